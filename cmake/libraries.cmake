@@ -1,0 +1,26 @@
+# Every library from a Debian package, found once. `./dev setup` installs them.
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(simdjson REQUIRED)
+find_package(cxxopts REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(ICU REQUIRED COMPONENTS uc i18n)
+find_package(Catch2 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(httplib REQUIRED IMPORTED_TARGET cpp-httplib)
+
+find_path(ASIO_INCLUDE asio.hpp REQUIRED)
+find_library(HTTP_PARSER http_parser REQUIRED)
+
+# Compiled once in src/io/asio.cpp; everything else sees declarations only.
+add_library(taskd_asio INTERFACE)
+target_include_directories(taskd_asio SYSTEM INTERFACE ${ASIO_INCLUDE})
+target_compile_definitions(taskd_asio INTERFACE ASIO_STANDALONE ASIO_SEPARATE_COMPILATION ASIO_NO_DEPRECATED)
+
+add_library(taskd_http_parser INTERFACE)
+target_link_libraries(taskd_http_parser INTERFACE ${HTTP_PARSER})
+
+add_library(taskd_httplib INTERFACE)
+target_link_libraries(taskd_httplib INTERFACE PkgConfig::httplib Threads::Threads)

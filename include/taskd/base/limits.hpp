@@ -1,0 +1,88 @@
+// Every bound has a number, a reason, and an error at the bound.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "taskd/base/time.hpp"
+
+namespace taskd::limits {
+
+using namespace std::chrono_literals;
+
+inline constexpr std::size_t kibibyte = 1024;
+inline constexpr std::size_t mebibyte = 1024 * kibibyte;
+
+// One task as submitted, payload and all: task_too_large. Bigger things belong in a file store.
+inline constexpr std::size_t task_bytes_max = 1 * mebibyte;
+// A worker's result or error: the worker fails the attempt with task_too_large.
+inline constexpr std::size_t result_bytes_max = 1 * mebibyte;
+// One submit of many tasks: too_many_tasks, body_too_large. It is one frame of the journal.
+inline constexpr std::size_t submit_tasks_max = 10'000;
+inline constexpr std::size_t body_bytes_max = 16 * mebibyte;
+// A frame holds one such submit and the leases it leads to.
+inline constexpr std::size_t frame_bytes_max = 24 * mebibyte;
+inline constexpr std::size_t segment_bytes = 32 * mebibyte;
+static_assert(task_bytes_max < body_bytes_max && body_bytes_max < frame_bytes_max);
+static_assert(frame_bytes_max < segment_bytes);
+
+// JSON nested deeper is bad_json: a parser's stack is finite.
+inline constexpr std::size_t json_depth_max = 128;
+
+// One question for results of many tasks, one page of a list.
+inline constexpr std::size_t result_ids_max = 1'000;
+inline constexpr std::size_t page_tasks_default = 50;
+inline constexpr std::size_t page_tasks_max = 1'000;
+
+// Requests that wait for something: too_many_waiters. Each is a few hundred bytes.
+inline constexpr std::size_t waiters_max = 100'000;
+inline constexpr Duration wait_max = 10min;  // longer waits are cut and asked again
+
+// What one turn of the engine may touch, so that no turn is long.
+inline constexpr std::size_t turn_tasks_max = 1'000;
+
+// Attempts kept in a task's history; older ones are counted, not shown.
+inline constexpr std::size_t attempts_shown_max = 100;
+inline constexpr std::uint32_t attempts_max_default = 5;
+inline constexpr std::uint32_t attempts_max_max = 100;
+// Workers lost in a row on one task before it is dead: a task that kills workers must stop.
+inline constexpr std::uint32_t crashes_max_default = 10;
+
+inline constexpr Duration backoff_initial_default = 1s;
+inline constexpr Duration backoff_max_default = 5min;
+inline constexpr unsigned backoff_factor = 2;
+
+inline constexpr Duration lease_duration_default = 15s;
+
+// Name service: a registration is a lease of its own.
+inline constexpr Duration heartbeat_interval = 10s;
+inline constexpr Duration registration_expiry = 30s;
+static_assert(registration_expiry >= 3 * heartbeat_interval);
+inline constexpr std::size_t registrations_max = 10'000;
+inline constexpr std::size_t registration_meta_bytes_max = 4 * kibibyte;
+
+// Datagrams: what passes unfragmented over Ethernet; larger tasks and results travel by HTTP.
+inline constexpr std::size_t datagram_bytes_max = 1'400;
+inline constexpr Duration resend_initial = 50ms;
+inline constexpr Duration resend_max = 2s;
+
+// The view may lag behind the journal; beyond this submits are slowed (overloaded).
+inline constexpr std::size_t view_lag_bytes_max = 1024 * mebibyte;
+inline constexpr Duration view_lag_max = 5s;
+
+// Ended tasks kept in memory after the view has them, so that repeated submits are cheap.
+inline constexpr std::size_t ended_in_memory_max = 100'000;
+
+// HTTP server.
+inline constexpr std::size_t header_bytes_max = 16 * kibibyte;
+inline constexpr std::size_t target_bytes_max = 8 * kibibyte;
+inline constexpr std::size_t connections_max = 20'000;
+inline constexpr Duration header_timeout = 10s;
+inline constexpr Duration body_timeout = 60s;
+inline constexpr Duration idle_timeout = 120s;
+
+// Shutdown: what is held may finish for this long.
+inline constexpr Duration drain_timeout = 30s;
+
+}  // namespace taskd::limits

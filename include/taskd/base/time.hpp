@@ -1,0 +1,29 @@
+// Durations and instants as types. Two clocks: wall time (what people see, may jump) and engine
+// time (leases, backoff, limits: follows the steady clock, never goes back, survives restarts).
+// Nothing here reads a clock; `Now` comes in with every command.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+namespace taskd {
+
+using Duration = std::chrono::microseconds;
+
+struct WallClock;    // tags only: they have no now()
+struct EngineClock;
+struct SteadyClock;
+
+using WallTime = std::chrono::time_point<WallClock, Duration>;      // since 1970-01-01T00:00:00Z
+using EngineTime = std::chrono::time_point<EngineClock, Duration>;  // since the store was made
+using SteadyTime = std::chrono::time_point<SteadyClock, Duration>;  // since some moment of this boot
+
+struct Now {
+    WallTime wall;
+    EngineTime engine;
+};
+
+// RFC 3339 in UTC with microseconds, "2026-01-02T03:04:05.000006Z".
+std::string to_rfc3339(WallTime time);
+
+}  // namespace taskd

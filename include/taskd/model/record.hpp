@@ -1,0 +1,104 @@
+// Records: the durable changes. The engine's state is what `apply` makes of them in order; nothing
+// else changes it. Numbers of kinds are on disk and are never reused.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "taskd/model/task.hpp"
+
+namespace taskd {
+
+struct TaskSubmitted {
+    TaskSpec spec;
+    WallTime at;
+    friend bool operator==(const TaskSubmitted&, const TaskSubmitted&) = default;
+};
+
+struct TaskLeased {
+    TaskId id;
+    LeaseEpoch epoch;
+    std::string worker;
+    EngineTime until;
+    WallTime at;
+    friend bool operator==(const TaskLeased&, const TaskLeased&) = default;
+};
+
+struct TaskCompleted {
+    TaskId id;
+    LeaseEpoch epoch;
+    Blob result;
+    WallTime at;
+    friend bool operator==(const TaskCompleted&, const TaskCompleted&) = default;
+};
+
+// The worker said that the attempt failed. Without `due_at` the task is dead.
+struct AttemptFailed {
+    TaskId id;
+    LeaseEpoch epoch;
+    TaskError error;
+    std::optional<EngineTime> due_at;
+    std::optional<WallTime> due_shown;
+    WallTime at;
+    friend bool operator==(const AttemptFailed&, const AttemptFailed&) = default;
+};
+
+// The lease ran out. Without `due_at` the task is dead.
+struct AttemptCrashed {
+    TaskId id;
+    LeaseEpoch epoch;
+    std::optional<EngineTime> due_at;
+    std::optional<WallTime> due_shown;
+    WallTime at;
+    friend bool operator==(const AttemptCrashed&, const AttemptCrashed&) = default;
+};
+
+struct AttemptReleased {
+    TaskId id;
+    LeaseEpoch epoch;
+    WallTime at;
+    friend bool operator==(const AttemptReleased&, const AttemptReleased&) = default;
+};
+
+struct TaskDue {
+    TaskId id;
+    friend bool operator==(const TaskDue&, const TaskDue&) = default;
+};
+
+struct TaskCancelled {
+    TaskId id;
+    std::string reason;  // may be empty
+    WallTime at;
+    friend bool operator==(const TaskCancelled&, const TaskCancelled&) = default;
+};
+
+// A revoked lease is over: the worker confirmed, or it ran out. Frees the worker's slot.
+struct RevokedLeaseEnded {
+    TaskId id;
+    LeaseEpoch epoch;
+    friend bool operator==(const RevokedLeaseEnded&, const RevokedLeaseEnded&) = default;
+};
+
+// The engine went on after a restart: every live lease runs until `leases_until`.
+struct EngineResumed {
+    EngineTime leases_until;
+    friend bool operator==(const EngineResumed&, const EngineResumed&) = default;
+};
+
+using Record = std::variant<TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed,
+                            AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed>;
+
+// What the journal commits at once: all of it or nothing. Sequences are first, first+1, ...
+struct RecordBatch {
+    Sequence first;      // of records[0]
+    EngineTime engine;   // engine time when it was closed; engine time resumes from the last one
+    std::vector<Record> records;
+
+    Sequence last() const { return Sequence{first.value + records.size() - 1}; }
+    friend bool operator==(const RecordBatch&, const RecordBatch&) = default;
+};
+
+}  // namespace taskd

@@ -1,0 +1,129 @@
+// A task as everyone sees it: the engine keeps it while it lives, the view stores it whole, the API
+// shows it. Values only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "taskd/base/bytes.hpp"
+#include "taskd/base/ids.hpp"
+#include "taskd/base/limits.hpp"
+#include "taskd/base/time.hpp"
+#include "taskd/model/task_state.hpp"
+
+namespace taskd {
+
+// Why an attempt did not succeed, as the worker or the engine said it.
+struct TaskError {
+    std::string code;     // a name of the error table, or the worker's own
+    std::string message;
+    bool permanent = false;  // not to be tried again
+
+    friend bool operator==(const TaskError&, const TaskError&) = default;
+};
+
+// Wait before the next attempt: initial * factor^(n-1), capped, then up to a quarter more by chance.
+struct Backoff {
+    Duration initial = limits::backoff_initial_default;
+    Duration max = limits::backoff_max_default;
+
+    friend bool operator==(const Backoff&, const Backoff&) = default;
+};
+
+// What the submitter asked for; never changes afterwards.
+struct TaskSpec {
+    TaskId id;
+    std::string type;
+    Blob payload;  // one JSON value, as it came
+    std::uint8_t priority = 5;  // 0 to 9, 9 first
+    std::uint32_t attempts_max = limits::attempts_max_default;
+    std::uint32_t crashes_max = limits::crashes_max_default;
+    Backoff backoff;
+
+    friend bool operator==(const TaskSpec&, const TaskSpec&) = default;
+};
+
+enum class AttemptOutcome : std::uint8_t {
+    running = 0,
+    succeeded = 1,
+    failed = 2,
+    crashed = 3,    // the lease ran out without a word
+    released = 4,   // the worker gave it back untouched
+    cancelled = 5,
+};
+std::string_view to_text(AttemptOutcome outcome);
+
+// One lease's try.
+struct Attempt {
+    std::uint32_t number = 0;  // from 1
+    LeaseEpoch epoch;
+    std::string worker;  // instance name
+    WallTime started_at;
+    std::optional<WallTime> ended_at;
+    AttemptOutcome outcome = AttemptOutcome::running;
+    std::optional<TaskError> error;
+
+    friend bool operator==(const Attempt&, const Attempt&) = default;
+};
+
+// The right of one worker to run a task for a while. It outlives a cancelled task (revoked) until the
+// worker confirms or it runs out, because until then the worker's slot is taken.
+struct Lease {
+    LeaseEpoch epoch;
+    std::string worker;
+    EngineTime until;
+    bool revoked = false;
+
+    friend bool operator==(const Lease&, const Lease&) = default;
+};
+
+struct Task {
+    TaskSpec spec;
+    TaskState state = TaskState::queued;
+    WallTime submitted_at;
+    std::optional<WallTime> ended_at;
+    std::optional<EngineTime> due_at;   // scheduled: when it is queued again
+    std::optional<WallTime> due_shown;  // the same for people
+    Sequence queued_as;                 // record that queued it last: its place within its priority
+    Sequence changed_as;                // record that changed it last
+    LeaseEpoch epoch;                   // the newest one
+    std::optional<Lease> lease;
+    std::uint32_t failures = 0;
+    std::uint32_t crashes = 0;
+    std::uint32_t attempts_made = 0;
+    std::vector<Attempt> attempts;      // the newest limits::attempts_shown_max
+    Blob result;                        // one JSON value once succeeded
+    std::optional<TaskError> error;     // of the last attempt that did not succeed, or why it ended
+
+    friend bool operator==(const Task&, const Task&) = default;
+};
+
+// Sums since the store was made; part of the durable state.
+struct Totals {
+    std::uint64_t submitted = 0;
+    std::uint64_t succeeded = 0;
+    std::uint64_t dead = 0;
+    std::uint64_t cancelled = 0;
+    std::uint64_t failures = 0;
+    std::uint64_t crashes = 0;
+    std::uint64_t leases = 0;
+
+    friend bool operator==(const Totals&, const Totals&) = default;
+};
+
+// A question for many tasks, answered in id order (oldest first).
+struct TaskQuery {
+    std::string type;                 // empty: any
+    std::optional<TaskState> state;
+    std::size_t limit = limits::page_tasks_default;
+    std::optional<TaskId> after;      // the last id of the page before
+};
+
+struct TaskPage {
+    std::vector<Task> tasks;
+    std::optional<TaskId> next;  // give it as `after`; none at the end
+};
+
+}  // namespace taskd

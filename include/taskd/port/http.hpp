@@ -1,0 +1,53 @@
+// Ports: HTTP as values. A server hands each request to an HttpHandler; HttpExchange is the client.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "taskd/base/result.hpp"
+#include "taskd/base/time.hpp"
+
+namespace taskd::port {
+
+using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
+
+// First value of a header, compared without case; empty when missing.
+std::string_view find_header(const HttpHeaders& headers, std::string_view name);
+
+struct HttpRequest {
+    std::string method;  // "GET"
+    std::string target;  // path and query as sent, "/v1/tasks?limit=5"
+    HttpHeaders headers;
+    std::string body;
+};
+
+struct HttpResponse {
+    int status = 200;
+    HttpHeaders headers;  // the server adds Content-Length, Date and Connection
+    std::string body;
+};
+
+// Takes the one answer to a request, at once or later, on the loop. Calling it after the client has
+// gone is harmless; destroying it without a call answers 500.
+using HttpResponder = std::move_only_function<void(HttpResponse)>;
+
+class HttpHandler {
+  public:
+    virtual ~HttpHandler() = default;
+    // On the loop; must not block. `request` may be moved from.
+    virtual void handle(HttpRequest&& request, HttpResponder respond) = 0;
+};
+
+class HttpExchange {
+  public:
+    virtual ~HttpExchange() = default;
+    // Sends to `base_url` ("http://host:port") off the loop; `then` runs on the loop, once.
+    // unreachable, timed_out or bad_answer when there was no answer; a status of any kind is an answer.
+    virtual void send(const std::string& base_url, HttpRequest request, Duration timeout,
+                      std::function<void(Result<HttpResponse>)> then) = 0;
+};
+
+}  // namespace taskd::port

@@ -1,0 +1,49 @@
+// Port: the view, the queryable state built from the journal. It stores whole rows as they stood at
+// one sequence and never runs ahead of what is synced.
+//
+// Threads: every call on one lane.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "taskd/base/result.hpp"
+#include "taskd/model/task.hpp"
+
+namespace taskd::port {
+
+// How far the view has come.
+struct ViewMark {
+    Sequence sequence;
+    EngineTime engine;
+    Totals totals;
+
+    friend bool operator==(const ViewMark&, const ViewMark&) = default;
+};
+
+// Every task changed since the mark before, as it stood at `mark`.
+struct ViewChange {
+    ViewMark mark;
+    std::vector<Task> tasks;
+};
+
+class View {
+  public:
+    virtual ~View() = default;
+    virtual Result<ViewMark> mark() = 0;
+    // One transaction, durable when it returns.
+    virtual Result<void> store(const ViewChange& change) = 0;
+    // Rows in the order asked; unknown ids are left out.
+    virtual Result<std::vector<Task>> find(std::span<const TaskId> ids) = 0;
+    virtual Result<TaskPage> list(const TaskQuery& query) = 0;
+    // Tasks whose id's text form starts with `prefix` (hex digits and dashes) or ends with `suffix`
+    // among the newest 100,000; at most two are returned.
+    virtual Result<std::vector<TaskId>> match(std::string_view part) = 0;
+    // Tasks that have not ended or whose lease is still held, in `queued_as` order.
+    virtual Result<void> each_live(const std::function<void(Task&&)>& take) = 0;
+    // The greatest id of an ended task, none when there is none: older ids may be in the view alone.
+    virtual Result<std::optional<TaskId>> newest_ended() = 0;
+};
+
+}  // namespace taskd::port

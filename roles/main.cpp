@@ -1,0 +1,2 @@
+// The table of subcommands.
+int main() { return 2; }

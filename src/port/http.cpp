@@ -1,0 +1,22 @@
+#include "taskd/port/http.hpp"
+
+#include <algorithm>
+
+namespace taskd::port {
+namespace {
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+bool same_without_case(std::string_view a, std::string_view b) {
+    return std::ranges::equal(a, b, {}, lower, lower);
+}
+
+}  // namespace
+
+std::string_view find_header(const HttpHeaders& headers, std::string_view name) {
+    for (const auto& [key, value] : headers)
+        if (same_without_case(key, name)) return value;
+    return {};
+}
+
+}  // namespace taskd::port
