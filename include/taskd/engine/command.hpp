@@ -1,0 +1,126 @@
+// What can be asked of the engine, and what it answers. Values only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "taskd/base/error.hpp"
+#include "taskd/model/record.hpp"
+
+namespace taskd::engine {
+
+// Which lease a worker speaks of.
+struct LeaseRef {
+    TaskId id;
+    LeaseEpoch epoch;
+
+    friend bool operator==(const LeaseRef&, const LeaseRef&) = default;
+};
+
+// All or none. An id that is there with the same content is answered as the first time; with other
+// content it is id_conflict.
+struct Submit {
+    std::vector<TaskSpec> tasks;
+    // Set when the command comes again: what the view knows of the ids asked for in Decision::fetch.
+    bool fetched = false;
+    std::vector<Task> known;
+};
+
+// task_not_found when it is not in memory: the caller asks the view first.
+struct Cancel {
+    TaskId id;
+    std::string reason;
+};
+
+// The three ways a worker ends a lease. stale_lease when the epoch is not the newest or no longer
+// counts; saying again what is already recorded is not an error.
+struct Complete {
+    LeaseRef lease;
+    Blob result;
+};
+struct Fail {
+    LeaseRef lease;
+    TaskError error;
+};
+struct Release {
+    LeaseRef lease;
+};
+
+// The worker has stopped a cancelled task.
+struct ConfirmRevoked {
+    LeaseRef lease;
+};
+
+// The worker still works on these.
+struct Renew {
+    std::string worker;
+    std::vector<LeaseRef> leases;
+};
+
+// A worker is there and takes up to `slots` tasks of one type at a time.
+struct WorkerUp {
+    std::string instance;
+    std::string type;
+    std::uint32_t slots = 1;
+};
+
+// No new leases for this worker; those it has run on until they are ended or run out.
+struct WorkerGone {
+    std::string instance;
+};
+
+struct Tick {};    // does what is due
+struct Match {};   // leases at most one queued task to a worker with a free slot
+struct Resume {};  // once, after recovery
+struct Forget {    // drops ended tasks from memory that the view covers, oldest first
+    Sequence covered;
+};
+
+using Command = std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew, WorkerUp,
+                             WorkerGone, Tick, Match, Resume, Forget>;
+
+// Notes: changes of what a restart may forget. Applied like records, never written.
+struct LeaseRenewed {
+    LeaseRef lease;
+    EngineTime until;
+};
+struct WorkerNoted {
+    std::string instance;
+    std::string type;
+    std::uint32_t slots = 1;
+};
+struct WorkerForgotten {
+    std::string instance;
+};
+struct TaskForgotten {
+    TaskId id;
+};
+using Note = std::variant<LeaseRenewed, WorkerNoted, WorkerForgotten, TaskForgotten>;
+
+// Outputs leave only after everything decided before them is synced.
+struct SendLease {
+    std::string worker;
+    LeaseRef lease;
+};
+struct SendRevoke {
+    std::string worker;
+    LeaseRef lease;
+};
+struct TaskEnded {
+    TaskId id;
+};
+using Output = std::variant<SendLease, SendRevoke, TaskEnded>;
+
+struct Decision {
+    std::vector<Record> records;
+    std::vector<Note> notes;
+    std::vector<Output> outputs;
+    std::optional<Error> refused;      // then nothing else is set
+    std::optional<std::size_t> index;  // which task of a submit was refused
+    std::vector<TaskId> fetch;         // not decided yet: ask the view for these and come again
+};
+
+}  // namespace taskd::engine

@@ -1,0 +1,240 @@
+// What each record and note does to the state. Recovery runs exactly this.
+#include <algorithm>
+
+#include "engine/state.hpp"
+#include "taskd/base/assert.hpp"
+
+namespace taskd::engine {
+namespace {
+
+class Applier {
+  public:
+    Applier(State& state, Sequence sequence) : state_{state}, sequence_{sequence} {}
+
+    void operator()(const TaskSubmitted& record) {
+        auto made = std::make_unique<Entry>();
+        Entry& entry = *made;
+        const auto [place, added] = state_.tasks.emplace(record.spec.id, std::move(made));
+        TASKD_ASSERT(added);
+        entry.queue = &state_.queue_of(record.spec.type);
+        entry.task.spec = record.spec;
+        entry.task.submitted_at = record.at;
+        entry.task.queued_as = sequence_;
+        state_.touch(entry, sequence_);
+        state_.place(entry);
+        ++state_.totals.submitted;
+    }
+
+    void operator()(const TaskLeased& record) {
+        change(record.id, [&](Entry& entry, Task& task) {
+            state_.move(entry, TaskEvent::lease);
+            task.epoch = record.epoch;
+            task.lease = Lease{record.epoch, record.worker, record.until, false};
+            ++task.attempts_made;
+            if (task.attempts.size() == limits::attempts_shown_max)
+                task.attempts.erase(task.attempts.begin());
+            task.attempts.push_back({task.attempts_made, record.epoch, record.worker, record.at,
+                                     std::nullopt, AttemptOutcome::running, std::nullopt});
+            ++state_.totals.leases;
+        });
+    }
+
+    void operator()(const TaskCompleted& record) {
+        change(record.id, [&](Entry& entry, Task& task) {
+            state_.move(entry, TaskEvent::complete);
+            end_attempt(task, record.epoch, AttemptOutcome::succeeded, record.at);
+            task.lease.reset();
+            task.result = record.result;
+            task.error.reset();
+            end(task, record.at);
+            ++state_.totals.succeeded;
+        });
+    }
+
+    void operator()(const AttemptFailed& record) {
+        change(record.id, [&](Entry& entry, Task& task) {
+            state_.move(entry, record.due_at ? TaskEvent::fail_again : TaskEvent::fail_dead);
+            end_attempt(task, record.epoch, AttemptOutcome::failed, record.at, record.error);
+            task.error = record.error;
+            ++task.failures;
+            ++state_.totals.failures;
+            wait_or_die(task, record.due_at, record.due_shown, record.at);
+        });
+    }
+
+    void operator()(const AttemptCrashed& record) {
+        change(record.id, [&](Entry& entry, Task& task) {
+            state_.move(entry, record.due_at ? TaskEvent::crash_again : TaskEvent::crash_dead);
+            TaskError error{"crashed", "worker " + task.lease->worker + " vanished", false};
+            end_attempt(task, record.epoch, AttemptOutcome::crashed, record.at, error);
+            task.error = std::move(error);
+            ++task.crashes;
+            ++state_.totals.crashes;
+            wait_or_die(task, record.due_at, record.due_shown, record.at);
+        });
+    }
+
+    void operator()(const AttemptReleased& record) {
+        change(record.id, [&](Entry& entry, Task& task) {
+            state_.move(entry, TaskEvent::release);
+            end_attempt(task, record.epoch, AttemptOutcome::released, record.at);
+            task.lease.reset();
+            task.queued_as = sequence_;
+        });
+    }
+
+    void operator()(const TaskDue& record) {
+        change(record.id, [&](Entry& entry, Task& task) {
+            state_.move(entry, TaskEvent::due);
+            task.due_at.reset();
+            task.due_shown.reset();
+            task.queued_as = sequence_;
+        });
+    }
+
+    void operator()(const TaskCancelled& record) {
+        change(record.id, [&](Entry& entry, Task& task) {
+            state_.move(entry, TaskEvent::cancel);
+            if (task.lease) {
+                end_attempt(task, task.lease->epoch, AttemptOutcome::cancelled, record.at);
+                task.lease->revoked = true;
+            }
+            task.error = TaskError{"cancelled", record.reason, true};
+            end(task, record.at);
+            ++state_.totals.cancelled;
+        });
+    }
+
+    void operator()(const RevokedLeaseEnded& record) {
+        change(record.id, [&](Entry&, Task& task) {
+            TASKD_ASSERT(task.lease && task.lease->revoked && task.lease->epoch == record.epoch);
+            task.lease.reset();
+        });
+    }
+
+    void operator()(const EngineResumed& record) {
+        std::vector<Entry*> leased;
+        for (const auto& [id, entry] : state_.tasks)
+            if (entry->task.lease) leased.push_back(entry.get());
+        for (Entry* entry : leased) {
+            state_.displace(*entry);
+            entry->task.lease->until = record.leases_until;
+            state_.touch(*entry, sequence_);
+            state_.place(*entry);
+        }
+    }
+
+  private:
+    template <class Change>
+    void change(TaskId id, Change&& how) {
+        Entry& entry = state_.at(id);
+        state_.displace(entry);
+        how(entry, entry.task);
+        state_.touch(entry, sequence_);
+        state_.place(entry);
+    }
+
+    static void end_attempt(Task& task, LeaseEpoch epoch, AttemptOutcome outcome, WallTime at,
+                            std::optional<TaskError> error = {}) {
+        TASKD_ASSERT(!task.attempts.empty() && task.attempts.back().epoch == epoch);
+        Attempt& attempt = task.attempts.back();
+        attempt.outcome = outcome;
+        attempt.ended_at = at;
+        attempt.error = std::move(error);
+    }
+
+    static void end(Task& task, WallTime at) {
+        task.ended_at = at;
+        task.due_at.reset();
+        task.due_shown.reset();
+    }
+
+    void wait_or_die(Task& task, std::optional<EngineTime> due_at, std::optional<WallTime> due_shown,
+                     WallTime at) {
+        task.lease.reset();
+        if (due_at) {
+            task.due_at = due_at;
+            task.due_shown = due_shown;
+            return;
+        }
+        end(task, at);
+        ++state_.totals.dead;
+    }
+
+    State& state_;
+    Sequence sequence_;
+};
+
+class NoteApplier {
+  public:
+    explicit NoteApplier(State& state) : state_{state} {}
+
+    void operator()(const LeaseRenewed& note) {
+        Entry& entry = state_.at(note.lease.id);
+        state_.deadlines.erase({entry.task.lease->until, note.lease.id});
+        entry.task.lease->until = note.until;
+        state_.deadlines.insert({note.until, note.lease.id});
+    }
+
+    void operator()(const WorkerNoted& note) {
+        Worker& worker = state_.worker_of(note.instance);
+        leave_queue(worker);
+        worker.queue = &state_.queue_of(note.type);
+        worker.slots = note.slots;
+        worker.up = true;
+        worker.queue->workers.insert(&worker);
+        state_.give_free(worker);
+    }
+
+    void operator()(const WorkerForgotten& note) {
+        Worker& worker = state_.worker_of(note.instance);
+        worker.up = false;
+        leave_queue(worker);
+        state_.drop_worker_if_idle(worker);
+    }
+
+    void operator()(const TaskForgotten& note) {
+        Entry& entry = state_.at(note.id);
+        state_.displace(entry);
+        if (!state_.forgotten_max || note.id > *state_.forgotten_max) state_.forgotten_max = note.id;
+        TASKD_ASSERT(!entry.changed);  // the view covers it
+        state_.tasks.erase(note.id);
+    }
+
+  private:
+    void leave_queue(Worker& worker) {
+        if (worker.queue == nullptr) return;
+        Queue& queue = *worker.queue;
+        state_.take_free(worker);
+        queue.workers.erase(&worker);
+        worker.queue = nullptr;
+        state_.refresh(queue);
+    }
+
+    State& state_;
+};
+
+}  // namespace
+
+void Engine::apply(Sequence sequence, const Record& record) {
+    std::visit(Applier{*state_, sequence}, record);
+}
+
+void Engine::apply(const Note& note) { std::visit(NoteApplier{*state_}, note); }
+
+void Engine::restore(const Task& task) {
+    auto made = std::make_unique<Entry>();
+    Entry& entry = *made;
+    const auto [place, added] = state_->tasks.emplace(task.spec.id, std::move(made));
+    TASKD_ASSERT(added);
+    entry.queue = &state_->queue_of(task.spec.type);
+    entry.task = task;
+    state_->place(entry);
+}
+
+void Engine::restore(const Totals& totals, std::optional<TaskId> newest_ended) {
+    state_->totals = totals;
+    state_->forgotten_max = newest_ended;
+}
+
+}  // namespace taskd::engine

@@ -1,0 +1,346 @@
+#include "taskd/protocol/json.hpp"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <algorithm>
+#include <charconv>
+#include <unordered_set>
+
+#include "taskd/base/assert.hpp"
+#include "taskd/base/limits.hpp"
+
+namespace taskd::protocol {
+namespace {
+
+using namespace simdjson;
+
+// A copy with the zero bytes behind it that simdjson may read, and the parser to go with it.
+struct Source {
+    explicit Source(std::string_view text) : bytes{text} {}
+    padded_string bytes;
+    ondemand::parser parser{body_limit};
+    static constexpr std::size_t body_limit = 2 * limits::frame_bytes_max;
+};
+
+bool is_number(std::string_view text) {
+    const auto digits = [&] {
+        const std::size_t before = text.size();
+        while (!text.empty() && text.front() >= '0' && text.front() <= '9') text.remove_prefix(1);
+        return before - text.size();
+    };
+    if (text.starts_with('-')) text.remove_prefix(1);
+    const bool zero = text.starts_with('0');
+    const std::size_t whole = digits();
+    if (whole == 0 || (zero && whole > 1)) return false;
+    if (text.starts_with('.')) {
+        text.remove_prefix(1);
+        if (digits() == 0) return false;
+    }
+    if (text.starts_with('e') || text.starts_with('E')) {
+        text.remove_prefix(1);
+        if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
+        if (digits() == 0) return false;
+    }
+    return text.empty();
+}
+
+std::string_view trimmed(std::string_view text) {
+    while (!text.empty() && std::string_view{" \t\n\r"}.contains(text.back())) text.remove_suffix(1);
+    while (!text.empty() && std::string_view{" \t\n\r"}.contains(text.front())) text.remove_prefix(1);
+    return text;
+}
+
+// Visits every value, because what On-Demand skips it does not check.
+template <class Value>
+error_code walk(Value& value, std::size_t depth) {
+    if (depth > limits::json_depth_max) return DEPTH_ERROR;
+    ondemand::json_type type;
+    if (auto error = value.type().get(type)) return error;
+    switch (type) {
+        case ondemand::json_type::object: {
+            ondemand::object object;
+            if (auto error = value.get_object().get(object)) return error;
+            for (auto found : object) {
+                ondemand::field field;
+                if (auto error = std::move(found).get(field)) return error;
+                std::string_view key;
+                if (auto error = field.unescaped_key().get(key)) return error;
+                ondemand::value inner = field.value();
+                if (auto error = walk(inner, depth + 1)) return error;
+            }
+            return SUCCESS;
+        }
+        case ondemand::json_type::array: {
+            ondemand::array array;
+            if (auto error = value.get_array().get(array)) return error;
+            for (auto found : array) {
+                ondemand::value inner;
+                if (auto error = std::move(found).get(inner)) return error;
+                if (auto error = walk(inner, depth + 1)) return error;
+            }
+            return SUCCESS;
+        }
+        case ondemand::json_type::string: {
+            std::string_view text;
+            return value.get_string().get(text);
+        }
+        case ondemand::json_type::number: {
+            std::string_view token;
+            if constexpr (std::is_same_v<Value, ondemand::document>) {
+                if (auto error = value.raw_json_token().get(token)) return error;
+            } else {
+                token = value.raw_json_token();
+            }
+            return is_number(trimmed(token)) ? SUCCESS : NUMBER_ERROR;
+        }
+        case ondemand::json_type::boolean: {
+            bool truth = false;
+            return value.get_bool().get(truth);
+        }
+        case ondemand::json_type::null: {
+            bool null = false;
+            if (auto error = value.is_null().get(null)) return error;
+            return null ? SUCCESS : N_ATOM_ERROR;
+        }
+    }
+    return TAPE_ERROR;
+}
+
+// Scalars at the root are not walked: On-Demand treats them apart.
+Result<void> check_scalar(std::string_view text) {
+    if (text == "null" || text == "true" || text == "false" || is_number(text)) return {};
+    return fail(ErrorCode::bad_json, "not a JSON value");
+}
+
+std::unexpected<Error> bad(error_code error) {
+    return fail(ErrorCode::bad_json, error_message(error));
+}
+
+std::string_view name_of(JsonKind kind) {
+    switch (kind) {
+        case JsonKind::object: return "an object";
+        case JsonKind::array: return "an array";
+        case JsonKind::string: return "a string";
+        case JsonKind::number: return "a number";
+        case JsonKind::boolean: return "a boolean";
+        case JsonKind::null: return "null";
+    }
+    return "";
+}
+
+std::unexpected<Error> wrong_kind(std::string_view field, std::string_view wanted,
+                                  std::string_view raw) {
+    return fail(ErrorCode::invalid_field,
+                fmt::format("{} must be {}, not {}", field, wanted, name_of(kind_of(raw))));
+}
+
+// Where a raw value stands in the caller's text: the copy and the text have the same places.
+std::string_view same_place(std::string_view text, const Source& source, std::string_view part) {
+    const auto offset = static_cast<std::size_t>(part.data() - source.bytes.data());
+    return trimmed(text.substr(offset, part.size()));
+}
+
+}  // namespace
+
+Result<void> check_json(std::string_view text) {
+    const std::string_view body = trimmed(text);
+    if (body.empty()) return fail(ErrorCode::bad_json, "the text is empty");
+    if (body.front() != '{' && body.front() != '[' && body.front() != '"') return check_scalar(body);
+    Source source{body};
+    ondemand::document document;
+    if (auto error = source.parser.iterate(source.bytes).get(document)) return bad(error);
+    error_code error = SUCCESS;
+    if (body.front() == '"') {
+        std::string_view ignored;
+        error = document.get_string().get(ignored);
+    } else {
+        error = walk(document, 1);
+    }
+    if (error) return bad(error);
+    const char* behind = nullptr;
+    if (!document.current_location().get(behind))
+        return fail(ErrorCode::bad_json, "something follows the value");
+    return {};
+}
+
+Result<JsonFields> split_object(std::string_view text) {
+    const std::string_view body = trimmed(text);
+    if (kind_of(body) != JsonKind::object) return wrong_kind("the body", "an object", body);
+    Source source{body};
+    ondemand::document document;
+    if (auto error = source.parser.iterate(source.bytes).get(document)) return bad(error);
+    ondemand::object object;
+    if (auto error = document.get_object().get(object)) return bad(error);
+    JsonFields fields;
+    for (auto found : object) {
+        ondemand::field field;
+        if (auto error = std::move(found).get(field)) return bad(error);
+        std::string_view key, raw;
+        if (auto error = field.unescaped_key().get(key)) return bad(error);
+        if (auto error = to_json_string(field.value()).get(raw)) return bad(error);
+        fields.emplace_back(key, same_place(body, source, raw));
+    }
+    std::unordered_set<std::string_view> seen;
+    for (const auto& [key, raw] : fields)
+        if (!seen.insert(key).second) return fail(ErrorCode::bad_json, key + " stands twice");
+    return fields;
+}
+
+Result<std::vector<std::string_view>> split_array(std::string_view text) {
+    const std::string_view body = trimmed(text);
+    if (kind_of(body) != JsonKind::array) return wrong_kind("the body", "an array", body);
+    Source source{body};
+    ondemand::document document;
+    if (auto error = source.parser.iterate(source.bytes).get(document)) return bad(error);
+    ondemand::array array;
+    if (auto error = document.get_array().get(array)) return bad(error);
+    std::vector<std::string_view> elements;
+    for (auto found : array) {
+        ondemand::value value;
+        if (auto error = std::move(found).get(value)) return bad(error);
+        std::string_view raw;
+        if (auto error = to_json_string(value).get(raw)) return bad(error);
+        elements.push_back(same_place(body, source, raw));
+    }
+    return elements;
+}
+
+JsonKind kind_of(std::string_view raw) {
+    switch (raw.empty() ? 'n' : raw.front()) {
+        case '{': return JsonKind::object;
+        case '[': return JsonKind::array;
+        case '"': return JsonKind::string;
+        case 't':
+        case 'f': return JsonKind::boolean;
+        case 'n': return JsonKind::null;
+        default: return JsonKind::number;
+    }
+}
+
+Result<std::string> read_string(std::string_view raw, std::string_view field) {
+    if (kind_of(raw) != JsonKind::string) return wrong_kind(field, "a string", raw);
+    const bool plain = raw.size() >= 2 && raw.find('\\') == std::string_view::npos;
+    if (plain) return std::string{raw.substr(1, raw.size() - 2)};
+    Source source{raw};
+    ondemand::document document;
+    if (auto error = source.parser.iterate(source.bytes).get(document)) return bad(error);
+    std::string_view text;
+    if (auto error = document.get_string().get(text)) return bad(error);
+    return std::string{text};
+}
+
+Result<std::int64_t> read_integer(std::string_view raw, std::string_view field, std::int64_t least,
+                                  std::int64_t most) {
+    if (kind_of(raw) != JsonKind::number) return wrong_kind(field, "a number", raw);
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(raw.data(), raw.data() + raw.size(), value);
+    if (error != std::errc{} || end != raw.data() + raw.size() || value < least || value > most)
+        return fail(ErrorCode::invalid_field,
+                    fmt::format("{} must be a whole number from {} to {}", field, least, most));
+    return value;
+}
+
+Result<bool> read_boolean(std::string_view raw, std::string_view field) {
+    if (kind_of(raw) != JsonKind::boolean) return wrong_kind(field, "a boolean", raw);
+    return raw == "true";
+}
+
+void append_json_string(std::string& out, std::string_view text) {
+    static constexpr char hex[] = "0123456789abcdef";
+    out.push_back('"');
+    std::size_t start = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto c = static_cast<unsigned char>(text[i]);
+        if (c >= 0x20 && c != '"' && c != '\\') continue;
+        out.append(text.substr(start, i - start));
+        start = i + 1;
+        switch (c) {
+            case '"': out.append("\\\""); break;
+            case '\\': out.append("\\\\"); break;
+            case '\n': out.append("\\n"); break;
+            case '\r': out.append("\\r"); break;
+            case '\t': out.append("\\t"); break;
+            default:
+                out.append("\\u00");
+                out.push_back(hex[c >> 4]);
+                out.push_back(hex[c & 0x0f]);
+        }
+    }
+    out.append(text.substr(start));
+    out.push_back('"');
+}
+
+void JsonWriter::separate() {
+    if (needs_comma_) out_.push_back(',');
+    needs_comma_ = true;
+}
+
+JsonWriter& JsonWriter::begin_object() {
+    separate();
+    out_.push_back('{');
+    needs_comma_ = false;
+    return *this;
+}
+
+JsonWriter& JsonWriter::end_object() {
+    out_.push_back('}');
+    needs_comma_ = true;
+    return *this;
+}
+
+JsonWriter& JsonWriter::begin_array() {
+    separate();
+    out_.push_back('[');
+    needs_comma_ = false;
+    return *this;
+}
+
+JsonWriter& JsonWriter::end_array() {
+    out_.push_back(']');
+    needs_comma_ = true;
+    return *this;
+}
+
+JsonWriter& JsonWriter::key(std::string_view name) {
+    separate();
+    out_.push_back('"');
+    out_.append(name).append("\":");
+    needs_comma_ = false;
+    return *this;
+}
+
+JsonWriter& JsonWriter::string(std::string_view text) {
+    separate();
+    append_json_string(out_, text);
+    return *this;
+}
+
+JsonWriter& JsonWriter::number(std::int64_t value) {
+    separate();
+    out_.append(fmt::format_int{value}.str());
+    return *this;
+}
+
+JsonWriter& JsonWriter::number(std::uint64_t value) {
+    separate();
+    out_.append(fmt::format_int{value}.str());
+    return *this;
+}
+
+JsonWriter& JsonWriter::number(double value) {
+    separate();
+    fmt::format_to(std::back_inserter(out_), "{}", value);
+    return *this;
+}
+
+JsonWriter& JsonWriter::boolean(bool value) { return raw(value ? "true" : "false"); }
+JsonWriter& JsonWriter::null() { return raw("null"); }
+
+JsonWriter& JsonWriter::raw(std::string_view json) {
+    separate();
+    out_.append(json);
+    return *this;
+}
+
+}  // namespace taskd::protocol

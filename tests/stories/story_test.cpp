@@ -1,0 +1,221 @@
+// Runs every *.story beside this file: commands, a line of dashes, what the engine answers.
+// `test_stories --update` is TASKD_UPDATE_STORIES=1: rewrites the answers; review the diff.
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "catch.hpp"
+#include "taskd/base/duration_text.hpp"
+#include "taskd/engine/engine.hpp"
+
+using namespace taskd;
+using namespace taskd::engine;
+
+namespace {
+
+using Arguments = std::map<std::string, std::string>;
+
+// One engine with named tasks and a clock that the story moves.
+class Stage {
+  public:
+    std::string play(const std::string& line) {
+        out_.str("");
+        std::istringstream words{line};
+        std::string verb, subject, word;
+        words >> verb;
+        Arguments given;
+        while (words >> word) {
+            const auto equals = word.find('=');
+            if (equals == std::string::npos)
+                subject = word;
+            else
+                given[word.substr(0, equals)] = word.substr(equals + 1);
+        }
+        if (verb == "advance")
+            advance(*parse_duration(subject));
+        else if (verb == "resume")
+            turn(Resume{});
+        else if (verb == "show")
+            show(subject);
+        else
+            turn(command(verb, subject, given));
+        return out_.str();
+    }
+
+  private:
+    Command command(const std::string& verb, const std::string& subject, const Arguments& given) {
+        if (verb == "submit") return Submit{{spec(subject, given)}};
+        if (verb == "worker")
+            return WorkerUp{subject, given.at("type"), static_cast<std::uint32_t>(std::stoul(given.at("slots")))};
+        if (verb == "worker-gone") return WorkerGone{subject};
+        if (verb == "cancel") return Cancel{id(subject), given.contains("reason") ? given.at("reason") : ""};
+        const LeaseRef lease{id(subject), LeaseEpoch{std::stoull(given.at("epoch"))}};
+        if (verb == "complete") return Complete{lease, Blob{given.at("result")}};
+        if (verb == "fail")
+            return Fail{lease, {given.at("code"), "said so", given.contains("permanent")}};
+        if (verb == "release") return Release{lease};
+        if (verb == "confirm") return ConfirmRevoked{lease};
+        if (verb == "renew") return Renew{given.at("worker"), {lease}};
+        throw std::runtime_error("unknown verb " + verb);
+    }
+
+    TaskSpec spec(const std::string& name, const Arguments& given) {
+        TaskSpec made;
+        made.id = id(name);
+        made.type = given.at("type");
+        made.payload = Blob{given.contains("payload") ? given.at("payload") : "null"};
+        if (given.contains("priority")) made.priority = static_cast<std::uint8_t>(std::stoi(given.at("priority")));
+        if (given.contains("attempts_max")) made.attempts_max = static_cast<std::uint32_t>(std::stoul(given.at("attempts_max")));
+        if (given.contains("crashes_max")) made.crashes_max = static_cast<std::uint32_t>(std::stoul(given.at("crashes_max")));
+        if (given.contains("backoff")) made.backoff.initial = *parse_duration(given.at("backoff"));
+        return made;
+    }
+
+    TaskId id(const std::string& name) {
+        const auto found = ids_.find(name);
+        if (found != ids_.end()) return found->second;
+        const TaskId made = TaskId::make(now_.wall, ids_random_);
+        names_[made] = name;
+        return ids_[name] = made;
+    }
+
+    void turn(const Command& asked) {
+        settle(engine_.decide(now_, asked, random_));
+        while (engine_.can_match()) settle(engine_.decide(now_, Match{}, random_));
+    }
+
+    void settle(const Decision& decision) {
+        if (decision.refused)
+            out_ << "error " << decision.refused->name() << " (" << decision.refused->detail << ")\n";
+        for (const Record& record : decision.records) {
+            sequence_ = sequence_.next();
+            engine_.apply(sequence_, record);
+            std::visit([&](const auto& each) { tell(each); }, record);
+        }
+        for (const Note& note : decision.notes) {
+            engine_.apply(note);
+            if (const auto* renewed = std::get_if<LeaseRenewed>(&note))
+                out_ << names_[renewed->lease.id] << " renewed until=" << since(renewed->until) << "\n";
+        }
+        for (const Output& output : decision.outputs) {
+            if (const auto* revoke = std::get_if<SendRevoke>(&output))
+                out_ << "  tell " << revoke->worker << " to stop " << names_[revoke->lease.id] << "\n";
+        }
+    }
+
+    // Moves the clock from deadline to deadline, as the dispatcher's timer does.
+    void advance(Duration by) {
+        const EngineTime end = now_.engine + by;
+        while (engine_.next_deadline() && *engine_.next_deadline() <= end) {
+            set_time(std::max(now_.engine, *engine_.next_deadline()));
+            turn(Tick{});
+        }
+        set_time(end);
+    }
+
+    void set_time(EngineTime to) {
+        now_.wall += to - now_.engine;
+        now_.engine = to;
+    }
+
+    void show(const std::string& name) {
+        const Task& task = *engine_.find(id(name));
+        state_of(task);
+        out_ << " failures=" << task.failures << " crashes=" << task.crashes;
+        if (const auto waiting = engine_.why_waiting(task)) out_ << " waits: " << waiting->text;
+        out_ << "\n";
+    }
+
+    void state_of(const Task& task) { out_ << names_[task.spec.id] << " " << to_text(task.state); }
+
+    void tell(const TaskLeased& record) {
+        const Task& task = *engine_.find(record.id);
+        state_of(task);
+        out_ << " worker=" << record.worker << " attempt=" << task.attempts_made
+             << " epoch=" << record.epoch.value << " until=" << since(record.until) << "\n";
+    }
+    void tell(const TaskCompleted& record) {
+        state_of(*engine_.find(record.id));
+        out_ << " result=" << record.result.view() << "\n";
+    }
+    void tell(const AttemptFailed& record) { ended_badly(record.id, record.error.code); }
+    void tell(const AttemptCrashed& record) { ended_badly(record.id, "lease_expired"); }
+    void tell(const RevokedLeaseEnded& record) { out_ << names_[record.id] << " slot free\n"; }
+    void tell(const TaskSubmitted& record) { plain(record.spec.id); }
+    void tell(const EngineResumed& record) { out_ << "resumed leases_until=" << since(record.leases_until) << "\n"; }
+    template <class Other>
+    void tell(const Other& record) { plain(record.id); }
+
+    void plain(TaskId task) {
+        state_of(*engine_.find(task));
+        out_ << "\n";
+    }
+
+    void ended_badly(TaskId name, const std::string& reason) {
+        const Task& task = *engine_.find(name);
+        state_of(task);
+        out_ << " reason=" << reason;
+        if (task.due_at) out_ << " due=" << since(*task.due_at);
+        out_ << "\n";
+    }
+
+    static std::string since(EngineTime time) { return to_text(std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch())); }
+
+    Engine engine_{EngineSettings{.lease_duration = std::chrono::seconds{30}}};
+    Random random_{1};
+    Random ids_random_{2};
+    Now now_{WallTime{std::chrono::seconds{1'700'000'000}}, EngineTime{}};
+    Sequence sequence_;
+    std::map<std::string, TaskId> ids_;
+    std::map<TaskId, std::string> names_;
+    std::ostringstream out_;
+};
+
+// Plays a story and returns it with the answers as they are now.
+std::string replay(std::istream& story) {
+    Stage stage;
+    std::string told, line, answers;
+    bool in_answers = false;
+    while (std::getline(story, line)) {
+        if (line == "----") {
+            told += "----\n" + answers;
+            answers.clear();
+            in_answers = true;
+        } else if (line.empty()) {
+            told += "\n";
+            in_answers = false;
+        } else if (line.starts_with('#')) {
+            told += line + "\n";
+        } else if (!in_answers) {
+            told += line + "\n";
+            answers += stage.play(line);
+        }
+    }
+    return told;
+}
+
+std::string read_all(const std::filesystem::path& path) {
+    std::ifstream file{path};
+    return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+}  // namespace
+
+TEST_CASE("every story ends as it is told") {
+    std::size_t stories = 0;
+    for (const auto& found : std::filesystem::directory_iterator{TASKD_SOURCE_DIR "/tests/stories"}) {
+        if (found.path().extension() != ".story") continue;
+        ++stories;
+        INFO(found.path().filename().string());
+        const std::string told = read_all(found.path());
+        std::istringstream input{told};
+        const std::string now = replay(input);
+        if (std::getenv("TASKD_UPDATE_STORIES") != nullptr)
+            std::ofstream{found.path()} << now;
+        else
+            CHECK(now == told);
+    }
+    CHECK(stories >= 8);
+}

@@ -1,0 +1,70 @@
+// The strict check and the raw splitting of JSON.
+#include "catch.hpp"
+#include "taskd/base/limits.hpp"
+#include "taskd/protocol/json.hpp"
+
+using namespace taskd;
+using namespace taskd::protocol;
+
+TEST_CASE("valid JSON passes, digits untouched") {
+    for (const char* text : {"{}", "[]", " null ", "true", "false", "0", "-0.5e-3", "\"\"", "\"\\u00e9\"", "[[[]]]",
+                             "170141183460469231731687303715884105727", "[1,2 , 3]", "{\"a\":{\"b\":[null,\"x\"]}}",
+                             "[1e400]", "\n[\r1\t]", "\"\xc3\xa9\"", "{\"a\":1,\"a\":2}", "[-1, 1.0E+2]"}) {
+        INFO(text);
+        CHECK(check_json(text));
+    }
+}
+
+TEST_CASE("what is not JSON is refused") {
+    for (const char* text :
+         {"", " ", "{", "}", "[", "]", "[1,]", "[,1]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "'x'", "tru",
+          "truex", "nul", "[tru]", "[nul]", "[nulll]", "[truee]", "[fals]", "01", "[01]", "[-]", "[1.]", "[.5]", "[1e]", "[+1]", "[0x1]", "NaN",
+          "[NaN]", "[Infinity]", "\"", "\"\\x\"", "[\"\\u12\"]", "[\"a\nb\"]", "[1 2]", "[1]]", "{}{}", "[1],2", "{\"a\":1 \"b\":2}",
+          "{\"a\" 1}", "[\"\xff\"]", "[\"\xc3\"]", "\"a\" \"b\"", "1 2", "{1:2}", "[1:2]", "{\"a\",1}", "/**/1", "[1]//", "\"\\ud800\""}) {
+        INFO(text);
+        const auto checked = check_json(text);
+        REQUIRE_FALSE(checked);
+        CHECK(checked.error().code == ErrorCode::bad_json);
+    }
+}
+
+TEST_CASE("nesting is bounded") {
+    const auto nested = [](std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+    CHECK(check_json(nested(limits::json_depth_max)));
+    CHECK_FALSE(check_json(nested(limits::json_depth_max + 1)));
+    CHECK_FALSE(check_json(nested(100'000)));
+}
+
+TEST_CASE("objects and arrays split into raw values") {
+    const std::string text = R"( {"a" : 1.50 ,"b\n":[ 1 , {"c":"}"} ],"d":"x\"y" } )";
+    const auto fields = split_object(text);
+    REQUIRE(fields);
+    REQUIRE(fields->size() == 3);
+    CHECK((*fields)[0] == std::pair<std::string, std::string_view>{"a", "1.50"});
+    CHECK((*fields)[1].first == "b\n");
+    const auto elements = split_array((*fields)[1].second);
+    REQUIRE(elements);
+    CHECK(*elements == std::vector<std::string_view>{"1", R"({"c":"}"})"});
+    CHECK(read_string((*fields)[2].second, "d") == "x\"y");
+    CHECK(split_object(R"({"a":1,"a":2})").error().code == ErrorCode::bad_json);
+    CHECK(split_object("[1]").error().code == ErrorCode::invalid_field);
+    CHECK(split_array("{}").error().code == ErrorCode::invalid_field);
+}
+
+TEST_CASE("scalars are read with their bounds") {
+    CHECK(read_integer("5", "n", 0, 9) == 5);
+    for (const char* raw : {"10", "-1", "1.0", "\"5\"", "null", "99999999999999999999"})
+        CHECK(read_integer(raw, "n", 0, 9).error().code == ErrorCode::invalid_field);
+    CHECK(read_string("\"\\u00fc\"", "s") == "\xc3\xbc");
+    CHECK_FALSE(read_string("5", "s"));
+    CHECK(read_boolean("true", "b") == true);
+    CHECK_FALSE(read_boolean("\"true\"", "b"));
+}
+
+TEST_CASE("what is written reads back") {
+    std::string out;
+    JsonWriter{out}.begin_object().field("a", 1).field("b", "q\"\\\n\x01").key("c").begin_array().null().boolean(true)
+        .begin_object().end_object().end_array().field("d", std::uint64_t{18446744073709551615u}).end_object();
+    CHECK(out == "{\"a\":1,\"b\":\"q\\\"\\\\\\n\\u0001\",\"c\":[null,true,{}],\"d\":18446744073709551615}");
+    CHECK(check_json(out));
+}
