@@ -1,6 +1,7 @@
 // Port: the part of a file system that journal, view and registry need. What is written is durable
-// only after sync() of the file, and of its folder when the name is new (sync_dir). Faults come back
-// as io_failed or disk_full with the path. Paths are absolute or relative to the working directory.
+// only after sync() of the file, and of its folder when the name is new (sync_dir). Faults come
+// back as io_failed, disk_full or file_missing with the path. Paths are absolute or relative to the
+// working directory.
 #pragma once
 
 #include <cstdint>
@@ -38,12 +39,15 @@ enum class OpenMode { read, read_write, create };  // create: makes it if missin
 class Files {
   public:
     virtual ~Files() = default;
+    // file_missing when there is none and none is to be made.
     virtual Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) = 0;
-    // Names (no path) of the plain files in a folder, sorted.
+    // Names (no path) of the plain files in a folder, sorted. file_missing when there is no folder.
     virtual Result<std::vector<std::string>> list(const std::string& dir) = 0;
+    // Replaces what stands at `to`; after a crash either the old or the new is there.
     virtual Result<void> rename(const std::string& from, const std::string& to) = 0;
     virtual Result<void> remove(const std::string& path) = 0;  // missing is not an error
-    virtual Result<void> make_dir(const std::string& path) = 0;  // with parents; existing is fine
+    // With parents; existing is fine. Durable when it returns.
+    virtual Result<void> make_dir(const std::string& path) = 0;
     virtual Result<void> sync_dir(const std::string& path) = 0;
     // store_locked when another process holds it.
     virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;

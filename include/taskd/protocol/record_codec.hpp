@@ -1,0 +1,38 @@
+// Records and task rows to bytes and back: what stands in the journal's frames and the view's rows.
+// The format is described in src/protocol/record_codec.md. Pure; decoding survives any bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "taskd/base/result.hpp"
+#include "taskd/model/record.hpp"
+
+namespace taskd::protocol {
+
+inline constexpr std::uint8_t batch_version = 1;
+inline constexpr std::uint8_t task_row_version = 1;
+
+// What a batch takes besides its records: version, first sequence, engine time, count.
+inline constexpr std::size_t batch_bytes_overhead_max = 1 + 10 + 10 + 10;
+
+// At least what the record takes in a batch; cheap enough to ask for every record before it is
+// applied.
+std::size_t encoded_bytes_max(const Record& record);
+
+// Appends to `out`. The batch holds at least one record.
+void encode_batch(const RecordBatch& batch, std::string& out);
+// journal_too_new when a newer version wrote it, journal_corrupt when it is not a batch at all.
+// Bytes that decode are exactly the bytes that the batch encodes to.
+Result<RecordBatch> decode_batch(std::string_view bytes);
+// The first sequence alone, from the first bytes of an encoded batch, unverified otherwise.
+Result<Sequence> peek_first_sequence(std::string_view bytes);
+
+// A task without payload and result, which the view keeps beside it and hands back here.
+void encode_task_row(const Task& task, std::string& out);
+// store_too_new or view_corrupt.
+Result<Task> decode_task_row(std::string_view bytes, Blob payload, Blob result);
+
+}  // namespace taskd::protocol

@@ -1,0 +1,138 @@
+#include "random_model.hpp"
+
+namespace taskd::support {
+namespace {
+
+template <class Instant>
+Instant random_instant(Random& random) {
+    return Instant{Duration{static_cast<std::int64_t>(random_number(random))}};
+}
+
+template <class Instant>
+std::optional<Instant> random_optional(Random& random) {
+    if (random.chance(1, 2)) return std::nullopt;
+    return random_instant<Instant>(random);
+}
+
+std::uint32_t random_number32(Random& random) {
+    return static_cast<std::uint32_t>(random_number(random));
+}
+
+LeaseEpoch random_epoch(Random& random) {
+    return LeaseEpoch{random_number(random)};
+}
+WallTime random_wall(Random& random) {
+    return random_instant<WallTime>(random);
+}
+EngineTime random_engine(Random& random) {
+    return random_instant<EngineTime>(random);
+}
+
+TaskError random_error(Random& random) {
+    return {random_text(random, 20), random_text(random, 60), random.chance(1, 2)};
+}
+
+TaskSpec random_spec(Random& random) {
+    TaskSpec spec;
+    spec.id = random_id(random);
+    spec.type = random_text(random, 128);
+    spec.payload = Blob{random_text(random, 300)};
+    spec.priority = static_cast<std::uint8_t>(random.below(10));
+    spec.attempts_max = random_number32(random);
+    spec.crashes_max = random_number32(random);
+    spec.backoff = {Duration{static_cast<std::int64_t>(random_number(random))},
+                    Duration{static_cast<std::int64_t>(random_number(random))}};
+    return spec;
+}
+
+}  // namespace
+
+std::string random_text(Random& random, std::size_t size_max) {
+    std::string text(random.below(size_max + 1), '\0');
+    for (char& each : text)
+        each = static_cast<char>(random.below(256));
+    return text;
+}
+
+std::uint64_t random_number(Random& random) {
+    return random.next() >> random.below(64);
+}
+
+TaskId random_id(Random& random) {
+    return TaskId::make(WallTime{Duration{static_cast<std::int64_t>(random.below(1ULL << 50))}},
+                        random);
+}
+
+Record random_record(Random& random, std::size_t kind) {
+    const TaskId id = random_id(random);
+    const LeaseEpoch epoch = random_epoch(random);
+    switch (kind) {
+        case 0:
+            return TaskSubmitted{random_spec(random), random_wall(random)};
+        case 1:
+            return TaskLeased{id, epoch, random_text(random, 64), random_engine(random),
+                              random_wall(random)};
+        case 2:
+            return TaskCompleted{id, epoch, Blob{random_text(random, 200)}, random_wall(random)};
+        case 3:
+            return AttemptFailed{id,
+                                 epoch,
+                                 random_error(random),
+                                 random_optional<EngineTime>(random),
+                                 random_optional<WallTime>(random),
+                                 random_wall(random)};
+        case 4:
+            return AttemptCrashed{id, epoch, random_optional<EngineTime>(random),
+                                  random_optional<WallTime>(random), random_wall(random)};
+        case 5:
+            return AttemptReleased{id, epoch, random_wall(random)};
+        case 6:
+            return TaskDue{id};
+        case 7:
+            return TaskCancelled{id, random_text(random, 40), random_wall(random)};
+        case 8:
+            return RevokedLeaseEnded{id, epoch};
+        default:
+            return EngineResumed{random_engine(random)};
+    }
+}
+
+RecordBatch random_batch(Random& random, Sequence first, std::size_t records) {
+    RecordBatch batch{first, random_engine(random), {}};
+    for (std::size_t i = 0; i < records; ++i)
+        batch.records.push_back(random_record(random, random.below(record_kinds)));
+    return batch;
+}
+
+Task random_task(Random& random) {
+    constexpr TaskState states[] = {TaskState::scheduled, TaskState::queued, TaskState::running,
+                                    TaskState::succeeded, TaskState::dead,   TaskState::cancelled};
+    Task task;
+    task.spec = random_spec(random);
+    task.state = states[random.below(std::size(states))];
+    task.submitted_at = random_wall(random);
+    task.ended_at = random_optional<WallTime>(random);
+    task.due_at = random_optional<EngineTime>(random);
+    task.due_shown = random_optional<WallTime>(random);
+    task.queued_as = Sequence{random_number(random)};
+    task.changed_as = Sequence{random_number(random)};
+    task.epoch = random_epoch(random);
+    if (random.chance(1, 3))
+        task.lease = Lease{random_epoch(random), random_text(random, 64), random_engine(random),
+                           random.chance(1, 2)};
+    task.failures = random_number32(random);
+    task.crashes = random_number32(random);
+    task.attempts_made = random_number32(random);
+    for (std::uint64_t n = random.below(4); n > 0; --n) {
+        Attempt attempt{random_number32(random), random_epoch(random), random_text(random, 64),
+                        random_wall(random), random_optional<WallTime>(random)};
+        attempt.outcome = static_cast<AttemptOutcome>(random.below(6));
+        if (random.chance(1, 2)) attempt.error = random_error(random);
+        task.attempts.push_back(std::move(attempt));
+    }
+    task.result = Blob{random_text(random, 100)};
+    if (random.chance(1, 3)) task.error = random_error(random);
+    return task;
+}
+
+}  // namespace taskd::support

@@ -1,0 +1,22 @@
+// Random records, batches and tasks from a seed, with the extremes of each field among them.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "taskd/base/random.hpp"
+#include "taskd/model/record.hpp"
+
+namespace taskd::support {
+
+std::string random_text(Random& random, std::size_t size_max);
+std::uint64_t random_number(Random& random);  // of any magnitude
+TaskId random_id(Random& random);
+
+// One of the kinds, 0 to record_kinds - 1 in the order of the variant.
+inline constexpr std::size_t record_kinds = std::variant_size_v<Record>;
+Record random_record(Random& random, std::size_t kind);
+RecordBatch random_batch(Random& random, Sequence first, std::size_t records);
+Task random_task(Random& random);
+
+}  // namespace taskd::support

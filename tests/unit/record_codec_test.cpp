@@ -1,0 +1,210 @@
+// Records and task rows to bytes and back: golden bytes, every kind, and bytes that are none.
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "catch.hpp"
+#include "random_model.hpp"
+#include "taskd/protocol/record_codec.hpp"
+
+using namespace taskd;
+using namespace taskd::protocol;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string to_hex(std::string_view bytes) {
+    std::string text;
+    for (const char each : bytes) {
+        constexpr char digits[] = "0123456789abcdef";
+        const auto byte = static_cast<unsigned char>(each);
+        text += digits[byte >> 4];
+        text += digits[byte & 15];
+    }
+    return text;
+}
+
+std::string encoded(const RecordBatch& batch) {
+    std::string bytes;
+    encode_batch(batch, bytes);
+    return bytes;
+}
+
+std::string encoded(const Task& task) {
+    std::string bytes;
+    encode_task_row(task, bytes);
+    return bytes;
+}
+
+TaskId golden_id() {
+    return *TaskId::parse("018bcfe5-687b-7000-8000-0123456789ab");
+}
+
+Task golden_task() {
+    Task task;
+    task.spec = {golden_id(), "email", Blob{"{}"}, 9, 5, 10, {1s, 5min}};
+    task.state = TaskState::running;
+    task.submitted_at = WallTime{1'700'000'000s};
+    task.due_at = EngineTime{3s};
+    task.queued_as = Sequence{7};
+    task.changed_as = Sequence{9};
+    task.epoch = LeaseEpoch{2};
+    task.lease = Lease{LeaseEpoch{2}, "w1", EngineTime{15s}, true};
+    task.failures = 1;
+    task.attempts_made = 2;
+    task.attempts = {{1, LeaseEpoch{1}, "w0", WallTime{1s}, WallTime{2s}, AttemptOutcome::failed,
+                      TaskError{"bad", "no", true}}};
+    task.error = TaskError{"bad", "no", true};
+    return task;
+}
+
+// Name to the encoded value, one of every kind.
+std::map<std::string, std::string> golden_now() {
+    const TaskId id = golden_id();
+    const LeaseEpoch epoch{300};
+    const WallTime at{1'700'000'000s};
+    const std::map<std::string, Record> records = {
+        {"task_submitted", TaskSubmitted{golden_task().spec, at}},
+        {"task_leased", TaskLeased{id, epoch, "w1", EngineTime{15s}, at}},
+        {"task_completed", TaskCompleted{id, epoch, Blob{"42"}, at}},
+        {"attempt_failed",
+         AttemptFailed{id, epoch, {"bad", "no", true}, EngineTime{1s}, WallTime{2s}, at}},
+        {"attempt_crashed", AttemptCrashed{id, epoch, std::nullopt, std::nullopt, at}},
+        {"attempt_released", AttemptReleased{id, epoch, at}},
+        {"task_due", TaskDue{id}},
+        {"task_cancelled", TaskCancelled{id, "asked", at}},
+        {"revoked_lease_ended", RevokedLeaseEnded{id, epoch}},
+        {"engine_resumed", EngineResumed{EngineTime{-1us}}}};
+    std::map<std::string, std::string> golden;
+    for (const auto& [name, record] : records)
+        golden[name] = to_hex(encoded(RecordBatch{Sequence{200}, EngineTime{1us}, {record}}));
+    golden["task_row"] = to_hex(encoded(golden_task()));
+    return golden;
+}
+
+}  // namespace
+
+TEST_CASE("each kind of record still has the bytes of version 1") {
+    std::ifstream file{TASKD_SOURCE_DIR "/tests/unit/golden/records_v1.txt"};
+    REQUIRE(file);
+    std::map<std::string, std::string> kept;
+    std::string name;
+    std::string hex;
+    while (file >> name >> hex)
+        kept[name] = hex;
+    const auto now = golden_now();
+    CHECK(now.size() == support::record_kinds + 1);
+    for (const auto& [each, bytes] : now) {
+        INFO(each << " " << bytes);
+        CHECK(kept[each] == bytes);
+    }
+}
+
+TEST_CASE("every record reads back as written and fits its bound") {
+    for (std::uint64_t seed = 0; seed < 2'000; ++seed) {
+        INFO("seed " << seed);
+        Random random{seed};
+        const Record record = support::random_record(random, seed % support::record_kinds);
+        const RecordBatch batch{Sequence{1 + seed}, EngineTime{Duration{-5}}, {record}};
+        const std::string bytes = encoded(batch);
+        const auto again = decode_batch(bytes);
+        REQUIRE(again.has_value());
+        CHECK(*again == batch);
+        CHECK(bytes.size() <= batch_bytes_overhead_max + encoded_bytes_max(record));
+        CHECK(peek_first_sequence(std::string_view{bytes}.substr(0, 11)) == batch.first);
+    }
+}
+
+TEST_CASE("a batch of many records reads back whole") {
+    Random random{3};
+    const RecordBatch batch = support::random_batch(random, Sequence{5}, 1'000);
+    const auto again = decode_batch(encoded(batch));
+    REQUIRE(again.has_value());
+    CHECK(*again == batch);
+    CHECK(again->last() == Sequence{1'004});
+}
+
+TEST_CASE("every task row reads back as written") {
+    for (std::uint64_t seed = 0; seed < 1'000; ++seed) {
+        INFO("seed " << seed);
+        Random random{seed};
+        const Task task = support::random_task(random);
+        const auto again = decode_task_row(encoded(task), task.spec.payload, task.result);
+        REQUIRE(again.has_value());
+        CHECK(*again == task);
+    }
+}
+
+TEST_CASE("no part of a batch or a row passes for the whole") {
+    Random random{11};
+    const std::string batch = encoded(support::random_batch(random, Sequence{9}, 20));
+    for (std::size_t size = 0; size < batch.size(); ++size) {
+        const auto part = decode_batch(std::string_view{batch}.substr(0, size));
+        REQUIRE_FALSE(part.has_value());
+        REQUIRE(part.error().code == ErrorCode::journal_corrupt);
+    }
+    CHECK_FALSE(decode_batch(batch + '\0').has_value());
+    const std::string row = encoded(golden_task());
+    for (std::size_t size = 0; size < row.size(); ++size) {
+        const auto part = decode_task_row(std::string_view{row}.substr(0, size), {}, {});
+        REQUIRE_FALSE(part.has_value());
+        REQUIRE(part.error().code == ErrorCode::view_corrupt);
+    }
+}
+
+TEST_CASE("damaged bytes are refused, or are exactly what the value they decode to encodes to") {
+    std::size_t refused = 0;
+    std::size_t taken = 0;
+    for (std::uint64_t seed = 0; seed < 20'000; ++seed) {
+        Random random{seed};
+        std::string bytes = encoded(support::random_batch(random, Sequence{1 + seed}, 3));
+        for (std::uint64_t flips = 1 + random.below(4); flips > 0; --flips)
+            bytes[random.below(bytes.size())] = static_cast<char>(random.below(256));
+        const auto batch = decode_batch(bytes);
+        ++(batch ? taken : refused);
+        INFO("seed " << seed);
+        if (batch) REQUIRE(encoded(*batch) == bytes);
+        const auto row = decode_task_row(bytes, {}, {});
+        if (row) REQUIRE(encoded(*row) == bytes);
+    }
+    CHECK(refused > 1'000);
+    CHECK(taken > 1'000);
+}
+
+TEST_CASE("random bytes are refused by name") {
+    for (std::uint64_t seed = 0; seed < 20'000; ++seed) {
+        Random random{seed};
+        const std::string bytes = support::random_text(random, 60);
+        const auto batch = decode_batch(bytes);
+        if (!batch) {
+            const ErrorCode code = batch.error().code;
+            REQUIRE((code == ErrorCode::journal_corrupt || code == ErrorCode::journal_too_new));
+        }
+        const auto row = decode_task_row(bytes, {}, {});
+        if (!row) {
+            const ErrorCode code = row.error().code;
+            REQUIRE((code == ErrorCode::view_corrupt || code == ErrorCode::store_too_new));
+        }
+        static_cast<void>(peek_first_sequence(bytes));
+    }
+}
+
+TEST_CASE("what a newer version wrote is said to be so") {
+    Random random{1};
+    std::string batch = encoded(support::random_batch(random, Sequence{1}, 1));
+    batch[0] = batch_version + 1;
+    CHECK(decode_batch(batch).error().code == ErrorCode::journal_too_new);
+    CHECK(peek_first_sequence(batch).error().code == ErrorCode::journal_too_new);
+    std::string kind = encoded(RecordBatch{Sequence{1}, {}, {TaskDue{golden_id()}}});
+    kind[4] = 11;  // after version, sequence, time and count
+    CHECK(decode_batch(kind).error().code == ErrorCode::journal_too_new);
+    std::string row = encoded(golden_task());
+    row[0] = task_row_version + 1;
+    CHECK(decode_task_row(row, {}, {}).error().code == ErrorCode::store_too_new);
+}
+
+TEST_CASE("a count of records beyond the bytes takes no memory") {
+    const std::string bytes{"\x01\x01\x00\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 12};
+    CHECK(decode_batch(bytes).error().code == ErrorCode::journal_corrupt);
+}
