@@ -78,7 +78,7 @@ Decision decide_submit(const Context& context, const Submit& command) {
         const Task* there = nullptr;
         if (const Entry* entry = context.state.find(spec.id)) there = &entry->task;
         if (const auto found = known.find(spec.id); there == nullptr && found != known.end())
-            there = found->second;
+            decision.known.push_back(*(there = found->second));
         if (there != nullptr) {
             if (there->spec != spec) return refuse(ErrorCode::id_conflict, spec.id.to_string(), i);
             continue;

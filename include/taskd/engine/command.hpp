@@ -120,6 +120,7 @@ struct Decision {
     std::vector<Output> outputs;
     std::optional<Error> refused;      // then nothing else is set
     std::optional<std::size_t> index;  // which task of a submit was refused
+    std::vector<Task> known;           // of a submit: tasks there already that only the view has
     std::vector<TaskId> fetch;         // not decided yet: ask the view for these and come again
 };
 

@@ -1,0 +1,68 @@
+// What one side still has to say to a peer over UDP: messages that are sent again, with growing waits,
+// until the peer answers them. As many share a datagram as fit; no more bytes are under way than the
+// peer's window takes. Pure: time comes in.
+#pragma once
+
+#include <compare>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "taskd/base/time.hpp"
+#include "taskd/protocol/datagram.hpp"
+
+namespace taskd::protocol {
+
+class Outbox {
+  public:
+    // `from` stands in every body; it takes its share of `datagram_bytes_max`.
+    Outbox(std::string from, std::size_t datagram_bytes_max, std::size_t window_bytes);
+
+    void set_window(std::size_t bytes) { window_bytes_ = bytes; }
+
+    // Whether one such item fits a datagram at all.
+    bool fits(std::string_view item) const { return item.size() <= room_; }
+
+    // Says it until settle(kind, lease). Saying what is there already starts its sending anew.
+    void say(Kind kind, const LeaseKey& lease, std::string item, SteadyTime now);
+    // Says it once, with the next datagram of its kind.
+    void say_once(Kind kind, std::string item);
+    void settle(Kind kind, const LeaseKey& lease);
+    bool has(Kind kind, const LeaseKey& lease) const { return pending_.contains({kind, lease}); }
+    std::size_t pending() const { return pending_.size(); }
+
+    struct Packet {
+        Kind kind{};
+        std::string body;
+    };
+    // What is due now, packed.
+    std::vector<Packet> collect(SteadyTime now);
+    // When collect has something to do; none when nothing waits for a time.
+    std::optional<SteadyTime> next_deadline() const;
+
+  private:
+    struct Key {
+        Kind kind;
+        LeaseKey lease;
+        friend auto operator<=>(const Key&, const Key&) = default;
+    };
+    struct Message {
+        std::string item;
+        SteadyTime due;
+        Duration wait{};
+        bool under_way = false;  // sent at least once and not answered
+    };
+    void pack(std::vector<Packet>& packets);
+
+    std::string from_;
+    std::size_t room_;
+    std::size_t window_bytes_;
+    std::size_t bytes_under_way_ = 0;
+    std::map<Key, Message> pending_;
+    std::set<std::pair<SteadyTime, Key>> due_;
+    std::map<Kind, std::vector<std::string>> ready_;  // to be packed
+};
+
+}  // namespace taskd::protocol

@@ -1,0 +1,156 @@
+// The dispatcher's core: runs commands through the engine, the journal and the view in the order that
+// loses nothing: decide, write, apply, sync, tell. While one batch syncs the next one fills.
+//
+// All calls on the loop's thread. Journal and view work on lanes of their own.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "taskd/engine/engine.hpp"
+#include "taskd/port/background.hpp"
+#include "taskd/port/clock.hpp"
+#include "taskd/port/journal.hpp"
+#include "taskd/port/log.hpp"
+#include "taskd/port/timers.hpp"
+#include "taskd/port/view.hpp"
+
+namespace taskd::service {
+
+struct CoreSettings {
+    engine::EngineSettings engine;
+    // The view is written at most this often, unless somebody waits for it.
+    Duration view_interval = std::chrono::milliseconds{200};
+    std::size_t batch_bytes_soft = 4 * limits::mebibyte;  // beyond it commands wait for the next batch
+};
+
+struct CorePorts {
+    port::Journal& journal;
+    port::View& view;
+    port::Background& journal_lane;  // commit
+    port::Background& space_lane;    // prepare and drop_through
+    port::Background& view_lane;
+    port::Clock& clock;
+    port::Timers& timers;
+    port::Log& log;
+};
+
+class Core {
+  public:
+    // `lost_disk` is called when a sync or the view failed: the process must end without an answer.
+    Core(CoreSettings settings, CorePorts ports, std::uint64_t seed,
+         std::function<void(const Error&)> lost_disk);
+    ~Core();
+
+    // Before the loop runs: rebuilds the engine from view and journal. Blocks.
+    Result<void> recover();
+
+    // What is done at once after a command was decided and applied; what it returns is done once all
+    // of it is durable. Both on the loop. A refusal stands in the decision.
+    using Reply = std::function<void()>;
+    using Decided = std::function<Reply(const engine::Decision&)>;
+    void execute(engine::Command command, Decided decided);
+
+    // Runs `then` once everything applied so far is durable: an answer made from what is seen now.
+    void when_durable(Reply then);
+    // Runs `ask` on the view's lane once the view covers everything applied so far, `then` on the loop.
+    void when_viewed(std::function<void(port::View&)> ask, Reply then);
+    // The same without waiting for the view to catch up.
+    void ask_view(std::function<void(port::View&)> ask, Reply then);
+
+    // Called for every output once it is durable.
+    void on_output(std::function<void(const engine::Output&)> handler);
+
+    const engine::Engine& engine() const { return engine_; }
+    TaskId make_id();
+    Now now() const;
+
+    // Why new work is refused at the moment, if it is.
+    std::optional<Error> slow_down() const;
+    port::JournalStats journal_stats() const { return ports_.journal.stats(); }
+    Sequence durable() const { return durable_; }
+    Sequence applied() const { return applied_; }
+    Sequence viewed() const { return viewed_; }
+
+    // Nothing is waiting to be written or told.
+    bool idle() const;
+    // Runs `done` when everything applied is durable and stands in the view.
+    void drain(std::function<void()> done);
+
+  private:
+    struct Batch {
+        RecordBatch records;
+        std::size_t bytes = 0;
+        std::vector<engine::Output> outputs;
+        std::vector<Reply> replies;
+    };
+    struct Deferred {
+        engine::Command command;
+        Decided decided;
+    };
+    struct ViewWaiter {
+        Sequence needed;
+        std::function<void(port::View&)> ask;
+        Reply then;
+    };
+
+    void run(engine::Command command, Decided decided);
+    Result<void> settle(engine::Decision& decision, port::Purpose purpose);
+    void match();
+    bool must_defer() const;
+    void run_deferred();
+    void fetch_and_run(engine::Submit command, std::vector<TaskId> ids, Decided decided);
+    void finish_turn();
+    void flush();
+    void synced(Batch batch, Result<void> result);
+    void tell(Batch& batch);
+    void snapshot_for_view();
+    void store_view();
+    SteadyTime view_due_at() const;
+    void arm_view();
+    void check_drained();
+    void view_stored(Result<void> result);
+    void serve_view_waiters();
+    void look_after_journal();
+    void forget();
+    void arm_tick();
+    void tick();
+
+    CoreSettings settings_;
+    CorePorts ports_;
+    Random random_;
+    std::function<void(const Error&)> lost_disk_;
+    std::function<void(const engine::Output&)> on_output_;
+    engine::Engine engine_;
+
+    EngineTime engine_start_{};   // engine time at steady_start_
+    SteadyTime steady_start_{};
+    Sequence applied_;   // last record applied
+    Sequence durable_;   // last record synced
+    Sequence viewed_;    // last record in the view
+
+    Batch open_;
+    bool syncing_ = false;
+    bool flush_posted_ = false;
+    bool needs_room_ = false;  // the journal's filler is behind
+    std::deque<Deferred> deferred_;
+    std::size_t fetches_ = 0;  // submits waiting for the view's word on their ids
+
+    std::optional<port::ViewChange> for_view_;  // taken when its batch was closed
+    bool view_busy_ = false;
+    std::optional<SteadyTime> view_behind_since_;
+    SteadyTime view_stored_at_{};
+    std::deque<ViewWaiter> view_waiters_;
+    std::unique_ptr<port::Timer> view_timer_;
+
+    std::unique_ptr<port::Timer> tick_timer_;
+    bool space_busy_ = false;
+    std::unique_ptr<port::Timer> space_timer_;
+    Sequence dropped_;
+    std::vector<std::function<void()>> draining_;
+};
+
+}  // namespace taskd::service

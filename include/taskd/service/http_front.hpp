@@ -1,0 +1,58 @@
+// The front of every role's HTTP side: routes by a table, checks the cluster key, answers health and
+// the contract. Handlers get calls that passed.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "taskd/port/http.hpp"
+#include "taskd/protocol/datagram.hpp"
+#include "taskd/protocol/target.hpp"
+
+namespace taskd::service {
+
+// One request on its way through a handler.
+struct Call {
+    port::HttpRequest request;
+    protocol::Target target;
+    std::vector<std::string> parameters;  // what stood for {…} in the pattern
+    port::HttpResponder respond;
+
+    void answer(int status, std::string json);
+    void answer(const Error& error, std::optional<std::size_t> index = {});
+};
+
+port::HttpResponse json_response(int status, std::string json);
+port::HttpResponse problem_response(const Error& error, std::optional<std::size_t> index = {});
+
+struct Route {
+    std::string_view method;
+    std::string_view pattern;  // "/v1/tasks/{id}/cancel"
+    std::function<void(Call)> handle;
+};
+
+class HttpFront : public port::HttpHandler {
+  public:
+    // `not_ready` gives the reasons why the role is not ready; empty when it is.
+    HttpFront(protocol::ClusterKey key, std::function<std::vector<std::string>()> not_ready);
+
+    void add(Route route);
+    void handle(port::HttpRequest&& request, port::HttpResponder respond) override;
+
+    const std::vector<Route>& routes() const { return routes_; }
+
+  private:
+    std::optional<Error> refused(const port::HttpRequest& request) const;
+    void health(const protocol::Target& target, port::HttpResponder respond) const;
+
+    protocol::ClusterKey key_;
+    std::function<std::vector<std::string>()> not_ready_;
+    std::vector<Route> routes_;
+};
+
+// "Bearer …" for a request of ours; nothing is added without a key.
+void add_key(port::HttpHeaders& headers, const protocol::ClusterKey& key);
+
+}  // namespace taskd::service

@@ -1,0 +1,80 @@
+#include "taskd/protocol/outbox.hpp"
+
+#include <algorithm>
+
+#include "taskd/base/limits.hpp"
+
+namespace taskd::protocol {
+
+Outbox::Outbox(std::string from, std::size_t datagram_bytes_max, std::size_t window_bytes)
+    : from_{std::move(from)},
+      room_{datagram_bytes_max - header_bytes - body_overhead - from_.size()},
+      window_bytes_{window_bytes} {}
+
+void Outbox::say(Kind kind, const LeaseKey& lease, std::string item, SteadyTime now) {
+    settle(kind, lease);
+    const Key key{kind, lease};
+    pending_.emplace(key, Message{std::move(item), now, limits::resend_initial, false});
+    due_.emplace(now, key);
+}
+
+void Outbox::say_once(Kind kind, std::string item) { ready_[kind].push_back(std::move(item)); }
+
+void Outbox::settle(Kind kind, const LeaseKey& lease) {
+    const auto found = pending_.find({kind, lease});
+    if (found == pending_.end()) return;
+    if (found->second.under_way) bytes_under_way_ -= found->second.item.size();
+    due_.erase({found->second.due, found->first});
+    pending_.erase(found);
+}
+
+std::vector<Outbox::Packet> Outbox::collect(SteadyTime now) {
+    while (!due_.empty() && due_.begin()->first <= now) {
+        const Key key = due_.begin()->second;
+        Message& message = pending_.at(key);
+        const bool fits_window = bytes_under_way_ == 0 ||
+                                 bytes_under_way_ + message.item.size() <= window_bytes_;
+        due_.erase(due_.begin());
+        if (!message.under_way && fits_window) {
+            message.under_way = true;
+            bytes_under_way_ += message.item.size();
+        }
+        if (message.under_way) {
+            ready_[key.kind].push_back(message.item);
+            message.due = now + message.wait;
+            message.wait = std::min<Duration>(message.wait * 2, limits::resend_max);
+        } else {
+            message.due = now + limits::resend_initial;  // the window is full: look again
+        }
+        due_.emplace(message.due, key);
+    }
+    std::vector<Packet> packets;
+    pack(packets);
+    return packets;
+}
+
+void Outbox::pack(std::vector<Packet>& packets) {
+    for (auto& [kind, items] : ready_) {
+        std::vector<std::string> together;
+        std::size_t bytes = 0;
+        const auto close = [&, kind = kind] {
+            if (!together.empty()) packets.push_back({kind, write_body(from_, together)});
+            together.clear();
+            bytes = 0;
+        };
+        for (std::string& item : items) {
+            if (bytes + item.size() + 1 > room_) close();
+            bytes += item.size() + 1;
+            together.push_back(std::move(item));
+        }
+        close();
+    }
+    ready_.clear();
+}
+
+std::optional<SteadyTime> Outbox::next_deadline() const {
+    if (due_.empty()) return std::nullopt;
+    return due_.begin()->first;
+}
+
+}  // namespace taskd::protocol

@@ -1,0 +1,272 @@
+#include "taskd/protocol/task_json.hpp"
+
+#include <charconv>
+
+#include "taskd/base/limits.hpp"
+#include "taskd/protocol/json.hpp"
+
+namespace taskd::protocol {
+namespace {
+
+constexpr std::int64_t duration_ms_max = 365LL * 24 * 3600 * 1000;
+
+Result<Backoff> parse_backoff(std::string_view raw) {
+    auto fields = split_object(raw);
+    if (!fields) return fail(ErrorCode::invalid_field, "backoff must be an object");
+    Backoff backoff;
+    for (const auto& [key, value] : *fields) {
+        const bool initial = key == "initial_ms";
+        if (!initial && key != "max_ms") return fail(ErrorCode::unknown_field, "backoff." + key);
+        auto ms = read_integer(value, "backoff." + key, 0, duration_ms_max);
+        if (!ms) return fail(std::move(ms));
+        (initial ? backoff.initial : backoff.max) = std::chrono::milliseconds{*ms};
+    }
+    return backoff;
+}
+
+template <class Value, class Target>
+Result<void> take(Result<Value>&& value, Target& target) {
+    if (!value) return fail(std::move(value));
+    target = static_cast<Target>(std::move(*value));
+    return {};
+}
+
+Result<TaskId> parse_id(std::string_view raw) {
+    auto text = read_string(raw, "id");
+    if (!text) return fail(std::move(text));
+    const auto id = TaskId::parse(*text);
+    if (!id) return fail(ErrorCode::invalid_id, *text);
+    return *id;
+}
+
+Result<void> take_field(TaskSpec& spec, bool& has_id, std::string_view key, std::string_view raw) {
+    if (key == "id") {
+        has_id = true;
+        return take(parse_id(raw), spec.id);
+    }
+    if (key == "type") return take(read_string(raw, key), spec.type);
+    if (key == "payload") {
+        spec.payload = Blob{std::string{raw}};
+        return {};
+    }
+    if (key == "priority") return take(read_integer(raw, key, 0, 9), spec.priority);
+    if (key == "attempts_max")
+        return take(read_integer(raw, key, 1, limits::attempts_max_max), spec.attempts_max);
+    if (key == "crashes_max")
+        return take(read_integer(raw, key, 1, limits::attempts_max_max), spec.crashes_max);
+    if (key == "backoff") return take(parse_backoff(raw), spec.backoff);
+    return fail(ErrorCode::unknown_field, std::string{key});
+}
+
+Result<TaskSpec> parse_spec(std::string_view raw, const std::function<TaskId()>& make_id) {
+    if (raw.size() > limits::task_bytes_max)
+        return fail(ErrorCode::task_too_large,
+                    std::to_string(raw.size()) + " of " + std::to_string(limits::task_bytes_max) +
+                        " bytes");
+    if (kind_of(raw) != JsonKind::object)
+        return fail(ErrorCode::invalid_field, "a task must be an object");
+    auto fields = split_object(raw);
+    if (!fields) return fail(std::move(fields));
+    TaskSpec spec;
+    spec.payload = Blob{"null"};
+    bool has_id = false;
+    for (const auto& [key, value] : *fields)
+        if (auto taken = take_field(spec, has_id, key, value); !taken) return fail(std::move(taken));
+    if (spec.type.empty()) return fail(ErrorCode::missing_field, "type");
+    if (!is_type_name(spec.type)) return fail(ErrorCode::invalid_field, "type '" + spec.type + "'");
+    if (!has_id) spec.id = make_id();
+    return spec;
+}
+
+void write_spec(JsonWriter& json, const TaskSpec& spec) {
+    const TaskSpec usual;
+    json.begin_object().field("id", spec.id.to_string()).field("type", spec.type);
+    json.key("payload").raw(spec.payload.view());
+    if (spec.priority != usual.priority) json.field("priority", spec.priority);
+    if (spec.attempts_max != usual.attempts_max) json.field("attempts_max", spec.attempts_max);
+    if (spec.crashes_max != usual.crashes_max) json.field("crashes_max", spec.crashes_max);
+    if (spec.backoff != usual.backoff)
+        json.key("backoff")
+            .begin_object()
+            .field("initial_ms", spec.backoff.initial / std::chrono::milliseconds{1})
+            .field("max_ms", spec.backoff.max / std::chrono::milliseconds{1})
+            .end_object();
+    json.end_object();
+}
+
+void put_error(JsonWriter& json, const TaskError& error) {
+    json.begin_object()
+        .field("code", error.code)
+        .field("message", error.message)
+        .field("permanent", error.permanent)
+        .end_object();
+}
+
+void put_outcome(JsonWriter& json, const Task& task) {
+    if (task.state == TaskState::succeeded)
+        json.key("result").raw(task.result.view());
+    else if (task.error)
+        put_error(json.key("error"), *task.error);
+}
+
+void put_attempt(JsonWriter& json, const Attempt& attempt) {
+    json.begin_object()
+        .field("number", attempt.number)
+        .field("epoch", attempt.epoch.value)
+        .field("worker", attempt.worker)
+        .field("outcome", to_text(attempt.outcome))
+        .field("started_at", to_rfc3339(attempt.started_at));
+    if (attempt.ended_at) json.field("ended_at", to_rfc3339(*attempt.ended_at));
+    if (attempt.error) put_error(json.key("error"), *attempt.error);
+    json.end_object();
+}
+
+}  // namespace
+
+std::expected<SubmitBody, BodyError> parse_submit(std::string_view body,
+                                                  const std::function<TaskId()>& make_id) {
+    const auto refuse = [](Error error, std::optional<std::size_t> index = {}) {
+        return std::unexpected<BodyError>{BodyError{std::move(error), index}};
+    };
+    if (auto checked = check_json(body); !checked) return refuse(checked.error());
+    body.remove_prefix(std::min(body.find_first_not_of(" \t\r\n"), body.size()));
+    SubmitBody submit;
+    if (kind_of(body) != JsonKind::array) {
+        auto spec = parse_spec(body, make_id);
+        if (!spec) return refuse(spec.error());
+        submit.tasks.push_back(std::move(*spec));
+        return submit;
+    }
+    submit.is_array = true;
+    auto elements = split_array(body);
+    if (!elements) return refuse(elements.error());
+    if (elements->size() > limits::submit_tasks_max)
+        return refuse({ErrorCode::too_many_tasks,
+                       std::to_string(elements->size()) + " of " +
+                           std::to_string(limits::submit_tasks_max)});
+    submit.tasks.reserve(elements->size());
+    for (std::size_t i = 0; i < elements->size(); ++i) {
+        auto spec = parse_spec((*elements)[i], make_id);
+        if (!spec) return refuse(spec.error(), i);
+        submit.tasks.push_back(std::move(*spec));
+    }
+    return submit;
+}
+
+std::string write_submit(const std::vector<TaskSpec>& tasks, bool as_array) {
+    std::string out;
+    JsonWriter json{out};
+    if (as_array) json.begin_array();
+    for (const TaskSpec& spec : tasks) write_spec(json, spec);
+    if (as_array) json.end_array();
+    return out;
+}
+
+void write_task(std::string& out, const Task& task, const TaskExtras& extras) {
+    JsonWriter json{out};
+    json.begin_object().field("id", task.spec.id.to_string()).field("type", task.spec.type);
+    json.key("payload").raw(task.spec.payload.view());
+    json.field("state", to_text(task.state)).field("priority", task.spec.priority);
+    put_outcome(json, task);
+    json.key("attempts").begin_array();
+    for (const Attempt& attempt : task.attempts) put_attempt(json, attempt);
+    json.end_array()
+        .field("attempts_made", task.attempts_made)
+        .field("failures", task.failures)
+        .field("crashes", task.crashes)
+        .field("attempts_max", task.spec.attempts_max)
+        .field("crashes_max", task.spec.crashes_max)
+        .field("submitted_at", to_rfc3339(task.submitted_at));
+    if (task.ended_at) json.field("ended_at", to_rfc3339(*task.ended_at));
+    if (task.due_shown) json.field("due_at", to_rfc3339(*task.due_shown));
+    if (!extras.waiting_rule.empty())
+        json.key("waiting_for")
+            .begin_object()
+            .field("rule", extras.waiting_rule)
+            .field("text", extras.waiting_text)
+            .end_object();
+    json.end_object();
+}
+
+void write_brief(std::string& out, const Task& task, bool with_outcome) {
+    JsonWriter json{out};
+    json.begin_object()
+        .field("id", task.spec.id.to_string())
+        .field("state", to_text(task.state));
+    if (with_outcome && is_terminal(task.state)) put_outcome(json, task);
+    json.end_object();
+}
+
+void write_task_error(std::string& out, const TaskError& error) {
+    JsonWriter json{out};
+    put_error(json, error);
+}
+
+Result<TaskError> parse_task_error(std::string_view raw) {
+    auto fields = split_object(raw);
+    if (!fields) return fail(ErrorCode::invalid_field, "error must be an object");
+    TaskError error;
+    for (const auto& [key, value] : *fields) {
+        Result<void> taken;
+        if (key == "code")
+            taken = take(read_string(value, "error.code"), error.code);
+        else if (key == "message")
+            taken = take(read_string(value, "error.message"), error.message);
+        else if (key == "permanent")
+            taken = take(read_boolean(value, "error.permanent"), error.permanent);
+        else
+            return fail(ErrorCode::unknown_field, "error." + key);
+        if (!taken) return fail(std::move(taken));
+    }
+    if (error.code.empty()) return fail(ErrorCode::missing_field, "error.code");
+    return error;
+}
+
+std::string write_problem(const Error& error, std::optional<std::size_t> index) {
+    const ErrorRow& row = row_of(error.code);
+    std::string out;
+    JsonWriter json{out};
+    json.begin_object()
+        .field("type", "https://taskd.dev/errors/" + std::string{row.name})
+        .field("title", row.text)
+        .field("status", row.http_status)
+        .field("error", row.name);
+    if (!error.detail.empty()) json.field("detail", error.detail);
+    if (index) json.field("index", *index);
+    json.field("retryable", row.retryable).end_object();
+    return out;
+}
+
+Error parse_problem(std::string_view body, int status) {
+    Error unknown{ErrorCode::bad_answer, "status " + std::to_string(status)};
+    if (!check_json(body)) return unknown;
+    const auto fields = split_object(body);
+    if (!fields) return unknown;
+    const ErrorRow* row = nullptr;
+    std::string detail;
+    for (const auto& [key, value] : *fields) {
+        if (key == "error") row = find_error(read_string(value, key).value_or(""));
+        if (key == "detail") detail = read_string(value, key).value_or("");
+        if (key == "index") detail = "task " + std::string{value} + ": " + detail;
+    }
+    return row == nullptr ? unknown : Error{row->code, std::move(detail)};
+}
+
+std::string write_session(SessionId session) {
+    static constexpr char hex[] = "0123456789abcdef";
+    std::string text(16, '0');
+    for (std::size_t i = 0; i < 16; ++i) text[i] = hex[session.value >> (60 - 4 * i) & 0x0f];
+    return text;
+}
+
+Result<SessionId> parse_session(std::string_view text) {
+    SessionId session;
+    const auto [end, error] =
+        std::from_chars(text.data(), text.data() + text.size(), session.value, 16);
+    if (text.size() != 16 || error != std::errc{} || end != text.data() + text.size() ||
+        session.value == 0)
+        return fail(ErrorCode::invalid_field, "session must be 16 hex digits");
+    return session;
+}
+
+}  // namespace taskd::protocol

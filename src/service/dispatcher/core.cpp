@@ -1,0 +1,250 @@
+// The turn: decide, reserve, apply, and later sync and tell.
+#include "taskd/service/core.hpp"
+
+#include <algorithm>
+
+#include "taskd/base/assert.hpp"
+#include "taskd/protocol/record_codec.hpp"
+
+namespace taskd::service {
+
+using engine::Command;
+using engine::Decision;
+
+Core::Core(CoreSettings settings, CorePorts ports, std::uint64_t seed,
+           std::function<void(const Error&)> lost_disk)
+    : settings_{settings},
+      ports_{ports},
+      random_{seed},
+      lost_disk_{std::move(lost_disk)},
+      engine_{settings.engine},
+      view_timer_{ports.timers.make()},
+      tick_timer_{ports.timers.make()},
+      space_timer_{ports.timers.make()} {}
+
+Core::~Core() = default;
+
+Result<void> Core::recover() {
+    auto mark = ports_.view.mark();
+    if (!mark) return fail(std::move(mark));
+    auto newest = ports_.view.newest_ended();
+    if (!newest) return fail(std::move(newest));
+    auto live = ports_.view.each_live([&](Task&& task) { engine_.restore(task); });
+    if (!live) return fail(std::move(live));
+    engine_.restore(mark->totals, *newest);
+    applied_ = viewed_ = dropped_ = mark->sequence;
+    EngineTime engine_time = mark->engine;
+    auto replayed = ports_.journal.recover(viewed_, [&](const RecordBatch& batch) -> Result<void> {
+        if (batch.first != applied_.next())
+            return fail(ErrorCode::store_mismatch,
+                        "the journal goes on at " + std::to_string(batch.first.value) +
+                            ", the view ends at " + std::to_string(applied_.value));
+        for (const Record& record : batch.records) engine_.apply(applied_ = applied_.next(), record);
+        engine_time = batch.engine;
+        return {};
+    });
+    if (!replayed) return fail(std::move(replayed));
+    durable_ = applied_;
+    engine_start_ = engine_time;
+    steady_start_ = view_stored_at_ = ports_.clock.steady();
+    ports_.log.info("recovered", {{"records_through", std::to_string(applied_.value)},
+                                  {"tasks", std::to_string(engine_.tasks_in_memory())}});
+    execute(engine::Resume{}, [](const Decision&) { return Reply{}; });
+    look_after_journal();
+    return {};
+}
+
+Now Core::now() const {
+    return {ports_.clock.wall(), engine_start_ + (ports_.clock.steady() - steady_start_)};
+}
+
+TaskId Core::make_id() { return TaskId::make(ports_.clock.wall(), random_); }
+
+void Core::on_output(std::function<void(const engine::Output&)> handler) {
+    on_output_ = std::move(handler);
+}
+
+void Core::execute(Command command, Decided decided) {
+    // A frame has an end: what comes while a big one fills waits until it is written.
+    if (!deferred_.empty() || must_defer()) {
+        deferred_.push_back({std::move(command), std::move(decided)});
+        return;
+    }
+    run(std::move(command), std::move(decided));
+}
+
+void Core::run(Command command, Decided decided) {
+    const bool new_work = std::holds_alternative<engine::Submit>(command);
+    Decision decision = engine_.decide(now(), command, random_);
+    if (!decision.fetch.empty()) {
+        fetch_and_run(std::move(std::get<engine::Submit>(command)), std::move(decision.fetch),
+                      std::move(decided));
+        return;
+    }
+    const auto purpose = new_work ? port::Purpose::new_work : port::Purpose::old_work;
+    if (auto settled = settle(decision, purpose); !settled) {
+        const auto stats = ports_.journal.stats();
+        if (stats.wants_prepare && !stats.full) {  // only the filler is behind
+            needs_room_ = true;
+            deferred_.push_front({std::move(command), std::move(decided)});
+            look_after_journal();
+            return;
+        }
+        decision = {};
+        decision.refused = settled.error();
+    }
+    match();
+    if (Reply reply = decided(decision)) open_.replies.push_back(std::move(reply));
+    finish_turn();
+}
+
+bool Core::must_defer() const {
+    return needs_room_ || (syncing_ && open_.bytes > settings_.batch_bytes_soft);
+}
+
+void Core::run_deferred() {
+    while (!deferred_.empty() && !must_defer()) {
+        Deferred next = std::move(deferred_.front());
+        deferred_.pop_front();
+        run(std::move(next.command), std::move(next.decided));
+    }
+}
+
+// Applied only when it can be written: the room is set aside first.
+Result<void> Core::settle(Decision& decision, port::Purpose purpose) {
+    std::size_t bytes = 0;
+    for (const Record& record : decision.records) bytes += protocol::encoded_bytes_max(record);
+    if (bytes > 0) {
+        if (open_.bytes == 0) bytes += protocol::batch_overhead_max;
+        if (auto reserved = ports_.journal.reserve(bytes, purpose); !reserved) return reserved;
+        open_.bytes += bytes;
+    }
+    for (Record& record : decision.records) {
+        applied_ = applied_.next();
+        if (open_.records.records.empty()) open_.records.first = applied_;
+        engine_.apply(applied_, record);
+        open_.records.records.push_back(std::move(record));
+    }
+    for (const engine::Note& note : decision.notes) engine_.apply(note);
+    for (engine::Output& output : decision.outputs) open_.outputs.push_back(std::move(output));
+    return {};
+}
+
+void Core::match() {
+    for (std::size_t i = 0; i < limits::turn_tasks_max && engine_.can_match(); ++i) {
+        if (syncing_ && open_.bytes > settings_.batch_bytes_soft) return;  // after the sync
+        Decision decision = engine_.decide(now(), engine::Match{}, random_);
+        if (!settle(decision, port::Purpose::old_work)) return;  // tried again when there is room
+    }
+}
+
+void Core::fetch_and_run(engine::Submit command, std::vector<TaskId> ids, Decided decided) {
+    ++fetches_;
+    auto found = std::make_shared<Result<std::vector<Task>>>();
+    auto asked = std::make_shared<engine::Submit>(std::move(command));
+    ask_view([found, ids = std::move(ids)](port::View& view) { *found = view.find(ids); },
+             [this, found, asked, decided = std::move(decided)] {
+                 --fetches_;
+                 if (!*found) {
+                     lost_disk_(found->error());
+                     return;
+                 }
+                 asked->fetched = true;
+                 asked->known = std::move(**found);
+                 execute(std::move(*asked), decided);
+             });
+}
+
+void Core::finish_turn() {
+    arm_tick();
+    if (flush_posted_) return;
+    flush_posted_ = true;
+    ports_.timers.post([this] {
+        flush_posted_ = false;
+        flush();
+    });
+}
+
+void Core::flush() {
+    if (engine_.can_match()) {
+        match();  // what one turn left over
+        arm_tick();
+    }
+    if (syncing_) return;
+    if (open_.records.records.empty()) {
+        Batch told = std::exchange(open_, {});
+        tell(told);  // nothing was written and nothing is under way: all of it is durable
+        check_drained();
+        return;
+    }
+    ports_.journal.seal();
+    open_.records.engine = now().engine;
+    auto batch = std::make_shared<Batch>(std::exchange(open_, {}));
+    if (!view_busy_ && !for_view_ && ports_.clock.steady() >= view_due_at()) snapshot_for_view();
+    syncing_ = true;
+    auto result = std::make_shared<Result<void>>();
+    ports_.journal_lane.run([this, batch, result] { *result = ports_.journal.commit(batch->records); },
+                            [this, batch, result] { synced(std::move(*batch), *result); });
+}
+
+void Core::synced(Batch batch, Result<void> result) {
+    if (!result) {
+        lost_disk_(result.error());
+        return;
+    }
+    syncing_ = false;
+    durable_ = batch.records.last();
+    if (!view_behind_since_) view_behind_since_ = ports_.clock.steady();
+    tell(batch);
+    if (for_view_ && !view_busy_) store_view();
+    arm_view();
+    run_deferred();
+    look_after_journal();
+    flush();
+}
+
+void Core::tell(Batch& batch) {
+    for (const engine::Output& output : batch.outputs)
+        if (on_output_) on_output_(output);
+    for (const Reply& reply : batch.replies) reply();
+}
+
+void Core::when_durable(Reply then) {
+    open_.replies.push_back(std::move(then));
+    finish_turn();
+}
+
+bool Core::idle() const {
+    return !syncing_ && open_.records.records.empty() && open_.replies.empty() &&
+           deferred_.empty() && fetches_ == 0;
+}
+
+std::optional<Error> Core::slow_down() const {
+    const auto behind = view_behind_since_;
+    if (behind && ports_.clock.steady() - *behind > limits::view_lag_max)
+        return Error{ErrorCode::overloaded, "the view is behind"};
+    if (ports_.journal.stats().bytes_since_drop > limits::view_lag_bytes_max)
+        return Error{ErrorCode::overloaded, "the journal waits for the view"};
+    return std::nullopt;
+}
+
+void Core::arm_tick() {
+    const auto deadline = engine_.next_deadline();
+    if (!deadline) {
+        tick_timer_->clear();
+        return;
+    }
+    tick_timer_->set(steady_start_ + (*deadline - engine_start_), [this] { tick(); });
+}
+
+void Core::tick() {
+    execute(engine::Tick{}, [this](const Decision& decision) {
+        // A full disk refuses even this: come again later instead of at once.
+        if (decision.refused)
+            tick_timer_->set(ports_.clock.steady() + std::chrono::milliseconds{100},
+                             [this] { tick(); });
+        return Reply{};
+    });
+}
+
+}  // namespace taskd::service

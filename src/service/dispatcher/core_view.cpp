@@ -1,0 +1,136 @@
+// How the view follows the journal, and what goes once it has: segments and ended tasks.
+#include <algorithm>
+
+#include "taskd/service/core.hpp"
+
+namespace taskd::service {
+
+// Taken when a batch is closed, so that the rows are what they are at its last record; stored once
+// that record is durable.
+void Core::snapshot_for_view() {
+    port::ViewChange change;
+    change.tasks = engine_.take_changed();
+    change.mark = {applied_, now().engine, engine_.totals()};
+    for_view_ = std::move(change);
+}
+
+void Core::store_view() {
+    view_busy_ = true;
+    view_stored_at_ = ports_.clock.steady();
+    auto change = std::make_shared<port::ViewChange>(std::move(*for_view_));
+    for_view_.reset();
+    auto result = std::make_shared<Result<void>>();
+    ports_.view_lane.run([this, change, result] { *result = ports_.view.store(*change); },
+                         [this, change, result] {
+                             if (*result) viewed_ = change->mark.sequence;
+                             view_stored(*result);
+                         });
+}
+
+void Core::view_stored(Result<void> result) {
+    view_busy_ = false;
+    if (!result) {
+        // The journal has everything: a view that cannot be written is a process that cannot go on.
+        lost_disk_(result.error());
+        return;
+    }
+    view_behind_since_.reset();
+    if (viewed_ < durable_) view_behind_since_ = view_stored_at_;
+    serve_view_waiters();
+    forget();
+    look_after_journal();
+    check_drained();
+    arm_view();
+}
+
+SteadyTime Core::view_due_at() const {
+    const bool awaited = !view_waiters_.empty() || !draining_.empty();
+    return awaited ? view_stored_at_ : view_stored_at_ + settings_.view_interval;
+}
+
+// Between batches the state is what is durable, so the view need not wait for the next one to close.
+void Core::arm_view() {
+    if (view_busy_ || for_view_ || viewed_ == applied_) return;
+    view_timer_->set(view_due_at(), [this] {
+        const bool between = !syncing_ && open_.records.records.empty();
+        if (view_busy_ || for_view_ || viewed_ == applied_ || !between) return;
+        snapshot_for_view();
+        store_view();
+    });
+}
+
+void Core::ask_view(std::function<void(port::View&)> ask, Reply then) {
+    ports_.view_lane.run([this, ask = std::move(ask)] { ask(ports_.view); }, std::move(then));
+}
+
+void Core::when_viewed(std::function<void(port::View&)> ask, Reply then) {
+    if (viewed_ >= applied_) {
+        ask_view(std::move(ask), std::move(then));
+        return;
+    }
+    view_waiters_.push_back({applied_, std::move(ask), std::move(then)});
+    arm_view();
+}
+
+void Core::serve_view_waiters() {
+    while (!view_waiters_.empty() && view_waiters_.front().needed <= viewed_) {
+        ViewWaiter waiter = std::move(view_waiters_.front());
+        view_waiters_.pop_front();
+        ask_view(std::move(waiter.ask), std::move(waiter.then));
+    }
+}
+
+// While a submit asks the view about its ids nothing is forgotten: what the view answered would no
+// longer be all there is.
+void Core::forget() {
+    if (fetches_ > 0) return;
+    engine::Decision decision = engine_.decide(now(), engine::Forget{viewed_}, random_);
+    for (const engine::Note& note : decision.notes) engine_.apply(note);
+    if (decision.notes.size() == limits::turn_tasks_max) ports_.timers.post([this] { forget(); });
+}
+
+void Core::look_after_journal() {
+    if (space_busy_) return;
+    const auto stats = ports_.journal.stats();
+    const bool drop = viewed_ > dropped_;
+    const bool prepare = stats.wants_prepare;
+    if (!drop && !prepare) return;
+    space_busy_ = true;
+    const Sequence covered = viewed_;
+    auto results = std::make_shared<std::pair<Result<void>, Result<void>>>();
+    ports_.space_lane.run(
+        [this, drop, prepare, covered, results] {
+            if (drop) results->first = ports_.journal.drop_through(covered);
+            if (prepare) results->second = ports_.journal.prepare();
+        },
+        [this, covered, results] {
+            space_busy_ = false;
+            if (!results->first) {
+                lost_disk_(results->first.error());
+                return;
+            }
+            dropped_ = covered;
+            needs_room_ = false;  // or there is none, and they are told
+            run_deferred();
+            if (results->second) {
+                finish_turn();
+                return;
+            }
+            ports_.log.warn("no room for the journal", {{"error", results->second.error().to_string()}});
+            space_timer_->set(ports_.clock.steady() + std::chrono::seconds{1},
+                              [this] { look_after_journal(); });
+        });
+}
+
+void Core::drain(std::function<void()> done) {
+    draining_.push_back(std::move(done));
+    check_drained();
+    arm_view();
+}
+
+void Core::check_drained() {
+    if (draining_.empty() || viewed_ != applied_ || view_busy_ || !idle()) return;
+    for (auto& done : std::exchange(draining_, {})) ports_.timers.post(std::move(done));
+}
+
+}  // namespace taskd::service

@@ -1,0 +1,124 @@
+#include "taskd/service/http_front.hpp"
+
+#include <algorithm>
+
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/openapi.hpp"
+#include "taskd/protocol/task_json.hpp"
+
+namespace taskd::service {
+namespace {
+
+// Whether a path fits a pattern; fills in what stood for {…}.
+bool fits(std::string_view pattern, const std::vector<std::string>& path,
+          std::vector<std::string>& parameters) {
+    parameters.clear();
+    for (const std::string& part : path) {
+        if (pattern.empty()) return false;
+        pattern.remove_prefix(1);
+        const std::string_view wanted = pattern.substr(0, pattern.find('/'));
+        pattern.remove_prefix(wanted.size());
+        if (wanted.starts_with('{'))
+            parameters.push_back(part);
+        else if (wanted != part)
+            return false;
+    }
+    return pattern.empty() || (path.empty() && pattern == "/");
+}
+
+port::HttpResponse empty_response(int status, std::string allow) {
+    port::HttpResponse response;
+    response.status = status;
+    response.headers.emplace_back("Allow", std::move(allow));
+    return response;
+}
+
+}  // namespace
+
+port::HttpResponse json_response(int status, std::string json) {
+    return {status, {{"Content-Type", std::string{protocol::json_type}}}, std::move(json)};
+}
+
+port::HttpResponse problem_response(const Error& error, std::optional<std::size_t> index) {
+    const ErrorRow& row = row_of(error.code);
+    port::HttpResponse response{row.http_status,
+                                {{"Content-Type", std::string{protocol::problem_type}}},
+                                protocol::write_problem(error, index)};
+    if (row.http_status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
+    if (row.http_status == 429 || row.http_status == 503 || row.http_status == 507)
+        response.headers.emplace_back("Retry-After", "1");
+    return response;
+}
+
+void Call::answer(int status, std::string json) { respond(json_response(status, std::move(json))); }
+
+void Call::answer(const Error& error, std::optional<std::size_t> index) {
+    respond(problem_response(error, index));
+}
+
+HttpFront::HttpFront(protocol::ClusterKey key, std::function<std::vector<std::string>()> not_ready)
+    : key_{std::move(key)}, not_ready_{std::move(not_ready)} {
+    add({"GET", "/openapi.json",
+         [](Call call) { call.answer(200, std::string{protocol::openapi_json()}); }});
+    add({"GET", "/healthz", [this](Call call) { health(call.target, std::move(call.respond)); }});
+    add({"GET", "/readyz", [this](Call call) { health(call.target, std::move(call.respond)); }});
+}
+
+void HttpFront::add(Route route) { routes_.push_back(std::move(route)); }
+
+void HttpFront::handle(port::HttpRequest&& request, port::HttpResponder respond) {
+    auto target = protocol::parse_target(request.target);
+    if (!target) return respond(problem_response(target.error()));
+    const bool guarded = !target->path.empty() && target->path.front() == "v1";
+    if (guarded)
+        if (const auto error = refused(request)) return respond(problem_response(*error));
+    const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
+    std::string allowed;
+    Call call{std::move(request), std::move(*target), {}, std::move(respond)};
+    for (const Route& route : routes_) {
+        if (!fits(route.pattern, call.target.path, call.parameters)) continue;
+        if (route.method == method) return route.handle(std::move(call));
+        if (!allowed.empty()) allowed += ", ";
+        allowed += route.method;
+        if (route.method == "GET") allowed += ", HEAD";
+    }
+    if (allowed.empty()) return call.answer(Error{ErrorCode::not_found, call.request.target});
+    allowed += ", OPTIONS";
+    if (method == "OPTIONS") return call.respond(empty_response(204, std::move(allowed)));
+    auto response = problem_response({ErrorCode::method_not_allowed, call.request.method});
+    response.headers.emplace_back("Allow", std::move(allowed));
+    call.respond(std::move(response));
+}
+
+std::optional<Error> HttpFront::refused(const port::HttpRequest& request) const {
+    if (key_.empty()) return std::nullopt;
+    std::string_view given = port::find_header(request.headers, "Authorization");
+    if (given.empty()) return Error{ErrorCode::missing_key, {}};
+    constexpr std::string_view scheme = "Bearer ";
+    if (!given.starts_with(scheme)) return Error{ErrorCode::missing_key, "not a bearer token"};
+    given.remove_prefix(scheme.size());
+    if (!protocol::same_secret(given, key_.secret())) return Error{ErrorCode::wrong_key, {}};
+    return std::nullopt;
+}
+
+// Alive is not ready: /healthz says the loop turns, /readyz that work may come.
+void HttpFront::health(const protocol::Target& target, port::HttpResponder respond) const {
+    const bool asks_ready = target.path.front() == "readyz";
+    const auto reasons = asks_ready ? not_ready_() : std::vector<std::string>{};
+    std::string body;
+    protocol::JsonWriter json{body};
+    json.begin_object().field("status", reasons.empty() ? "ok" : "not_ready");
+    if (!reasons.empty()) {
+        json.key("reasons").begin_array();
+        for (const std::string& reason : reasons) json.string(reason);
+        json.end_array();
+    }
+    json.end_object();
+    respond(json_response(reasons.empty() ? 200 : 503, std::move(body)));
+}
+
+void add_key(port::HttpHeaders& headers, const protocol::ClusterKey& key) {
+    if (!key.empty()) headers.emplace_back("Authorization", "Bearer " + key.secret());
+}
+
+}  // namespace taskd::service
