@@ -1,0 +1,92 @@
+#include "taskd/io/lane.hpp"
+
+#include <pthread.h>
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace taskd::io {
+
+struct Lane::Shared {
+    explicit Shared(Loop& owner) : loop{owner} {}
+
+    struct Work {
+        std::function<void()> job;
+        std::function<void()> then;
+    };
+
+    Loop& loop;
+    std::mutex mutex;
+    std::condition_variable wake;
+    std::deque<Work> waiting;                 // under mutex
+    std::vector<std::function<void()>> done;  // under mutex
+    bool told = false;    // under mutex: the loop has been asked to look at done
+    bool ending = false;  // under mutex
+    bool gone = false;    // loop's thread alone
+
+    // Runs on the loop what has been finished so far.
+    void tell() {
+        std::vector<std::function<void()>> ready;
+        {
+            const std::lock_guard lock{mutex};
+            ready.swap(done);
+            told = false;
+        }
+        for (auto& then : ready)
+            if (!gone && then) then();
+    }
+
+    static void work(const std::shared_ptr<Shared>& self) {
+        std::unique_lock lock{self->mutex};
+        for (;;) {
+            self->wake.wait(lock, [&] { return self->ending || !self->waiting.empty(); });
+            if (self->waiting.empty()) return;
+            Work next = std::move(self->waiting.front());
+            self->waiting.pop_front();
+            lock.unlock();
+            next.job();
+            next.job = nullptr;
+            lock.lock();
+            self->done.push_back(std::move(next.then));
+            if (self->told) continue;
+            self->told = true;
+            self->loop.post_from_any_thread([self] { self->tell(); });
+        }
+    }
+};
+
+struct Lane::Thread {
+    std::jthread thread;
+};
+
+Lane::Lane(Loop& loop, const std::string& name)
+    : shared_{std::make_shared<Shared>(loop)}, thread_{std::make_unique<Thread>()} {
+    thread_->thread = std::jthread{[shared = shared_] { Shared::work(shared); }};
+    pthread_setname_np(thread_->thread.native_handle(), name.substr(0, 15).c_str());
+}
+
+Lane::~Lane() {
+    shared_->gone = true;
+    {
+        const std::lock_guard lock{shared_->mutex};
+        shared_->ending = true;
+    }
+    shared_->wake.notify_one();
+    thread_->thread.join();
+    // Destroyed here, on the loop's thread and while their owners still stand.
+    const std::lock_guard lock{shared_->mutex};
+    shared_->done.clear();
+}
+
+void Lane::run(std::function<void()> job, std::function<void()> then) {
+    {
+        const std::lock_guard lock{shared_->mutex};
+        shared_->waiting.push_back({std::move(job), std::move(then)});
+    }
+    shared_->wake.notify_one();
+}
+
+}  // namespace taskd::io

@@ -1,0 +1,69 @@
+// The real loop, its helper lanes and the kernel's random bits: what the twin cannot say.
+#include <csignal>
+#include <set>
+#include <thread>
+
+#include "catch.hpp"
+#include "taskd/io/clock.hpp"
+#include "taskd/io/entropy.hpp"
+#include "taskd/io/lane.hpp"
+#include "taskd/io/loop.hpp"
+
+using namespace taskd;
+using namespace std::chrono_literals;
+
+TEST_CASE("a signal reaches its handler on the loop, each time") {
+    io::Loop loop;
+    std::vector<int> seen;
+    REQUIRE(loop.on_signal({SIGUSR1, SIGUSR2}, [&](int number) { seen.push_back(number); }));
+    std::raise(SIGUSR1);
+    REQUIRE(loop.run_until([&] { return seen.size() == 1; }, 10s));
+    std::raise(SIGUSR2);
+    REQUIRE(loop.run_until([&] { return seen.size() == 2; }, 10s));
+    std::raise(SIGUSR1);
+    REQUIRE(loop.run_until([&] { return seen.size() == 3; }, 10s));
+    CHECK(seen == std::vector{SIGUSR1, SIGUSR2, SIGUSR1});
+}
+
+TEST_CASE("other threads post to the loop and stop it") {
+    io::Loop loop;
+    int ran = 0;
+    std::jthread helper{[&] {
+        for (int i = 0; i < 1000; ++i)
+            loop.post_from_any_thread([&] { ++ran; });
+        loop.post_from_any_thread([&] { loop.stop(); });
+    }};
+    loop.run();
+    CHECK(ran == 1000);
+    loop.post([&] {
+        ++ran;
+        loop.stop();
+    });
+    loop.run();
+    CHECK(ran == 1001);
+}
+
+TEST_CASE("run_until gives up at its limit") {
+    io::Loop loop;
+    CHECK_FALSE(loop.run_until([] { return false; }, 1ms));
+}
+
+TEST_CASE("jobs of a lane run off the loop, answers on it") {
+    io::Loop loop;
+    std::thread::id job;
+    std::thread::id then;
+    io::Lane lane{loop, "a name longer than the kernel keeps"};
+    lane.run([&] { job = std::this_thread::get_id(); }, [&] { then = std::this_thread::get_id(); });
+    REQUIRE(loop.run_until([&] { return then != std::thread::id{}; }, 10s));
+    CHECK(then == std::this_thread::get_id());
+    CHECK(job != then);
+}
+
+TEST_CASE("sessions are never zero and never the same") {
+    std::set<SessionId> seen;
+    for (int i = 0; i < 1000; ++i) {
+        const SessionId id = io::make_session_id();
+        CHECK(id.value != 0);
+        CHECK(seen.insert(id).second);
+    }
+}
