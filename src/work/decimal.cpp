@@ -7,7 +7,6 @@ namespace taskd::work {
 namespace {
 
 constexpr Int128 whole_max = static_cast<Int128>(~UInt128{0} >> 1);
-constexpr Int128 whole_min = -whole_max - 1;
 constexpr std::int64_t exponent_cap =
     1'000'000'000'000;  // far beyond any digits that could undo it
 

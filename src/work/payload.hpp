@@ -61,7 +61,7 @@ std::expected<std::string, TaskError> text_of(const Payload& payload);
 // One JSON string.
 std::string quote(std::string_view utf8);
 
-// For messages: in quotes, cut after some 40 bytes.
+// For messages: quoted, so that it stays on its line, and cut after some 40 bytes.
 std::string shown(std::string_view utf8);
 
 // Permanent unless the error table says that another try may help.

@@ -46,11 +46,11 @@ std::string quote(std::string_view utf8) {
 
 std::string shown(std::string_view utf8) {
     constexpr std::size_t bytes_max = 40;
-    if (utf8.size() <= bytes_max) return fmt::format("\"{}\"", utf8);
+    if (utf8.size() <= bytes_max) return quote(utf8);
     std::size_t end = bytes_max;
     while (end > 0 && (static_cast<unsigned char>(utf8[end]) & 0xC0) == 0x80)
         --end;
-    return fmt::format("\"{}…\"", utf8.substr(0, end));
+    return quote(std::string{utf8.substr(0, end)}.append("…"));
 }
 
 std::unexpected<TaskError> refuse(ErrorCode code, std::string message) {

@@ -31,28 +31,36 @@ for (const [path, item] of Object.entries(contract.paths)) {
         if (!methods.has(method)) continue;
         const where = `${method.toUpperCase()} ${path}`;
         const errors = operation['x-taskd-errors'];
-        check(operation.operationId && !ids.has(operation.operationId), `${where}: needs its own operationId`);
+        check(operation.operationId && !ids.has(operation.operationId),
+              `${where}: needs its own operationId`);
         ids.add(operation.operationId);
         const served = operation['x-taskd-roles'] ?? [];
-        check(served.length > 0 && served.every((role) => roles.has(role)), `${where}: x-taskd-roles`);
+        check(served.length > 0 && served.every((role) => roles.has(role)),
+              `${where}: x-taskd-roles`);
         if (!Array.isArray(errors)) {
             faults.push(`${where}: x-taskd-errors is missing`);
             continue;
         }
-        check(new Set(errors).size === errors.length, `${where}: a name stands twice in x-taskd-errors`);
+        check(new Set(errors).size === errors.length,
+              `${where}: a name stands twice in x-taskd-errors`);
         errors.forEach((name) => named.add(name));
         const expected = new Set(errors.map((name) => table.get(name)).filter(Boolean));
-        const written = Object.keys(operation.responses).filter((status) => /^[45]\d\d$/.test(status));
-        check(same(expected, written), `${where}: errors have statuses ${[...expected].sort()}, responses ${written}`);
+        const written =
+            Object.keys(operation.responses).filter((status) => /^[45]\d\d$/.test(status));
+        check(same(expected, written),
+              `${where}: errors have statuses ${[...expected].sort()}, responses ${written}`);
         check('default' in operation.responses, `${where}: needs a default response`);
         const guarded = path.startsWith('/v1/');
         for (const name of ['missing_key', 'wrong_key'])
-            check(errors.includes(name) === guarded, `${where}: ${name} belongs to /v1 and to nothing else`);
-        check(guarded === (operation.security === undefined), `${where}: security does not suit the path`);
+            check(errors.includes(name) === guarded,
+                  `${where}: ${name} belongs to /v1 and to nothing else`);
+        check(guarded === (operation.security === undefined),
+              `${where}: security does not suit the path`);
     }
 }
 for (const name of named) check(table.has(name), `${name} is not in the error table`);
-check(same(named, contract.components.schemas.ErrorName.enum), 'ErrorName does not list exactly the names used');
+check(same(named, contract.components.schemas.ErrorName.enum),
+      'ErrorName does not list exactly the names used');
 
 faults.forEach((fault) => console.error(fault));
 console.log(`${ids.size} operations, ${named.size} error names, ${faults.length} faults`);

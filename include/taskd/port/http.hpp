@@ -17,6 +17,9 @@ using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 // First value of a header, compared without case; empty when missing.
 std::string_view find_header(const HttpHeaders& headers, std::string_view name);
 
+// The server puts the sender's numeric address under this name, in place of whatever the client sent.
+inline constexpr std::string_view sender_header = "X-Taskd-Sender";
+
 struct HttpRequest {
     std::string method;  // "GET"
     std::string target;  // path and query as sent, "/v1/tasks?limit=5"

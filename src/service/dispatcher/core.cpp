@@ -115,7 +115,7 @@ Result<void> Core::settle(Decision& decision, port::Purpose purpose) {
     std::size_t bytes = 0;
     for (const Record& record : decision.records) bytes += protocol::encoded_bytes_max(record);
     if (bytes > 0) {
-        if (open_.bytes == 0) bytes += protocol::batch_overhead_max;
+        if (open_.bytes == 0) bytes += protocol::batch_bytes_overhead_max;
         if (auto reserved = ports_.journal.reserve(bytes, purpose); !reserved) return reserved;
         open_.bytes += bytes;
     }

@@ -1,0 +1,43 @@
+// The dispatcher's HTTP side: config/openapi.yaml turned into commands and reads of the core.
+#pragma once
+
+#include "taskd/service/core.hpp"
+#include "taskd/service/http_front.hpp"
+#include "taskd/service/waiters.hpp"
+#include "taskd/service/worker_link.hpp"
+
+namespace taskd::service {
+
+class TaskApi {
+  public:
+    TaskApi(Core& core, Waiters& waiters, WorkerLink& workers, port::Clock& clock);
+
+    void add_routes(HttpFront& front);
+
+  private:
+    using FoundTask = std::function<void(Result<Task>)>;
+
+    void submit(Call call);
+    void get_task(Call call);
+    void get_result(Call call);
+    void get_results(Call call);
+    void list(Call call);
+    void cancel(Call call);
+    void stats(Call call);
+    void workers(Call call);
+    void lease_payload(Call call);
+    void lease_end(Call call, bool completed);
+
+    // By full id, or a unique part of one; from memory or the view, told when it is durable.
+    void find_task(const std::string& name, FoundTask then);
+    void find_by_part(const std::string& part, FoundTask then);
+    void find_by_id(TaskId id, FoundTask then);
+
+    Core& core_;
+    Waiters& waiters_;
+    WorkerLink& workers_;
+    port::Clock& clock_;
+    SteadyTime started_at_;
+};
+
+}  // namespace taskd::service

@@ -1,0 +1,49 @@
+// Requests that wait for tasks to end. Bounded; each has its own time-out.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "taskd/base/ids.hpp"
+#include "taskd/base/result.hpp"
+#include "taskd/port/clock.hpp"
+#include "taskd/port/timers.hpp"
+
+namespace taskd::service {
+
+class Waiters {
+  public:
+    Waiters(port::Clock& clock, port::Timers& timers);
+
+    // Runs `done` once: when `needed` of the tasks have ended, when the time is up, or when all who
+    // wait are let go. too_many_waiters at the bound. `ids` are distinct and `needed` at least 1.
+    Result<void> wait(const std::vector<TaskId>& ids, std::size_t needed, Duration timeout,
+                      std::function<void()> done);
+    void ended(TaskId id);
+    void let_go();
+    std::size_t size() const { return waiters_.size(); }
+
+  private:
+    struct Waiter {
+        std::vector<TaskId> ids;
+        std::size_t needed = 0;
+        SteadyTime until;
+        std::function<void()> done;
+    };
+    using Number = std::uint64_t;
+
+    void finish(Number number);
+    void arm();
+
+    port::Clock& clock_;
+    std::unique_ptr<port::Timer> timer_;
+    Number last_ = 0;
+    std::unordered_map<Number, Waiter> waiters_;
+    std::unordered_multimap<TaskId, Number> by_task_;
+    std::multimap<SteadyTime, Number> by_time_;
+};
+
+}  // namespace taskd::service

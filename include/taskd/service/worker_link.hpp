@@ -1,0 +1,100 @@
+// The dispatcher's side of the datagrams: hands leases to workers until they have them, takes results
+// until they are durable, and knows who can be reached.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "taskd/model/registration.hpp"
+#include "taskd/port/datagram.hpp"
+#include "taskd/protocol/outbox.hpp"
+#include "taskd/service/core.hpp"
+
+namespace taskd::service {
+
+struct WorkerLinkSettings {
+    std::string store_id;  // stands for this dispatcher across restarts
+    protocol::ClusterKey key;
+    SessionId session;
+    std::uint16_t http_port = 0;  // where workers fetch what is too large
+    Duration lease_duration = limits::lease_duration_default;
+    Duration hello_interval = std::chrono::seconds{1};
+    Duration silence_max = std::chrono::seconds{5};  // then a worker gets nothing new
+    std::size_t datagram_bytes_max = limits::datagram_bytes_max;
+};
+
+struct WorkerFigures {
+    Registration registration;
+    std::uint32_t slots = 0;
+    bool reachable = false;
+    std::optional<WallTime> heard_at;
+};
+
+class WorkerLink {
+  public:
+    WorkerLink(WorkerLinkSettings settings, Core& core, port::Datagram& socket,
+               port::Resolver& resolver, port::Clock& clock, port::Timers& timers, port::Log& log);
+
+    // The name service's list as it now is.
+    void set_registrations(const std::vector<Registration>& registrations);
+    // Takes the outputs that concern workers.
+    void on_output(const engine::Output& output);
+    std::vector<WorkerFigures> figures() const;
+    void set_http_port(std::uint16_t port) { settings_.http_port = port; }
+
+  private:
+    struct Peer {
+        Peer(std::string name, const WorkerLinkSettings& settings, port::Timers& timers);
+
+        Registration registration;
+        bool registered = false;
+        std::optional<port::Endpoint> endpoint;
+        bool resolving = false;
+        std::uint32_t slots = 0;  // as it said itself
+        bool up = false;          // heard and taking tasks
+        std::optional<SteadyTime> heard;
+        std::optional<WallTime> heard_at;
+        protocol::Outbox outbox;
+        std::unique_ptr<port::Timer> timer;
+        bool flush_posted = false;
+    };
+    using Acks = std::map<std::pair<port::Endpoint, protocol::Kind>, std::vector<std::string>>;
+
+    void greet();
+    void resolve(Peer& peer);
+    void received(const port::Endpoint& from, std::string_view bytes);
+    void heard(Peer& peer, const port::Endpoint& from);
+    void take_status(Peer& peer, std::string_view item);
+    void take_task_ack(Peer& peer, std::string_view item);
+    void take_result(const std::string& from, const port::Endpoint& at, std::string_view item);
+    void take_renew(const std::string& from, const port::Endpoint& at,
+                    const std::vector<std::string_view>& items);
+    void send_lease(const engine::SendLease& output);
+    void send_again(Peer& peer);
+    void set_up(Peer& peer, bool up);
+    void flush(Peer& peer);
+    void flush_soon(Peer& peer);
+    void ack(const port::Endpoint& to, protocol::Kind kind, std::string item);
+    void flush_acks();
+    void transmit(const port::Endpoint& to, protocol::Kind kind, std::string_view body);
+    Peer* find(const std::string& instance);
+
+    WorkerLinkSettings settings_;
+    Core& core_;
+    port::Datagram& socket_;
+    port::Resolver& resolver_;
+    port::Clock& clock_;
+    port::Timers& timers_;
+    port::Log& log_;
+    std::map<std::string, std::shared_ptr<Peer>> peers_;
+    protocol::ReplayGuard guard_;
+    std::uint64_t sequence_ = 0;
+    Acks acks_;
+    bool acks_posted_ = false;
+    std::unique_ptr<port::Timer> hello_timer_;
+};
+
+}  // namespace taskd::service

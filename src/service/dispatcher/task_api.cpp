@@ -1,0 +1,279 @@
+// Tasks over HTTP: submit, read, wait, list, cancel.
+#include "taskd/service/task_api.hpp"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/task_json.hpp"
+
+namespace taskd::service {
+namespace {
+
+using protocol::JsonWriter;
+
+// A responder is given once; replies are kept in copyable functions.
+using Shared = std::shared_ptr<Call>;
+Shared share(Call call) { return std::make_shared<Call>(std::move(call)); }
+
+std::string brief(const Task& task, bool with_outcome) {
+    std::string out;
+    protocol::write_brief(out, task, with_outcome);
+    return out;
+}
+
+// The answer to a submit: one task, or {"tasks": [...]}.
+std::string submit_answer(const std::vector<const Task*>& tasks, bool as_array, bool whole) {
+    std::string out = as_array ? "{\"tasks\":[" : "";
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+        if (i > 0) out.push_back(',');
+        if (whole)
+            protocol::write_task(out, *tasks[i]);
+        else
+            protocol::write_brief(out, *tasks[i], false);
+    }
+    if (as_array) out.append("]}");
+    return out;
+}
+
+struct Submitted {
+    std::vector<TaskId> ids;
+    std::vector<Task> from_view;
+    bool is_array = false;
+
+    std::vector<const Task*> tasks(const engine::Engine& engine) const {
+        std::vector<const Task*> all;
+        for (const TaskId& id : ids) {
+            const Task* task = engine.find(id);
+            if (task == nullptr)
+                task = &*std::ranges::find(from_view, id, [](const Task& t) { return t.spec.id; });
+            all.push_back(task);
+        }
+        return all;
+    }
+};
+
+std::vector<TaskId> still_open(const std::vector<const Task*>& tasks) {
+    std::vector<TaskId> open;
+    for (const Task* task : tasks)
+        if (!is_terminal(task->state)) open.push_back(task->spec.id);
+    return open;
+}
+
+}  // namespace
+
+TaskApi::TaskApi(Core& core, Waiters& waiters, WorkerLink& workers, port::Clock& clock)
+    : core_{core},
+      waiters_{waiters},
+      workers_{workers},
+      clock_{clock},
+      started_at_{clock.steady()} {}
+
+void TaskApi::add_routes(HttpFront& front) {
+    const auto to = [this](void (TaskApi::*handler)(Call)) {
+        return [this, handler](Call call) { (this->*handler)(std::move(call)); };
+    };
+    front.add({"POST", "/v1/tasks", to(&TaskApi::submit)});
+    front.add({"GET", "/v1/tasks", to(&TaskApi::list)});
+    front.add({"GET", "/v1/tasks/{id}", to(&TaskApi::get_task)});
+    front.add({"GET", "/v1/tasks/{id}/result", to(&TaskApi::get_result)});
+    front.add({"POST", "/v1/tasks/{id}/cancel", to(&TaskApi::cancel)});
+    front.add({"POST", "/v1/results", to(&TaskApi::get_results)});
+    front.add({"GET", "/v1/stats", to(&TaskApi::stats)});
+    front.add({"GET", "/v1/workers", to(&TaskApi::workers)});
+    front.add({"GET", "/v1/leases/{lease}/payload", to(&TaskApi::lease_payload)});
+    front.add({"POST", "/v1/leases/{lease}/complete",
+               [this](Call call) { lease_end(std::move(call), true); }});
+    front.add({"POST", "/v1/leases/{lease}/fail",
+               [this](Call call) { lease_end(std::move(call), false); }});
+}
+
+void TaskApi::submit(Call call) {
+    if (const auto slow = core_.slow_down()) return call.answer(*slow);
+    const auto wait = protocol::read_wait(call.target, "wait");
+    if (!wait) return call.answer(wait.error());
+    auto body = protocol::parse_submit(call.request.body, [this] { return core_.make_id(); });
+    if (!body) return call.answer(body.error().error, body.error().index);
+    auto submitted = std::make_shared<Submitted>();
+    submitted->is_array = body->is_array;
+    for (const TaskSpec& spec : body->tasks) submitted->ids.push_back(spec.id);
+    engine::Submit command;
+    command.tasks = std::move(body->tasks);
+    core_.execute(std::move(command), [this, submitted, wait = *wait, shared = share(std::move(call))](
+                                          const engine::Decision& decision) -> Core::Reply {
+        if (decision.refused)
+            return [shared, error = *decision.refused, index = decision.index] {
+                shared->answer(error, index);
+            };
+        submitted->from_view = decision.known;
+        const auto tasks = submitted->tasks(core_.engine());
+        const auto open = still_open(tasks);
+        if (wait == Duration{0} || open.empty()) {
+            const bool whole = wait > Duration{0};
+            return [shared, whole, body = submit_answer(tasks, submitted->is_array, whole)] {
+                shared->answer(whole ? 200 : 202, body);
+            };
+        }
+        const auto waits = waiters_.wait(open, open.size(), wait, [this, submitted, shared] {
+            const auto now = submitted->tasks(core_.engine());
+            const bool whole = still_open(now).empty();
+            core_.when_durable([shared, whole, body = submit_answer(now, submitted->is_array, whole)] {
+                shared->answer(whole ? 200 : 202, body);
+            });
+        });
+        if (waits) return {};
+        return [shared, body = submit_answer(tasks, submitted->is_array, false)] {
+            shared->answer(202, body);  // taken all the same: only the waiting is refused
+        };
+    });
+}
+
+void TaskApi::find_task(const std::string& name, FoundTask then) {
+    if (const auto id = TaskId::parse(name)) return find_by_id(*id, std::move(then));
+    const bool part = name.size() >= 4 && name.size() <= 36 &&
+                      name.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos;
+    if (!part) return then(fail(ErrorCode::task_not_found, name));
+    find_by_part(name, std::move(then));
+}
+
+void TaskApi::find_by_id(TaskId id, FoundTask then) {
+    if (const Task* task = core_.engine().find(id)) {
+        core_.when_durable([then = std::move(then), copy = *task] { then(copy); });
+        return;
+    }
+    auto found = std::make_shared<Result<std::vector<Task>>>();
+    core_.ask_view([found, id](port::View& view) { *found = view.find(std::span{&id, 1}); },
+                   [found, id, then = std::move(then)] {
+                       if (!*found) return then(fail(std::move(*found)));
+                       if ((*found)->empty())
+                           return then(fail(ErrorCode::task_not_found, id.to_string()));
+                       then(std::move((*found)->front()));
+                   });
+}
+
+void TaskApi::find_by_part(const std::string& part, FoundTask then) {
+    std::string lower = part;
+    std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
+    auto found = std::make_shared<Result<std::vector<TaskId>>>();
+    core_.when_viewed([found, lower](port::View& view) { *found = view.match(lower); },
+                      [this, found, part, then = std::move(then)] {
+                          if (!*found) return then(fail(std::move(*found)));
+                          if ((*found)->empty()) return then(fail(ErrorCode::task_not_found, part));
+                          if ((*found)->size() > 1) return then(fail(ErrorCode::ambiguous_id, part));
+                          find_by_id((*found)->front(), then);
+                      });
+}
+
+void TaskApi::get_task(Call call) {
+    auto shared = share(std::move(call));
+    find_task(shared->parameters[0], [this, shared](Result<Task> task) {
+        if (!task) return shared->answer(task.error());
+        protocol::TaskExtras extras;
+        if (const auto waiting = core_.engine().why_waiting(*task))
+            extras = {waiting->rule, waiting->text};
+        std::string out;
+        protocol::write_task(out, *task, extras);
+        shared->answer(200, std::move(out));
+    });
+}
+
+void TaskApi::get_result(Call call) {
+    const auto wait = protocol::read_wait(call.target, "wait");
+    if (!wait) return call.answer(wait.error());
+    auto shared = share(std::move(call));
+    find_task(shared->parameters[0], [this, shared, wait = *wait](Result<Task> task) {
+        if (!task) return shared->answer(task.error());
+        const TaskId id = task->spec.id;
+        const Task* now = core_.engine().find(id);
+        const bool open = now != nullptr && !is_terminal(now->state);
+        const auto answer = [this, shared, id] {
+            find_by_id(id, [shared](Result<Task> ended) {
+                if (!ended) return shared->answer(ended.error());
+                shared->answer(is_terminal(ended->state) ? 200 : 202, brief(*ended, true));
+            });
+        };
+        if (!open || wait == Duration{0}) return answer();
+        if (auto waits = waiters_.wait({id}, 1, wait, answer); !waits)
+            shared->answer(waits.error());
+    });
+}
+
+void TaskApi::list(Call call) {
+    TaskQuery query;
+    for (const auto& [name, value] : call.target.query) {
+        if (name == "type") {
+            query.type = value;
+        } else if (name == "state") {
+            query.state = parse_task_state(value);
+            if (!query.state) return call.answer(Error{ErrorCode::invalid_field, "state '" + value + "'"});
+        } else if (name == "limit") {
+            const auto limit = protocol::read_integer(value.empty() ? "null" : value, "limit", 1,
+                                                      limits::page_tasks_max);
+            if (!limit) return call.answer(limit.error());
+            query.limit = static_cast<std::size_t>(*limit);
+        } else if (name == "after") {
+            query.after = TaskId::parse(value);
+            if (!query.after) return call.answer(Error{ErrorCode::invalid_id, "after '" + value + "'"});
+        } else {
+            return call.answer(Error{ErrorCode::unknown_field, name});
+        }
+    }
+    auto shared = share(std::move(call));
+    auto page = std::make_shared<Result<TaskPage>>();
+    core_.when_viewed([page, query](port::View& view) { *page = view.list(query); },
+                      [this, page, shared] {
+                          if (!*page) return shared->answer(page->error());
+                          std::string out = "{\"tasks\":[";
+                          for (const Task& task : (*page)->tasks) {
+                              if (&task != &(*page)->tasks.front()) out.push_back(',');
+                              protocol::TaskExtras extras;
+                              if (const auto waiting = core_.engine().why_waiting(task))
+                                  extras = {waiting->rule, waiting->text};
+                              protocol::write_task(out, task, extras);
+                          }
+                          out.append("],\"next\":");
+                          const auto& next = (*page)->next;
+                          out.append(next ? "\"" + next->to_string() + "\"}" : "null}");
+                          shared->answer(200, std::move(out));
+                      });
+}
+
+void TaskApi::cancel(Call call) {
+    std::string reason;
+    if (!call.request.body.empty()) {
+        if (auto checked = protocol::check_json(call.request.body); !checked)
+            return call.answer(checked.error());
+        const auto fields = protocol::split_object(call.request.body);
+        if (!fields) return call.answer(fields.error());
+        for (const auto& [key, raw] : *fields) {
+            if (key != "reason") return call.answer(Error{ErrorCode::unknown_field, key});
+            auto text = protocol::read_string(raw, key);
+            if (!text) return call.answer(text.error());
+            reason = std::move(*text);
+        }
+    }
+    auto shared = share(std::move(call));
+    find_task(shared->parameters[0], [this, shared, reason](Result<Task> task) {
+        if (!task) return shared->answer(task.error());
+        core_.execute(engine::Cancel{task->spec.id, reason},
+                      [this, shared, seen = std::move(*task)](
+                          const engine::Decision& decision) -> Core::Reply {
+                          const bool forgotten =
+                              decision.refused && decision.refused->code == ErrorCode::task_not_found;
+                          if (forgotten && seen.state == TaskState::cancelled)
+                              return [shared, seen] { shared->answer(200, brief(seen, false)); };
+                          if (forgotten)
+                              return [shared, seen] {
+                                  shared->answer(Error{ErrorCode::task_finished,
+                                                       "it is " + std::string{to_text(seen.state)}});
+                              };
+                          if (decision.refused)
+                              return [shared, error = *decision.refused] { shared->answer(error); };
+                          return [shared, body = brief(*core_.engine().find(seen.spec.id), false)] {
+                              shared->answer(200, body);
+                          };
+                      });
+    });
+}
+
+}  // namespace taskd::service

@@ -1,0 +1,237 @@
+// Results of many tasks, figures, and leases that do not fit a datagram.
+#include <algorithm>
+#include <unordered_set>
+
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/task_json.hpp"
+#include "taskd/service/task_api.hpp"
+
+namespace taskd::service {
+namespace {
+
+using protocol::JsonWriter;
+
+struct ResultsBody {
+    std::vector<TaskId> ids;  // distinct, in the order asked
+    Duration wait{0};
+    bool first = false;
+};
+
+Result<void> take_ids(std::string_view raw, ResultsBody& body) {
+    const auto elements = protocol::split_array(raw);
+    if (!elements || elements->empty() || elements->size() > limits::result_ids_max)
+        return fail(ErrorCode::invalid_field, "ids must be an array of 1 to 1000 ids");
+    std::unordered_set<TaskId> seen;
+    for (const std::string_view element : *elements) {
+        auto text = protocol::read_string(element, "ids");
+        if (!text) return fail(std::move(text));
+        const auto id = TaskId::parse(*text);
+        if (!id) return fail(ErrorCode::invalid_id, *text);
+        if (seen.insert(*id).second) body.ids.push_back(*id);
+    }
+    return {};
+}
+
+Result<ResultsBody> parse_results(std::string_view text) {
+    if (auto checked = protocol::check_json(text); !checked) return fail(std::move(checked));
+    auto fields = protocol::split_object(text);
+    if (!fields) return fail(std::move(fields));
+    ResultsBody body;
+    for (const auto& [key, raw] : *fields) {
+        if (key == "ids") {
+            if (auto taken = take_ids(raw, body); !taken) return fail(std::move(taken));
+        } else if (key == "wait_ms") {
+            auto ms = protocol::read_integer(raw, key, 0, limits::wait_max / std::chrono::milliseconds{1});
+            if (!ms) return fail(std::move(ms));
+            body.wait = std::chrono::milliseconds{*ms};
+        } else if (key == "for") {
+            const auto which = protocol::read_string(raw, key);
+            if (!which || (*which != "all" && *which != "first"))
+                return fail(ErrorCode::invalid_field, "for must be \"all\" or \"first\"");
+            body.first = *which == "first";
+        } else {
+            return fail(ErrorCode::unknown_field, key);
+        }
+    }
+    if (body.ids.empty()) return fail(ErrorCode::missing_field, "ids");
+    return body;
+}
+
+void put_queue(JsonWriter& json, const engine::QueueFigures& queue) {
+    json.begin_object()
+        .field("type", queue.type)
+        .field("queued", queue.queued)
+        .field("running", queue.running)
+        .field("scheduled", queue.scheduled)
+        .field("workers", queue.workers)
+        .field("slots", queue.slots)
+        .field("slots_used", queue.slots_used);
+    if (queue.oldest_queued_at) json.field("oldest_queued_at", to_rfc3339(*queue.oldest_queued_at));
+    json.end_object();
+}
+
+void put_totals(JsonWriter& json, const Totals& totals) {
+    json.key("totals")
+        .begin_object()
+        .field("submitted", totals.submitted)
+        .field("succeeded", totals.succeeded)
+        .field("dead", totals.dead)
+        .field("cancelled", totals.cancelled)
+        .field("failures", totals.failures)
+        .field("crashes", totals.crashes)
+        .field("leases", totals.leases)
+        .end_object();
+}
+
+}  // namespace
+
+void TaskApi::get_results(Call call) {
+    auto body = parse_results(call.request.body);
+    if (!body) return call.answer(body.error());
+    auto shared = std::make_shared<Call>(std::move(call));
+    // Reads what is there now: memory first, the view for the rest.
+    const auto answer = [this, shared, ids = body->ids] {
+        auto known = std::make_shared<std::vector<Task>>();
+        std::vector<TaskId> unknown;
+        for (const TaskId& id : ids) {
+            if (const Task* task = core_.engine().find(id))
+                known->push_back(*task);
+            else
+                unknown.push_back(id);
+        }
+        auto found = std::make_shared<Result<std::vector<Task>>>();
+        const auto write = [shared, ids, known, found] {
+            if (!*found) return shared->answer(found->error());
+            for (Task& task : **found) known->push_back(std::move(task));
+            std::string tasks, missing;
+            for (const TaskId& id : ids) {
+                const auto at = std::ranges::find(*known, id, [](const Task& t) { return t.spec.id; });
+                std::string& out = at == known->end() ? missing : tasks;
+                if (!out.empty()) out.push_back(',');
+                if (at == known->end())
+                    protocol::append_json_string(out, id.to_string());
+                else
+                    protocol::write_brief(out, *at, true);
+            }
+            shared->answer(200, "{\"tasks\":[" + tasks + "],\"missing\":[" + missing + "]}");
+        };
+        if (unknown.empty()) return core_.when_durable(write);
+        core_.ask_view([found, unknown](port::View& view) { *found = view.find(unknown); },
+                       [this, write] { core_.when_durable(write); });
+    };
+    std::vector<TaskId> open;
+    for (const TaskId& id : body->ids)
+        if (const Task* task = core_.engine().find(id); task != nullptr && !is_terminal(task->state))
+            open.push_back(id);
+    const bool enough = open.empty() || (body->first && open.size() < body->ids.size());
+    if (enough || body->wait == Duration{0}) return answer();
+    if (auto waits = waiters_.wait(open, body->first ? 1 : open.size(), body->wait, answer); !waits)
+        shared->answer(waits.error());
+}
+
+void TaskApi::stats(Call call) {
+    std::string out;
+    JsonWriter json{out};
+    json.begin_object();
+    put_totals(json, core_.engine().totals());
+    const auto queues = core_.engine().queues();
+    std::size_t scheduled = 0, queued = 0, running = 0;
+    for (const auto& queue : queues) {
+        scheduled += queue.scheduled;
+        queued += queue.queued;
+        running += queue.running;
+    }
+    json.key("states")
+        .begin_object()
+        .field("scheduled", scheduled)
+        .field("queued", queued)
+        .field("running", running)
+        .end_object();
+    json.key("queues").begin_array();
+    for (const auto& queue : queues) put_queue(json, queue);
+    json.end_array();
+    const auto journal = core_.journal_stats();
+    json.key("journal")
+        .begin_object()
+        .field("bytes_used", journal.bytes_used)
+        .field("bytes_room", journal.bytes_room)
+        .field("full", journal.full)
+        .end_object();
+    json.key("view")
+        .begin_object()
+        .field("sequence", core_.viewed().value)
+        .field("lag_records", core_.applied().value - core_.viewed().value)
+        .end_object();
+    json.field("uptime_ms", (clock_.steady() - started_at_) / std::chrono::milliseconds{1});
+    json.end_object();
+    core_.when_durable([shared = std::make_shared<Call>(std::move(call)), out] {
+        shared->answer(200, out);
+    });
+}
+
+void TaskApi::workers(Call call) {
+    std::string out;
+    JsonWriter json{out};
+    json.begin_object().key("workers").begin_array();
+    for (const WorkerFigures& worker : workers_.figures()) {
+        json.begin_object()
+            .field("instance", worker.registration.instance)
+            .field("type", worker.registration.type)
+            .field("session", protocol::write_session(worker.registration.session))
+            .field("host", worker.registration.host)
+            .field("port", worker.registration.port)
+            .field("concurrency", worker.slots)
+            .field("held", core_.engine().held_by(worker.registration.instance))
+            .field("reachable", worker.reachable);
+        if (worker.heard_at) json.field("last_heard_at", to_rfc3339(*worker.heard_at));
+        json.end_object();
+    }
+    json.end_array().end_object();
+    call.answer(200, std::move(out));
+}
+
+void TaskApi::lease_payload(Call call) {
+    const auto lease = protocol::read_lease_path(call.parameters[0]);
+    if (!lease) return call.answer(lease.error());
+    const bool held = core_.engine().standing({lease->id, lease->epoch}) == engine::LeaseStanding::held;
+    if (!held) return call.answer(Error{ErrorCode::stale_lease, call.parameters[0]});
+    core_.when_durable([shared = std::make_shared<Call>(std::move(call)),
+                        payload = core_.engine().find(lease->id)->spec.payload] {
+        shared->answer(200, std::string{payload.view()});
+    });
+}
+
+void TaskApi::lease_end(Call call, bool completed) {
+    const auto lease = protocol::read_lease_path(call.parameters[0]);
+    if (!lease) return call.answer(lease.error());
+    if (auto checked = protocol::check_json(call.request.body); !checked)
+        return call.answer(checked.error());
+    const auto fields = protocol::split_object(call.request.body);
+    if (!fields) return call.answer(fields.error());
+    const std::string_view wanted = completed ? "result" : "error";
+    std::optional<std::string_view> raw;
+    for (const auto& [key, value] : *fields) {
+        if (key != wanted) return call.answer(Error{ErrorCode::unknown_field, key});
+        raw = value;
+    }
+    if (!raw) return call.answer(Error{ErrorCode::missing_field, std::string{wanted}});
+    if (raw->size() > limits::result_bytes_max) return call.answer(Error{ErrorCode::task_too_large, {}});
+    const engine::LeaseRef ref{lease->id, lease->epoch};
+    engine::Command command = engine::Complete{ref, Blob{std::string{*raw}}};
+    if (!completed) {
+        auto error = protocol::parse_task_error(*raw);
+        if (!error) return call.answer(error.error());
+        command = engine::Fail{ref, std::move(*error)};
+    }
+    auto shared = std::make_shared<Call>(std::move(call));
+    core_.execute(std::move(command),
+                  [this, shared, id = lease->id](const engine::Decision& decision) -> Core::Reply {
+                      if (decision.refused)
+                          return [shared, error = *decision.refused] { shared->answer(error); };
+                      std::string body;
+                      protocol::write_brief(body, *core_.engine().find(id), false);
+                      return [shared, body] { shared->answer(200, body); };
+                  });
+}
+
+}  // namespace taskd::service

@@ -1,0 +1,322 @@
+#include "taskd/service/worker_link.hpp"
+
+#include <algorithm>
+
+#include "taskd/protocol/task_json.hpp"
+
+namespace taskd::service {
+
+using protocol::Kind;
+using protocol::LeaseKey;
+using End = protocol::ResultMessage::End;
+
+namespace {
+
+constexpr std::size_t window_at_first = 64 * limits::kibibyte;  // until the peer says its own
+
+// Two leases may not share the key of a message that is said until it is answered.
+LeaseKey key_of(const engine::LeaseRef& lease) { return {lease.id, lease.epoch}; }
+
+engine::Command command_of(protocol::ResultMessage&& message) {
+    const engine::LeaseRef lease{message.lease.id, message.lease.epoch};
+    switch (message.end) {
+        case End::completed: return engine::Complete{lease, Blob{std::move(message.result)}};
+        case End::failed: return engine::Fail{lease, std::move(message.error)};
+        case End::released: return engine::Release{lease};
+        case End::stopped: break;
+    }
+    return engine::ConfirmRevoked{lease};
+}
+
+}  // namespace
+
+WorkerLink::Peer::Peer(std::string name, const WorkerLinkSettings& settings, port::Timers& timers)
+    : outbox{settings.store_id, settings.datagram_bytes_max, window_at_first}, timer{timers.make()} {
+    registration.instance = std::move(name);
+}
+
+WorkerLink::WorkerLink(WorkerLinkSettings settings, Core& core, port::Datagram& socket,
+                       port::Resolver& resolver, port::Clock& clock, port::Timers& timers,
+                       port::Log& log)
+    : settings_{std::move(settings)},
+      core_{core},
+      socket_{socket},
+      resolver_{resolver},
+      clock_{clock},
+      timers_{timers},
+      log_{log},
+      hello_timer_{timers.make()} {
+    socket_.on_receive(
+        [this](const port::Endpoint& from, std::string_view bytes) { received(from, bytes); });
+    greet();
+}
+
+WorkerLink::Peer* WorkerLink::find(const std::string& instance) {
+    const auto found = peers_.find(instance);
+    return found == peers_.end() ? nullptr : found->second.get();
+}
+
+void WorkerLink::set_registrations(const std::vector<Registration>& registrations) {
+    for (auto& [name, peer] : peers_) peer->registered = false;
+    for (const Registration& registration : registrations) {
+        auto& peer = peers_[registration.instance];
+        if (!peer) peer = std::make_shared<Peer>(registration.instance, settings_, timers_);
+        const bool moved = peer->registration.host != registration.host ||
+                           peer->registration.port != registration.port;
+        peer->registration = registration;
+        peer->registered = true;
+        if (moved) {
+            peer->endpoint.reset();
+            resolve(*peer);
+        }
+    }
+}
+
+void WorkerLink::resolve(Peer& peer) {
+    if (peer.resolving) return;
+    peer.resolving = true;
+    const std::weak_ptr<Peer> weak = peers_.at(peer.registration.instance);
+    resolver_.resolve(peer.registration.host, peer.registration.port,
+                      [this, weak](Result<port::Endpoint> found) {
+                          const auto still = weak.lock();
+                          if (!still) return;
+                          still->resolving = false;
+                          if (!found) return;  // tried again with the next greeting
+                          still->endpoint = *found;
+                          flush_soon(*still);
+                      });
+}
+
+// Once an interval: says hello to all, notices who fell silent, forgets who left.
+void WorkerLink::greet() {
+    const SteadyTime now = clock_.steady();
+    for (auto each = peers_.begin(); each != peers_.end();) {
+        Peer& peer = *each->second;
+        const bool silent = !peer.heard || now - *peer.heard > settings_.silence_max;
+        if (silent && peer.up) {
+            log_.warn("worker unreachable", {{"instance", peer.registration.instance}});
+            set_up(peer, false);
+        }
+        if (!peer.registered && (silent || peer.slots == 0)) {
+            set_up(peer, false);
+            each = peers_.erase(each);
+            continue;
+        }
+        if (!peer.endpoint || silent) resolve(peer);  // its name may have a new address
+        const protocol::HelloMessage hello{settings_.lease_duration, settings_.http_port,
+                                           socket_.receive_buffer_bytes() / 2};
+        peer.outbox.say_once(Kind::hello, protocol::write_hello(hello));
+        flush_soon(peer);
+        ++each;
+    }
+    hello_timer_->set(now + settings_.hello_interval, [this] { greet(); });
+}
+
+void WorkerLink::received(const port::Endpoint& from, std::string_view bytes) {
+    const auto opened = protocol::open(bytes, settings_.key);
+    if (!opened) {
+        log_.debug("datagram refused",
+                   {{"from", from.address}, {"error", opened.error().to_string()}});
+        return;
+    }
+    if (!guard_.accept(opened->header.session, opened->header.sequence)) return;
+    const auto body = protocol::read_body(opened->body);
+    if (!body) return;
+    Peer* peer = find(body->from);
+    if (peer != nullptr) heard(*peer, from);
+    if (opened->header.kind == Kind::renew) take_renew(body->from, from, body->items);
+    for (const std::string_view item : body->items) {
+        if (opened->header.kind == Kind::result) take_result(body->from, from, item);
+        if (peer == nullptr) continue;
+        if (opened->header.kind == Kind::status) take_status(*peer, item);
+        if (opened->header.kind == Kind::task_ack) take_task_ack(*peer, item);
+    }
+}
+
+void WorkerLink::heard(Peer& peer, const port::Endpoint& from) {
+    peer.heard = clock_.steady();
+    peer.heard_at = clock_.wall();
+    peer.endpoint = from;  // what it speaks from is where it is reached
+}
+
+void WorkerLink::take_status(Peer& peer, std::string_view item) {
+    const auto status = protocol::read_status(item);
+    if (!status) return;
+    peer.outbox.set_window(status->window_bytes);
+    const bool changed = peer.slots != status->slots;
+    peer.slots = status->slots;
+    if (changed && peer.up) peer.up = false;  // told anew below
+    set_up(peer, status->slots > 0);
+}
+
+void WorkerLink::set_up(Peer& peer, bool up) {
+    const std::string& instance = peer.registration.instance;
+    if (!up) {
+        peer.up = false;
+        core_.execute(engine::WorkerGone{instance}, [](const auto&) { return Core::Reply{}; });
+        return;
+    }
+    if (peer.up) return;
+    peer.up = true;
+    log_.info("worker up", {{"instance", instance}, {"type", peer.registration.type}});
+    send_again(peer);
+    core_.execute(engine::WorkerUp{instance, peer.registration.type, peer.slots},
+                  [](const auto&) { return Core::Reply{}; });
+}
+
+// After a restart of this process nobody remembers what was sent: the worker drops what it has.
+void WorkerLink::send_again(Peer& peer) {
+    for (const engine::LeaseRef& lease : core_.engine().leases_of(peer.registration.instance))
+        if (!peer.outbox.has(Kind::task, key_of(lease)))
+            core_.when_durable([this, output = engine::SendLease{peer.registration.instance, lease}] {
+                send_lease(output);
+            });
+}
+
+void WorkerLink::take_task_ack(Peer& peer, std::string_view item) {
+    if (const auto lease = protocol::read_lease_key(item)) peer.outbox.settle(Kind::task, *lease);
+    flush_soon(peer);  // its window has room again
+}
+
+void WorkerLink::take_result(const std::string& from, const port::Endpoint& at,
+                             std::string_view item) {
+    auto message = protocol::read_result(item);
+    if (!message) {
+        log_.warn("result not understood", {{"from", from}, {"error", message.error().to_string()}});
+        return;
+    }
+    const LeaseKey lease = message->lease;
+    if (Peer* peer = find(from)) {
+        peer->outbox.settle(Kind::task, lease);
+        peer->outbox.settle(Kind::revoke, lease);
+    }
+    core_.execute(command_of(std::move(*message)),
+                  [this, at, lease](const engine::Decision& decision) -> Core::Reply {
+                      // What may be taken later is not answered: the worker says it again.
+                      if (decision.refused && row_of(decision.refused->code).retryable) return {};
+                      return [this, at, lease] {
+                          ack(at, Kind::result_ack, protocol::write_lease_key(lease));
+                      };
+                  });
+}
+
+void WorkerLink::take_renew(const std::string& from, const port::Endpoint& at,
+                            const std::vector<std::string_view>& items) {
+    engine::Renew renew{from, {}};
+    Peer* peer = find(from);
+    for (const std::string_view item : items) {
+        const auto lease = protocol::read_lease_key(item);
+        if (!lease) continue;
+        renew.leases.push_back({lease->id, lease->epoch});
+        if (peer != nullptr) peer->outbox.settle(Kind::task, *lease);
+    }
+    const auto leases = renew.leases;
+    core_.execute(std::move(renew), [this, at, leases](const engine::Decision&) -> Core::Reply {
+        std::vector<std::string> lost;
+        for (const engine::LeaseRef& lease : leases)
+            if (core_.engine().standing(lease) == engine::LeaseStanding::lost)
+                lost.push_back(protocol::write_lease_key(key_of(lease)));
+        return [this, at, lost] {
+            acks_[{at, Kind::renew_ack}];  // answered even when nothing is lost
+            for (const std::string& each : lost) ack(at, Kind::renew_ack, each);
+            flush_acks();
+        };
+    });
+}
+
+void WorkerLink::on_output(const engine::Output& output) {
+    if (const auto* lease = std::get_if<engine::SendLease>(&output)) send_lease(*lease);
+    if (const auto* revoke = std::get_if<engine::SendRevoke>(&output)) {
+        Peer* peer = find(revoke->worker);
+        const LeaseKey lease = key_of(revoke->lease);
+        if (peer == nullptr || peer->outbox.has(Kind::revoke, lease)) return;
+        peer->outbox.settle(Kind::task, lease);
+        peer->outbox.say(Kind::revoke, lease, protocol::write_lease_key(lease), clock_.steady());
+        flush_soon(*peer);
+    }
+}
+
+void WorkerLink::send_lease(const engine::SendLease& output) {
+    Peer* peer = find(output.worker);
+    if (peer == nullptr) return;  // its lease runs out
+    if (core_.engine().standing(output.lease) != engine::LeaseStanding::held) return;
+    const Task& task = *core_.engine().find(output.lease.id);
+    protocol::TaskMessage message;
+    message.lease = key_of(output.lease);
+    message.type = task.spec.type;
+    message.duration = settings_.lease_duration;
+    if (task.spec.payload.size() < settings_.datagram_bytes_max)
+        message.payload = std::string{task.spec.payload.view()};
+    std::string item = protocol::write_task_message(message);
+    if (!message.payload || !peer->outbox.fits(item)) {
+        message.payload.reset();
+        message.http_port = settings_.http_port;
+        item = protocol::write_task_message(message);
+    }
+    peer->outbox.say(Kind::task, message.lease, std::move(item), clock_.steady());
+    flush_soon(*peer);
+}
+
+void WorkerLink::flush_soon(Peer& peer) {
+    if (peer.flush_posted) return;
+    peer.flush_posted = true;
+    timers_.post([this, weak = std::weak_ptr<Peer>{peers_.at(peer.registration.instance)}] {
+        if (const auto still = weak.lock()) {
+            still->flush_posted = false;
+            flush(*still);
+        }
+    });
+}
+
+void WorkerLink::flush(Peer& peer) {
+    if (!peer.endpoint) return;
+    for (const auto& packet : peer.outbox.collect(clock_.steady()))
+        transmit(*peer.endpoint, packet.kind, packet.body);
+    if (const auto next = peer.outbox.next_deadline())
+        peer.timer->set(*next, [this, &peer] { flush(peer); });
+    else
+        peer.timer->clear();
+}
+
+void WorkerLink::ack(const port::Endpoint& to, Kind kind, std::string item) {
+    acks_[{to, kind}].push_back(std::move(item));
+    if (acks_posted_) return;
+    acks_posted_ = true;
+    timers_.post([this] {
+        acks_posted_ = false;
+        flush_acks();
+    });
+}
+
+void WorkerLink::flush_acks() {
+    const std::size_t room = settings_.datagram_bytes_max - protocol::header_bytes -
+                             protocol::body_overhead - settings_.store_id.size();
+    for (auto& [where, items] : std::exchange(acks_, {})) {
+        std::vector<std::string> together;
+        std::size_t bytes = 0;
+        for (const std::string& item : items) {
+            if (bytes + item.size() + 1 > room) {
+                transmit(where.first, where.second, protocol::write_body(settings_.store_id, together));
+                together.clear();
+                bytes = 0;
+            }
+            together.push_back(item);
+            bytes += item.size() + 1;
+        }
+        transmit(where.first, where.second, protocol::write_body(settings_.store_id, together));
+    }
+}
+
+void WorkerLink::transmit(const port::Endpoint& to, Kind kind, std::string_view body) {
+    const protocol::Header header{kind, settings_.session, ++sequence_};
+    socket_.send(to, protocol::seal(header, body, settings_.key));
+}
+
+std::vector<WorkerFigures> WorkerLink::figures() const {
+    std::vector<WorkerFigures> all;
+    for (const auto& [name, peer] : peers_)
+        all.push_back({peer->registration, peer->slots, peer->up, peer->heard_at});
+    return all;
+}
+
+}  // namespace taskd::service

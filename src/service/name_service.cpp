@@ -1,0 +1,270 @@
+#include "taskd/service/name_service.hpp"
+
+#include <algorithm>
+
+#include "taskd/base/duration_text.hpp"
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/registration_json.hpp"
+#include "taskd/protocol/task_json.hpp"
+
+namespace taskd::service {
+namespace {
+
+constexpr std::size_t registry_bytes_max = 64 * limits::mebibyte;
+
+// A new file beside the old one, synced, then renamed over it: a reader sees one or the other.
+Result<void> write_atomically(port::Files& files, const std::string& dir, const std::string& text) {
+    const std::string path = dir + "/registry.json";
+    const std::string fresh = path + ".new";
+    auto file = files.open(fresh, port::OpenMode::create);
+    if (!file) return fail(std::move(file));
+    if (auto cut = (*file)->truncate(0); !cut) return cut;
+    if (auto written = (*file)->write(0, text); !written) return written;
+    if (auto synced = (*file)->sync(); !synced) return synced;
+    file->reset();
+    if (auto renamed = files.rename(fresh, path); !renamed) return renamed;
+    return files.sync_dir(dir);
+}
+
+Result<std::string> read_whole(port::Files& files, const std::string& path) {
+    auto file = files.open(path, port::OpenMode::read);
+    if (!file) return fail(std::move(file));
+    const auto size = (*file)->size();
+    if (!size) return fail(size.error().code, size.error().detail);
+    if (*size > registry_bytes_max) return fail(ErrorCode::body_too_large, path);
+    std::string text(*size, '\0');
+    auto read = (*file)->read(0, text);
+    if (!read) return fail(std::move(read));
+    text.resize(*read);
+    return text;
+}
+
+}  // namespace
+
+NameService::NameService(NameServiceSettings settings, port::Files& files,
+                         port::Background& disk_lane, port::Clock& clock, port::Timers& timers,
+                         port::Log& log)
+    : settings_{std::move(settings)},
+      files_{files},
+      disk_lane_{disk_lane},
+      clock_{clock},
+      log_{log},
+      expiry_timer_{timers.make()},
+      watch_timer_{timers.make()} {}
+
+Result<void> NameService::load() {
+    if (auto made = files_.make_dir(settings_.dir); !made) return made;
+    const auto names = files_.list(settings_.dir);
+    if (!names) return fail(names.error().code, names.error().detail);
+    if (std::ranges::find(*names, "registry.json") == names->end()) return {};
+    auto text = read_whole(files_, settings_.dir + "/registry.json");
+    if (!text) return fail(std::move(text));
+    auto stored = protocol::parse_registry(*text);
+    if (!stored)
+        return fail(ErrorCode::config_invalid,
+                    settings_.dir + "/registry.json: " + stored.error().to_string());
+    registry_ = std::move(*stored);
+    for (Registration& registration : registry_.registrations) {
+        registration.registered_at = registration.renewed_at = clock_.wall();
+        expires_[registration.instance] = clock_.steady() + settings_.expiry;
+    }
+    log_.info("registry read back", {{"registrations", std::to_string(registry_.registrations.size())}});
+    arm();
+    return {};
+}
+
+void NameService::add_routes(HttpFront& front) {
+    const auto to = [this](void (NameService::*handler)(Call)) {
+        return [this, handler](Call call) { (this->*handler)(std::move(call)); };
+    };
+    front.add({"PUT", "/v1/registrations/{instance}", to(&NameService::put)});
+    front.add({"DELETE", "/v1/registrations/{instance}", to(&NameService::remove)});
+    front.add({"GET", "/v1/registrations/{instance}", to(&NameService::get)});
+    front.add({"GET", "/v1/registrations", to(&NameService::list)});
+}
+
+Registration* NameService::find(const std::string& instance) {
+    const auto found = std::ranges::find(registry_.registrations, instance, &Registration::instance);
+    return found == registry_.registrations.end() ? nullptr : &*found;
+}
+
+void NameService::put(Call call) {
+    const std::string instance = call.parameters[0];
+    if (!is_instance_name(instance))
+        return call.answer(Error{ErrorCode::invalid_field, "instance '" + instance + "'"});
+    auto given = protocol::parse_registration(call.request.body);
+    if (!given) return call.answer(given.error());
+    given->instance = instance;
+    // Whoever leaves its host out is reached where it speaks from.
+    if (given->host.empty())
+        given->host = std::string{port::find_header(call.request.headers, port::sender_header)};
+    if (given->host.empty()) return call.answer(Error{ErrorCode::missing_field, "host"});
+    if (const auto old = replaced_.find(instance);
+        old != replaced_.end() && old->second == given->session)
+        return call.answer(Error{ErrorCode::registration_conflict, instance});
+    Registration* there = find(instance);
+    if (there == nullptr && registry_.registrations.size() >= limits::registrations_max)
+        return call.answer(Error{ErrorCode::overloaded, "as many registrations as there may be"});
+    const bool is_new = there == nullptr || there->session != given->session;
+    if (there != nullptr && is_new) replaced_[instance] = there->session;
+    given->registered_at = is_new ? clock_.wall() : there->registered_at;
+    given->renewed_at = clock_.wall();
+    bool differs = is_new;
+    if (there != nullptr) {
+        Registration as_before = *there;
+        as_before.renewed_at = given->renewed_at;
+        differs = as_before != *given;
+        *there = std::move(*given);
+    } else {
+        registry_.registrations.push_back(std::move(*given));
+    }
+    expires_[instance] = clock_.steady() + settings_.expiry;
+    arm();
+    if (is_new) log_.info("registered", {{"instance", instance}});
+    if (differs) ++registry_.version;
+    auto shared = std::make_shared<Call>(std::move(call));
+    const auto answer = [this, shared, is_new] {
+        std::string out;
+        protocol::JsonWriter{out}
+            .begin_object()
+            .field("version", registry_.version)
+            .field("heartbeat_ms", settings_.heartbeat / std::chrono::milliseconds{1})
+            .field("expiry_ms", settings_.expiry / std::chrono::milliseconds{1})
+            .end_object();
+        shared->answer(is_new ? 201 : 200, std::move(out));
+    };
+    if (differs)
+        changed(answer);
+    else
+        answer();
+}
+
+void NameService::remove(Call call) {
+    const std::string instance = call.parameters[0];
+    const Registration* there = find(instance);
+    const std::string* session = call.target.find("session");
+    if (session != nullptr) {
+        const auto wanted = protocol::parse_session(*session);
+        if (!wanted) return call.answer(wanted.error());
+        if (there != nullptr && there->session != *wanted)
+            return call.answer(Error{ErrorCode::registration_conflict, instance});
+    }
+    if (there == nullptr) return call.answer(Error{ErrorCode::registration_not_found, instance});
+    erase(instance);
+    log_.info("deregistered", {{"instance", instance}});
+    ++registry_.version;
+    changed([shared = std::make_shared<Call>(std::move(call))] {
+        shared->respond(port::HttpResponse{204, {}, {}});
+    });
+}
+
+void NameService::erase(const std::string& instance) {
+    std::erase_if(registry_.registrations,
+                  [&](const Registration& each) { return each.instance == instance; });
+    expires_.erase(instance);
+    replaced_.erase(instance);
+    arm();
+}
+
+void NameService::get(Call call) {
+    const Registration* there = find(call.parameters[0]);
+    if (there == nullptr)
+        return call.answer(Error{ErrorCode::registration_not_found, call.parameters[0]});
+    call.answer(200, protocol::write_registration(*there));
+}
+
+void NameService::list(Call call) {
+    const std::string* type = call.target.find("type");
+    const std::string* watch = call.target.find("watch");
+    const auto wait = protocol::read_wait(call.target, "wait");
+    if (!wait) return call.answer(wait.error());
+    std::uint64_t version = registry_.version;
+    if (watch != nullptr) {
+        const auto number = protocol::read_integer(*watch, "watch", 0, INT64_MAX);
+        if (!number) return call.answer(number.error());
+        version = static_cast<std::uint64_t>(*number);
+    }
+    const std::string wanted = type == nullptr ? "" : *type;
+    if (watch == nullptr || version != registry_.version || *wait == Duration{0})
+        return answer_list(call, wanted);
+    if (watchers_.size() >= limits::waiters_max) return call.answer(Error{ErrorCode::too_many_waiters, {}});
+    watchers_.emplace(clock_.steady() + *wait,
+                      Watcher{std::make_shared<Call>(std::move(call)), wanted, version});
+    watch_timer_->set(watchers_.begin()->first, [this] { wake_watchers(); });
+}
+
+void NameService::answer_list(Call& call, const std::string& type) {
+    if (type.empty()) return call.answer(200, protocol::write_registry(registry_));
+    RegistrySnapshot some{registry_.version, {}};
+    std::ranges::copy_if(registry_.registrations, std::back_inserter(some.registrations),
+                         [&](const Registration& each) { return each.type == type; });
+    call.answer(200, protocol::write_registry(some));
+}
+
+// Those whose time is up, and those who know an older version.
+void NameService::wake_watchers() {
+    const SteadyTime now = clock_.steady();
+    for (auto each = watchers_.begin(); each != watchers_.end();) {
+        if (each->first > now && each->second.version == registry_.version) {
+            ++each;
+            continue;
+        }
+        answer_list(*each->second.call, each->second.type);
+        each = watchers_.erase(each);
+    }
+    if (!watchers_.empty()) watch_timer_->set(watchers_.begin()->first, [this] { wake_watchers(); });
+}
+
+void NameService::let_go() {
+    for (auto& [until, watcher] : watchers_) answer_list(*watcher.call, watcher.type);
+    watchers_.clear();
+}
+
+void NameService::changed(std::function<void()> written) {
+    to_write_.push_back(std::move(written));
+    wake_watchers();
+    save();
+}
+
+// One save at a time; what changes meanwhile goes with the next.
+void NameService::save() {
+    if (saving_ || to_write_.empty()) return;
+    saving_ = true;
+    auto told = std::make_shared<std::vector<std::function<void()>>>(std::exchange(to_write_, {}));
+    auto result = std::make_shared<Result<void>>();
+    disk_lane_.run(
+        [this, result, text = protocol::write_registry(registry_)] {
+            *result = write_atomically(files_, settings_.dir, text);
+        },
+        [this, result, told] {
+            saving_ = false;
+            // Registrations live by their heartbeats: without the file only a restart would miss them.
+            if (!*result) log_.error("registry not written", {{"error", result->error().to_string()}});
+            for (const auto& tell : *told) tell();
+            save();
+        });
+}
+
+void NameService::arm() {
+    if (expires_.empty()) return expiry_timer_->clear();
+    const auto first = std::ranges::min_element(expires_, {}, [](const auto& e) { return e.second; });
+    expiry_timer_->set(first->second, [this] { expire(); });
+}
+
+void NameService::expire() {
+    const SteadyTime now = clock_.steady();
+    std::vector<std::string> gone;
+    for (const auto& [instance, at] : expires_)
+        if (at <= now) gone.push_back(instance);
+    for (const std::string& instance : gone) {
+        log_.warn("registration expired", {{"instance", instance}});
+        erase(instance);
+    }
+    if (!gone.empty()) {
+        ++registry_.version;
+        changed([] {});
+    }
+    arm();
+}
+
+}  // namespace taskd::service
