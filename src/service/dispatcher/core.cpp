@@ -183,8 +183,9 @@ void Core::flush() {
     if (!view_busy_ && !for_view_ && ports_.clock.steady() >= view_due_at()) snapshot_for_view();
     syncing_ = true;
     auto result = std::make_shared<Result<void>>();
-    ports_.journal_lane.run([this, batch, result] { *result = ports_.journal.commit(batch->records); },
-                            [this, batch, result] { synced(std::move(*batch), *result); });
+    ports_.journal_lane.run(
+        [&journal = ports_.journal, batch, result] { *result = journal.commit(batch->records); },
+        [this, batch, result] { synced(std::move(*batch), *result); });
 }
 
 void Core::synced(Batch batch, Result<void> result) {

@@ -20,7 +20,7 @@ void Core::store_view() {
     auto change = std::make_shared<port::ViewChange>(std::move(*for_view_));
     for_view_.reset();
     auto result = std::make_shared<Result<void>>();
-    ports_.view_lane.run([this, change, result] { *result = ports_.view.store(*change); },
+    ports_.view_lane.run([&view = ports_.view, change, result] { *result = view.store(*change); },
                          [this, change, result] {
                              if (*result) viewed_ = change->mark.sequence;
                              view_stored(*result);
@@ -60,7 +60,8 @@ void Core::arm_view() {
 }
 
 void Core::ask_view(std::function<void(port::View&)> ask, Reply then) {
-    ports_.view_lane.run([this, ask = std::move(ask)] { ask(ports_.view); }, std::move(then));
+    ports_.view_lane.run([&view = ports_.view, ask = std::move(ask)] { ask(view); },
+                         std::move(then));
 }
 
 void Core::when_viewed(std::function<void(port::View&)> ask, Reply then) {
@@ -99,9 +100,9 @@ void Core::look_after_journal() {
     const Sequence covered = viewed_;
     auto results = std::make_shared<std::pair<Result<void>, Result<void>>>();
     ports_.space_lane.run(
-        [this, drop, prepare, covered, results] {
-            if (drop) results->first = ports_.journal.drop_through(covered);
-            if (prepare) results->second = ports_.journal.prepare();
+        [&journal = ports_.journal, drop, prepare, covered, results] {
+            if (drop) results->first = journal.drop_through(covered);
+            if (prepare) results->second = journal.prepare();
         },
         [this, covered, results] {
             space_busy_ = false;
