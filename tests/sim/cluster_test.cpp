@@ -71,6 +71,9 @@ const std::vector<Step>& steps() {
          [](SimCluster& c) { c.disk().faults.cut_at = c.disk().operations() + 1 + c.random().below(40); }},
         {"fail_a_sync", 2,
          [](SimCluster& c) { c.disk().faults.sync_fails_at = c.disk().syncs() + 1 + c.random().below(10); }},
+        {"fill_disk", 3,
+         [](SimCluster& c) { c.disk().faults.capacity_bytes = c.disk().bytes_used() + c.random().below(200'000); }},
+        {"empty_disk", 6, [](SimCluster& c) { c.disk().faults.capacity_bytes = 0; }},
         {"start_dispatcher", 14, [](SimCluster& c) { c.start_dispatcher(); }},
         {"kill_worker", 4, [](SimCluster& c) { c.kill_worker(any_worker(c)); }},
         {"start_worker", 12, [](SimCluster& c) { c.start_worker(any_worker(c)); }},
@@ -92,7 +95,13 @@ const std::vector<Step>& steps() {
              SimHost& b = any_host(c);
              if (&a != &b) c.world().partition(a, b);
          }},
-        {"long_silence", 3, [](SimCluster& c) { c.run_for(6s); }},
+        {"late_results", 5,
+         [](SimCluster& c) {
+             for (const char* worker : {"worker0", "worker1"})
+                 c.world().partition(c.host("dispatcher"), c.host(worker));
+             c.run_for(std::chrono::milliseconds{4'000 + c.random().below(10'000)});
+             c.world().heal_all();
+         }},
         {"heal", 10, [](SimCluster& c) { c.world().heal_all(); }},
         {"pause", 4,
          [](SimCluster& c) { c.world().pause(any_host(c), std::chrono::milliseconds{c.random().below(8'000)}); }},
@@ -151,6 +160,8 @@ std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std
     faults["disk sectors lost"] += disk.sectors_lost;
     faults["disk sectors torn"] += disk.sectors_torn;
     faults["disk syncs failed"] += disk.syncs_failed;
+    faults["disk full"] += disk.disk_full;
+    faults["starts failed"] += cluster.failed_starts();
     const auto& hits = cluster.row_hits();
     for (std::size_t i = 0; i < hits.size(); ++i) rows[i] += hits[i];
     return broken;
@@ -160,7 +171,7 @@ std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std
 
 TEST_CASE("whatever happens, what was acknowledged ends once") {
     const std::uint64_t first = number_from("TASKD_SIM_FIRST", 1);
-    const std::uint64_t seeds = number_from("TASKD_SIM_SEEDS", 1'000);
+    const std::uint64_t seeds = number_from("TASKD_SIM_SEEDS", 1'500);
     Tally faults;
     std::vector<std::uint64_t> rows(state_table().size(), 0);
     for (std::uint64_t seed = first; seed < first + seeds; ++seed) {

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <charconv>
 
-#include "memory_view.hpp"
+#include "files_vfs.hpp"
 #include "taskd/io/file_journal.hpp"
+#include "taskd/io/sqlite_view.hpp"
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/task_json.hpp"
 
@@ -67,6 +68,7 @@ struct SimCluster::DispatcherLife {
     QuietLog log;
     std::unique_ptr<port::Background> journal_lane, space_lane, view_lane;
     std::unique_ptr<io::FileJournal> journal;
+    std::unique_ptr<support::FilesVfs> vfs;
     std::unique_ptr<port::View> view;
     std::unique_ptr<port::Datagram> socket;
     std::unique_ptr<service::Dispatcher> service;
@@ -124,9 +126,12 @@ void SimCluster::start_dispatcher() {
     journal.retain_age = 1s;
     journal.retain_bytes = 0;
     life->journal = std::make_unique<io::FileJournal>(disk_, at.clock(), journal);
-    static std::map<SimCluster*, MemoryTable> tables;
-    if (lives_ == 0 && failed_starts_ == 0) tables.erase(this);
-    life->view = std::make_unique<MemoryView>(tables[this]);
+    if (auto made = disk_.make_dir("data"); !made) return start_failed(made.error());
+    life->vfs = std::make_unique<support::FilesVfs>(disk_);
+    auto view = io::SqliteView::open(
+        {.path = "data/view.db", .store_id = 7, .vfs = life->vfs->name(), .checkpoint_pages = 50});
+    if (!view) return start_failed(view.error());
+    life->view = std::move(*view);
     life->socket = std::move(*at.bind(dispatcher_port));
     service::DispatcherSettings settings;
     settings.core.engine.lease_duration = options_.lease;
@@ -148,16 +153,19 @@ void SimCluster::start_dispatcher() {
                                  at.http()},
         [raw](const Error&) { raw->lost_disk = true; });
     dispatcher_ = std::move(life);
-    if (auto started = raw->service->start(); !started) {
-        if (disk_.powered() && started.error().code != ErrorCode::io_failed)
-            faults_seen_.push_back("start failed: " + started.error().to_string());
-        disk_.faults = {};
-        ++failed_starts_;
-        return cut_power();
-    }
+    if (auto started = raw->service->start(); !started) return start_failed(started.error());
     raw->rows_at_start = raw->service->core().engine().row_hits();
     (void)at.serve(dispatcher_port, raw->service->front());
     ++lives_;
+}
+
+// A disk that fails or is full while a process starts ends it; it is started again later.
+void SimCluster::start_failed(const Error& error) {
+    const bool disk = error.code == ErrorCode::io_failed || error.code == ErrorCode::disk_full;
+    if (disk_.powered() && !disk) faults_seen_.push_back("start failed: " + error.to_string());
+    disk_.faults = {};
+    ++failed_starts_;
+    cut_power();
 }
 
 void SimCluster::gather_rows() {

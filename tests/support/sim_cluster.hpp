@@ -74,13 +74,14 @@ class SimCluster {
 
     const std::map<TaskId, Promise>& promises() const { return promises_; }
     const std::vector<std::uint64_t>& row_hits();  // over all lives, replays not counted
-    std::uint64_t late_disk_starts() const { return failed_starts_; }
+    std::uint64_t failed_starts() const { return failed_starts_; }
 
   private:
     struct DispatcherLife;
     struct NameServiceLife;
     struct WorkerLife;
 
+    void start_failed(const Error& error);
     void gather_rows();
     void notice_lost_disk();
     void post_tasks(std::vector<TaskId> ids, std::shared_ptr<std::string> body);

@@ -197,7 +197,7 @@ void Core::synced(Batch batch, Result<void> result) {
     durable_ = batch.records.last();
     if (!view_behind_since_) view_behind_since_ = ports_.clock.steady();
     tell(batch);
-    if (for_view_ && !view_busy_) store_view();
+    if (for_view_ && !view_busy_ && !view_full_) store_view();
     arm_view();
     run_deferred();
     look_after_journal();
