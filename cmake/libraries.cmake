@@ -20,6 +20,7 @@ add_library(taskd_asio INTERFACE)
 target_include_directories(taskd_asio SYSTEM INTERFACE ${ASIO_INCLUDE})
 target_compile_definitions(taskd_asio INTERFACE ASIO_STANDALONE ASIO_SEPARATE_COMPILATION ASIO_NO_DEPRECATED)
 
+# The judge of our own HTTP parser in the tests.
 add_library(taskd_http_parser INTERFACE)
 target_link_libraries(taskd_http_parser INTERFACE ${HTTP_PARSER})
 

@@ -13,6 +13,13 @@ bool same_without_case(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+std::string base_url(std::string_view address, std::uint16_t port) {
+    const bool v6 = address.find(':') != std::string_view::npos;
+    std::string url = v6 ? "http://[" : "http://";
+    url.append(address).append(v6 ? "]:" : ":").append(std::to_string(port));
+    return url;
+}
+
 std::string_view find_header(const HttpHeaders& headers, std::string_view name) {
     for (const auto& [key, value] : headers)
         if (same_without_case(key, name)) return value;

@@ -222,7 +222,7 @@ Result<TaskError> parse_task_error(std::string_view raw) {
     return error;
 }
 
-std::string write_problem(const Error& error, std::optional<std::size_t> index) {
+std::string write_problem(const Error& error, const ProblemExtras& extras) {
     const ErrorRow& row = row_of(error.code);
     std::string out;
     JsonWriter json{out};
@@ -232,7 +232,12 @@ std::string write_problem(const Error& error, std::optional<std::size_t> index) 
         .field("status", row.http_status)
         .field("error", row.name);
     if (!error.detail.empty()) json.field("detail", error.detail);
-    if (index) json.field("index", *index);
+    if (extras.index) json.field("index", *extras.index);
+    if (!extras.reasons.empty()) {
+        json.key("reasons").begin_array();
+        for (const std::string& reason : extras.reasons) json.string(reason);
+        json.end_array();
+    }
     json.field("retryable", row.retryable).end_object();
     return out;
 }

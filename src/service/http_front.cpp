@@ -39,11 +39,11 @@ port::HttpResponse json_response(int status, std::string json) {
     return {status, {{"Content-Type", std::string{protocol::json_type}}}, std::move(json)};
 }
 
-port::HttpResponse problem_response(const Error& error, std::optional<std::size_t> index) {
+port::HttpResponse problem_response(const Error& error, const protocol::ProblemExtras& extras) {
     const ErrorRow& row = row_of(error.code);
     port::HttpResponse response{row.http_status,
                                 {{"Content-Type", std::string{protocol::problem_type}}},
-                                protocol::write_problem(error, index)};
+                                protocol::write_problem(error, extras)};
     if (row.http_status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
     if (row.http_status == 429 || row.http_status == 503 || row.http_status == 507)
         response.headers.emplace_back("Retry-After", "1");
@@ -53,11 +53,11 @@ port::HttpResponse problem_response(const Error& error, std::optional<std::size_
 void Call::answer(int status, std::string json) { respond(json_response(status, std::move(json))); }
 
 void Call::answer(const Error& error, std::optional<std::size_t> index) {
-    respond(problem_response(error, index));
+    respond(problem_response(error, {index, {}}));
 }
 
-HttpFront::HttpFront(protocol::ClusterKey key, std::function<std::vector<std::string>()> not_ready)
-    : key_{std::move(key)}, not_ready_{std::move(not_ready)} {
+HttpFront::HttpFront(protocol::ClusterKey key, std::string role, Readiness readiness)
+    : key_{std::move(key)}, role_{std::move(role)}, readiness_{std::move(readiness)} {
     add({"GET", "/openapi.json",
          [](Call call) { call.answer(200, std::string{protocol::openapi_json()}); }});
     add({"GET", "/healthz", [this](Call call) { health(call.target, std::move(call.respond)); }});
@@ -104,17 +104,12 @@ std::optional<Error> HttpFront::refused(const port::HttpRequest& request) const 
 // Alive is not ready: /healthz says the loop turns, /readyz that work may come.
 void HttpFront::health(const protocol::Target& target, port::HttpResponder respond) const {
     const bool asks_ready = target.path.front() == "readyz";
-    const auto reasons = asks_ready ? not_ready_() : std::vector<std::string>{};
+    if (asks_ready)
+        if (auto why = readiness_())
+            return respond(problem_response({why->code, {}}, {{}, std::move(why->reasons)}));
     std::string body;
-    protocol::JsonWriter json{body};
-    json.begin_object().field("status", reasons.empty() ? "ok" : "not_ready");
-    if (!reasons.empty()) {
-        json.key("reasons").begin_array();
-        for (const std::string& reason : reasons) json.string(reason);
-        json.end_array();
-    }
-    json.end_object();
-    respond(json_response(reasons.empty() ? 200 : 503, std::move(body)));
+    protocol::JsonWriter{body}.begin_object().field("status", "ok").field("role", role_).end_object();
+    respond(json_response(200, std::move(body)));
 }
 
 void add_key(port::HttpHeaders& headers, const protocol::ClusterKey& key) {

@@ -76,11 +76,19 @@ inline constexpr std::size_t ended_in_memory_max = 100'000;
 
 // HTTP server.
 inline constexpr std::size_t header_bytes_max = 16 * kibibyte;
+inline constexpr std::size_t headers_max = 100;
 inline constexpr std::size_t target_bytes_max = 8 * kibibyte;
 inline constexpr std::size_t connections_max = 20'000;
 inline constexpr Duration header_timeout = 10s;
 inline constexpr Duration body_timeout = 60s;
 inline constexpr Duration idle_timeout = 120s;
+// A client that does not read its answer.
+inline constexpr Duration write_timeout = 60s;
+// Requests of one connection that wait for their answers; then no more are read from it.
+inline constexpr std::size_t pipelined_max = 32;
+// Bodies that have come in part, of all connections together: overloaded.
+inline constexpr std::size_t bodies_bytes_max = 512 * mebibyte;
+static_assert(target_bytes_max < header_bytes_max && body_bytes_max < bodies_bytes_max);
 
 // Shutdown: what is held may finish for this long.
 inline constexpr Duration drain_timeout = 30s;

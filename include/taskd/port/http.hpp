@@ -1,6 +1,7 @@
 // Ports: HTTP as values. A server hands each request to an HttpHandler; HttpExchange is the client.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,9 @@
 #include "taskd/base/time.hpp"
 
 namespace taskd::port {
+
+// "http://127.0.0.1:4000", "http://[::1]:4000".
+std::string base_url(std::string_view address, std::uint16_t port);
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 

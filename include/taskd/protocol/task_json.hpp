@@ -46,8 +46,12 @@ void write_brief(std::string& out, const Task& task, bool with_outcome);
 void write_task_error(std::string& out, const TaskError& error);
 Result<TaskError> parse_task_error(std::string_view raw);
 
-// RFC 9457.
-std::string write_problem(const Error& error, std::optional<std::size_t> index = {});
+// RFC 9457, with what is ours beside it.
+struct ProblemExtras {
+    std::optional<std::size_t> index;  // which task of an array
+    std::vector<std::string> reasons;  // what a role that is not ready waits for
+};
+std::string write_problem(const Error& error, const ProblemExtras& extras = {});
 // The error of a problem answer; bad_answer when it is none of ours.
 Error parse_problem(std::string_view body, int status);
 

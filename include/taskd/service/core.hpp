@@ -68,6 +68,7 @@ class Core {
     TaskId make_id();
     Now now() const;
 
+    void refuse_new_work() { closed_ = true; }
     // Why new work is refused at the moment, if it is.
     std::optional<Error> slow_down() const;
     port::JournalStats journal_stats() const { return ports_.journal.stats(); }
@@ -150,6 +151,7 @@ class Core {
     bool space_busy_ = false;
     std::unique_ptr<port::Timer> space_timer_;
     Sequence dropped_;
+    bool closed_ = false;
     std::vector<std::function<void()>> draining_;
 };
 

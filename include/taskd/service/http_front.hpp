@@ -10,6 +10,7 @@
 #include "taskd/port/http.hpp"
 #include "taskd/protocol/datagram.hpp"
 #include "taskd/protocol/target.hpp"
+#include "taskd/protocol/task_json.hpp"
 
 namespace taskd::service {
 
@@ -25,7 +26,14 @@ struct Call {
 };
 
 port::HttpResponse json_response(int status, std::string json);
-port::HttpResponse problem_response(const Error& error, std::optional<std::size_t> index = {});
+port::HttpResponse problem_response(const Error& error, const protocol::ProblemExtras& extras = {});
+
+// Why a role may not be given work: not_ready while it starts or waits, shutting_down at its end.
+struct NotReady {
+    ErrorCode code = ErrorCode::not_ready;
+    std::vector<std::string> reasons;
+};
+using Readiness = std::function<std::optional<NotReady>()>;
 
 struct Route {
     std::string_view method;
@@ -35,8 +43,7 @@ struct Route {
 
 class HttpFront : public port::HttpHandler {
   public:
-    // `not_ready` gives the reasons why the role is not ready; empty when it is.
-    HttpFront(protocol::ClusterKey key, std::function<std::vector<std::string>()> not_ready);
+    HttpFront(protocol::ClusterKey key, std::string role, Readiness readiness);
 
     void add(Route route);
     void handle(port::HttpRequest&& request, port::HttpResponder respond) override;
@@ -48,7 +55,8 @@ class HttpFront : public port::HttpHandler {
     void health(const protocol::Target& target, port::HttpResponder respond) const;
 
     protocol::ClusterKey key_;
-    std::function<std::vector<std::string>()> not_ready_;
+    std::string role_;
+    Readiness readiness_;
     std::vector<Route> routes_;
 };
 

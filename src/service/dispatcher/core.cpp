@@ -220,6 +220,7 @@ bool Core::idle() const {
 }
 
 std::optional<Error> Core::slow_down() const {
+    if (closed_) return Error{ErrorCode::shutting_down, {}};
     const auto behind = view_behind_since_;
     if (behind && ports_.clock.steady() - *behind > limits::view_lag_max)
         return Error{ErrorCode::overloaded, "the view is behind"};

@@ -1,0 +1,63 @@
+// The dispatcher as one object: core, waiters, worker link, watch and API put together over ports. The
+// role wires it to the world, the simulator to a simulated one.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "taskd/service/core.hpp"
+#include "taskd/service/http_front.hpp"
+#include "taskd/service/registry_watch.hpp"
+#include "taskd/service/task_api.hpp"
+#include "taskd/service/waiters.hpp"
+#include "taskd/service/worker_link.hpp"
+
+namespace taskd::service {
+
+struct DispatcherSettings {
+    CoreSettings core;
+    WorkerLinkSettings workers;
+    std::string nameservice_url;
+    std::uint64_t seed = 0;
+};
+
+struct DispatcherPorts {
+    CorePorts core;
+    port::Datagram& socket;
+    port::Resolver& resolver;
+    port::HttpExchange& http;
+};
+
+class Dispatcher {
+  public:
+    // `lost_disk`: see Core. Nothing happens before start().
+    Dispatcher(DispatcherSettings settings, DispatcherPorts ports,
+               std::function<void(const Error&)> lost_disk);
+    ~Dispatcher();
+
+    // Before the loop runs: recovers the store, then begins to listen to workers. Blocks.
+    Result<void> start();
+    // Answers who waits, takes no new tasks, finishes writing, then `done`.
+    void drain(std::function<void()> done);
+
+    HttpFront& front() { return front_; }
+    Core& core() { return core_; }
+    WorkerLink& workers() { return *link_; }
+
+  private:
+    std::optional<NotReady> not_ready() const;
+
+    DispatcherSettings settings_;
+    DispatcherPorts ports_;
+    Core core_;
+    Waiters waiters_;
+    std::unique_ptr<WorkerLink> link_;
+    std::unique_ptr<RegistryWatch> watch_;
+    std::unique_ptr<TaskApi> api_;
+    HttpFront front_;
+    bool started_ = false;
+    bool draining_ = false;
+};
+
+}  // namespace taskd::service

@@ -1,0 +1,126 @@
+// A worker: takes leases over UDP, runs the work, renews what it holds and says how each lease ended
+// until the dispatcher has it durably. Registers itself and deregisters when it has finished.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "taskd/model/registration.hpp"
+#include "taskd/port/background.hpp"
+#include "taskd/port/clock.hpp"
+#include "taskd/port/datagram.hpp"
+#include "taskd/port/http.hpp"
+#include "taskd/port/log.hpp"
+#include "taskd/port/timers.hpp"
+#include "taskd/protocol/outbox.hpp"
+#include "taskd/work/work.hpp"
+
+namespace taskd::service {
+
+struct WorkerSettings {
+    Registration registration;  // instance, session, type, host, port, concurrency, meta
+    std::string nameservice_url;
+    protocol::ClusterKey key;
+    std::size_t datagram_bytes_max = limits::datagram_bytes_max;
+    Duration heartbeat = limits::heartbeat_interval;
+    // Payloads up to this size are worked on in the loop: handing them to a thread costs more.
+    std::size_t inline_bytes_max = 16 * limits::kibibyte;
+};
+
+struct WorkerPorts {
+    port::Datagram& socket;
+    port::HttpExchange& http;
+    port::Background& work_lane;
+    port::Clock& clock;
+    port::Timers& timers;
+    port::Log& log;
+};
+
+class Worker {
+  public:
+    Worker(WorkerSettings settings, const work::WorkType& type, WorkerPorts ports);
+    ~Worker();
+
+    bool registered() const { return registered_; }
+    std::size_t running() const { return running_.size(); }
+    std::uint64_t done() const { return done_count_; }
+
+    // Takes no more, finishes what it holds, hands all results over, deregisters, then `done`.
+    void drain(std::function<void()> done);
+
+  private:
+    // A dispatcher as its store id names it; it may come back at another address.
+    struct Dispatcher {
+        Dispatcher(const std::string& instance, std::size_t datagram_bytes_max, port::Timers& timers);
+        port::Endpoint endpoint;
+        std::uint16_t http_port = 0;
+        protocol::Outbox outbox;
+        std::unique_ptr<port::Timer> timer;
+        bool flush_posted = false;
+    };
+    struct Running {
+        std::string dispatcher;
+        Duration lease{};
+        std::optional<std::string> payload;  // until it is worked on
+        std::unique_ptr<port::Timer> timer;  // sleeping, or waiting to fetch again
+        std::string result;                  // what a sleeping one will say
+        Duration fetch_wait{};
+    };
+    using LeaseKey = protocol::LeaseKey;
+
+    void received(const port::Endpoint& from, std::string_view bytes);
+    Dispatcher* dispatcher(const std::string& store_id, const port::Endpoint& at);
+    void take_hello(Dispatcher& from, std::string_view item);
+    void take_task(const std::string& store_id, Dispatcher& from, std::string_view item);
+    void take_result_ack(Dispatcher& from, std::string_view item);
+    void take_revoke(const std::string& store_id, Dispatcher& from, std::string_view item);
+    void take_lost(std::string_view item);
+
+    void fetch(const LeaseKey& lease);
+    void fetched(const LeaseKey& lease, Result<port::HttpResponse> answer);
+    void run(const LeaseKey& lease);
+    void worked(const LeaseKey& lease, const std::expected<work::Outcome, TaskError>& outcome);
+    void finish(const LeaseKey& lease, protocol::ResultMessage message);
+    void hand_over_large(const LeaseKey& lease, const std::string& store_id,
+                         protocol::ResultMessage message, Duration wait);
+    void forget(const LeaseKey& lease);
+    void remember_done(const LeaseKey& lease);
+
+    void renew();
+    void say_status(Dispatcher& to);
+    void flush(Dispatcher& to);
+    void flush_soon(const std::string& store_id, Dispatcher& to);
+
+    void register_self();
+    void registered_answer(const Result<port::HttpResponse>& answer);
+    void check_drained();
+    void deregister(int tries);
+
+    WorkerSettings settings_;
+    const work::WorkType& type_;
+    WorkerPorts ports_;
+    std::map<std::string, Dispatcher> dispatchers_;
+    std::map<LeaseKey, Running> running_;
+    std::map<LeaseKey, std::unique_ptr<port::Timer>> large_;  // results on their way by HTTP
+    std::set<LeaseKey> done_;        // ended and acknowledged lately: not to be run again
+    std::deque<LeaseKey> done_order_;
+    std::uint64_t done_count_ = 0;
+    protocol::ReplayGuard guard_;
+    std::uint64_t sequence_ = 0;
+    Duration renew_interval_;
+    std::unique_ptr<port::Timer> renew_timer_;
+    std::unique_ptr<port::Timer> register_timer_;
+    bool registered_ = false;
+    bool waiting_told_ = false;
+    bool draining_ = false;
+    bool deregistering_ = false;
+    std::function<void()> drained_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come after our end
+};
+
+}  // namespace taskd::service

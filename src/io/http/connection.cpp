@@ -1,0 +1,311 @@
+#include "io/http/connection.hpp"
+
+#include <array>
+#include <asio/buffer.hpp>
+
+#include "io/http/response_writer.hpp"
+#include "taskd/protocol/problem.hpp"
+
+namespace taskd::io {
+namespace {
+
+// Smaller bodies are copied behind their head: one buffer is cheaper than two.
+constexpr std::size_t body_copied_max = 8 * limits::kibibyte;
+// A client that does not read its answers is not read from.
+constexpr std::size_t out_bytes_max = limits::mebibyte;
+constexpr int reads_a_turn = 8;
+constexpr std::size_t buffers_a_write = 32;
+// How long an answer that closes may take to be read before the connection is reset.
+constexpr Duration linger_duration = std::chrono::seconds{2};
+
+port::HttpResponse problem(const Error& error) {
+    return {.status = row_of(error.code).http_status,
+            .headers = {{"Content-Type", std::string{protocol::problem_content_type}}},
+            .body = protocol::problem_json(error)};
+}
+
+}  // namespace
+
+// The one answer to one request. The connection may be gone by the time it comes.
+class HttpConnectionResponder {
+  public:
+    HttpConnectionResponder(std::weak_ptr<HttpConnection> connection, std::uint64_t slot)
+        : connection_{std::move(connection)}, slot_{slot} {}
+    HttpConnectionResponder(HttpConnectionResponder&& other) noexcept
+        : connection_{std::move(other.connection_)},
+          slot_{other.slot_},
+          done_{std::exchange(other.done_, true)} {}
+    HttpConnectionResponder& operator=(HttpConnectionResponder&&) = delete;
+    ~HttpConnectionResponder() {
+        if (!done_) (*this)(problem({ErrorCode::internal, "no answer was given"}));
+    }
+    void operator()(port::HttpResponse response) {
+        if (std::exchange(done_, true)) return;
+        if (const auto connection = connection_.lock())
+            connection->answer(slot_, std::move(response));
+    }
+
+  private:
+    std::weak_ptr<HttpConnection> connection_;
+    std::uint64_t slot_;
+    bool done_ = false;
+};
+
+HttpConnection::HttpConnection(HttpServerCore& core, asio::ip::tcp::socket socket)
+    : core_{core}, socket_{std::move(socket)}, parser_{core.settings().parser} {}
+
+void HttpConnection::start(HttpServerCore::Connections::iterator place) {
+    place_ = place;
+    asio::error_code ignored;
+    socket_.non_blocking(true, ignored);
+    socket_.set_option(asio::ip::tcp::no_delay{true}, ignored);
+    set_deadline();
+    wait_read();
+}
+
+void HttpConnection::wait_read() {
+    const bool wanted = lingering_ || (!last_taken_ && leftover_.empty() && may_take());
+    if (closed_ || waiting_read_ || end_of_stream_ || !wanted) return;
+    waiting_read_ = true;
+    socket_.async_wait(asio::socket_base::wait_read,
+                       [self = shared_from_this()](asio::error_code error) {
+                           self->waiting_read_ = false;
+                           if (!error && !self->closed_) self->on_readable();
+                       });
+}
+
+bool HttpConnection::may_take() const {
+    return slots_.size() < core_.settings().pipelined_max &&
+           out_bytes_ + answered_bytes_ < out_bytes_max;
+}
+
+void HttpConnection::on_readable() {
+    in_turn_ = true;
+    const std::span<char> buffer = core_.read_buffer();
+    for (int i = 0; i < reads_a_turn && !closed_; ++i) {
+        asio::error_code error;
+        const std::size_t size =
+            socket_.read_some(asio::buffer(buffer.data(), buffer.size()), error);
+        if (error == asio::error::would_block) break;
+        if (error) {
+            in_turn_ = false;
+            return error == asio::error::eof ? on_end_of_stream() : close();
+        }
+        if (!lingering_) take({buffer.data(), size});
+        if (size < buffer.size() || (!lingering_ && (last_taken_ || !may_take()))) break;
+    }
+    in_turn_ = false;
+    flush();
+}
+
+void HttpConnection::take(std::string_view bytes) {
+    while (!bytes.empty() && !closed_ && !last_taken_ && may_take()) {
+        const auto taken = parser_.feed(bytes);
+        if (!taken) return refuse(taken.error());
+        bytes.remove_prefix(*taken);
+        count_body(parser_.body_bytes());
+        if (core_.bodies_bytes > core_.settings().bodies_bytes_max)
+            return refuse({ErrorCode::overloaded, "too many bodies at once"});
+        if (parser_.phase() == Phase::complete) dispatch(parser_.take());
+    }
+    if (parser_.take_continue()) continue_due_ = true;
+    if (!closed_ && !last_taken_) leftover_ = bytes;
+}
+
+void HttpConnection::dispatch(protocol::HttpMessage message) {
+    count_body(0);
+    timed_phase_ = Phase::idle;
+    continue_due_ = false;
+    if (core_.draining()) message.keep_alive = false;
+    if (!message.keep_alive) last_taken_ = true;
+    slots_.push_back({.keep_alive = message.keep_alive,
+                      .minor_version_0 = message.minor_version == 0,
+                      .head = message.method == "HEAD",
+                      .response = {}});
+    ++core_.stats.requests;
+    core_.handler().handle(
+        {.method = std::move(message.method),
+         .target = std::move(message.target),
+         .headers = std::move(message.headers),
+         .body = std::move(message.body)},
+        HttpConnectionResponder{weak_from_this(), first_slot_ + slots_.size() - 1});
+}
+
+void HttpConnection::refuse(const Error& error) {
+    ++core_.stats.refused;
+    count_body(0);
+    last_taken_ = true;
+    continue_due_ = false;
+    port::HttpResponse response = problem(error);
+    answered_bytes_ += response.body.size();
+    slots_.push_back({.keep_alive = false,
+                      .minor_version_0 = false,
+                      .head = false,
+                      .response = std::move(response)});
+    if (!in_turn_) flush();
+}
+
+void HttpConnection::answer(std::uint64_t slot, port::HttpResponse response) {
+    if (closed_) return;
+    answered_bytes_ += response.body.size();
+    slots_[slot - first_slot_].response = std::move(response);
+    if (slot != first_slot_ || in_turn_ || std::exchange(flush_asked_, true)) return;
+    core_.flush_later(shared_from_this());
+}
+
+void HttpConnection::flush() {
+    flush_asked_ = false;
+    while (!closed_) {
+        write_answers();
+        if (continue_due_ && slots_.empty()) {
+            continue_due_ = false;
+            out_bytes_ += out_.emplace_back("HTTP/1.1 100 Continue\r\n\r\n").size();
+        }
+        send();
+        // What was held back while too many waited.
+        if (closed_ || leftover_.empty() || last_taken_ || !may_take()) break;
+        in_turn_ = true;
+        take(std::exchange(leftover_, {}));
+        in_turn_ = false;
+    }
+    if (closed_) return;
+    const bool finished = out_.empty() && slots_.empty() && last_taken_;
+    if (finished && !lingering_) return linger();
+    set_deadline();
+    wait_read();
+}
+
+void HttpConnection::write_answers() {
+    while (!slots_.empty() && slots_.front().response) {
+        Slot slot = std::move(slots_.front());
+        slots_.pop_front();
+        ++first_slot_;
+        const bool last = !slot.keep_alive || (last_taken_ && slots_.empty());
+        if (out_.empty() || out_.back().size() > body_copied_max) out_.emplace_back();
+        std::string& tail = out_.back();
+        const std::size_t before = tail.size();
+        append_response_head(
+            tail, *slot.response,
+            {.date = core_.date(), .close = last, .say_keep_alive = slot.minor_version_0});
+        std::string& body = slot.response->body;
+        answered_bytes_ -= body.size();
+        const int status = slot.response->status;
+        const bool silent = slot.head || status == 204 || status == 304;
+        if (!silent && body.size() <= body_copied_max) tail += body;
+        out_bytes_ += tail.size() - before;
+        if (!silent && body.size() > body_copied_max) {
+            out_bytes_ += body.size();
+            out_.push_back(std::move(body));
+        }
+    }
+}
+
+void HttpConnection::send() {
+    while (!out_.empty() && !closed_ && !waiting_write_) {
+        std::array<asio::const_buffer, buffers_a_write> buffers;
+        std::size_t count = 0;
+        for (const std::string& piece : out_) {
+            if (count == buffers.size()) break;
+            buffers[count++] = asio::buffer(piece);
+        }
+        buffers[0] += out_sent_;
+        asio::error_code error;
+        std::size_t sent = socket_.write_some(std::span{buffers.data(), count}, error);
+        if (error == asio::error::would_block) {
+            wait_write();
+            break;
+        }
+        if (error) return close();
+        timed_phase_ = Phase::idle;  // progress: the time to write begins anew
+        sent += std::exchange(out_sent_, 0);
+        while (!out_.empty() && sent >= out_.front().size()) {
+            sent -= out_.front().size();
+            out_bytes_ -= out_.front().size();
+            out_.pop_front();
+        }
+        out_sent_ = sent;
+    }
+}
+
+void HttpConnection::wait_write() {
+    waiting_write_ = true;
+    socket_.async_wait(asio::socket_base::wait_write,
+                       [self = shared_from_this()](asio::error_code error) {
+                           self->waiting_write_ = false;
+                           if (!error && !self->closed_) self->flush();
+                       });
+}
+
+// Closing with unread bytes would reset the connection and take the answer away from the client:
+// says that no more comes, and reads on for a while.
+void HttpConnection::linger() {
+    if (end_of_stream_) return close();
+    asio::error_code error;
+    socket_.shutdown(asio::socket_base::shutdown_send, error);
+    if (error) return close();
+    lingering_ = true;
+    deadline_ = core_.now() + linger_duration;
+    wait_read();
+}
+
+void HttpConnection::on_end_of_stream() {
+    end_of_stream_ = true;
+    last_taken_ = true;
+    // A client may close its side and wait for what it has asked.
+    if (lingering_ || (slots_.empty() && out_.empty())) return close();
+    flush();
+}
+
+void HttpConnection::drain() {
+    if (closed_ || lingering_ || last_taken_) return;
+    // What has reached this machine before the drain is still served.
+    if (leftover_.empty() && may_take()) on_readable();
+    const bool between = parser_.phase() == Phase::idle && leftover_.empty();
+    if (closed_ || lingering_ || !between) return;
+    last_taken_ = true;
+    if (slots_.empty() && out_.empty()) close();
+}
+
+void HttpConnection::close() {
+    if (std::exchange(closed_, true)) return;
+    count_body(0);
+    slots_.clear();
+    asio::error_code ignored;
+    socket_.close(ignored);
+    core_.forget(place_);
+}
+
+void HttpConnection::count_body(std::size_t held) {
+    core_.bodies_bytes += held - body_held_;
+    body_held_ = held;
+}
+
+// A phase gets its time once, when it begins, however slowly its bytes drip.
+void HttpConnection::set_deadline() {
+    if (lingering_ || closed_) return;
+    const HttpServerSettings& settings = core_.settings();
+    const Phase phase = last_taken_ ? Phase::idle : parser_.phase();
+    if (!out_.empty()) {
+        if (timed_phase_ == Phase::complete) return;
+        timed_phase_ = Phase::complete;  // stands for writing
+        deadline_ = core_.now() + settings.write_timeout;
+    } else if (phase == Phase::head || phase == Phase::body) {
+        if (timed_phase_ == phase) return;
+        timed_phase_ = phase;
+        deadline_ =
+            core_.now() + (phase == Phase::head ? settings.header_timeout : settings.body_timeout);
+    } else {
+        timed_phase_ = Phase::idle;
+        deadline_ = slots_.empty() ? core_.now() + settings.idle_timeout : SteadyTime::max();
+    }
+}
+
+void HttpConnection::check_deadline(SteadyTime now) {
+    if (closed_ || now < deadline_) return;
+    const bool slow_request = timed_phase_ == Phase::head || timed_phase_ == Phase::body;
+    if (lingering_ || !slow_request) return close();
+    refuse({ErrorCode::request_timeout,
+            timed_phase_ == Phase::head ? "the headers are incomplete" : "the body is incomplete"});
+}
+
+}  // namespace taskd::io

@@ -1,0 +1,80 @@
+// One connection of the HTTP server: bytes to requests, answers to bytes, in order.
+#pragma once
+
+#include <asio/ip/tcp.hpp>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "io/http/server_core.hpp"
+#include "taskd/protocol/http_parser.hpp"
+
+namespace taskd::io {
+
+class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
+  public:
+    HttpConnection(HttpServerCore& core, asio::ip::tcp::socket socket);
+
+    void start(HttpServerCore::Connections::iterator place);
+    // Answers with this error and closes.
+    void refuse(const Error& error);
+    // Takes no further request; closes once what was asked is answered.
+    void drain();
+    void close();
+    void flush();
+    void check_deadline(SteadyTime now);
+
+  private:
+    friend class HttpConnectionResponder;
+    using Phase = protocol::HttpParser::Phase;
+
+    // A request that has not been written its answer, in order of arrival.
+    struct Slot {
+        bool keep_alive = true;
+        bool minor_version_0 = false;
+        bool head = false;
+        std::optional<port::HttpResponse> response;
+    };
+
+    void wait_read();
+    void on_readable();
+    void take(std::string_view bytes);
+    void take_more();
+    bool may_take() const;
+    void dispatch(protocol::HttpMessage message);
+    void answer(std::uint64_t slot, port::HttpResponse response);
+    void write_answers();
+    void send();
+    void wait_write();
+    void linger();
+    void on_end_of_stream();
+    void count_body(std::size_t held);
+    void set_deadline();
+
+    HttpServerCore& core_;
+    asio::ip::tcp::socket socket_;
+    HttpServerCore::Connections::iterator place_;
+    protocol::HttpParser parser_;
+    std::string leftover_;  // read and not yet parsed: too many requests wait for answers
+    std::deque<Slot> slots_;
+    std::uint64_t first_slot_ = 0;
+    std::deque<std::string> out_;
+    std::size_t out_sent_ = 0;        // of out_.front()
+    std::size_t out_bytes_ = 0;       // all of out_, sent or not
+    std::size_t answered_bytes_ = 0;  // of answers that wait for earlier ones
+    std::size_t body_held_ = 0;
+    SteadyTime deadline_ = SteadyTime::max();
+    Phase timed_phase_ = Phase::idle;  // what deadline_ was set for
+    bool closed_ = false;
+    bool in_turn_ = false;  // bytes are being taken: the flush follows anyway
+    bool waiting_read_ = false;
+    bool waiting_write_ = false;
+    bool last_taken_ = false;  // no further request is read
+    bool end_of_stream_ = false;
+    bool lingering_ = false;
+    bool continue_due_ = false;
+    bool flush_asked_ = false;
+};
+
+}  // namespace taskd::io

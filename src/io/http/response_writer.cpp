@@ -1,0 +1,39 @@
+#include "io/http/response_writer.hpp"
+
+#include <fmt/compile.h>
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "taskd/protocol/problem.hpp"
+
+namespace taskd::io {
+namespace {
+
+// A value may repeat what a client sent: it must not end the line.
+void append_value(std::string& out, std::string_view value) {
+    for (const char c : value)
+        out += (c >= ' ' && c != 0x7f) || c < 0 || c == '\t' ? c : ' ';
+}
+
+}  // namespace
+
+void append_response_head(std::string& out, const port::HttpResponse& response,
+                          const HttpResponseFrame& frame) {
+    fmt::format_to(std::back_inserter(out), FMT_COMPILE("HTTP/1.1 {} {}\r\nDate: {}\r\n"),
+                   response.status, protocol::reason_phrase(response.status), frame.date);
+    for (const auto& [name, value] : response.headers) {
+        append_value(out, name);
+        out += ": ";
+        append_value(out, value);
+        out += "\r\n";
+    }
+    if (response.status >= 200 && response.status != 204 && response.status != 304)
+        fmt::format_to(std::back_inserter(out), FMT_COMPILE("Content-Length: {}\r\n"),
+                       response.body.size());
+    if (frame.close) out += "Connection: close\r\n";
+    if (frame.say_keep_alive && !frame.close) out += "Connection: keep-alive\r\n";
+    out += "\r\n";
+}
+
+}  // namespace taskd::io

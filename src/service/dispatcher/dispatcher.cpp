@@ -1,0 +1,49 @@
+#include "taskd/service/dispatcher.hpp"
+
+namespace taskd::service {
+
+Dispatcher::Dispatcher(DispatcherSettings settings, DispatcherPorts ports,
+                       std::function<void(const Error&)> lost_disk)
+    : settings_{std::move(settings)},
+      ports_{ports},
+      core_{settings_.core, ports.core, settings_.seed, std::move(lost_disk)},
+      waiters_{ports.core.clock, ports.core.timers},
+      front_{settings_.workers.key, "dispatcher", [this] { return not_ready(); }} {}
+
+Dispatcher::~Dispatcher() = default;
+
+Result<void> Dispatcher::start() {
+    if (auto recovered = core_.recover(); !recovered) return recovered;
+    const auto& core = ports_.core;
+    link_ = std::make_unique<WorkerLink>(settings_.workers, core_, ports_.socket, ports_.resolver,
+                                         core.clock, core.timers, core.log);
+    watch_ = std::make_unique<RegistryWatch>(
+        settings_.nameservice_url, settings_.workers.key, ports_.http, core.clock, core.timers,
+        core.log, [this](const RegistrySnapshot& registry) {
+            link_->set_registrations(registry.registrations);
+        });
+    core_.on_output([this](const engine::Output& output) {
+        if (const auto* ended = std::get_if<engine::TaskEnded>(&output)) waiters_.ended(ended->id);
+        link_->on_output(output);
+    });
+    api_ = std::make_unique<TaskApi>(core_, waiters_, *link_, core.clock);
+    api_->add_routes(front_);
+    started_ = true;
+    return {};
+}
+
+void Dispatcher::drain(std::function<void()> done) {
+    draining_ = true;
+    core_.refuse_new_work();
+    waiters_.let_go();
+    core_.drain(std::move(done));
+}
+
+std::optional<NotReady> Dispatcher::not_ready() const {
+    if (draining_) return NotReady{ErrorCode::shutting_down, {}};
+    if (!started_) return NotReady{ErrorCode::not_ready, {"the store is being recovered"}};
+    if (core_.journal_stats().full) return NotReady{ErrorCode::not_ready, {"the disk is full"}};
+    return std::nullopt;
+}
+
+}  // namespace taskd::service

@@ -1,0 +1,124 @@
+// How a worker is known: its registration, its renewals, its way out.
+#include <algorithm>
+
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/registration_json.hpp"
+#include "taskd/protocol/task_json.hpp"
+#include "taskd/service/http_front.hpp"
+#include "taskd/service/worker.hpp"
+
+namespace taskd::service {
+
+using protocol::Kind;
+
+namespace {
+
+constexpr Duration http_patience = std::chrono::seconds{5};
+constexpr Duration register_retry = std::chrono::milliseconds{500};
+constexpr int deregister_tries = 3;
+
+}  // namespace
+
+// The loop that runs the tasks renews their leases: when it hangs, they run out.
+void Worker::renew() {
+    std::map<std::string, std::size_t> renewed;
+    for (const auto& [lease, running] : running_) {
+        dispatchers_.at(running.dispatcher)
+            .outbox.say_once(Kind::renew, protocol::write_lease_key(lease));
+        ++renewed[running.dispatcher];
+    }
+    for (const auto& [store_id, count] : renewed) flush_soon(store_id, dispatchers_.at(store_id));
+    renew_timer_->set(ports_.clock.steady() + renew_interval_, [this] { renew(); });
+}
+
+void Worker::flush_soon(const std::string& store_id, Dispatcher& to) {
+    if (to.flush_posted) return;
+    to.flush_posted = true;
+    ports_.timers.post([this, store_id, alive = std::weak_ptr<bool>{alive_}] {
+        if (alive.expired()) return;
+        Dispatcher& still = dispatchers_.at(store_id);
+        still.flush_posted = false;
+        flush(still);
+    });
+}
+
+void Worker::flush(Dispatcher& to) {
+    for (const auto& packet : to.outbox.collect(ports_.clock.steady())) {
+        const protocol::Header header{packet.kind, settings_.registration.session, ++sequence_};
+        ports_.socket.send(to.endpoint, protocol::seal(header, packet.body, settings_.key));
+    }
+    if (const auto next = to.outbox.next_deadline())
+        to.timer->set(*next, [this, &to] { flush(to); });
+    else
+        to.timer->clear();
+}
+
+void Worker::register_self() {
+    if (deregistering_) return;
+    port::HttpRequest request{"PUT",
+                              "/v1/registrations/" + settings_.registration.instance,
+                              {{"Content-Type", std::string{protocol::json_type}}},
+                              protocol::write_registration_body(settings_.registration)};
+    add_key(request.headers, settings_.key);
+    ports_.http.send(settings_.nameservice_url, std::move(request), http_patience,
+                     [this, alive = std::weak_ptr<bool>{alive_}](Result<port::HttpResponse> answer) {
+                         if (!alive.expired()) registered_answer(answer);
+                     });
+}
+
+void Worker::registered_answer(const Result<port::HttpResponse>& answer) {
+    const bool taken = answer && (answer->status == 200 || answer->status == 201);
+    if (taken) {
+        if (!registered_) ports_.log.info("registered", {{"nameservice", settings_.nameservice_url}});
+        waiting_told_ = false;
+    } else if (!waiting_told_) {
+        waiting_told_ = true;
+        const std::string why = answer ? protocol::parse_problem(answer->body, answer->status).to_string()
+                                       : answer.error().to_string();
+        ports_.log.warn("waiting for the name service",
+                        {{"url", settings_.nameservice_url}, {"why", why}});
+    }
+    registered_ = taken;
+    register_timer_->set(ports_.clock.steady() + (taken ? settings_.heartbeat : register_retry),
+                         [this] { register_self(); });
+}
+
+void Worker::drain(std::function<void()> done) {
+    draining_ = true;
+    drained_ = std::move(done);
+    for (auto& [store_id, dispatcher] : dispatchers_) {
+        say_status(dispatcher);
+        flush_soon(store_id, dispatcher);
+    }
+    ports_.log.info("draining", {{"running", std::to_string(running_.size())}});
+    check_drained();
+}
+
+void Worker::check_drained() {
+    if (!draining_ || deregistering_ || !running_.empty() || !large_.empty()) return;
+    for (const auto& [store_id, dispatcher] : dispatchers_)
+        if (dispatcher.outbox.pending() > 0) return;
+    deregistering_ = true;
+    register_timer_->clear();
+    deregister(deregister_tries);
+}
+
+void Worker::deregister(int tries) {
+    port::HttpRequest request{"DELETE",
+                              "/v1/registrations/" + settings_.registration.instance + "?session=" +
+                                  protocol::write_session(settings_.registration.session),
+                              {},
+                              {}};
+    add_key(request.headers, settings_.key);
+    ports_.http.send(
+        settings_.nameservice_url, std::move(request), http_patience,
+        [this, tries, alive = std::weak_ptr<bool>{alive_}](Result<port::HttpResponse> answer) {
+            if (alive.expired()) return;
+            // Without an answer the registration expires by itself.
+            if (answer || tries <= 1) return std::exchange(drained_, nullptr)();
+            register_timer_->set(ports_.clock.steady() + register_retry,
+                                 [this, tries] { deregister(tries - 1); });
+        });
+}
+
+}  // namespace taskd::service

@@ -1,0 +1,279 @@
+// Leases in, results out.
+#include "taskd/service/worker.hpp"
+
+#include <algorithm>
+
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/task_json.hpp"
+#include "taskd/service/http_front.hpp"
+
+namespace taskd::service {
+
+using protocol::Kind;
+using protocol::ResultMessage;
+using End = ResultMessage::End;
+
+namespace {
+
+constexpr std::size_t done_remembered = 20'000;
+constexpr std::size_t dispatchers_max = 64;
+constexpr Duration http_patience = std::chrono::seconds{20};
+constexpr Duration retry_first = std::chrono::milliseconds{100};
+constexpr Duration retry_most = std::chrono::seconds{5};
+
+}  // namespace
+
+Worker::Dispatcher::Dispatcher(const std::string& instance, std::size_t datagram_bytes_max,
+                               port::Timers& timers)
+    : outbox{instance, datagram_bytes_max, 64 * limits::kibibyte}, timer{timers.make()} {}
+
+Worker::Worker(WorkerSettings settings, const work::WorkType& type, WorkerPorts ports)
+    : settings_{std::move(settings)},
+      type_{type},
+      ports_{ports},
+      renew_interval_{limits::lease_duration_default / 3},
+      renew_timer_{ports.timers.make()},
+      register_timer_{ports.timers.make()} {
+    ports_.socket.on_receive(
+        [this](const port::Endpoint& from, std::string_view bytes) { received(from, bytes); });
+    register_self();
+}
+
+Worker::~Worker() = default;
+
+Worker::Dispatcher* Worker::dispatcher(const std::string& store_id, const port::Endpoint& at) {
+    if (!dispatchers_.contains(store_id) && dispatchers_.size() == dispatchers_max) return nullptr;
+    const auto [found, added] = dispatchers_.try_emplace(store_id, settings_.registration.instance,
+                                                         settings_.datagram_bytes_max, ports_.timers);
+    if (added) renew();  // starts the beat
+    found->second.endpoint = at;
+    return &found->second;
+}
+
+void Worker::received(const port::Endpoint& from, std::string_view bytes) {
+    const auto opened = protocol::open(bytes, settings_.key);
+    if (!opened) {
+        ports_.log.debug("datagram refused",
+                         {{"from", from.address}, {"error", opened.error().to_string()}});
+        return;
+    }
+    if (!guard_.accept(opened->header.session, opened->header.sequence)) return;
+    const auto body = protocol::read_body(opened->body);
+    if (!body) return;
+    Dispatcher* known = dispatcher(body->from, from);
+    if (known == nullptr) {
+        ports_.log.warn("too many dispatchers", {{"from", from.address}});
+        return;
+    }
+    Dispatcher& sender = *known;
+    for (const std::string_view item : body->items) {
+        switch (opened->header.kind) {
+            case Kind::hello: take_hello(sender, item); break;
+            case Kind::task: take_task(body->from, sender, item); break;
+            case Kind::result_ack: take_result_ack(sender, item); break;
+            case Kind::revoke: take_revoke(body->from, sender, item); break;
+            case Kind::renew_ack: take_lost(item); break;
+            case Kind::status:
+            case Kind::task_ack:
+            case Kind::result:
+            case Kind::renew: break;  // not for a worker
+        }
+    }
+    flush_soon(body->from, sender);
+}
+
+void Worker::take_hello(Dispatcher& from, std::string_view item) {
+    const auto hello = protocol::read_hello(item);
+    if (!hello) return;
+    from.http_port = hello->http_port;
+    from.outbox.set_window(hello->window_bytes);
+    if (hello->lease / 3 < renew_interval_) {
+        renew_interval_ = hello->lease / 3;
+        renew();
+    }
+    say_status(from);
+}
+
+void Worker::say_status(Dispatcher& to) {
+    const protocol::StatusMessage status{type_.name.data(),
+                                         draining_ ? 0 : settings_.registration.concurrency,
+                                         ports_.socket.receive_buffer_bytes() / 2};
+    to.outbox.say_once(Kind::status, protocol::write_status(status));
+}
+
+void Worker::take_task(const std::string& store_id, Dispatcher& from, std::string_view item) {
+    auto task = protocol::read_task_message(item);
+    if (!task) {
+        ports_.log.warn("task not understood", {{"error", task.error().to_string()}});
+        return;
+    }
+    const LeaseKey lease = task->lease;
+    from.outbox.say_once(Kind::task_ack, protocol::write_lease_key(lease));
+    const bool known = running_.contains(lease) || done_.contains(lease) ||
+                       from.outbox.has(Kind::result, lease) || large_.contains(lease);
+    if (known) return;
+    // A newer lease of the same task: the older one no longer counts anywhere.
+    const auto older = running_.lower_bound({lease.id, LeaseEpoch{0}});
+    if (older != running_.end() && older->first.id == lease.id) {
+        if (older->first.epoch > lease.epoch) return;
+        forget(LeaseKey{older->first});
+    }
+    Running& running = running_[lease];
+    running.dispatcher = store_id;
+    running.lease = task->duration;
+    running.payload = std::move(task->payload);
+    running.timer = ports_.timers.make();
+    running.fetch_wait = retry_first;
+    if (task->http_port != 0) from.http_port = task->http_port;
+    // Nobody who keeps to our slots sends more; what is too much goes back untouched.
+    const bool full = running_.size() > 2 * std::size_t{settings_.registration.concurrency};
+    if (draining_ || full) return finish(lease, {lease, End::released, {}, {}});
+    if (task->type != type_.name)
+        return finish(lease, {lease, End::failed, {}, {"unknown_type", "this worker runs " + std::string{type_.name}, false}});
+    if (running.payload)
+        run(lease);
+    else
+        fetch(lease);
+}
+
+// Too large for a datagram: the payload is fetched where the task came from.
+void Worker::fetch(const LeaseKey& lease) {
+    const Running& running = running_.at(lease);
+    const Dispatcher& from = dispatchers_.at(running.dispatcher);
+    port::HttpRequest request{"GET", "/v1/leases/" + protocol::write_lease_path(lease) + "/payload", {}, {}};
+    add_key(request.headers, settings_.key);
+    ports_.http.send(port::base_url(from.endpoint.address, from.http_port), std::move(request),
+                     http_patience,
+                     [this, lease, alive = std::weak_ptr<bool>{alive_}](Result<port::HttpResponse> answer) {
+                         if (!alive.expired()) fetched(lease, std::move(answer));
+                     });
+}
+
+void Worker::fetched(const LeaseKey& lease, Result<port::HttpResponse> answer) {
+    const auto found = running_.find(lease);
+    if (found == running_.end()) return;  // revoked or lost meanwhile
+    Running& running = found->second;
+    if (answer && answer->status == 200) {
+        running.payload = std::move(answer->body);
+        return run(lease);
+    }
+    if (answer && answer->status == 409) return forget(lease);
+    running.timer->set(ports_.clock.steady() + running.fetch_wait, [this, lease] { fetch(lease); });
+    running.fetch_wait = std::min<Duration>(running.fetch_wait * 2, retry_most);
+}
+
+void Worker::run(const LeaseKey& lease) {
+    Running& running = running_.at(lease);
+    if (running.payload->size() <= settings_.inline_bytes_max) {
+        const std::string payload = std::move(*running.payload);
+        running.payload.reset();
+        return worked(lease, work::run_work(type_, payload));
+    }
+    auto payload = std::make_shared<std::string>(std::move(*running.payload));
+    running.payload.reset();
+    auto outcome = std::make_shared<std::expected<work::Outcome, TaskError>>();
+    ports_.work_lane.run([this, payload, outcome] { *outcome = work::run_work(type_, *payload); },
+                         [this, lease, outcome] { worked(lease, *outcome); });
+}
+
+void Worker::worked(const LeaseKey& lease, const std::expected<work::Outcome, TaskError>& outcome) {
+    const auto found = running_.find(lease);
+    if (found == running_.end()) return;  // revoked or lost meanwhile
+    if (!outcome) return finish(lease, {lease, End::failed, {}, outcome.error()});
+    if (outcome->sleep_first == Duration{0})
+        return finish(lease, {lease, End::completed, outcome->result_json, {}});
+    found->second.result = outcome->result_json;
+    found->second.timer->set(ports_.clock.steady() + outcome->sleep_first, [this, lease] {
+        finish(lease, {lease, End::completed, std::move(running_.at(lease).result), {}});
+    });
+}
+
+void Worker::finish(const LeaseKey& lease, ResultMessage message) {
+    const std::string store_id = running_.at(lease).dispatcher;
+    Dispatcher& to = dispatchers_.at(store_id);
+    running_.erase(lease);
+    ++done_count_;
+    std::string item = protocol::write_result(message);
+    if (!to.outbox.fits(item)) return hand_over_large(lease, store_id, std::move(message), retry_first);
+    to.outbox.say(Kind::result, lease, std::move(item), ports_.clock.steady());
+    flush_soon(store_id, to);
+}
+
+void Worker::hand_over_large(const LeaseKey& lease, const std::string& store_id,
+                             ResultMessage message, Duration wait) {
+    auto& timer = large_[lease];
+    if (!timer) timer = ports_.timers.make();
+    const Dispatcher& to = dispatchers_.at(store_id);
+    const bool completed = message.end == End::completed;
+    port::HttpRequest request{"POST",
+                              "/v1/leases/" + protocol::write_lease_path(lease) +
+                                  (completed ? "/complete" : "/fail"),
+                              {{"Content-Type", std::string{protocol::json_type}}},
+                              {}};
+    std::string error;
+    if (!completed) protocol::write_task_error(error, message.error);
+    protocol::JsonWriter{request.body}
+        .begin_object()
+        .key(completed ? "result" : "error")
+        .raw(completed ? message.result : error)
+        .end_object();
+    add_key(request.headers, settings_.key);
+    auto kept = std::make_shared<ResultMessage>(std::move(message));
+    const auto again = [this, lease, store_id, kept, wait] {
+        large_.at(lease)->set(ports_.clock.steady() + wait, [this, lease, store_id, kept, wait] {
+            hand_over_large(lease, store_id, std::move(*kept),
+                            std::min<Duration>(wait * 2, retry_most));
+        });
+    };
+    ports_.http.send(port::base_url(to.endpoint.address, to.http_port), std::move(request),
+                     http_patience,
+                     [this, lease, again, alive = std::weak_ptr<bool>{alive_}](Result<port::HttpResponse> answer) {
+                         if (alive.expired()) return;
+                         // Taken, or refused for good; anything else is tried again.
+                         const bool settled = answer && answer->status < 500 && answer->status != 429 &&
+                                              answer->status != 408;
+                         if (!settled) return again();
+                         large_.erase(lease);
+                         remember_done(lease);
+                         check_drained();
+                     });
+}
+
+void Worker::take_result_ack(Dispatcher& from, std::string_view item) {
+    const auto lease = protocol::read_lease_key(item);
+    if (!lease) return;
+    from.outbox.settle(Kind::result, *lease);
+    remember_done(*lease);
+    check_drained();
+}
+
+void Worker::take_revoke(const std::string& store_id, Dispatcher& from, std::string_view item) {
+    const auto lease = protocol::read_lease_key(item);
+    if (!lease) return;
+    forget(*lease);
+    const ResultMessage message{*lease, End::stopped, {}, {}};
+    if (!from.outbox.has(Kind::result, *lease))
+        from.outbox.say(Kind::result, *lease, protocol::write_result(message), ports_.clock.steady());
+    flush_soon(store_id, from);
+}
+
+// The dispatcher says that this lease is not ours any more.
+void Worker::take_lost(std::string_view item) {
+    if (const auto lease = protocol::read_lease_key(item)) forget(*lease);
+}
+
+void Worker::forget(const LeaseKey& lease) {
+    if (running_.erase(lease) == 0) return;
+    ports_.log.info("task stopped", {{"task", lease.id.to_string()}});
+    check_drained();
+}
+
+void Worker::remember_done(const LeaseKey& lease) {
+    if (!done_.insert(lease).second) return;
+    done_order_.push_back(lease);
+    if (done_order_.size() <= done_remembered) return;
+    done_.erase(done_order_.front());
+    done_order_.pop_front();
+}
+
+}  // namespace taskd::service

@@ -1,0 +1,37 @@
+// A log that keeps its records: the twin of the real one.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "taskd/port/log.hpp"
+
+namespace taskd::test {
+
+class MemoryLog final : public port::Log {
+  public:
+    struct Entry {
+        port::LogLevel level;
+        std::string message;
+        std::vector<std::pair<std::string, std::string>> fields;
+    };
+
+    // Records below the level are left out, as by the real one.
+    explicit MemoryLog(port::LogLevel level = port::LogLevel::trace) : level_{level} {}
+
+    void write(port::LogLevel level, std::string_view message,
+               std::initializer_list<port::LogField> fields) override {
+        if (level < level_) return;
+        Entry& entry = entries.emplace_back(Entry{level, std::string{message}, {}});
+        for (const auto& field : fields)
+            entry.fields.emplace_back(field.name, field.value);
+    }
+
+    std::vector<Entry> entries;
+
+  private:
+    port::LogLevel level_;
+};
+
+}  // namespace taskd::test
