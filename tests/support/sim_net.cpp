@@ -102,7 +102,8 @@ void SimWorld::fly(SimHost& from, SimHost& to, const port::Endpoint& source, std
             return;
         }
         ++counts_.datagrams_delivered;
-        socket->second->take_(source, *bytes);
+        const auto take = socket->second->take_;  // it may destroy its socket
+        (*take)(source, *bytes);
     });
 }
 

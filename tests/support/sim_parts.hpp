@@ -62,7 +62,7 @@ class SimSocket final : public port::Datagram {
     SimSocket(const SimSocket&) = delete;
     SimSocket& operator=(const SimSocket&) = delete;
     void on_receive(std::function<void(const port::Endpoint&, std::string_view)> take) override {
-        take_ = std::move(take);
+        take_ = std::make_shared<const Take>(std::move(take));
     }
     void send(const port::Endpoint& to, std::string_view bytes) override;
     port::Endpoint local() const override { return local_; }
@@ -73,7 +73,8 @@ class SimSocket final : public port::Datagram {
     SimHost& host_;
     std::uint64_t life_;
     port::Endpoint local_;
-    std::function<void(const port::Endpoint&, std::string_view)> take_;
+    using Take = std::function<void(const port::Endpoint&, std::string_view)>;
+    std::shared_ptr<const Take> take_;
 };
 
 // Takes the one answer; destroyed without one it answers 500, as the real server does.

@@ -181,7 +181,7 @@ void HttpConnection::write_answers() {
         slots_.pop_front();
         ++first_slot_;
         const bool last = !slot.keep_alive || (last_taken_ && slots_.empty());
-        if (out_.empty() || out_.back().size() > body_copied_max) out_.emplace_back();
+        if (out_.empty() || out_.back().size() > body_copied_max) out_.emplace_back().reserve(512);
         std::string& tail = out_.back();
         const std::size_t before = tail.size();
         append_response_head(

@@ -3,6 +3,7 @@
 #include <fmt/compile.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 
 #include "taskd/protocol/problem.hpp"
@@ -10,10 +11,17 @@
 namespace taskd::io {
 namespace {
 
+bool ends_line(char c) {
+    return static_cast<unsigned char>(c) < ' ' && c != '\t';
+}
+
 // A value may repeat what a client sent: it must not end the line.
 void append_value(std::string& out, std::string_view value) {
-    for (const char c : value)
-        out += (c >= ' ' && c != 0x7f) || c < 0 || c == '\t' ? c : ' ';
+    const std::size_t before = out.size();
+    out += value;
+    if (std::ranges::any_of(value, ends_line))
+        std::replace_if(out.begin() + static_cast<std::ptrdiff_t>(before), out.end(), ends_line,
+                        ' ');
 }
 
 }  // namespace

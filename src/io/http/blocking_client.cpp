@@ -1,0 +1,215 @@
+#include "io/http/blocking_client.hpp"
+
+#include <fcntl.h>
+#include <httplib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <mutex>
+
+#include "io/http/tcp_received.hpp"
+
+namespace taskd::io {
+namespace {
+
+using std::chrono::steady_clock;
+
+bool is_header_safe(std::string_view text) {
+    return text.find_first_of(std::string_view{"\r\n\0", 3}) == text.npos;
+}
+
+bool may_repeat(std::string_view method) {
+    return method != "POST" && method != "PATCH";
+}
+
+// cpp-httplib writes without MSG_NOSIGNAL.
+void ignore_broken_pipes() {
+    static std::once_flag once;
+    std::call_once(once, [] { std::signal(SIGPIPE, SIG_IGN); });
+}
+
+}  // namespace
+
+std::string BaseUrl::host_header() const {
+    const bool v6 = host.find(':') != host.npos;
+    return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+Result<BaseUrl> parse_base_url(std::string_view url) {
+    const auto bad = [&] { return fail(ErrorCode::bad_address, std::string{url}); };
+    constexpr std::string_view scheme = "http://";
+    if (!url.starts_with(scheme) || !is_header_safe(url)) return bad();
+    std::string_view authority = url.substr(scheme.size());
+    BaseUrl base;
+    if (const auto slash = authority.find('/'); slash != authority.npos) {
+        base.prefix = authority.substr(slash);
+        while (base.prefix.ends_with('/'))
+            base.prefix.pop_back();
+        authority = authority.substr(0, slash);
+    }
+    std::string_view port;
+    if (authority.starts_with('[')) {
+        const auto end = authority.find(']');
+        if (end == authority.npos) return bad();
+        base.host = authority.substr(1, end - 1);
+        port = authority.substr(end + 1);
+    } else {
+        const auto colon = std::min(authority.find(':'), authority.size());
+        base.host = authority.substr(0, colon);
+        port = authority.substr(colon);
+    }
+    if (base.host.empty() || base.host.find_first_of(" @?#%") != std::string::npos) return bad();
+    if (base.prefix.find_first_of(" ?#") != std::string::npos) return bad();
+    if (port.empty()) return base;
+    const char* end = port.data() + port.size();
+    const auto [stop, error] = std::from_chars(port.data() + 1, end, base.port);
+    if (port[0] != ':' || error != std::errc{} || stop != end || base.port == 0) return bad();
+    return base;
+}
+
+struct BlockingClient::Impl {
+    Impl(BaseUrl where, const HttpExchangeSettings& how)
+        : base{std::move(where)}, settings{how}, client{base.host, base.port} {
+        client.set_keep_alive(true);
+        client.set_tcp_nodelay(true);
+        client.set_url_encode(false);
+        client.set_decompress(false);
+        client.set_socket_options([this](int socket) { watch(socket); });
+    }
+    ~Impl() { watch(-1); }
+
+    // A descriptor of our own on the same socket: it can be shut down from another thread and asked
+    // what came over it, whatever the library has closed by then.
+    void watch(int socket) {
+        const std::lock_guard lock{mutex};
+        if (watched >= 0) close(watched);
+        watched = socket >= 0 ? fcntl(socket, F_DUPFD_CLOEXEC, 0) : -1;
+        fresh = true;
+    }
+
+    std::uint64_t bytes_received() {
+        const std::lock_guard lock{mutex};
+        return watched < 0 ? 0 : tcp_bytes_received(watched);
+    }
+
+    bool is_fresh() {
+        const std::lock_guard lock{mutex};
+        return fresh;
+    }
+
+    Result<port::HttpResponse> attempt(const port::HttpRequest& request,
+                                       steady_clock::time_point deadline);
+    Error explain(httplib::Error error, bool late, bool too_large, std::uint64_t before);
+
+    const BaseUrl base;
+    const HttpExchangeSettings settings;
+    httplib::ClientImpl client;
+    std::mutex mutex;
+    int watched = -1;    // under mutex
+    bool fresh = false;  // under mutex: connected during this attempt
+};
+
+Error BlockingClient::Impl::explain(httplib::Error error, bool late, bool too_large,
+                                    std::uint64_t before) {
+    const std::string where = base.host_header();
+    if (too_large) return {ErrorCode::bad_answer, where + ": the answer is too large"};
+    if (late) return {ErrorCode::timed_out, where};
+    switch (error) {
+        case httplib::Error::Connection:
+        case httplib::Error::ConnectionTimeout:
+            return {ErrorCode::unreachable, where + ": no connection"};
+        case httplib::Error::Read:
+            // The end of the stream counts as one.
+            if (bytes_received() > (is_fresh() ? 0 : before) + 1)
+                return {ErrorCode::bad_answer, where + ": not an HTTP answer, or cut short"};
+            return {ErrorCode::unreachable, where + ": closed before the answer"};
+        case httplib::Error::Write:
+            return {ErrorCode::unreachable, where + ": closed before the answer"};
+        default:
+            return {ErrorCode::bad_answer, where + ": " + httplib::to_string(error)};
+    }
+}
+
+Result<port::HttpResponse> BlockingClient::Impl::attempt(const port::HttpRequest& request,
+                                                         steady_clock::time_point deadline) {
+    const auto left = std::max<steady_clock::duration>(deadline - steady_clock::now(),
+                                                       std::chrono::milliseconds{1});
+    client.set_connection_timeout(std::min<steady_clock::duration>(settings.connect_timeout, left));
+    client.set_read_timeout(left);
+    client.set_write_timeout(left);
+    httplib::Request sent;
+    sent.method = request.method;
+    sent.path = base.prefix + request.target;
+    sent.set_header("Host", base.host_header());
+    sent.set_header("User-Agent", "taskd");
+    for (const auto& [name, value] : request.headers)
+        sent.set_header(name, value);
+    sent.body = request.body;
+    port::HttpResponse answer;
+    bool too_large = false;
+    sent.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
+        too_large = answer.body.size() + size > settings.answer_bytes_max;
+        if (too_large || steady_clock::now() >= deadline) return false;
+        answer.body.append(data, size);
+        return true;
+    };
+    {
+        const std::lock_guard lock{mutex};
+        fresh = false;
+    }
+    const std::uint64_t before = bytes_received();
+    httplib::Response received;
+    auto error = httplib::Error::Success;
+    if (!client.send(sent, received, error)) {
+        // The kernel's time-outs are a little shorter than ours by rounding.
+        const bool late = steady_clock::now() + std::chrono::milliseconds{2} >= deadline;
+        return std::unexpected{explain(error, late, too_large, before)};
+    }
+    answer.status = received.status;
+    for (const auto& [name, value] : received.headers)
+        answer.headers.emplace_back(name, value);
+    return answer;
+}
+
+BlockingClient::BlockingClient(BaseUrl base, const HttpExchangeSettings& settings)
+    : impl_{std::make_unique<Impl>(std::move(base), settings)} {
+    ignore_broken_pipes();
+}
+
+BlockingClient::~BlockingClient() = default;
+
+Result<port::HttpResponse> BlockingClient::call(port::HttpRequest request, Duration timeout) {
+    const bool safe = is_header_safe(request.method) && is_header_safe(request.target) &&
+                      std::ranges::all_of(request.headers, [](const auto& header) {
+                          return is_header_safe(header.first) && is_header_safe(header.second);
+                      });
+    if (!safe || !request.target.starts_with('/')) return fail(ErrorCode::bad_request, "target");
+    const auto deadline = steady_clock::now() + timeout;
+    try {
+        auto result = impl_->attempt(request, deadline);
+        // A kept connection that the server had closed by the time we wrote to it.
+        const bool stale = !result && result.error().code == ErrorCode::unreachable &&
+                           !impl_->is_fresh() && may_repeat(request.method);
+        return stale ? impl_->attempt(request, deadline) : result;
+    } catch (const std::exception& fault) {
+        return fail(ErrorCode::bad_answer, fault.what());
+    }
+}
+
+void BlockingClient::interrupt() {
+    const std::lock_guard lock{impl_->mutex};
+    if (impl_->watched >= 0) shutdown(impl_->watched, SHUT_RDWR);
+}
+
+Result<port::HttpResponse> http_call(const std::string& base_url, port::HttpRequest request,
+                                     Duration timeout, const HttpExchangeSettings& settings) {
+    auto base = parse_base_url(base_url);
+    if (!base) return fail(std::move(base));
+    return BlockingClient{std::move(*base), settings}.call(std::move(request), timeout);
+}
+
+}  // namespace taskd::io

@@ -1,0 +1,38 @@
+// One connection to one server, for calls that block. cpp-httplib is seen by blocking_client.cpp
+// alone.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "taskd/io/http_exchange.hpp"
+
+namespace taskd::io {
+
+struct BaseUrl {
+    std::string host;  // without the brackets of an IPv6 address
+    std::uint16_t port = 80;
+    std::string prefix;  // path in front of every target, without a slash at its end
+    std::string host_header() const;
+};
+
+// "http://host[:port][/prefix]"; bad_address for anything else.
+Result<BaseUrl> parse_base_url(std::string_view url);
+
+class BlockingClient {
+  public:
+    BlockingClient(BaseUrl base, const HttpExchangeSettings& settings);
+    ~BlockingClient();
+    BlockingClient(const BlockingClient&) = delete;
+    BlockingClient& operator=(const BlockingClient&) = delete;
+
+    Result<port::HttpResponse> call(port::HttpRequest request, Duration timeout);
+    // From any thread: ends the call on its way with an error. A later call works again.
+    void interrupt();
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace taskd::io
