@@ -233,8 +233,8 @@ void NameService::save() {
     auto told = std::make_shared<std::vector<std::function<void()>>>(std::exchange(to_write_, {}));
     auto result = std::make_shared<Result<void>>();
     disk_lane_.run(
-        [this, result, text = protocol::write_registry(registry_)] {
-            *result = write_atomically(files_, settings_.dir, text);
+        [&files = files_, dir = settings_.dir, result, text = protocol::write_registry(registry_)] {
+            *result = write_atomically(files, dir, text);
         },
         [this, result, told] {
             saving_ = false;

@@ -113,7 +113,7 @@ class Core {
     SteadyTime view_due_at() const;
     void arm_view();
     void check_drained();
-    void view_stored(Result<void> result);
+    void view_stored(port::ViewChange change, Result<void> result);
     void serve_view_waiters();
     void look_after_journal();
     void forget();
@@ -142,6 +142,7 @@ class Core {
 
     std::optional<port::ViewChange> for_view_;  // taken when its batch was closed
     bool view_busy_ = false;
+    bool view_full_ = false;  // the disk had no room for it
     std::optional<SteadyTime> view_behind_since_;
     SteadyTime view_stored_at_{};
     std::deque<ViewWaiter> view_waiters_;

@@ -183,8 +183,9 @@ void Core::flush() {
     if (!view_busy_ && !for_view_ && ports_.clock.steady() >= view_due_at()) snapshot_for_view();
     syncing_ = true;
     auto result = std::make_shared<Result<void>>();
-    ports_.journal_lane.run([this, batch, result] { *result = ports_.journal.commit(batch->records); },
-                            [this, batch, result] { synced(std::move(*batch), *result); });
+    ports_.journal_lane.run(
+        [&journal = ports_.journal, batch, result] { *result = journal.commit(batch->records); },
+        [this, batch, result] { synced(std::move(*batch), *result); });
 }
 
 void Core::synced(Batch batch, Result<void> result) {
@@ -196,7 +197,7 @@ void Core::synced(Batch batch, Result<void> result) {
     durable_ = batch.records.last();
     if (!view_behind_since_) view_behind_since_ = ports_.clock.steady();
     tell(batch);
-    if (for_view_ && !view_busy_) store_view();
+    if (for_view_ && !view_busy_ && !view_full_) store_view();
     arm_view();
     run_deferred();
     look_after_journal();

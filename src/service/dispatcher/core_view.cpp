@@ -4,6 +4,12 @@
 #include "taskd/service/core.hpp"
 
 namespace taskd::service {
+namespace {
+
+// How often a full disk is tried again.
+constexpr Duration room_retry = std::chrono::seconds{1};
+
+}  // namespace
 
 // Taken when a batch is closed, so that the rows are what they are at its last record; stored once
 // that record is durable.
@@ -20,20 +26,23 @@ void Core::store_view() {
     auto change = std::make_shared<port::ViewChange>(std::move(*for_view_));
     for_view_.reset();
     auto result = std::make_shared<Result<void>>();
-    ports_.view_lane.run([this, change, result] { *result = ports_.view.store(*change); },
-                         [this, change, result] {
-                             if (*result) viewed_ = change->mark.sequence;
-                             view_stored(*result);
-                         });
+    ports_.view_lane.run([&view = ports_.view, change, result] { *result = view.store(*change); },
+                         [this, change, result] { view_stored(std::move(*change), *result); });
 }
 
-void Core::view_stored(Result<void> result) {
+void Core::view_stored(port::ViewChange change, Result<void> result) {
     view_busy_ = false;
-    if (!result) {
-        // The journal has everything: a view that cannot be written is a process that cannot go on.
-        lost_disk_(result.error());
+    if (!result && result.error().code == ErrorCode::disk_full) {
+        // The journal has everything: the same rows again once there is room.
+        if (!view_full_) ports_.log.error("no room for the view");
+        view_full_ = true;
+        for_view_ = std::move(change);
+        view_timer_->set(ports_.clock.steady() + room_retry, [this] { store_view(); });
         return;
     }
+    view_full_ = false;
+    if (!result) return lost_disk_(result.error());
+    viewed_ = change.mark.sequence;
     view_behind_since_.reset();
     if (viewed_ < durable_) view_behind_since_ = view_stored_at_;
     serve_view_waiters();
@@ -60,7 +69,8 @@ void Core::arm_view() {
 }
 
 void Core::ask_view(std::function<void(port::View&)> ask, Reply then) {
-    ports_.view_lane.run([this, ask = std::move(ask)] { ask(ports_.view); }, std::move(then));
+    ports_.view_lane.run([&view = ports_.view, ask = std::move(ask)] { ask(view); },
+                         std::move(then));
 }
 
 void Core::when_viewed(std::function<void(port::View&)> ask, Reply then) {
@@ -99,9 +109,9 @@ void Core::look_after_journal() {
     const Sequence covered = viewed_;
     auto results = std::make_shared<std::pair<Result<void>, Result<void>>>();
     ports_.space_lane.run(
-        [this, drop, prepare, covered, results] {
-            if (drop) results->first = ports_.journal.drop_through(covered);
-            if (prepare) results->second = ports_.journal.prepare();
+        [&journal = ports_.journal, drop, prepare, covered, results] {
+            if (drop) results->first = journal.drop_through(covered);
+            if (prepare) results->second = journal.prepare();
         },
         [this, covered, results] {
             space_busy_ = false;
@@ -117,7 +127,7 @@ void Core::look_after_journal() {
                 return;
             }
             ports_.log.warn("no room for the journal", {{"error", results->second.error().to_string()}});
-            space_timer_->set(ports_.clock.steady() + std::chrono::seconds{1},
+            space_timer_->set(ports_.clock.steady() + room_retry,
                               [this] { look_after_journal(); });
         });
 }

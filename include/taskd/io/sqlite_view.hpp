@@ -1,0 +1,50 @@
+// The view in one SQLite file: write-ahead log, every commit synced, one connection that has the
+// file to itself. Every call on one lane (any thread, one at a time).
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "taskd/port/view.hpp"
+
+namespace taskd::io {
+
+struct SqliteViewSettings {
+    std::string path;
+    std::uint64_t store_id = 0;  // the view of another store is refused
+    std::string vfs;             // SQLite's name of another file layer; empty: its own
+    // Pages in the write-ahead log from which it is copied back; also its bound but for one
+    // store().
+    std::size_t checkpoint_pages = 4'000;
+    std::size_t cache_bytes = 32 * limits::mebibyte;
+};
+
+class SqliteView final : public port::View {
+  public:
+    // Makes the file if there is none. store_too_new, store_mismatch, view_corrupt, store_locked
+    // (another process has it open), disk_full or io_failed.
+    static Result<std::unique_ptr<SqliteView>> open(SqliteViewSettings settings);
+    ~SqliteView() override;
+
+    Result<port::ViewMark> mark() override;
+    // After disk_full nothing was stored and it may be tried again; after any other error the
+    // process has to end, and every later store() says the same.
+    Result<void> store(const port::ViewChange& change) override;
+    Result<std::vector<Task>> find(std::span<const TaskId> ids) override;
+    Result<TaskPage> list(const TaskQuery& query) override;
+    Result<std::vector<TaskId>> match(std::string_view part) override;
+    Result<void> each_live(const std::function<void(Task&&)>& take) override;
+    Result<std::optional<TaskId>> newest_ended() override;
+
+    // Copies the log back into the file; tens of milliseconds. store() does it before a transaction
+    // once the log is at its bound; a lane that has nothing to do may do it earlier.
+    Result<void> checkpoint();
+    std::size_t log_pages() const;
+
+  private:
+    class Impl;
+    explicit SqliteView(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace taskd::io

@@ -1,0 +1,438 @@
+#include "taskd/io/sqlite_view.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "io/store/sqlite_db.hpp"
+#include "io/store/view_schema.hpp"
+#include "taskd/base/assert.hpp"
+#include "taskd/protocol/record_codec.hpp"
+
+namespace taskd::io {
+namespace {
+
+// A part of an id that is not its beginning is looked for among this many of the newest tasks.
+constexpr std::size_t suffix_tasks_max = 100'000;
+constexpr std::size_t matches_max = 2;
+constexpr std::size_t id_text_size = 36;
+
+constexpr TaskState all_states[] = {TaskState::scheduled, TaskState::queued, TaskState::running,
+                                    TaskState::succeeded, TaskState::dead,   TaskState::cancelled};
+
+#define ROW_COLUMNS "id, row, payload, result"
+
+bool is_live(const Task& task) {
+    return !is_terminal(task.state) || task.lease.has_value();
+}
+
+bool is_hex(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+bool is_dash_place(std::size_t place) {
+    return place == 8 || place == 13 || place == 18 || place == 23;
+}
+
+// Whether `part` (lower case) can stand at `begin` of an id's text form.
+bool fits_at(std::string_view part, std::size_t begin) {
+    for (std::size_t i = 0; i < part.size(); ++i)
+        if (is_dash_place(begin + i) ? part[i] != '-' : !is_hex(part[i])) return false;
+    return true;
+}
+
+// The 16 bytes of an id that begins with `part`, the rest filled with `digit`.
+std::string id_bytes(std::string_view part, char digit) {
+    std::string digits;
+    for (const char c : part)
+        if (c != '-') digits += c;
+    digits.resize(32, digit);
+    const auto value = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
+    std::string bytes;
+    for (std::size_t i = 0; i < digits.size(); i += 2)
+        bytes += static_cast<char>(value(digits[i]) << 4 | value(digits[i + 1]));
+    return bytes;
+}
+
+}  // namespace
+
+class SqliteView::Impl {
+  public:
+    explicit Impl(SqliteViewSettings settings) : settings_{std::move(settings)} {}
+
+    Result<void> open();
+    Result<void> store(const port::ViewChange& change);
+    Result<void> read_mark();
+    Result<std::vector<Task>> find(std::span<const TaskId> ids);
+    Result<TaskPage> list(const TaskQuery& query);
+    Result<std::vector<TaskId>> match(std::string_view part);
+    Result<void> each_live(const std::function<void(Task&&)>& take);
+    Result<void> checkpoint();
+
+    port::ViewMark mark;
+    std::optional<TaskId> newest_ended;
+    std::size_t log_pages = 0;
+
+  private:
+    Result<void> prepare_all();
+    Result<void> store_all(const port::ViewChange& change, std::optional<TaskId> newest);
+    Result<void> store_task(const Task& task);
+    Result<Task> task_of(const SqliteStatement& row) const;
+    Result<std::vector<TaskId>> list_ids(const TaskQuery& query, std::size_t limit);
+    Result<std::vector<std::string>> types();
+    Result<void> take_ids(SqliteStatement& statement, std::vector<TaskId>& ids) const;
+    Result<TaskId> id_of(const SqliteStatement& row) const;
+
+    SqliteViewSettings settings_;
+    SqliteDb db_;
+    SqliteStatement begin_, commit_, rollback_, put_, put_mark_, find_, all_, by_type_state_,
+        next_type_, range_, newest_, live_;
+    std::string buffer_;
+    std::optional<Error> poison_;  // set when nobody knows what a failed store left
+};
+
+Result<void> SqliteView::Impl::open() {
+    auto db =
+        SqliteDb::open(settings_.path, settings_.vfs, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    if (!db) return std::unexpected{db.error()};
+    db_ = std::move(*db);
+    // Alone with its file it needs no shared memory, and so none that a crash could leave or a full
+    // disk could take away; and it runs the same on a simulated disk.
+    auto done = db_.run("PRAGMA locking_mode = EXCLUSIVE");
+    if (done) done = db_.run("PRAGMA journal_mode = WAL");
+    if (done) done = db_.run("PRAGMA synchronous = FULL");
+    if (done) done = db_.run("PRAGMA wal_autocheckpoint = 0");
+    if (done) done = db_.run("PRAGMA temp_store = MEMORY");
+    if (done)
+        done =
+            db_.run(fmt::format("PRAGMA cache_size = -{}", settings_.cache_bytes / limits::kibibyte)
+                        .c_str());
+    if (done) done = open_schema(db_, settings_.store_id);
+    if (done) done = prepare_all();
+    if (done) done = read_mark();
+    if (!done) return done;
+    sqlite3_wal_hook(
+        db_.handle(),
+        [](void* self, sqlite3*, const char*, int pages) {
+            static_cast<Impl*>(self)->log_pages = static_cast<std::size_t>(pages);
+            return SQLITE_OK;
+        },
+        this);
+    return checkpoint();  // what the last run left in the log
+}
+
+Result<void> SqliteView::Impl::prepare_all() {
+    const std::pair<SqliteStatement*, std::string_view> wanted[] = {
+        {&begin_, "BEGIN IMMEDIATE"},
+        {&commit_, "COMMIT"},
+        {&rollback_, "ROLLBACK"},
+        {&put_,
+         "INSERT INTO tasks (id, type, state, live, queued_as, row, payload, result)"
+         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO UPDATE SET"
+         " state = ?3, live = ?4, queued_as = ?5, row = ?6, result = ?8"},
+        {&put_mark_,
+         "UPDATE mark SET sequence = ?1, engine = ?2, submitted = ?3, succeeded = ?4, dead = ?5,"
+         " cancelled = ?6, failures = ?7, crashes = ?8, leases = ?9, newest_ended = ?10"},
+        {&find_, "SELECT " ROW_COLUMNS " FROM tasks WHERE id = ?1"},
+        {&all_, "SELECT id FROM tasks WHERE id > ?1 ORDER BY id LIMIT ?2"},
+        {&by_type_state_,
+         "SELECT id FROM tasks INDEXED BY tasks_by_type_state"
+         " WHERE type = ?3 AND state = ?4 AND id > ?1 ORDER BY id LIMIT ?2"},
+        {&next_type_,
+         "SELECT type FROM tasks INDEXED BY tasks_by_type_state"
+         " WHERE type > ?1 ORDER BY type LIMIT 1"},
+        {&range_, "SELECT id FROM tasks WHERE id BETWEEN ?1 AND ?3 ORDER BY id LIMIT ?2"},
+        {&newest_, "SELECT id FROM tasks ORDER BY id DESC LIMIT ?1"},
+        {&live_, "SELECT " ROW_COLUMNS
+                 " FROM tasks INDEXED BY tasks_live WHERE live = 1 ORDER BY queued_as"},
+    };
+    for (const auto& [statement, sql] : wanted) {
+        auto prepared = db_.prepare(sql);
+        if (!prepared) return std::unexpected{prepared.error()};
+        *statement = std::move(*prepared);
+    }
+    return {};
+}
+
+Result<void> SqliteView::Impl::read_mark() {
+    auto select = db_.prepare(
+        "SELECT sequence, engine, submitted, succeeded, dead, cancelled, failures, crashes, leases,"
+        " newest_ended FROM mark");
+    if (!select) return std::unexpected{select.error()};
+    const auto row = select->step();
+    if (!row) return std::unexpected{row.error()};
+    if (!*row) return fail(ErrorCode::view_corrupt, settings_.path + ": no mark");
+    const auto number = [&](int column) {
+        return static_cast<std::uint64_t>(select->number(column));
+    };
+    mark.sequence = Sequence{number(0)};
+    mark.engine = EngineTime{Duration{select->number(1)}};
+    mark.totals = {number(2), number(3), number(4), number(5), number(6), number(7), number(8)};
+    newest_ended.reset();
+    if (!select->is_null(9)) {
+        if (select->bytes(9).size() != 16) return fail(ErrorCode::view_corrupt, "newest_ended");
+        newest_ended = TaskId::from_bytes(select->bytes(9));
+    }
+    return {};
+}
+
+Result<void> SqliteView::Impl::store(const port::ViewChange& change) {
+    if (poison_) return std::unexpected{*poison_};
+    TASKD_ASSERT(change.mark.sequence >= mark.sequence);
+    std::optional<TaskId> newest = newest_ended;
+    for (const Task& task : change.tasks)
+        if (is_terminal(task.state) && (!newest || *newest < task.spec.id)) newest = task.spec.id;
+    Result<void> done{};
+    if (log_pages >= settings_.checkpoint_pages) done = checkpoint();
+    if (done) done = begin_.run();
+    if (done) done = store_all(change, newest);
+    if (done) done = commit_.run();
+    if (done) {
+        mark = change.mark;
+        newest_ended = newest;
+        return {};
+    }
+    // A failed statement may have ended the transaction already.
+    if (sqlite3_get_autocommit(db_.handle()) == 0) static_cast<void>(rollback_.run());
+    if (done.error().code != ErrorCode::disk_full) poison_ = done.error();
+    return done;
+}
+
+Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
+                                         std::optional<TaskId> newest) {
+    for (const Task& task : change.tasks)
+        if (auto done = store_task(task); !done) return done;
+    const Totals& totals = change.mark.totals;
+    put_mark_.bind(1, change.mark.sequence.value)
+        .bind(2, change.mark.engine.time_since_epoch().count())
+        .bind(3, totals.submitted)
+        .bind(4, totals.succeeded)
+        .bind(5, totals.dead)
+        .bind(6, totals.cancelled)
+        .bind(7, totals.failures)
+        .bind(8, totals.crashes)
+        .bind(9, totals.leases);
+    newest ? put_mark_.bind_blob(10, newest->bytes()) : put_mark_.bind_null(10);
+    return put_mark_.run();
+}
+
+Result<void> SqliteView::Impl::store_task(const Task& task) {
+    buffer_.clear();
+    protocol::encode_task_row(task, buffer_);
+    return put_.bind_blob(1, task.spec.id.bytes())
+        .bind_text(2, task.spec.type)
+        .bind(3, std::int64_t{std::to_underlying(task.state)})
+        .bind(4, std::int64_t{is_live(task)})
+        .bind(5, task.queued_as.value)
+        .bind_blob(6, buffer_)
+        .bind_blob(7, task.spec.payload.view())
+        .bind_blob(8, task.result.view())
+        .run();
+}
+
+Result<TaskId> SqliteView::Impl::id_of(const SqliteStatement& row) const {
+    if (row.bytes(0).size() != 16)
+        return fail(ErrorCode::view_corrupt, settings_.path + ": an id of another size");
+    return TaskId::from_bytes(row.bytes(0));
+}
+
+Result<Task> SqliteView::Impl::task_of(const SqliteStatement& row) const {
+    const auto blob = [&](int column) {
+        return row.bytes(column).empty() ? Blob{} : Blob{std::string{row.bytes(column)}};
+    };
+    auto task = protocol::decode_task_row(row.bytes(1), blob(2), blob(3));
+    if (!task) return task;
+    const auto id = id_of(row);
+    if (!id) return std::unexpected{id.error()};
+    if (*id != task->spec.id)
+        return fail(ErrorCode::view_corrupt, id->to_string() + " holds another task");
+    return task;
+}
+
+Result<std::vector<Task>> SqliteView::Impl::find(std::span<const TaskId> ids) {
+    std::vector<Task> tasks;
+    tasks.reserve(ids.size());
+    for (const TaskId& id : ids) {
+        const auto row = find_.bind_blob(1, id.bytes()).step();
+        if (!row) return std::unexpected{row.error()};
+        if (!*row) continue;
+        auto task = task_of(find_);
+        find_.reset();
+        if (!task) return std::unexpected{task.error()};
+        tasks.push_back(std::move(*task));
+    }
+    return tasks;
+}
+
+Result<void> SqliteView::Impl::take_ids(SqliteStatement& statement,
+                                        std::vector<TaskId>& ids) const {
+    for (;;) {
+        const auto row = statement.step();
+        if (!row) return std::unexpected{row.error()};
+        if (!*row) return {};
+        const auto id = id_of(statement);
+        if (!id) {
+            statement.reset();
+            return std::unexpected{id.error()};
+        }
+        ids.push_back(*id);
+    }
+}
+
+Result<TaskPage> SqliteView::Impl::list(const TaskQuery& query) {
+    const std::size_t limit = std::clamp<std::size_t>(query.limit, 1, limits::page_tasks_max);
+    auto ids = list_ids(query, limit + 1);
+    if (!ids) return std::unexpected{ids.error()};
+    const bool more = ids->size() > limit;
+    if (more) ids->resize(limit);
+    auto tasks = find(*ids);
+    if (!tasks) return std::unexpected{tasks.error()};
+    TaskPage page{std::move(*tasks), std::nullopt};
+    if (more) page.next = ids->back();
+    return page;
+}
+
+// One index serves every filter: ids of one type and state come from it in order, and a page of
+// several types or states is merged from theirs.
+Result<std::vector<TaskId>> SqliteView::Impl::list_ids(const TaskQuery& query, std::size_t limit) {
+    static_assert(sizeof(TaskId) == 16);
+    const std::string_view after = query.after ? query.after->bytes() : std::string_view{};
+    std::vector<TaskId> ids;
+    if (query.type.empty() && !query.state) {
+        all_.bind_blob(1, after).bind(2, std::uint64_t{limit});
+        const auto done = take_ids(all_, ids);
+        if (!done) return std::unexpected{done.error()};
+        return ids;
+    }
+    std::vector<std::string> wanted{query.type};
+    if (query.type.empty()) {
+        auto found = types();
+        if (!found) return std::unexpected{found.error()};
+        wanted = std::move(*found);
+    }
+    for (const std::string& type : wanted) {
+        for (const TaskState state : all_states) {
+            if (query.state && *query.state != state) continue;
+            by_type_state_.bind_blob(1, after)
+                .bind(2, std::uint64_t{limit})
+                .bind_text(3, type)
+                .bind(4, std::int64_t{std::to_underlying(state)});
+            const auto done = take_ids(by_type_state_, ids);
+            if (!done) return std::unexpected{done.error()};
+        }
+        // Keeps what is held at once small when there are many types.
+        std::sort(ids.begin(), ids.end());
+        if (ids.size() > limit) ids.resize(limit);
+    }
+    return ids;
+}
+
+// Jumps through the index from type to type.
+Result<std::vector<std::string>> SqliteView::Impl::types() {
+    std::vector<std::string> found;
+    std::string last;
+    for (;;) {
+        const auto row = next_type_.bind_text(1, last).step();
+        if (!row) return std::unexpected{row.error()};
+        if (!*row) return found;
+        last = next_type_.bytes(0);
+        next_type_.reset();
+        found.push_back(last);
+    }
+}
+
+Result<std::vector<TaskId>> SqliteView::Impl::match(std::string_view asked) {
+    std::vector<TaskId> found;
+    if (asked.empty() || asked.size() > id_text_size) return found;
+    std::string part{asked};
+    for (char& c : part)
+        if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+    if (fits_at(part, 0)) {
+        const std::string low = id_bytes(part, '0');
+        const std::string high = id_bytes(part, 'f');
+        range_.bind_blob(1, low).bind(2, std::uint64_t{matches_max}).bind_blob(3, high);
+        if (const auto done = take_ids(range_, found); !done) return std::unexpected{done.error()};
+    }
+    if (found.size() >= matches_max || !fits_at(part, id_text_size - part.size())) return found;
+    newest_.bind(1, std::uint64_t{suffix_tasks_max});
+    for (;;) {
+        const auto row = newest_.step();
+        if (!row) return std::unexpected{row.error()};
+        if (!*row) return found;
+        const auto id = id_of(newest_);
+        if (!id) {
+            newest_.reset();
+            return std::unexpected{id.error()};
+        }
+        if (!id->to_string().ends_with(part) || std::ranges::count(found, *id) > 0) continue;
+        found.push_back(*id);
+        if (found.size() < matches_max) continue;
+        newest_.reset();
+        return found;
+    }
+}
+
+Result<void> SqliteView::Impl::each_live(const std::function<void(Task&&)>& take) {
+    for (;;) {
+        const auto row = live_.step();
+        if (!row) return std::unexpected{row.error()};
+        if (!*row) return {};
+        auto task = task_of(live_);
+        if (!task) {
+            live_.reset();
+            return std::unexpected{task.error()};
+        }
+        take(std::move(*task));
+    }
+}
+
+Result<void> SqliteView::Impl::checkpoint() {
+    if (poison_) return std::unexpected{*poison_};
+    int pages = 0;
+    int copied = 0;
+    const int code = sqlite3_wal_checkpoint_v2(db_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE,
+                                               &pages, &copied);
+    if (code != SQLITE_OK)
+        return std::unexpected{sqlite_error(db_.handle(), code, "checkpoint " + settings_.path)};
+    log_pages = static_cast<std::size_t>(std::max(pages - copied, 0));
+    return {};
+}
+
+SqliteView::SqliteView(std::unique_ptr<Impl> impl) : impl_{std::move(impl)} {}
+SqliteView::~SqliteView() = default;
+
+Result<std::unique_ptr<SqliteView>> SqliteView::open(SqliteViewSettings settings) {
+    auto impl = std::make_unique<Impl>(std::move(settings));
+    if (auto done = impl->open(); !done) return std::unexpected{done.error()};
+    return std::unique_ptr<SqliteView>{new SqliteView{std::move(impl)}};
+}
+
+Result<port::ViewMark> SqliteView::mark() {
+    return impl_->mark;
+}
+Result<void> SqliteView::store(const port::ViewChange& change) {
+    return impl_->store(change);
+}
+Result<std::vector<Task>> SqliteView::find(std::span<const TaskId> ids) {
+    return impl_->find(ids);
+}
+Result<TaskPage> SqliteView::list(const TaskQuery& query) {
+    return impl_->list(query);
+}
+Result<std::vector<TaskId>> SqliteView::match(std::string_view part) {
+    return impl_->match(part);
+}
+Result<void> SqliteView::each_live(const std::function<void(Task&&)>& take) {
+    return impl_->each_live(take);
+}
+Result<std::optional<TaskId>> SqliteView::newest_ended() {
+    return impl_->newest_ended;
+}
+Result<void> SqliteView::checkpoint() {
+    return impl_->checkpoint();
+}
+std::size_t SqliteView::log_pages() const {
+    return impl_->log_pages;
+}
+
+}  // namespace taskd::io

@@ -1,0 +1,75 @@
+#include "io/store/view_schema.hpp"
+
+#include <fmt/format.h>
+
+namespace taskd::io {
+namespace {
+
+constexpr std::int64_t application_id = 0x7461736b;  // "task"
+
+// Keyed by the time-ordered id, so that inserts go to the end; a row in one place, without a second
+// key. Payload and result stand beside the encoded row: they are bound without a copy, and one day
+// may be read alone. The live index holds only rows that live.
+constexpr char tables[] = R"(
+CREATE TABLE tasks (
+    id BLOB PRIMARY KEY,
+    type TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    live INTEGER NOT NULL,
+    queued_as INTEGER NOT NULL,
+    row BLOB NOT NULL,
+    payload BLOB NOT NULL,
+    result BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX tasks_by_type_state ON tasks (type, state);
+CREATE INDEX tasks_live ON tasks (queued_as) WHERE live = 1;
+CREATE TABLE mark (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    store_id INTEGER NOT NULL,
+    sequence INTEGER NOT NULL DEFAULT 0,
+    engine INTEGER NOT NULL DEFAULT 0,
+    submitted INTEGER NOT NULL DEFAULT 0,
+    succeeded INTEGER NOT NULL DEFAULT 0,
+    dead INTEGER NOT NULL DEFAULT 0,
+    cancelled INTEGER NOT NULL DEFAULT 0,
+    failures INTEGER NOT NULL DEFAULT 0,
+    crashes INTEGER NOT NULL DEFAULT 0,
+    leases INTEGER NOT NULL DEFAULT 0,
+    newest_ended BLOB
+);
+)";
+
+Result<void> make_schema(SqliteDb& db, std::uint64_t store_id) {
+    const std::string sql = fmt::format(
+        "BEGIN IMMEDIATE; {} INSERT INTO mark (one, store_id) VALUES (1, {});"
+        " PRAGMA application_id = {}; PRAGMA user_version = {}; COMMIT",
+        tables, static_cast<std::int64_t>(store_id), application_id, view_version);
+    return db.run(sql.c_str());
+}
+
+}  // namespace
+
+Result<void> check_schema(SqliteDb& db, std::uint64_t store_id) {
+    const auto version = db.number("PRAGMA user_version");
+    if (!version) return std::unexpected{version.error()};
+    const auto application = db.number("PRAGMA application_id");
+    if (!application) return std::unexpected{application.error()};
+    if (*application != application_id)
+        return fail(ErrorCode::view_corrupt, "the file holds the tables of another program");
+    if (*version > view_version)
+        return fail(ErrorCode::store_too_new, fmt::format("view version {}", *version));
+    const auto owner = db.number("SELECT store_id FROM mark");
+    if (!owner) return std::unexpected{owner.error()};
+    if (static_cast<std::uint64_t>(*owner) != store_id)
+        return fail(ErrorCode::store_mismatch, "the view belongs to another store");
+    return {};
+}
+
+Result<void> open_schema(SqliteDb& db, std::uint64_t store_id) {
+    const auto entries = db.number("SELECT count(*) FROM sqlite_schema");
+    if (!entries) return std::unexpected{entries.error()};
+    if (*entries == 0) return make_schema(db, store_id);
+    return check_schema(db, store_id);
+}
+
+}  // namespace taskd::io

@@ -1,0 +1,284 @@
+// What every port::View promises: here SqliteView, on the real disk and, through a file layer of
+// the tests' own, on the simulated one.
+#include <algorithm>
+
+#include "catch.hpp"
+#include "disk_worlds.hpp"
+#include "files_vfs.hpp"
+#include "random_model.hpp"
+#include "taskd/io/sqlite_view.hpp"
+
+using namespace taskd;
+using namespace taskd::support;
+using port::ViewChange;
+
+namespace {
+
+struct ViewWorld {
+    explicit ViewWorld(DiskKind kind) : disk{make_disk_world(kind)} {
+        settings.path = disk.dir + "/view.db";
+        settings.store_id = 0x5eed;
+        if (kind == DiskKind::simulated) {
+            vfs = std::make_unique<FilesVfs>(*disk.files);
+            settings.vfs = vfs->name();
+        }
+        reopen();
+    }
+
+    void reopen() {
+        view.reset();
+        auto opened = io::SqliteView::open(settings);
+        INFO((opened ? "" : opened.error().to_string()));
+        REQUIRE(opened.has_value());
+        view = std::move(*opened);
+    }
+
+    Task task(std::string type, TaskState state) {
+        Task made = random_task(random);
+        made.spec.id = TaskId::make(WallTime{std::chrono::milliseconds{++time}}, random);
+        made.spec.type = std::move(type);
+        made.state = state;
+        made.lease.reset();
+        made.queued_as = Sequence{made.queued_as.value >> 1};
+        return made;
+    }
+
+    void store(std::vector<Task> tasks) {
+        mark.sequence = Sequence{mark.sequence.value + 10};
+        mark.engine += Duration{7};
+        ++mark.totals.submitted;
+        mark.totals.leases += 3;
+        REQUIRE(view->store({mark, std::move(tasks)}));
+    }
+
+    DiskWorld disk;
+    std::unique_ptr<FilesVfs> vfs;
+    io::SqliteViewSettings settings;
+    std::unique_ptr<io::SqliteView> view;
+    Random random{99};
+    std::int64_t time = 1'000'000;
+    port::ViewMark mark;
+};
+
+std::vector<TaskId> ids_of(const std::vector<Task>& tasks) {
+    std::vector<TaskId> ids;
+    for (const Task& task : tasks)
+        ids.push_back(task.spec.id);
+    return ids;
+}
+
+std::vector<Task> live_of(port::View& view) {
+    std::vector<Task> tasks;
+    REQUIRE(view.each_live([&](Task&& task) { tasks.push_back(std::move(task)); }));
+    return tasks;
+}
+
+// Every page after the other, a few at a time.
+std::vector<TaskId> pages(port::View& view, TaskQuery query) {
+    std::vector<TaskId> ids;
+    for (;;) {
+        const auto page = view.list(query);
+        REQUIRE(page.has_value());
+        CHECK(page->tasks.size() <= query.limit);
+        for (const TaskId& id : ids_of(page->tasks))
+            ids.push_back(id);
+        if (!page->next) return ids;
+        CHECK(page->tasks.size() == query.limit);
+        query.after = page->next;
+    }
+}
+
+}  // namespace
+
+#define ON_EVERY_DISK                                               \
+    ViewWorld world{GENERATE(DiskKind::real, DiskKind::simulated)}; \
+    INFO(world.disk.name)
+
+TEST_CASE("a new view stands at the beginning") {
+    ON_EVERY_DISK;
+    CHECK(world.view->mark() == port::ViewMark{});
+    CHECK(world.view->newest_ended().value() == std::optional<TaskId>{});
+    CHECK(live_of(*world.view).empty());
+    CHECK(world.view->list({}).value().tasks.empty());
+}
+
+TEST_CASE("rows and mark read back as stored, also after a restart") {
+    ON_EVERY_DISK;
+    std::vector<Task> tasks;
+    for (int i = 0; i < 50; ++i)
+        tasks.push_back(world.task("email", TaskState::running));
+    world.store(tasks);
+    for (int restarts = 0; restarts < 2; ++restarts) {
+        CHECK(world.view->mark() == world.mark);
+        CHECK(world.view->find(ids_of(tasks)) == tasks);
+        world.reopen();
+    }
+    CHECK(world.view->find(std::vector{tasks[3].spec.id, TaskId{}, tasks[1].spec.id}) ==
+          std::vector{tasks[3], tasks[1]});
+}
+
+TEST_CASE("a row is replaced as a whole") {
+    ON_EVERY_DISK;
+    Task task = world.task("email", TaskState::queued);
+    world.store({task});
+    task.state = TaskState::succeeded;
+    task.result = Blob{"[1,2]"};
+    task.attempts.clear();
+    task.error.reset();
+    world.store({task});
+    CHECK(world.view->find(std::vector{task.spec.id}) == std::vector{task});
+    CHECK(world.view->list({}).value().tasks == std::vector{task});
+    CHECK(live_of(*world.view).empty());
+    CHECK(world.view->newest_ended().value() == std::optional{task.spec.id});
+}
+
+TEST_CASE("payloads of any size and content read back") {
+    ON_EVERY_DISK;
+    std::vector<Task> tasks;
+    for (const std::size_t size :
+         {std::size_t{0}, std::size_t{1}, std::size_t{4'096}, limits::task_bytes_max}) {
+        Task task = world.task("email", TaskState::succeeded);
+        task.spec.payload = Blob{std::string(size, '\0')};
+        task.result = Blob{std::string(size, 'r')};
+        tasks.push_back(task);
+    }
+    world.store(tasks);
+    world.reopen();
+    CHECK(world.view->find(ids_of(tasks)) == tasks);
+}
+
+TEST_CASE("pages come in id order through every filter") {
+    ON_EVERY_DISK;
+    std::vector<Task> tasks;
+    constexpr TaskState states[] = {TaskState::scheduled, TaskState::queued, TaskState::running,
+                                    TaskState::succeeded, TaskState::dead,   TaskState::cancelled};
+    for (int i = 0; i < 120; ++i)
+        tasks.push_back(world.task(std::string{"type"} + static_cast<char>('a' + i % 7),
+                                   states[static_cast<std::size_t>(i) % std::size(states)]));
+    std::vector<Task> shuffled = tasks;
+    for (std::size_t i = shuffled.size(); i > 1; --i)
+        std::swap(shuffled[i - 1], shuffled[world.random.below(i)]);
+    world.store(shuffled);
+    const auto expect = [&](std::string_view type, std::optional<TaskState> state) {
+        std::vector<TaskId> ids;
+        for (const Task& task : tasks)
+            if ((type.empty() || task.spec.type == type) && (!state || task.state == *state))
+                ids.push_back(task.spec.id);
+        return ids;
+    };
+    for (const std::size_t limit : {std::size_t{1}, std::size_t{7}, std::size_t{1'000}}) {
+        CHECK(pages(*world.view, {.limit = limit}) == expect("", {}));
+        CHECK(pages(*world.view, {.type = "typec", .limit = limit}) == expect("typec", {}));
+        CHECK(pages(*world.view, {.type = "none", .limit = limit}).empty());
+        for (const TaskState state : states) {
+            CHECK(pages(*world.view, {.state = state, .limit = limit}) == expect("", state));
+            CHECK(pages(*world.view, {.type = "typeb", .state = state, .limit = limit}) ==
+                  expect("typeb", state));
+        }
+    }
+    CHECK(world.view->list({.limit = 0}).value().tasks.size() == 1);
+}
+
+TEST_CASE("what lives is handed over in the order it was queued") {
+    ON_EVERY_DISK;
+    std::vector<Task> tasks;
+    for (std::uint64_t i = 0; i < 60; ++i) {
+        tasks.push_back(world.task("email", i % 3 == 0 ? TaskState::cancelled : TaskState::queued));
+        tasks.back().queued_as = Sequence{(i * 37) % 61};
+        if (i % 6 == 0) tasks.back().lease = Lease{LeaseEpoch{1}, "w", EngineTime{}, true};
+    }
+    world.store(tasks);
+    std::erase_if(tasks, [](const Task& task) { return is_terminal(task.state) && !task.lease; });
+    std::ranges::sort(tasks, {}, [](const Task& task) { return task.queued_as; });
+    CHECK(live_of(*world.view) == tasks);
+    CHECK(tasks.size() == 50);
+    tasks.front().state = TaskState::dead;
+    tasks.front().lease.reset();
+    world.store({tasks.front()});
+    CHECK(live_of(*world.view) == std::vector(tasks.begin() + 1, tasks.end()));
+}
+
+TEST_CASE("a part of an id finds its tasks, two at most") {
+    ON_EVERY_DISK;
+    const TaskId first = *TaskId::parse("018bcfe5-687b-7000-8000-0123456789ab");
+    const TaskId second = *TaskId::parse("018bcfe5-687c-7000-8000-1123456789ab");
+    const TaskId third = *TaskId::parse("018bcfe5-687c-7000-8000-2123456789ab");
+    std::vector<Task> tasks;
+    for (const TaskId& id : {first, second, third}) {
+        tasks.push_back(world.task("email", TaskState::queued));
+        tasks.back().spec.id = id;
+    }
+    world.store(tasks);
+    const auto match = [&](std::string_view part) { return world.view->match(part).value(); };
+    CHECK(match("018bcfe5-687b") == std::vector{first});
+    CHECK(match("018BCFE5-687B-7") == std::vector{first});
+    CHECK(match(third.to_string()) == std::vector{third});
+    CHECK(match("018bcfe5-687c") == std::vector{second, third});
+    CHECK(match("0").size() == 2);
+    CHECK(match("0123456789ab") == std::vector{first});
+    CHECK(match("8000-0123456789ab") == std::vector{first});
+    CHECK(match("89ab").size() == 2);
+    for (const char* none : {"", "1", "018bcfe5687b", "018bcfe5-687b7", "xyz", "ab-", "%", "cd",
+                             "018bcfe5-687b-7000-8000-0123456789ab0"})
+        CHECK(match(none).empty());
+}
+
+TEST_CASE("the newest ended task is remembered") {
+    ON_EVERY_DISK;
+    const Task older = world.task("email", TaskState::dead);
+    const Task newer = world.task("email", TaskState::cancelled);
+    const Task living = world.task("email", TaskState::queued);
+    world.store({newer, living});
+    CHECK(world.view->newest_ended().value() == std::optional{newer.spec.id});
+    world.store({older});
+    CHECK(world.view->newest_ended().value() == std::optional{newer.spec.id});
+    world.reopen();
+    CHECK(world.view->newest_ended().value() == std::optional{newer.spec.id});
+}
+
+TEST_CASE("the log is copied back and stays within its bound") {
+    ON_EVERY_DISK;
+    world.settings.checkpoint_pages = 20;
+    world.reopen();
+    std::size_t pages_max = 0;
+    std::vector<Task> tasks;
+    for (int i = 0; i < 100; ++i) {
+        tasks.push_back(world.task("email", TaskState::queued));
+        world.store({tasks.back()});
+        pages_max = std::max(pages_max, world.view->log_pages());
+    }
+    CHECK(pages_max >= 20);
+    CHECK(pages_max < 60);
+    REQUIRE(world.view->checkpoint());
+    CHECK(world.view->log_pages() == 0);
+    const auto log = world.disk.files->open(world.settings.path + "-wal", port::OpenMode::read);
+    CHECK(log.value()->size().value() < 80 * 4'200);
+    world.reopen();
+    CHECK(world.view->find(ids_of(tasks)) == tasks);
+}
+
+TEST_CASE("the view of another store or a newer version is refused by name") {
+    ON_EVERY_DISK;
+    world.view.reset();
+    auto other = world.settings;
+    other.store_id ^= 1;
+    CHECK(io::SqliteView::open(other).error().code == ErrorCode::store_mismatch);
+    std::string bytes = get_file(*world.disk.files, world.settings.path);
+    const std::string whole = bytes;
+    bytes[63] = 2;  // user_version, big-endian at 60
+    put_file(*world.disk.files, world.settings.path, bytes);
+    CHECK(io::SqliteView::open(world.settings).error().code == ErrorCode::store_too_new);
+    bytes = whole;
+    bytes[68] = 1;  // application_id
+    put_file(*world.disk.files, world.settings.path, bytes);
+    CHECK(io::SqliteView::open(world.settings).error().code == ErrorCode::view_corrupt);
+    put_file(*world.disk.files, world.settings.path, std::string(8'192, 'x'));
+    CHECK(io::SqliteView::open(world.settings).error().code == ErrorCode::view_corrupt);
+}
+
+TEST_CASE("a folder that is not there is an error by name") {
+    ON_EVERY_DISK;
+    auto settings = world.settings;
+    settings.path = world.disk.dir + "/none/view.db";
+    CHECK(io::SqliteView::open(settings).error().code == ErrorCode::io_failed);
+}

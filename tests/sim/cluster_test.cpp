@@ -1,0 +1,202 @@
+// Random lives of a whole cluster: what was acknowledged ends, once, whatever happens.
+// TASKD_SIM_SEEDS=N and TASKD_SIM_FIRST=S choose how many and which; a failure prints its seed.
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+
+#include "catch.hpp"
+#include "sim_cluster.hpp"
+
+using namespace taskd;
+using namespace taskd::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::uint64_t number_from(const char* name, std::uint64_t otherwise) {
+    const char* text = std::getenv(name);
+    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+using Act = std::function<void(SimCluster&)>;
+struct Step {
+    const char* name;
+    unsigned weight;
+    Act act;
+};
+
+TaskSpec any_task(SimCluster& cluster) {
+    Random& random = cluster.random();
+    static constexpr const char* types[] = {"echo", "echo", "sleep", "sleep", "flaky", "broken", "heavy"};
+    const std::string type = types[random.below(std::size(types))];
+    std::string payload = std::to_string(random.below(4'000));
+    if (type == "heavy" && random.chance(1, 2)) payload = "\"" + std::string(2'500, 'p') + "\"";
+    TaskSpec spec = cluster.make_task(type, payload);
+    spec.priority = static_cast<std::uint8_t>(random.below(10));
+    spec.attempts_max = static_cast<std::uint32_t>(1 + random.below(4));
+    spec.crashes_max = random.chance(1, 3) ? 1 : 20;
+    spec.backoff.initial = std::chrono::milliseconds{random.below(8'000)};
+    return spec;
+}
+
+std::optional<TaskId> any_known(SimCluster& cluster) {
+    if (cluster.promises().empty()) return std::nullopt;
+    auto each = cluster.promises().begin();
+    std::advance(each, static_cast<std::ptrdiff_t>(cluster.random().below(cluster.promises().size())));
+    return each->first;
+}
+
+SimHost& any_host(SimCluster& cluster) {
+    static constexpr const char* names[] = {"dispatcher", "nameservice", "worker0", "worker1", "client"};
+    return cluster.host(names[cluster.random().below(std::size(names))]);
+}
+
+unsigned any_worker(SimCluster& cluster) { return static_cast<unsigned>(cluster.random().below(2)); }
+
+const std::vector<Step>& steps() {
+    static const std::vector<Step> all{
+        {"submit_one", 20, [](SimCluster& c) { c.submit({any_task(c)}); }},
+        {"submit_many", 8,
+         [](SimCluster& c) {
+             std::vector<TaskSpec> tasks;
+             for (std::uint64_t i = 2 + c.random().below(10); i > 0; --i) tasks.push_back(any_task(c));
+             c.submit(std::move(tasks));
+         }},
+        {"submit_again", 6, [](SimCluster& c) { if (auto id = any_known(c)) c.submit_again(*id); }},
+        {"cancel", 10, [](SimCluster& c) { if (auto id = any_known(c)) c.cancel(*id); }},
+        {"look", 12, [](SimCluster& c) { if (auto id = any_known(c)) c.look(*id); }},
+        {"kill_dispatcher", 4, [](SimCluster& c) { c.kill_dispatcher(); }},
+        {"cut_power", 3, [](SimCluster& c) { c.cut_power(); }},
+        {"cut_power_at_a_write", 4,
+         [](SimCluster& c) { c.disk().faults.cut_at = c.disk().operations() + 1 + c.random().below(40); }},
+        {"fail_a_sync", 2,
+         [](SimCluster& c) { c.disk().faults.sync_fails_at = c.disk().syncs() + 1 + c.random().below(10); }},
+        {"fill_disk", 3,
+         [](SimCluster& c) { c.disk().faults.capacity_bytes = c.disk().bytes_used() + c.random().below(200'000); }},
+        {"empty_disk", 6, [](SimCluster& c) { c.disk().faults.capacity_bytes = 0; }},
+        {"start_dispatcher", 14, [](SimCluster& c) { c.start_dispatcher(); }},
+        {"kill_worker", 4, [](SimCluster& c) { c.kill_worker(any_worker(c)); }},
+        {"start_worker", 12, [](SimCluster& c) { c.start_worker(any_worker(c)); }},
+        {"drain_worker", 3, [](SimCluster& c) { c.drain_worker(any_worker(c)); }},
+        {"kill_nameservice", 2, [](SimCluster& c) { c.kill_nameservice(); }},
+        {"start_nameservice", 6, [](SimCluster& c) { c.start_nameservice(); }},
+        {"partition", 6,
+         [](SimCluster& c) {
+             c.world().partition(c.host("dispatcher"), c.host("worker" + std::to_string(any_worker(c))));
+         }},
+        {"partition_all_workers", 4,
+         [](SimCluster& c) {
+             for (const char* worker : {"worker0", "worker1"})
+                 c.world().partition(c.host("dispatcher"), c.host(worker));
+         }},
+        {"partition_any", 4,
+         [](SimCluster& c) {
+             SimHost& a = any_host(c);
+             SimHost& b = any_host(c);
+             if (&a != &b) c.world().partition(a, b);
+         }},
+        {"late_results", 5,
+         [](SimCluster& c) {
+             for (const char* worker : {"worker0", "worker1"})
+                 c.world().partition(c.host("dispatcher"), c.host(worker));
+             c.run_for(std::chrono::milliseconds{4'000 + c.random().below(10'000)});
+             c.world().heal_all();
+         }},
+        {"heal", 10, [](SimCluster& c) { c.world().heal_all(); }},
+        {"pause", 4,
+         [](SimCluster& c) { c.world().pause(any_host(c), std::chrono::milliseconds{c.random().below(8'000)}); }},
+        {"jump_clock", 4,
+         [](SimCluster& c) {
+             const auto hours = static_cast<std::int64_t>(c.random().below(5)) - 2;
+             c.world().set_wall_offset(any_host(c), std::chrono::hours{hours});
+         }},
+        {"bad_network", 4,
+         [](SimCluster& c) {
+             auto& options = c.world().options();
+             options.net.loss = 300;
+             options.net.duplicate = 300;
+             options.net.late = 300;
+             options.http.request_loss = options.http.answer_loss = 150;
+         }},
+        {"good_network", 6,
+         [](SimCluster& c) {
+             auto& options = c.world().options();
+             options.net.loss = options.net.duplicate = options.net.late = 0;
+             options.http.request_loss = options.http.answer_loss = 0;
+         }},
+    };
+    return all;
+}
+
+const Step& any_step(Random& random) {
+    unsigned total = 0;
+    for (const Step& step : steps()) total += step.weight;
+    auto left = random.below(total);
+    for (const Step& step : steps()) {
+        if (left < step.weight) return step;
+        left -= step.weight;
+    }
+    return steps().back();
+}
+
+using Tally = std::map<std::string, std::uint64_t>;
+
+// One seed, one story. Answers what was broken.
+std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std::uint64_t>& rows) {
+    SimCluster cluster{{.seed = seed}};
+    cluster.run_for(200ms);
+    for (int i = 0; i < 60; ++i) {
+        const Step& step = any_step(cluster.random());
+        ++faults[std::string{"step "} + step.name];
+        step.act(cluster);
+        cluster.run_for(std::chrono::milliseconds{cluster.random().below(1'500)});
+    }
+    const bool settled = cluster.settle(30min);
+    auto broken = cluster.broken_promises();
+    if (!settled) broken.push_back("did not settle");
+    for (const auto& [name, count] : cluster.world().counts().rows()) faults[std::string{name}] += count;
+    const auto& disk = cluster.disk().hits();
+    faults["disk cuts"] += disk.cuts;
+    faults["disk sectors lost"] += disk.sectors_lost;
+    faults["disk sectors torn"] += disk.sectors_torn;
+    faults["disk syncs failed"] += disk.syncs_failed;
+    faults["disk full"] += disk.disk_full;
+    faults["starts failed"] += cluster.failed_starts();
+    const auto& hits = cluster.row_hits();
+    for (std::size_t i = 0; i < hits.size(); ++i) rows[i] += hits[i];
+    return broken;
+}
+
+}  // namespace
+
+TEST_CASE("whatever happens, what was acknowledged ends once") {
+    const std::uint64_t first = number_from("TASKD_SIM_FIRST", 1);
+    const std::uint64_t seeds = number_from("TASKD_SIM_SEEDS", 1'500);
+    Tally faults;
+    std::vector<std::uint64_t> rows(state_table().size(), 0);
+    for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
+        const auto broken = live(seed, faults, rows);
+        for (const std::string& each : broken) {
+            UNSCOPED_INFO(each);
+        }
+        INFO("replay: TASKD_SIM_FIRST=" << seed << " TASKD_SIM_SEEDS=1 test_sim");
+        REQUIRE(broken.empty());
+    }
+    std::printf("%llu seeds\n", static_cast<unsigned long long>(seeds));
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const StateRow& row = state_table()[i];
+        std::printf("  row %s + %s: %llu\n", std::string{to_text(row.from)}.c_str(),
+                    std::string{to_text(row.event)}.c_str(), static_cast<unsigned long long>(rows[i]));
+    }
+    for (const auto& [name, count] : faults)
+        std::printf("  %s: %llu\n", name.c_str(), static_cast<unsigned long long>(count));
+    if (seeds < 1'000) return;  // a single replay need not meet everything
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        INFO(to_text(state_table()[i].from) << " + " << to_text(state_table()[i].event));
+        CHECK(rows[i] >= 100);
+    }
+    for (const auto& [name, count] : faults) {
+        INFO(name);
+        CHECK(count >= 100);
+    }
+}

@@ -1,0 +1,82 @@
+// The view's twin: the same promises in a map. What is stored survives as long as its table does.
+#pragma once
+
+#include <algorithm>
+#include <map>
+
+#include "taskd/port/view.hpp"
+
+namespace taskd::test {
+
+struct MemoryTable {
+    port::ViewMark mark;
+    std::map<TaskId, Task> tasks;
+};
+
+class MemoryView final : public port::View {
+  public:
+    explicit MemoryView(MemoryTable& table) : table_{table} {}
+
+    Result<port::ViewMark> mark() override { return table_.mark; }
+
+    Result<void> store(const port::ViewChange& change) override {
+        for (const Task& task : change.tasks) table_.tasks[task.spec.id] = task;
+        table_.mark = change.mark;
+        return {};
+    }
+
+    Result<std::vector<Task>> find(std::span<const TaskId> ids) override {
+        std::vector<Task> found;
+        for (const TaskId& id : ids)
+            if (const auto at = table_.tasks.find(id); at != table_.tasks.end())
+                found.push_back(at->second);
+        return found;
+    }
+
+    Result<TaskPage> list(const TaskQuery& query) override {
+        TaskPage page;
+        auto each = query.after ? table_.tasks.upper_bound(*query.after) : table_.tasks.begin();
+        for (; each != table_.tasks.end(); ++each) {
+            const Task& task = each->second;
+            if (!query.type.empty() && task.spec.type != query.type) continue;
+            if (query.state && task.state != *query.state) continue;
+            if (page.tasks.size() == query.limit) {
+                page.next = page.tasks.back().spec.id;
+                break;
+            }
+            page.tasks.push_back(task);
+        }
+        return page;
+    }
+
+    Result<std::vector<TaskId>> match(std::string_view part) override {
+        std::vector<TaskId> found;
+        for (const auto& [id, task] : table_.tasks) {
+            const std::string text = id.to_string();
+            if ((text.starts_with(part) || text.ends_with(part)) && found.size() < 2)
+                found.push_back(id);
+        }
+        return found;
+    }
+
+    Result<void> each_live(const std::function<void(Task&&)>& take) override {
+        std::vector<Task> live;
+        for (const auto& [id, task] : table_.tasks)
+            if (!is_terminal(task.state) || task.lease) live.push_back(task);
+        std::ranges::sort(live, {}, &Task::queued_as);
+        for (Task& task : live) take(std::move(task));
+        return {};
+    }
+
+    Result<std::optional<TaskId>> newest_ended() override {
+        std::optional<TaskId> newest;
+        for (const auto& [id, task] : table_.tasks)
+            if (is_terminal(task.state)) newest = id;
+        return newest;
+    }
+
+  private:
+    MemoryTable& table_;
+};
+
+}  // namespace taskd::test

@@ -1,0 +1,404 @@
+#include "sim_cluster.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "files_vfs.hpp"
+#include "taskd/io/file_journal.hpp"
+#include "taskd/io/sqlite_view.hpp"
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/task_json.hpp"
+
+namespace taskd::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint16_t dispatcher_port = 4000;
+constexpr std::uint16_t nameservice_port = 5001;
+constexpr std::uint16_t worker_port = 6000;
+
+class QuietLog final : public port::Log {
+  public:
+    void write(port::LogLevel, std::string_view, Fields) override {}
+};
+
+// Set by the cluster that runs: work functions are plain functions.
+thread_local Random* work_chance = nullptr;
+
+using Outcome = std::expected<work::Outcome, TaskError>;
+
+Outcome echo(std::string_view payload) { return work::Outcome{std::string{payload}}; }
+
+Outcome sleep(std::string_view payload) {
+    std::int64_t ms = 0;
+    std::from_chars(payload.data(), payload.data() + payload.size(), ms);
+    return work::Outcome{std::string{payload}, std::chrono::milliseconds{ms}};
+}
+
+Outcome flaky(std::string_view payload) {
+    if (work_chance->chance(1, 2)) return std::unexpected{TaskError{"flaky", "not this time", false}};
+    return work::Outcome{std::string{payload}, 10ms};
+}
+
+Outcome broken(std::string_view) {
+    return std::unexpected{TaskError{"bad_payload", "never", true}};
+}
+
+Outcome heavy(std::string_view payload) {
+    return work::Outcome{"\"" + std::string(3'000, 'x') + "\"", Duration{payload.size()}};
+}
+
+constexpr work::WorkType rows[] = {{"echo", "", echo},
+                                   {"sleep", "", sleep},
+                                   {"flaky", "", flaky},
+                                   {"broken", "", broken},
+                                   {"heavy", "", heavy}};
+
+}  // namespace
+
+std::span<const work::WorkType> sim_work_table() { return rows; }
+
+std::string expected_result(const TaskSpec& spec) {
+    if (spec.type == "heavy") return "\"" + std::string(3'000, 'x') + "\"";
+    return std::string{spec.payload.view()};
+}
+
+struct SimCluster::DispatcherLife {
+    QuietLog log;
+    std::unique_ptr<port::Background> journal_lane, space_lane, view_lane;
+    std::unique_ptr<io::FileJournal> journal;
+    std::unique_ptr<support::FilesVfs> vfs;
+    std::unique_ptr<port::View> view;
+    std::unique_ptr<port::Datagram> socket;
+    std::unique_ptr<service::Dispatcher> service;
+    std::vector<std::uint64_t> rows_at_start;
+    bool lost_disk = false;
+};
+
+struct SimCluster::NameServiceLife {
+    QuietLog log;
+    std::unique_ptr<port::Background> lane;
+    std::unique_ptr<service::NameService> service;
+    std::unique_ptr<service::HttpFront> front;
+};
+
+struct SimCluster::WorkerLife {
+    QuietLog log;
+    std::vector<std::unique_ptr<port::Background>> lanes;
+    std::vector<std::unique_ptr<port::Datagram>> sockets;
+    std::vector<std::unique_ptr<service::Worker>> services;  // one a type
+    std::size_t drained = 0;
+};
+
+SimCluster::SimCluster(const ClusterOptions& options)
+    : options_{options},
+      random_{options.seed},
+      world_{random_.next(), options.world},
+      disk_{random_.next()},
+      name_disk_{random_.next()},
+      row_hits_(state_table().size(), 0) {
+    work_chance = &random_;
+    start_nameservice();
+    start_dispatcher();
+    for (unsigned i = 0; i < options_.workers; ++i) start_worker(i);
+}
+
+SimCluster::~SimCluster() = default;
+
+service::Dispatcher& SimCluster::dispatcher() { return *dispatcher_->service; }
+
+void SimCluster::start_dispatcher() {
+    if (dispatcher_) return;
+    if (!disk_.powered()) disk_.power_on();
+    SimHost& at = host("dispatcher");
+    if (!at.is_up()) world_.boot(at);
+    auto life = std::make_unique<DispatcherLife>();
+    life->journal_lane = at.make_lane();
+    life->space_lane = at.make_lane();
+    life->view_lane = at.make_lane();
+    io::FileJournalSettings journal;
+    journal.dir = "data/journal";
+    journal.store_id = 7;
+    journal.salt_seed = random_.next();
+    journal.segment_bytes = 96 * limits::kibibyte;
+    journal.frame_bytes_max = 64 * limits::kibibyte;
+    journal.retain_age = 1s;
+    journal.retain_bytes = 0;
+    life->journal = std::make_unique<io::FileJournal>(disk_, at.clock(), journal);
+    if (auto made = disk_.make_dir("data"); !made) return start_failed(made.error());
+    life->vfs = std::make_unique<support::FilesVfs>(disk_);
+    auto view = io::SqliteView::open(
+        {.path = "data/view.db", .store_id = 7, .vfs = life->vfs->name(), .checkpoint_pages = 50});
+    if (!view) return start_failed(view.error());
+    life->view = std::move(*view);
+    life->socket = std::move(*at.bind(dispatcher_port));
+    service::DispatcherSettings settings;
+    settings.core.engine.lease_duration = options_.lease;
+    settings.core.engine.ended_in_memory_max = 20;
+    settings.core.batch_bytes_soft = 16 * limits::kibibyte;
+    settings.workers.store_id = "0000000000000007";
+    settings.workers.session = SessionId{random_.next() | 1};
+    settings.workers.http_port = dispatcher_port;
+    settings.workers.lease_duration = options_.lease;
+    settings.nameservice_url = "http://nameservice:5001";
+    settings.seed = random_.next();
+    DispatcherLife* raw = life.get();
+    life->service = std::make_unique<service::Dispatcher>(
+        settings,
+        service::DispatcherPorts{{*life->journal, *life->view, *life->journal_lane, *life->space_lane,
+                                  *life->view_lane, at.clock(), at.timers(), life->log},
+                                 *life->socket,
+                                 at.resolver(),
+                                 at.http()},
+        [raw](const Error&) { raw->lost_disk = true; });
+    dispatcher_ = std::move(life);
+    if (auto started = raw->service->start(); !started) return start_failed(started.error());
+    raw->rows_at_start = raw->service->core().engine().row_hits();
+    (void)at.serve(dispatcher_port, raw->service->front());
+    ++lives_;
+}
+
+// A disk that fails or is full while a process starts ends it; it is started again later.
+void SimCluster::start_failed(const Error& error) {
+    const bool disk = error.code == ErrorCode::io_failed || error.code == ErrorCode::disk_full;
+    if (disk_.powered() && !disk) faults_seen_.push_back("start failed: " + error.to_string());
+    disk_.faults = {};
+    ++failed_starts_;
+    cut_power();
+}
+
+void SimCluster::gather_rows() {
+    if (!dispatcher_ || dispatcher_->rows_at_start.empty()) return;
+    const auto& now = dispatcher_->service->core().engine().row_hits();
+    for (std::size_t i = 0; i < now.size(); ++i)
+        row_hits_[i] += now[i] - std::exchange(dispatcher_->rows_at_start[i], now[i]);
+}
+
+const std::vector<std::uint64_t>& SimCluster::row_hits() {
+    gather_rows();
+    return row_hits_;
+}
+
+// The process dies, the machine lives: what was written stays, synced or not.
+void SimCluster::kill_dispatcher() {
+    if (!dispatcher_) return;
+    gather_rows();
+    world_.crash(host("dispatcher"));
+    dispatcher_.reset();
+}
+
+void SimCluster::cut_power() {
+    if (disk_.powered()) disk_.cut_power();
+    kill_dispatcher();
+}
+
+void SimCluster::notice_lost_disk() {
+    if (dispatcher_ && (dispatcher_->lost_disk || !disk_.powered())) {
+        cut_power();
+        disk_.faults.cut_at = 0;
+        disk_.faults.sync_fails_at = 0;
+    }
+}
+
+void SimCluster::start_nameservice() {
+    if (nameservice_) return;
+    if (!name_disk_.powered()) name_disk_.power_on();
+    SimHost& at = host("nameservice");
+    if (!at.is_up()) world_.boot(at);
+    auto life = std::make_unique<NameServiceLife>();
+    life->lane = at.make_lane();
+    life->service = std::make_unique<service::NameService>(
+        service::NameServiceSettings{"registry", 2s, 6s}, name_disk_, *life->lane, at.clock(),
+        at.timers(), life->log);
+    if (auto loaded = life->service->load(); !loaded)
+        faults_seen_.push_back("registry not read back: " + loaded.error().to_string());
+    life->front = std::make_unique<service::HttpFront>(protocol::ClusterKey{}, "nameservice",
+                                                       [] { return std::nullopt; });
+    life->service->add_routes(*life->front);
+    nameservice_ = std::move(life);
+    (void)at.serve(nameservice_port, *nameservice_->front);
+}
+
+void SimCluster::kill_nameservice() {
+    if (!nameservice_) return;
+    world_.crash(host("nameservice"));
+    name_disk_.cut_power();
+    nameservice_.reset();
+}
+
+void SimCluster::start_worker(unsigned number) {
+    if (workers_[number]) return;
+    const std::string name = "worker" + std::to_string(number);
+    SimHost& at = host(name);
+    if (!at.is_up()) world_.boot(at);
+    auto life = std::make_unique<WorkerLife>();
+    std::uint16_t port = worker_port;
+    for (const work::WorkType& type : sim_work_table()) {
+        life->lanes.push_back(at.make_lane());
+        life->sockets.push_back(std::move(*at.bind(port)));
+        service::WorkerSettings settings;
+        const SessionId session{random_.next() | 1};
+        settings.registration = {name + "-" + std::string{type.name} + "-" +
+                                     protocol::write_session(session).substr(8),
+                                 session, std::string{type.name}, name, port, options_.slots, "{}",
+                                 {}, {}};
+        settings.nameservice_url = "http://nameservice:5001";
+        settings.heartbeat = 2s;
+        life->services.push_back(std::make_unique<service::Worker>(
+            settings, type,
+            service::WorkerPorts{*life->sockets.back(), at.http(), *life->lanes.back(), at.clock(),
+                                 at.timers(), life->log}));
+        ++port;
+    }
+    workers_[number] = std::move(life);
+}
+
+void SimCluster::kill_worker(unsigned number) {
+    if (!workers_[number]) return;
+    world_.crash(host("worker" + std::to_string(number)));
+    workers_[number].reset();
+}
+
+// The worker leaves in order; once it has gone the next start makes a new one.
+void SimCluster::drain_worker(unsigned number) {
+    if (!workers_[number] || workers_[number]->drained > 0) return;
+    WorkerLife* life = workers_[number].get();
+    for (auto& service : life->services) service->drain([life] { ++life->drained; });
+}
+
+TaskSpec SimCluster::make_task(const std::string& type, std::string payload) {
+    TaskSpec spec;
+    spec.id = TaskId::make(client().clock().wall(), random_);
+    spec.type = type;
+    spec.payload = Blob{std::move(payload)};
+    return spec;
+}
+
+void SimCluster::submit(std::vector<TaskSpec> tasks) {
+    std::vector<TaskId> ids;
+    for (const TaskSpec& spec : tasks) {
+        ids.push_back(spec.id);
+        promises_[spec.id].spec = spec;
+    }
+    post_tasks(std::move(ids),
+               std::make_shared<std::string>(protocol::write_submit(tasks, tasks.size() > 1)));
+}
+
+void SimCluster::submit_again(const TaskId& id) {
+    post_tasks({id}, std::make_shared<std::string>(
+                         protocol::write_submit({promises_.at(id).spec}, false)));
+}
+
+// As the command line does: no answer is no refusal, the same ids go out again.
+void SimCluster::post_tasks(std::vector<TaskId> ids, std::shared_ptr<std::string> body) {
+    client().http().send(
+        "http://dispatcher:4000", {"POST", "/v1/tasks", {}, *body}, 2s,
+        [this, ids, body](Result<port::HttpResponse> answer) {
+            const bool taken = answer && answer->status == 202;
+            if (taken) {
+                for (const TaskId& id : ids) promises_.at(id).acknowledged = true;
+                return;
+            }
+            if (answer && answer->status < 500 && answer->status != 429)
+                faults_seen_.push_back("submit refused: " + answer->body);
+            world_.at(world_.now() + 500ms, [this, ids, body] { post_tasks(ids, body); });
+        });
+}
+
+void SimCluster::cancel(const TaskId& id) {
+    promises_.at(id).cancel_asked = true;
+    client().http().send("http://dispatcher:4000",
+                         {"POST", "/v1/tasks/" + id.to_string() + "/cancel", {}, "{}"}, 2s,
+                         [](Result<port::HttpResponse>) {});
+}
+
+void SimCluster::look(const TaskId& id) {
+    client().http().send("http://dispatcher:4000",
+                         {"GET", "/v1/tasks/" + id.to_string() + "/result", {}, ""}, 2s,
+                         [this, id](Result<port::HttpResponse> answer) {
+                             if (!answer) return;
+                             const Promise& promise = promises_.at(id);
+                             if (answer->status == 404 && promise.acknowledged)
+                                 faults_seen_.push_back("acknowledged, then unknown: " + id.to_string());
+                             if (answer->status == 200) seen(id, answer->body);
+                         });
+}
+
+// An end once seen is the end for good.
+void SimCluster::seen(const TaskId& id, std::string_view body) {
+    Promise& promise = promises_.at(id);
+    std::optional<TaskState> state;
+    std::string outcome;
+    const auto fields = protocol::split_object(body);
+    for (const auto& [key, raw] : *fields) {
+        if (key == "state") state = parse_task_state(*protocol::read_string(raw, key));
+        if (key == "result" || key == "error") outcome = raw;
+    }
+    if (!state || !is_terminal(*state)) {
+        faults_seen_.push_back("a result without an end: " + std::string{body});
+        return;
+    }
+    if (promise.ended_as && (promise.ended_as != state || promise.outcome != outcome))
+        faults_seen_.push_back("ended twice: " + id.to_string() + " " + promise.outcome + " then " + outcome);
+    promise.ended_as = state;
+    promise.outcome = outcome;
+    if (state == TaskState::succeeded && outcome != expected_result(promise.spec))
+        faults_seen_.push_back("wrong result of " + promise.spec.type + ": " + outcome);
+    if (state == TaskState::cancelled && !promise.cancel_asked)
+        faults_seen_.push_back("cancelled by nobody: " + id.to_string());
+}
+
+void SimCluster::run_for(Duration span) {
+    const Duration end = world_.now() + span;
+    while (world_.now() < end) {
+        world_.run_until([this] { return dispatcher_ && (dispatcher_->lost_disk || !disk_.powered()); },
+                         end - world_.now());
+        if (!dispatcher_ || (!dispatcher_->lost_disk && disk_.powered())) {
+            world_.run_until(end);
+            break;
+        }
+        notice_lost_disk();
+        world_.run_for(100ms);
+        start_dispatcher();
+    }
+}
+
+bool SimCluster::all_ended() {
+    return std::ranges::all_of(promises_, [](const auto& each) {
+        return each.second.acknowledged && each.second.ended_as;
+    });
+}
+
+bool SimCluster::settle(Duration limit) {
+    world_.heal_all();
+    world_.options().net.loss = world_.options().net.duplicate = world_.options().net.late = 0;
+    world_.options().http.request_loss = world_.options().http.answer_loss = 0;
+    disk_.faults = {};
+    const Duration end = world_.now() + limit;
+    while (world_.now() < end && !all_ended()) {
+        notice_lost_disk();
+        start_nameservice();
+        start_dispatcher();
+        for (unsigned i = 0; i < options_.workers; ++i) {
+            if (workers_[i] && workers_[i]->drained > 0 &&
+                workers_[i]->drained == workers_[i]->services.size())
+                kill_worker(i);
+            start_worker(i);
+        }
+        for (const auto& [id, promise] : promises_)
+            if (promise.acknowledged && !promise.ended_as) look(id);
+        run_for(2s);
+    }
+    return all_ended();
+}
+
+std::vector<std::string> SimCluster::broken_promises() {
+    for (const auto& [id, promise] : promises_)
+        if (!promise.acknowledged || !promise.ended_as)
+            faults_seen_.push_back((promise.acknowledged ? "never ended: " : "never taken: ") +
+                                   promise.spec.type + " " + id.to_string());
+    return std::exchange(faults_seen_, {});
+}
+
+}  // namespace taskd::test

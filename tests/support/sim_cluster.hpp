@@ -1,0 +1,113 @@
+// A whole cluster in one process: dispatcher, name service and workers, the real classes, on a
+// simulated world and simulated disks. The dispatcher's journal is the real FileJournal and its view
+// the real SqliteView, both on the simulated disk. The same seed gives the same story.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "sim_files.hpp"
+#include "sim_world.hpp"
+#include "taskd/port/log.hpp"
+#include "taskd/service/dispatcher.hpp"
+#include "taskd/service/name_service.hpp"
+#include "taskd/service/worker.hpp"
+
+namespace taskd::test {
+
+struct ClusterOptions {
+    std::uint64_t seed = 1;
+    unsigned workers = 2;
+    std::uint32_t slots = 3;  // of each worker
+    SimOptions world;
+    Duration lease = std::chrono::seconds{3};
+};
+
+// What a client knows of a task it submitted.
+struct Promise {
+    TaskSpec spec;
+    bool acknowledged = false;
+    bool cancel_asked = false;
+    std::optional<TaskState> ended_as;  // as first seen
+    std::string outcome;                // result or error as first seen
+};
+
+class SimCluster {
+  public:
+    explicit SimCluster(const ClusterOptions& options);
+    ~SimCluster();
+
+    SimWorld& world() { return world_; }
+    support::SimFiles& disk() { return disk_; }
+    Random& random() { return random_; }
+    SimHost& host(const std::string& name) { return world_.host(name); }
+
+    // Lives. Starting what runs, or killing what does not, does nothing.
+    void start_dispatcher();
+    void kill_dispatcher();
+    void cut_power();  // of the dispatcher's machine: unsynced sectors are lost, kept or torn
+    void start_nameservice();
+    void kill_nameservice();
+    void start_worker(unsigned number);
+    void kill_worker(unsigned number);
+    void drain_worker(unsigned number);
+    bool dispatcher_runs() const { return dispatcher_ != nullptr; }
+    service::Dispatcher& dispatcher();
+
+    // The client: submits and asks again until it is answered.
+    void submit(std::vector<TaskSpec> tasks);
+    void submit_again(const TaskId& id);  // what was submitted before, word for word
+    void cancel(const TaskId& id);
+    void look(const TaskId& id);
+    TaskSpec make_task(const std::string& type, std::string payload);
+
+    // Runs the world, restarting a dispatcher whose machine lost its power or its disk.
+    void run_for(Duration span);
+    // Heals everything, starts everybody, waits until every acknowledged task has ended.
+    bool settle(Duration limit);
+    // Empty when all promises were kept; else what was broken.
+    std::vector<std::string> broken_promises();
+
+    const std::map<TaskId, Promise>& promises() const { return promises_; }
+    const std::vector<std::uint64_t>& row_hits();  // over all lives, replays not counted
+    std::uint64_t failed_starts() const { return failed_starts_; }
+
+  private:
+    struct DispatcherLife;
+    struct NameServiceLife;
+    struct WorkerLife;
+
+    void start_failed(const Error& error);
+    void gather_rows();
+    void notice_lost_disk();
+    void post_tasks(std::vector<TaskId> ids, std::shared_ptr<std::string> body);
+    void seen(const TaskId& id, std::string_view body);
+    bool all_ended();
+    SimHost& client() { return world_.host("client"); }
+
+    ClusterOptions options_;
+    Random random_;
+    SimWorld world_;
+    support::SimFiles disk_;
+    support::SimFiles name_disk_;
+    std::unique_ptr<DispatcherLife> dispatcher_;
+    std::unique_ptr<NameServiceLife> nameservice_;
+    std::map<unsigned, std::unique_ptr<WorkerLife>> workers_;
+    std::map<TaskId, Promise> promises_;
+    std::vector<std::string> faults_seen_;  // promises already seen broken
+    std::vector<std::uint64_t> row_hits_;
+    std::uint64_t failed_starts_ = 0;
+    std::uint64_t lives_ = 0;
+};
+
+// The types that simulated workers know: "echo", "sleep" (payload: milliseconds), "flaky" (fails now
+// and then), "broken" (fails for good), "heavy" (a result that no datagram holds).
+std::span<const work::WorkType> sim_work_table();
+// What a task of such a type must come to when it succeeds.
+std::string expected_result(const TaskSpec& spec);
+
+}  // namespace taskd::test
