@@ -1,0 +1,216 @@
+// Boot: makes a role's components in the order their wiring asks for, starts them, runs the loop,
+// and takes them down in reverse.
+//
+//     auto journal = boot.add<FileJournal>("journal", settings.journal);
+//     auto core    = boot.add<Dispatcher>("dispatcher", settings.core, journal);   // needs journal
+//     return boot.run();
+//
+// An argument that is a Handle declares what a component needs and arrives as a reference to it. A
+// handle exists only once its component has been added, so a cycle cannot be written. What outlives
+// the boot (the loop, the log) is passed as std::ref. A component may have any of
+//
+//     static Result<std::unique_ptr<T>> make(args...);   // instead of a constructor
+//     Result<void> start();                              // when all are made
+//     bool ready();                                      // asked while running
+//     void drain(std::function<void()> done);            // finish what is held, take no more
+//     void stop();
+//
+// All on the loop's thread.
+#pragma once
+
+#include <concepts>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "taskd/base/assert.hpp"
+#include "taskd/base/limits.hpp"
+#include "taskd/base/result.hpp"
+#include "taskd/port/clock.hpp"
+#include "taskd/port/log.hpp"
+#include "taskd/port/main_loop.hpp"
+
+namespace taskd::runtime {
+
+// A component to be; worth something to the boot that gave it alone.
+template <class T>
+class Handle {
+    friend class Boot;
+    explicit Handle(std::size_t number) : number_{number} {}
+    std::size_t number_;
+};
+
+struct BootSettings {
+    Duration drain_timeout = limits::drain_timeout;
+    // Ends the process with this status at once; the second signal calls it.
+    std::function<void(int)> leave;  // empty: _exit
+};
+
+struct ComponentInfo {
+    std::string name;
+    std::size_t level = 0;  // 0 needs nothing; else one more than the deepest it needs
+    std::vector<std::string> needs;
+    Duration load_time{0};
+};
+
+class Boot {
+  public:
+    Boot(port::MainLoop& loop, const port::Clock& clock, port::Log& log,
+         BootSettings settings = {});
+    ~Boot();
+    Boot(const Boot&) = delete;
+    Boot& operator=(const Boot&) = delete;
+
+    template <class T, class... Args>
+    Handle<T> add(std::string name, Args&&... args);
+
+    // Loads level by level, starts, runs until a signal or shutdown(), drains and stops in reverse.
+    // Answers the exit status: 0, that of the error that kept a component from loading or starting,
+    // shutdown()'s, or 128 and the number of a second signal.
+    int run();
+
+    // All components run, each says it is ready, and no signal has come.
+    bool ready() const;
+    // As the first signal does, with this status.
+    void shutdown(int status = 0);
+
+    std::vector<ComponentInfo> plan() const;  // in the order of loading
+    template <class T>
+    T& get(Handle<T> handle) const;  // once it is loaded
+
+  private:
+    struct Component {
+        virtual ~Component() = default;
+        virtual Result<void> load(const Boot& boot) = 0;
+        virtual Result<void> start() = 0;
+        virtual void drain(std::function<void()> done) = 0;
+        virtual void stop() = 0;
+        virtual bool ready() const = 0;
+        virtual void destroy() = 0;
+        virtual void* object() const = 0;
+
+        ComponentInfo info;
+        std::vector<std::size_t> needs;
+    };
+    template <class T, class... Stored>
+    struct Typed;
+
+    enum class State { adding, running, draining, ended };
+
+    template <class Arg>
+    void note_need(Component&, const Arg&) {}
+    template <class U>
+    void note_need(Component& component, const Handle<U>& handle);
+    template <class Arg>
+    static Arg&& resolve(const Boot&, Arg& arg) {
+        return std::move(arg);
+    }
+    template <class U>
+    static U& resolve(const Boot& boot, Handle<U>& handle) {
+        return boot.get(handle);
+    }
+    template <class U>
+    static U& resolve(const Boot&, std::reference_wrapper<U>& arg) {
+        return arg.get();
+    }
+
+    std::size_t place(std::unique_ptr<Component> component);
+    std::vector<Component*> in_load_order() const;
+    Result<void> load_and_start();
+    void on_signal(int number);
+    void drain_next();
+    void end_drain();
+    void stop_started();
+    void destroy_loaded();
+
+    port::MainLoop& loop_;
+    const port::Clock& clock_;
+    port::Log& log_;
+    BootSettings settings_;
+    std::vector<std::unique_ptr<Component>> components_;  // as added; a handle's number
+    std::vector<Component*> order_;
+    State state_ = State::adding;
+    std::size_t loaded_ = 0;   // the first so many of order_
+    std::size_t started_ = 0;  // the same
+    std::size_t undrained_ = 0;
+    std::unique_ptr<port::Timer> drain_timer_;
+    int status_ = 0;
+};
+
+template <class T, class... Stored>
+struct Boot::Typed final : Boot::Component {
+    explicit Typed(std::tuple<Stored...> arguments) : args{std::move(arguments)} {}
+
+    Result<void> load(const Boot& boot) override {
+        return std::apply(
+            [&](auto&... each) -> Result<void> {
+                if constexpr (requires { T::make(Boot::resolve(boot, each)...); }) {
+                    auto made = T::make(Boot::resolve(boot, each)...);
+                    if (!made) return fail(std::move(made));
+                    part = std::move(*made);
+                } else {
+                    part = std::make_unique<T>(Boot::resolve(boot, each)...);
+                }
+                return {};
+            },
+            args);
+    }
+    Result<void> start() override {
+        if constexpr (requires(T& it) {
+                          { it.start() } -> std::same_as<Result<void>>;
+                      })
+            return part->start();
+        return {};
+    }
+    void drain(std::function<void()> done) override {
+        if constexpr (requires(T& it) { it.drain(done); })
+            part->drain(std::move(done));
+        else
+            done();
+    }
+    void stop() override {
+        if constexpr (requires(T& it) { it.stop(); }) part->stop();
+    }
+    bool ready() const override {
+        if constexpr (requires(T& it) {
+                          { it.ready() } -> std::convertible_to<bool>;
+                      })
+            return part->ready();
+        return true;
+    }
+    void destroy() override { part.reset(); }
+    void* object() const override { return part.get(); }
+
+    std::tuple<Stored...> args;
+    std::unique_ptr<T> part;
+};
+
+template <class T, class... Args>
+Handle<T> Boot::add(std::string name, Args&&... args) {
+    TASKD_ASSERT(state_ == State::adding);
+    auto component = std::make_unique<Typed<T, std::decay_t<Args>...>>(
+        std::tuple<std::decay_t<Args>...>{std::forward<Args>(args)...});
+    component->info.name = std::move(name);
+    std::apply([&](const auto&... each) { (note_need(*component, each), ...); }, component->args);
+    return Handle<T>{place(std::move(component))};
+}
+
+template <class U>
+void Boot::note_need(Component& component, const Handle<U>& handle) {
+    TASKD_ASSERT(handle.number_ < components_.size());
+    component.needs.push_back(handle.number_);
+}
+
+template <class T>
+T& Boot::get(Handle<T> handle) const {
+    void* object = components_[handle.number_]->object();
+    TASKD_ASSERT(object != nullptr);
+    return *static_cast<T*>(object);
+}
+
+}  // namespace taskd::runtime
