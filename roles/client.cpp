@@ -1,0 +1,153 @@
+#include "client.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "key_file.hpp"
+#include "taskd/io/clock.hpp"
+#include "taskd/io/entropy.hpp"
+#include "taskd/io/http_exchange.hpp"
+#include "taskd/io/private_files.hpp"
+#include "taskd/protocol/json.hpp"
+
+namespace taskd::roles {
+namespace {
+
+constexpr std::size_t endpoints_bytes_max = limits::mebibyte;
+
+// What `taskd up` wrote into its data directory.
+Result<std::string> read_endpoints(const std::string& data) {
+    const std::string path = data + "/endpoints.json";
+    auto content = io::read_whole_file(path, endpoints_bytes_max);
+    if (content && !protocol::check_json(*content))
+        return fail(ErrorCode::config_invalid, path + " is not JSON");
+    return content;
+}
+
+Result<protocol::ClusterKey> find_key(const Options& options, const std::string& url) {
+    if (options.given("key-file")) return read_key_file(options.text("key-file"));
+    if (options.given("data")) {
+        const auto endpoints = read_endpoints(options.text("data"));
+        const std::string path =
+            endpoints ? JsonView{*endpoints}["key_file"].text() : std::string{};
+        return read_key_file(path.empty() ? options.text("data") + "/key" : path);
+    }
+    const std::string note = key_note_path(url);
+    if (note.empty()) return protocol::ClusterKey{};
+    const auto path = io::read_whole_file(note, limits::header_bytes_max);
+    if (!path) return protocol::ClusterKey{};
+    return read_key_file(path->substr(0, path->find('\n'))).value_or(protocol::ClusterKey{});
+}
+
+std::size_t width_of(std::string_view text) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+}  // namespace
+
+std::vector<OptionRow> with_client_rows(std::vector<OptionRow> own, std::string_view retry_for) {
+    own.push_back({.name = "url",
+                   .value = "URL",
+                   .fallback = "http://127.0.0.1:4000",
+                   .help = "the server's address"});
+    own.push_back({.name = "data",
+                   .value = "DIR",
+                   .help = "data directory of a running 'taskd up': finds address and key"});
+    own.push_back({.name = "key-file", .value = "FILE", .help = "the cluster key"});
+    own.push_back({.name = "retry-for",
+                   .kind = OptionKind::duration,
+                   .value = "DURATION",
+                   .fallback = retry_for,
+                   .help = "go on over broken connections for so long"});
+    return own;
+}
+
+Result<Server> find_server(const Options& options) {
+    Server server{options.text("url"), {}};
+    if (options.given("data") && options.source("data") >= options.source("url")) {
+        const auto endpoints = read_endpoints(options.text("data"));
+        if (!endpoints && options.source("url") != OptionSource::environment)
+            return std::unexpected{endpoints.error()};
+        if (endpoints) server.url = JsonView{*endpoints}["dispatcher"]["url"].text();
+    }
+    auto key = find_key(options, server.url);
+    if (!key) return fail(std::move(key));
+    server.key = std::move(*key);
+    return server;
+}
+
+Client::Client(Server server, Duration retry_for)
+    : server_{std::move(server)},
+      clock_{io::make_system_clock()},
+      api_{{.key = server_.key, .retry_for = retry_for, .seed = io::random_seed()},
+           {.call =
+                [this](port::HttpRequest request, Duration timeout) {
+                    return io::http_call(server_.url, std::move(request), timeout);
+                },
+            .pause = io::pause_for,
+            .trying_again =
+                [](const Error& error) { say(fmt::format("{}, trying again", error.to_string())); },
+            .clock = *clock_}} {}
+
+int with_client(const Options& options, const std::function<int(service::TaskClient&)>& use) {
+    auto server = find_server(options);
+    if (!server) return report(server.error());
+    Client client{std::move(*server), options.duration("retry-for")};
+    return use(client.api());
+}
+
+JsonView JsonView::operator[](std::string_view field) const {
+    if (empty() || protocol::kind_of(raw_) != protocol::JsonKind::object) return {};
+    const auto fields = protocol::split_object(raw_);
+    if (!fields) return {};
+    for (const auto& [name, raw] : *fields)
+        if (name == field) return JsonView{raw};
+    return {};
+}
+
+std::vector<JsonView> JsonView::items() const {
+    if (empty() || protocol::kind_of(raw_) != protocol::JsonKind::array) return {};
+    const auto elements = protocol::split_array(raw_);
+    if (!elements) return {};
+    std::vector<JsonView> views;
+    for (const std::string_view element : *elements) views.emplace_back(element);
+    return views;
+}
+
+std::string JsonView::text() const {
+    if (empty()) return {};
+    if (protocol::kind_of(raw_) != protocol::JsonKind::string) return std::string{raw_};
+    return protocol::read_string(raw_, "value").value_or("");
+}
+
+std::string write_table(const TableRows& rows) {
+    std::vector<std::size_t> widths;
+    for (const auto& row : rows) {
+        widths.resize(std::max(widths.size(), row.size()));
+        for (std::size_t i = 0; i < row.size(); ++i)
+            widths[i] = std::max(widths[i], width_of(row[i]));
+    }
+    std::string out;
+    for (const auto& row : rows) {
+        std::string line;
+        for (std::size_t i = 0; i < row.size(); ++i)
+            line += row[i] + std::string(widths[i] - width_of(row[i]) + 2, ' ');
+        line.erase(line.find_last_not_of(' ') + 1);
+        out += line + '\n';
+    }
+    return out;
+}
+
+void print_line(std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fputc('\n', stdout);
+}
+
+void say(std::string_view text) {
+    std::fputs(fmt::format("taskd: {}\n", text).c_str(), stderr);
+}
+
+}  // namespace taskd::roles

@@ -1,0 +1,138 @@
+// taskd stats, workers and health: how the server stands.
+#include <fmt/format.h>
+
+#include "client.hpp"
+#include "taskd/base/duration_text.hpp"
+
+namespace taskd::roles {
+namespace {
+
+// 1536 as "1.5 KiB".
+std::string bytes_text(const JsonView& view) {
+    double bytes = std::strtod(view.text().c_str(), nullptr);
+    for (const std::string_view unit : {"B", "KiB", "MiB"}) {
+        if (bytes < 1024) return fmt::format("{:.{}f} {}", bytes, unit == "B" ? 0 : 1, unit);
+        bytes /= 1024;
+    }
+    return fmt::format("{:.1f} GiB", bytes);
+}
+
+std::string write_stats(const JsonView& stats) {
+    const JsonView totals = stats["totals"];
+    const JsonView states = stats["states"];
+    const JsonView journal = stats["journal"];
+    const auto uptime = std::strtoll(stats["uptime_ms"].text().c_str(), nullptr, 10) / 1000;
+    std::string out = write_table({
+        {"queued", states["queued"].text()},
+        {"running", states["running"].text()},
+        {"scheduled", states["scheduled"].text()},
+        {"submitted", totals["submitted"].text()},
+        {"succeeded", totals["succeeded"].text()},
+        {"dead", totals["dead"].text()},
+        {"cancelled", totals["cancelled"].text()},
+        {"failures", totals["failures"].text()},
+        {"crashes", totals["crashes"].text()},
+        {"journal", fmt::format("{} used, {} ready{}", bytes_text(journal["bytes_used"]),
+                                bytes_text(journal["bytes_room"]),
+                                journal["full"].raw() == "true" ? ", the disk is full" : "")},
+        {"view", fmt::format("{} records behind", stats["view"]["lag_records"].text())},
+        {"up for", to_text(std::chrono::seconds{uptime})},
+    });
+    TableRows queues{{"QUEUE", "QUEUED", "RUNNING", "SCHEDULED", "WORKERS", "SLOTS",
+                      "OLDEST QUEUED"}};
+    for (const JsonView& queue : stats["queues"].items())
+        queues.push_back({queue["type"].text(), queue["queued"].text(), queue["running"].text(),
+                          queue["scheduled"].text(), queue["workers"].text(),
+                          fmt::format("{}/{}", queue["slots_used"].text(), queue["slots"].text()),
+                          queue["oldest_queued_at"].text()});
+    if (queues.size() > 1) out += '\n' + write_table(queues);
+    return out;
+}
+
+std::string write_workers(const JsonView& answer) {
+    TableRows rows{{"INSTANCE", "TYPE", "ADDRESS", "HELD", "REACHABLE", "LAST HEARD"}};
+    for (const JsonView& worker : answer["workers"].items())
+        rows.push_back({worker["instance"].text(), worker["type"].text(),
+                        fmt::format("{}:{}", worker["host"].text(), worker["port"].text()),
+                        fmt::format("{}/{}", worker["held"].text(), worker["concurrency"].text()),
+                        worker["reachable"].raw() == "true" ? "yes" : "no",
+                        worker["last_heard_at"].text()});
+    return write_table(rows);
+}
+
+int print_figures(const Options& options, const std::string& target,
+                  std::string (*write)(const JsonView&)) {
+    return with_client(options, [&](service::TaskClient& client) {
+        const auto answer = client.ask("GET", target);
+        if (!answer) return report(answer.error());
+        if (options.text("output") == "json")
+            print_line(answer->body);
+        else
+            std::fputs(write(JsonView{answer->body}).c_str(), stdout);
+        return 0;
+    });
+}
+
+int run_stats(const Options& options) { return print_figures(options, "/v1/stats", write_stats); }
+
+int run_workers(const Options& options) {
+    return print_figures(options, "/v1/workers", write_workers);
+}
+
+int run_health(const Options& options) {
+    return with_client(options, [&](service::TaskClient& client) {
+        const auto answer = client.ask("GET", options.toggle("alive") ? "/healthz" : "/readyz");
+        if (!answer) return report(answer.error());
+        print_line("ok");
+        return 0;
+    });
+}
+
+OptionRow form_row() {
+    return {.name = "output",
+            .letter = 'o',
+            .kind = OptionKind::choice,
+            .value = "json|table",
+            .fallback = "table",
+            .help = "print them so",
+            .from_environment = false};
+}
+
+}  // namespace
+
+const Command& stats_command() {
+    static const Command command{{.name = "stats",
+                                  .arguments = {},
+                                  .summary = "show the dispatcher's figures",
+                                  .text = {},
+                                  .options = with_client_rows({form_row()}, "0s")},
+                                 run_stats};
+    return command;
+}
+
+const Command& workers_command() {
+    static const Command command{{.name = "workers",
+                                  .arguments = {},
+                                  .summary = "show the workers the dispatcher knows",
+                                  .text = {},
+                                  .options = with_client_rows({form_row()}, "0s")},
+                                 run_workers};
+    return command;
+}
+
+const Command& health_command() {
+    static const Command command{
+        {.name = "health",
+         .arguments = {},
+         .summary = "ask a role whether it is ready; exit 0 when it is",
+         .text = "For health checks of containers: --url may name any role.",
+         .options = with_client_rows({{.name = "alive",
+                                       .kind = OptionKind::toggle,
+                                       .help = "ask only whether its process is alive",
+                                       .from_environment = false}},
+                                     "0s")},
+        run_health};
+    return command;
+}
+
+}  // namespace taskd::roles

@@ -1,0 +1,192 @@
+// taskd result, task, list and cancel: what can be asked and done about tasks that are there.
+#include <fmt/format.h>
+
+#include "client.hpp"
+#include "outcome.hpp"
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/target.hpp"
+
+namespace taskd::roles {
+namespace {
+
+std::string path_of(const Options& options) {
+    return "/v1/tasks/" + protocol::percent_encode(options.positional().front());
+}
+
+int run_result(const Options& options) {
+    return with_client(options, [&](service::TaskClient& client) {
+        auto outcome = client.await(options.positional().front(), options.duration("wait"));
+        if (!outcome && outcome.error().code == ErrorCode::timed_out && !options.given("wait"))
+            outcome = fail(ErrorCode::result_not_ready, outcome.error().detail);
+        return print_outcome(client, outcome, options.text("output"));
+    });
+}
+
+int run_task(const Options& options) {
+    return with_client(options, [&](service::TaskClient& client) {
+        const auto task = client.ask("GET", path_of(options));
+        if (!task) return report(task.error());
+        const std::string& output = options.text("output");
+        if (output == "json")
+            print_line(task->body);
+        else if (output == "id")
+            print_line(JsonView{task->body}["id"].text());
+        else
+            std::fputs(write_task_table(task->body).c_str(), stdout);
+        return 0;
+    });
+}
+
+std::string list_target(const Options& options) {
+    std::string target = fmt::format("/v1/tasks?limit={}", options.number("limit"));
+    for (const std::string_view name : {"type", "state", "after"})
+        if (options.given(name))
+            target += fmt::format("&{}={}", name, protocol::percent_encode(options.text(name)));
+    return target;
+}
+
+int run_list(const Options& options) {
+    return with_client(options, [&](service::TaskClient& client) {
+        const auto page = client.ask("GET", list_target(options));
+        if (!page) return report(page.error());
+        const JsonView view{page->body};
+        const std::string& output = options.text("output");
+        if (output == "json") {
+            print_line(page->body);
+            return 0;
+        }
+        TableRows rows{{"ID", "TYPE", "STATE", "ATTEMPTS", "SUBMITTED", "RESULT OR ERROR"}};
+        for (const JsonView& task : view["tasks"].items()) {
+            if (output == "id") {
+                print_line(task["id"].text());
+                continue;
+            }
+            std::string end = task["result"].empty()
+                                  ? task["error"]["message"].text()
+                                  : std::string{task["result"].raw()};
+            constexpr std::size_t shown_max = 60;
+            if (end.size() > shown_max) {
+                std::size_t cut = shown_max;  // never inside a character
+                while (cut > 0 && (end[cut] & 0xC0) == 0x80) --cut;
+                end = end.substr(0, cut) + "…";
+            }
+            for (char& c : end)
+                if (static_cast<unsigned char>(c) < ' ') c = ' ';
+            rows.push_back({task["id"].text(), task["type"].text(), task["state"].text(),
+                            task["attempts_made"].text(), task["submitted_at"].text(), end});
+        }
+        if (output != "id") std::fputs(write_table(rows).c_str(), stdout);
+        if (!view["next"].empty())
+            say(fmt::format("there are more; go on with --after {}", view["next"].text()));
+        return 0;
+    });
+}
+
+int run_cancel(const Options& options) {
+    return with_client(options, [&](service::TaskClient& client) {
+        std::string body;
+        if (options.given("reason"))
+            protocol::JsonWriter{body}
+                .begin_object()
+                .field("reason", options.text("reason"))
+                .end_object();
+        const auto answer = client.ask("POST", path_of(options) + "/cancel", body);
+        if (!answer) return report(answer.error());
+        const JsonView task{answer->body};
+        if (options.text("output") == "json")
+            print_line(answer->body);
+        else if (options.text("output") == "id")
+            print_line(task["id"].text());
+        else
+            print_line(fmt::format("{} {}", task["id"].text(), task["state"].text()));
+        return 0;
+    });
+}
+
+OptionRow form_row(std::string_view help) {
+    OptionRow row = output_row();
+    row.help = help;
+    return row;
+}
+
+}  // namespace
+
+const Command& result_command() {
+    static const Command command{
+        {.name = "result",
+         .arguments = "ID",
+         .summary = "print a task's result",
+         .text = "ID is a task's id, or at least 4 characters of its beginning or end that only "
+                 "one task has.",
+         .options = with_client_rows({{.name = "wait",
+                                       .letter = 'w',
+                                       .kind = OptionKind::duration,
+                                       .value = "DURATION",
+                                       .fallback = "0s",
+                                       .help = "how long to wait for the end"},
+                                      output_row()},
+                                     "5s"),
+         .positional_min = 1,
+         .positional_max = 1},
+        run_result};
+    return command;
+}
+
+const Command& task_command() {
+    static const Command command{
+        {.name = "task",
+         .arguments = "ID",
+         .summary = "show one task: where it is and why",
+         .text = {},
+         .options = with_client_rows({form_row("print it so (a table unless said)")}, "0s"),
+         .positional_min = 1,
+         .positional_max = 1},
+        run_task};
+    return command;
+}
+
+const Command& list_command() {
+    static const Command command{
+        {.name = "list",
+         .arguments = {},
+         .summary = "list tasks, oldest first",
+         .text = {},
+         .options = with_client_rows(
+             {{.name = "type", .value = "TYPE", .help = "of this type only", .from_environment = false},
+              {.name = "state",
+               .value = "STATE",
+               .help = "scheduled, queued, running, succeeded, dead or cancelled",
+               .from_environment = false},
+              {.name = "limit",
+               .kind = OptionKind::number,
+               .value = "N",
+               .fallback = "50",
+               .help = "at most so many",
+               .least = 1,
+               .most = static_cast<std::int64_t>(limits::page_tasks_max)},
+              {.name = "after", .value = "ID", .help = "the page behind this task",
+               .from_environment = false},
+              form_row("print them so (a table unless said)")},
+             "0s")},
+        run_list};
+    return command;
+}
+
+const Command& cancel_command() {
+    static const Command command{
+        {.name = "cancel",
+         .arguments = "ID",
+         .summary = "cancel a task",
+         .text = {},
+         .options = with_client_rows(
+             {{.name = "reason", .value = "TEXT", .help = "shown with the task",
+               .from_environment = false},
+              form_row("print the answer so")},
+             "5s"),
+         .positional_min = 1,
+         .positional_max = 1},
+        run_cancel};
+    return command;
+}
+
+}  // namespace taskd::roles

@@ -1,0 +1,127 @@
+#include "taskd/service/monitor.hpp"
+
+#include <utility>
+
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/task_json.hpp"
+
+namespace taskd::service {
+namespace {
+
+// Scripts, styles and requests of this page alone, so that nothing shown there can run or leave.
+constexpr std::string_view page_policy =
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+}  // namespace
+
+Monitor::Monitor(MonitorSettings settings, std::string_view page, port::HttpExchange& http,
+                 port::Clock& clock, port::Timers& timers, port::Log& log)
+    : settings_{std::move(settings)}, page_{page}, http_{http}, clock_{clock}, log_{log} {
+    const auto source = [&](std::string name, const std::string& url, std::string target,
+                            std::string field) {
+        return Source{.name = std::move(name),
+                      .url = url,
+                      .target = std::move(target),
+                      .field = std::move(field),
+                      .body = {},
+                      .why = "not asked yet",
+                      .timer = timers.make()};
+    };
+    stats_ = source("dispatcher", settings_.dispatcher_url, "/v1/stats", {});
+    workers_ = source("dispatcher's workers", settings_.dispatcher_url, "/v1/workers", "workers");
+    registrations_ = source("nameservice", settings_.nameservice_url, "/v1/registrations",
+                            "registrations");
+}
+
+void Monitor::start() {
+    for (Source* source : {&stats_, &workers_, &registrations_}) ask(*source);
+}
+
+void Monitor::add_routes(HttpFront& front) {
+    front.add({"GET", "/", [this](Call call) {
+                   call.respond({200,
+                                 {{"Content-Type", "text/html; charset=utf-8"},
+                                  {"Content-Security-Policy", std::string{page_policy}},
+                                  {"Referrer-Policy", "no-referrer"},
+                                  {"X-Content-Type-Options", "nosniff"},
+                                  {"Cache-Control", "no-store"}},
+                                 std::string{page_}});
+               }});
+    front.add({"GET", "/v1/overview", [this](Call call) {
+                   if (!call.target.query.empty())
+                       return call.answer(
+                           Error{ErrorCode::unknown_field, call.target.query.front().first});
+                   if (!has_looked())
+                       return call.answer(Error{ErrorCode::not_ready, "the first answers are out"});
+                   call.answer(200, overview());
+               }});
+}
+
+bool Monitor::has_looked() const {
+    return stats_.asked && workers_.asked && registrations_.asked;
+}
+
+void Monitor::ask(Source& source) {
+    port::HttpRequest request{"GET", source.target, {}, {}};
+    add_key(request.headers, settings_.key);
+    http_.send(source.url, std::move(request), settings_.timeout,
+               [this, &source, alive = std::weak_ptr{alive_}](const auto& answer) {
+                   if (!alive.expired()) answered(source, answer);
+               });
+}
+
+Result<std::string> Monitor::read(const Source& source, const Result<port::HttpResponse>& answer) {
+    if (!answer) return std::unexpected{answer.error()};
+    if (answer->status != 200)
+        return std::unexpected{protocol::parse_problem(answer->body, answer->status)};
+    if (!protocol::check_json(answer->body))
+        return fail(ErrorCode::bad_answer, source.url + " does not answer in JSON");
+    if (source.field.empty()) return answer->body;
+    const auto fields = protocol::split_object(answer->body);
+    if (!fields) return fail(ErrorCode::bad_answer, source.url + " does not answer an object");
+    for (const auto& [name, raw] : *fields)
+        if (name == source.field) return std::string{raw};
+    return fail(ErrorCode::bad_answer, source.url + " does not answer " + source.field);
+}
+
+void Monitor::answered(Source& source, const Result<port::HttpResponse>& answer) {
+    auto body = read(source, answer);
+    source.asked = true;
+    source.reachable = body.has_value();
+    if (body) {
+        source.body = std::move(*body);
+        source.why.clear();
+        if (std::exchange(source.told, false))
+            log_.info("answers again", {{"role", source.name}, {"url", source.url}});
+    } else {
+        source.why = body.error().to_string();
+        if (!std::exchange(source.told, true))
+            log_.warn("cannot be asked", {{"role", source.name},
+                                          {"url", source.url},
+                                          {"error", source.why}});
+    }
+    source.timer->set(clock_.steady() + settings_.interval, [this, &source] { ask(source); });
+}
+
+std::string Monitor::overview() const {
+    std::string out;
+    protocol::JsonWriter json{out};
+    json.begin_object().key("dispatcher").begin_object();
+    const bool dispatcher = stats_.reachable && workers_.reachable;
+    json.field("reachable", dispatcher);
+    if (dispatcher)
+        json.key("stats").raw(stats_.body).key("workers").raw(workers_.body);
+    else
+        json.field("detail", stats_.reachable ? workers_.why : stats_.why);
+    json.end_object().key("nameservice").begin_object();
+    json.field("reachable", registrations_.reachable);
+    if (registrations_.reachable)
+        json.key("registrations").raw(registrations_.body);
+    else
+        json.field("detail", registrations_.why);
+    json.end_object().end_object();
+    return out;
+}
+
+}  // namespace taskd::service
