@@ -1,0 +1,53 @@
+// What every long-running role shares: its options, its log, its key, its port file.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "command.hpp"
+#include "taskd/io/loop.hpp"
+#include "taskd/port/clock.hpp"
+#include "taskd/port/log.hpp"
+#include "taskd/protocol/datagram.hpp"
+
+namespace taskd::roles {
+
+// The rows of `own`, then those every role has.
+std::vector<OptionRow> with_role_rows(std::vector<OptionRow> own, std::string_view port);
+
+// The ground a role stands on; it outlives everything the role makes.
+struct Ground {
+    std::string role;
+    io::Loop loop;
+    std::unique_ptr<port::Clock> clock;
+    std::unique_ptr<port::Log> log;
+    protocol::ClusterKey key;
+    std::string host;
+    std::uint16_t port = 0;
+    std::string port_file;
+
+    // Ends the process without an answer: the disk may have kept anything.
+    std::function<void(const Error&)> lost_disk();
+};
+
+// key_unreadable, and key_required when it would listen beyond loopback without a key.
+Result<std::unique_ptr<Ground>> make_ground(const Options& options, std::string role,
+                                            std::string instance = {});
+
+class Door;
+
+// Component that says where the role listens, once everything it is given has started.
+class Announcement {
+  public:
+    template <class... Parts>
+    Announcement(Ground& ground, const Door& door, const Parts&...) : ground_{ground}, door_{door} {}
+    Result<void> start();
+
+  private:
+    Ground& ground_;
+    const Door& door_;
+};
+
+}  // namespace taskd::roles
