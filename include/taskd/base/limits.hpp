@@ -90,6 +90,9 @@ inline constexpr std::size_t pipelined_max = 32;
 inline constexpr std::size_t bodies_bytes_max = 512 * mebibyte;
 static_assert(target_bytes_max < header_bytes_max && body_bytes_max < bodies_bytes_max);
 
+// One line of a child process; longer ones are passed on in pieces.
+inline constexpr std::size_t process_line_bytes_max = 16 * kibibyte;
+
 // Shutdown: what is held may finish for this long.
 inline constexpr Duration drain_timeout = 30s;
 

@@ -1,0 +1,53 @@
+// Port: child processes. A child never outlives this process, even when it is killed with -9.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "taskd/base/result.hpp"
+
+namespace taskd::port {
+
+struct ProcessSpec {
+    std::vector<std::string> argv;  // the first is the program's path; no search
+    std::vector<std::pair<std::string, std::string>> env;  // on top of our own
+};
+
+enum class ProcessStream { out, err };
+
+struct ProcessEnd {
+    int status = 0;  // as exited, when signal is 0
+    int signal = 0;  // that killed it
+
+    friend bool operator==(const ProcessEnd&, const ProcessEnd&) = default;
+};
+
+// Called on the loop, never within spawn(); none after the Process is destroyed.
+struct ProcessHandlers {
+    // One line without its end. Longer ones than limits::process_line_bytes_max come in pieces.
+    std::function<void(ProcessStream, std::string_view line)> line;
+    // Once, after the last line.
+    std::function<void(ProcessEnd)> ended;
+};
+
+class Process {
+  public:
+    virtual ~Process() = default;  // kills it if it still runs
+    virtual int pid() const = 0;
+    virtual void terminate() = 0;  // asks (SIGTERM)
+    virtual void kill() = 0;       // does not ask (SIGKILL), and takes its own children along
+};
+
+class ProcessRunner {
+  public:
+    virtual ~ProcessRunner() = default;
+    // file_missing when there is no such program; internal when the system refuses.
+    virtual Result<std::unique_ptr<Process>> spawn(const ProcessSpec& spec,
+                                                   ProcessHandlers handlers) = 0;
+};
+
+}  // namespace taskd::port

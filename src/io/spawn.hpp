@@ -1,0 +1,38 @@
+// fork and exec, and what a child must do between them.
+#pragma once
+
+#include <utility>
+
+#include "taskd/port/process_runner.hpp"
+
+namespace taskd::io {
+
+// A file descriptor with an owner.
+class Descriptor {
+  public:
+    Descriptor() = default;
+    explicit Descriptor(int number) : number_{number} {}
+    Descriptor(Descriptor&& other) noexcept : number_{std::exchange(other.number_, -1)} {}
+    Descriptor& operator=(Descriptor&& other) noexcept {
+        std::swap(number_, other.number_);
+        return *this;
+    }
+    ~Descriptor() { reset(); }
+    int get() const { return number_; }
+    int release() { return std::exchange(number_, -1); }
+    void reset();
+
+  private:
+    int number_ = -1;
+};
+
+struct Spawned {
+    int pid = 0;
+    Descriptor watch;  // a pidfd
+    Descriptor out;    // the reading ends
+    Descriptor err;
+};
+
+Result<Spawned> spawn_child(const port::ProcessSpec& spec);
+
+}  // namespace taskd::io
