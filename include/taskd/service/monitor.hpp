@@ -30,7 +30,7 @@ class Monitor {
     Monitor(MonitorSettings settings, std::string_view page, port::HttpExchange& http,
             port::Clock& clock, port::Timers& timers, port::Log& log);
 
-    void start();
+    Result<void> start();
     void add_routes(HttpFront& front);
 
     // Each role has answered or failed at least once: what is shown is true.

@@ -34,8 +34,9 @@ Monitor::Monitor(MonitorSettings settings, std::string_view page, port::HttpExch
                             "registrations");
 }
 
-void Monitor::start() {
+Result<void> Monitor::start() {
     for (Source* source : {&stats_, &workers_, &registrations_}) ask(*source);
+    return {};
 }
 
 void Monitor::add_routes(HttpFront& front) {
