@@ -44,29 +44,27 @@ int run(const Options& options) {
     const auto server = boot.add<io::HttpServer>(
         "http", std::ref(loop), io::HttpServerSettings{.host = role->host, .port = role->port},
         front, std::ref(log));
-    boot.add<PortFile>("port file", role->port_file,
-                       [&] { return boot.get(server).port(); });
+    boot.add<PortFile>("port file", role->port_file, [&] { return boot.get(server).port(); });
     return boot.run();
 }
 
 }  // namespace
 
 const Command& monitor_command() {
-    static const Command command{
-        {.name = "monitor",
-         .arguments = {},
-         .summary = "serve the page that shows how all of it stands",
-         .text = {},
-         .options = with_role_rows({{.name = "dispatcher",
-                                     .value = "URL",
-                                     .fallback = "http://127.0.0.1:4000",
-                                     .help = "the dispatcher to watch"},
-                                    {.name = "nameservice",
-                                     .value = "URL",
-                                     .fallback = "http://127.0.0.1:5001",
-                                     .help = "the name service to watch"}},
-                                   "8080")},
-        run};
+    static const Command command{{.name = "monitor",
+                                  .arguments = {},
+                                  .summary = "serve the page that shows how all of it stands",
+                                  .text = {},
+                                  .options = with_role_rows({{.name = "dispatcher",
+                                                              .value = "URL",
+                                                              .fallback = "http://127.0.0.1:4000",
+                                                              .help = "the dispatcher to watch"},
+                                                             {.name = "nameservice",
+                                                              .value = "URL",
+                                                              .fallback = "http://127.0.0.1:5001",
+                                                              .help = "the name service to watch"}},
+                                                            "8080")},
+                                 run};
     return command;
 }
 

@@ -27,9 +27,8 @@ std::vector<OptionRow> with_role_rows(std::vector<OptionRow> own, std::string_vi
                    .value = "trace|debug|info|warn|error",
                    .fallback = "info",
                    .help = "how much to say on stderr"});
-    own.push_back({.name = "port-file",
-                   .value = "FILE",
-                   .help = "write the real port there once ready"});
+    own.push_back(
+        {.name = "port-file", .value = "FILE", .help = "write the real port there once ready"});
     return own;
 }
 

@@ -1,5 +1,5 @@
-// What every long-running role shares: its options, its key, its log, and the file that tells others
-// its port.
+// What every long-running role shares: its options, its key, its log, and the file that tells
+// others its port.
 #pragma once
 
 #include <functional>

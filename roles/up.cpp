@@ -44,7 +44,8 @@ Result<void> make_key(const std::string& path) {
     char secret[32];
     io::fill_random(secret);
     std::string text;
-    for (const char byte : secret) text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+    for (const char byte : secret)
+        text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
     return io::write_private_file(path, text + "\n");
 }
 

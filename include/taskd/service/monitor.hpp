@@ -1,5 +1,5 @@
-// The monitor: asks dispatcher and name service how they stand, by itself and never per request, and
-// shows the newest answers: GET / a page for people, GET /v1/overview for programs.
+// The monitor: asks dispatcher and name service how they stand, by itself and never per request,
+// and shows the newest answers: GET / a page for people, GET /v1/overview for programs.
 #pragma once
 
 #include <functional>
@@ -44,8 +44,8 @@ class Monitor {
         std::string url;
         std::string target;
         std::string field;  // of the answer, to be shown alone; empty: the whole answer
-        std::string body;  // raw JSON; empty until it answered
-        std::string why;   // why it could not be asked last
+        std::string body;   // raw JSON; empty until it answered
+        std::string why;    // why it could not be asked last
         bool reachable = false;
         bool asked = false;
         bool told = false;  // that it is away

@@ -1,6 +1,7 @@
 // Everything on one machine: dispatcher, name service, monitor and one worker of each type as child
-// processes. Starts each as soon as the addresses it needs are known, starts a dead one again on its
-// port, and tells where all of them are. On the loop, by ports alone; the loop serves nobody else.
+// processes. Starts each as soon as the addresses it needs are known, starts a dead one again on
+// its port, and tells where all of them are. On the loop, by ports alone; the loop serves nobody
+// else.
 #pragma once
 
 #include <cstdint>
@@ -23,14 +24,14 @@
 namespace taskd::service {
 
 struct UpSettings {
-    std::string program;     // the executable
-    std::string data;        // absolute
-    std::string key_file;    // the same
+    std::string program;   // the executable
+    std::string data;      // absolute
+    std::string key_file;  // the same
     protocol::ClusterKey key;
     std::uint16_t port = 0;  // dispatcher's; then name service, monitor, workers. 0: free ones
     std::vector<WorkerEntry> workers;  // those to start
     std::string log_level = "info";
-    std::string lease;        // of the dispatcher; empty: its default
+    std::string lease;  // of the dispatcher; empty: its default
     Duration poll_interval = std::chrono::milliseconds{25};
     Duration drain_max = limits::drain_timeout + std::chrono::seconds{5};  // then a child is killed
 };
@@ -51,8 +52,8 @@ struct UpPorts {
 
 class Up {
   public:
-    // `failed` is told once when a child ends before it was ever ready: there is no point in going on.
-    // `ready` is told once when all are.
+    // `failed` is told once when a child ends before it was ever ready: there is no point in going
+    // on. `ready` is told once when all are.
     Up(UpSettings settings, UpPorts ports, std::function<void(int status)> failed,
        std::function<void()> ready);
     ~Up();

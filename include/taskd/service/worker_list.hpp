@@ -19,9 +19,9 @@ struct WorkerEntry {
     friend bool operator==(const WorkerEntry&, const WorkerEntry&) = default;
 };
 
-// {"workers": [{"type", "description", "concurrency", "enabled"}]}; all but the type may be left out.
-// config_invalid names the entry at fault: an unknown field, a type that stands twice or is not built
-// in, a concurrency beyond 1 to 10,000.
+// {"workers": [{"type", "description", "concurrency", "enabled"}]}; all but the type may be left
+// out. config_invalid names the entry at fault: an unknown field, a type that stands twice or is
+// not built in, a concurrency beyond 1 to 10,000.
 Result<std::vector<WorkerEntry>> parse_worker_list(std::string_view text);
 
 }  // namespace taskd::service

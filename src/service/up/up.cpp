@@ -14,8 +14,8 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view host = "127.0.0.1";
 constexpr Duration ask_timeout = 2s;
-// A child is started again at once; one that died young several times in a row waits a little longer
-// each time.
+// A child is started again at once; one that died young several times in a row waits a little
+// longer each time.
 constexpr Duration stable_after = 5s;
 constexpr unsigned short_lives_at_once = 3;
 constexpr Duration pause_initial = 100ms;
@@ -142,8 +142,8 @@ void Up::start_child(Child& child) {
              });
          }});
     if (!process) {
-        ports_.log.error("cannot start", {{"child", child.name},
-                                          {"error", process.error().to_string()}});
+        ports_.log.error("cannot start",
+                         {{"child", child.name}, {"error", process.error().to_string()}});
         return give_up(row_of(process.error().code).exit_code);
     }
     child.process = std::move(*process);
@@ -258,7 +258,8 @@ void Up::became_ready(Child& child) {
     if (draining_ || !child.process) return;
     child.ready = true;
     child.was_ready = true;
-    ports_.log.info("ready", {{"child", child.name}, {"pid", std::to_string(child.process->pid())}});
+    ports_.log.info("ready",
+                    {{"child", child.name}, {"pid", std::to_string(child.process->pid())}});
     if (told_ || !all_ready()) return;
     told_ = true;
     tell_endpoints();
@@ -313,7 +314,8 @@ void Up::drain(std::function<void()> done) {
     draining_ = true;
     drained_ = std::move(done);
     poll_timer_->clear();
-    for (const auto& child : children_) child->timer->clear();
+    for (const auto& child : children_)
+        child->timer->clear();
     stage_ = 0;
     drain_next();
 }

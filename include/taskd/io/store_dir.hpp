@@ -1,0 +1,45 @@
+// A data directory: who holds it and which store it is.
+//   DIR/lock        held by the one process that uses it
+//   DIR/store.json  format and id, written once
+//   DIR/journal/    segments
+//   DIR/view.db     the view, with its log beside it
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "taskd/base/random.hpp"
+#include "taskd/port/files.hpp"
+
+namespace taskd::io {
+
+struct StorePaths {
+    explicit StorePaths(const std::string& dir)
+        : lock{dir + "/lock"},
+          description{dir + "/store.json"},
+          journal{dir + "/journal"},
+          view{dir + "/view.db"} {}
+
+    std::string lock;
+    std::string description;
+    std::string journal;
+    std::string view;
+};
+
+// Held for as long as the store is used.
+struct Store {
+    std::unique_ptr<port::FileLock> lock;
+    std::uint64_t id = 0;  // journal and view carry it, so that a file of another store is refused
+    StorePaths paths;
+};
+
+// Makes the directory and its description if there is nothing yet; `random` gives a new store its
+// id. store_locked, store_too_new, store_damaged (also when there is a journal or a view without a
+// description), disk_full or io_failed.
+Result<Store> open_store(port::Files& files, const std::string& dir, Random& random);
+
+// Takes a store that is there; file_missing when none is.
+Result<Store> open_existing_store(port::Files& files, const std::string& dir);
+
+}  // namespace taskd::io

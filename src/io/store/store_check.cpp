@@ -1,0 +1,149 @@
+#include "taskd/io/store_check.hpp"
+
+#include <fmt/format.h>
+
+#include "io/store/journal_walk.hpp"
+#include "io/store/sqlite_db.hpp"
+#include "io/store/view_schema.hpp"
+#include "taskd/io/store_dir.hpp"
+#include "taskd/protocol/record_codec.hpp"
+
+namespace taskd::io {
+namespace {
+
+// A badly damaged view has as many findings as rows; the first ones tell enough.
+constexpr std::size_t findings_max = 100;
+
+class Checker {
+  public:
+    Checker(port::Files& files, const Store& store, std::string vfs)
+        : files_{files}, store_{store}, vfs_{std::move(vfs)} {
+        report_.store_id = store.id;
+    }
+
+    StoreReport run() {
+        note(check_journal());
+        note(check_view());
+        check_together();
+        return std::move(report_);
+    }
+
+  private:
+    void note(const Result<void>& done) {
+        if (!done) note(done.error());
+    }
+    void note(Error error) {
+        if (report_.findings.size() < findings_max) report_.findings.push_back(std::move(error));
+    }
+
+    Result<void> check_journal() {
+        JournalWalk walk;
+        const WalkOptions options{store_.paths.journal, store_.id, {}, true};
+        auto done = walk_journal(files_, options, walk,
+                                 [](const RecordBatch&) -> Result<void> { return {}; });
+        report_.segments = walk.segments.size();
+        report_.frames = walk.frames;
+        report_.records = walk.records;
+        report_.first = walk.first;
+        report_.last = walk.last;
+        report_.torn = walk.torn;
+        journal_read_ = done.has_value();
+        if (done || done.error().code != ErrorCode::file_missing) return done;
+        journal_read_ = true;  // a store that has never been written to
+        return {};
+    }
+
+    Result<void> check_view() {
+        const auto file = files_.open(store_.paths.view, port::OpenMode::read);
+        if (!file && file.error().code == ErrorCode::file_missing) return {};
+        if (!file) return std::unexpected{file.error()};
+        report_.view_found = true;
+        // Exclusive locking needs a handle that could write; nothing here does, nor does the
+        // closing.
+        auto db = SqliteDb::open(store_.paths.view, vfs_, SQLITE_OPEN_READWRITE);
+        if (!db) return std::unexpected{db.error()};
+        sqlite3_db_config(db->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+        auto done = db->run("PRAGMA locking_mode = EXCLUSIVE");
+        if (done) done = db->run("PRAGMA query_only = ON");
+        if (done) done = check_schema(*db, store_.id);
+        if (done) done = check_pages(*db);
+        if (done) done = check_rows(*db);
+        if (!done) return done;
+        const auto mark = db->number("SELECT sequence FROM mark");
+        if (!mark) return std::unexpected{mark.error()};
+        report_.view_at = Sequence{static_cast<std::uint64_t>(*mark)};
+        view_read_ = true;
+        return {};
+    }
+
+    Result<void> check_pages(SqliteDb& db) {
+        auto check = db.prepare("PRAGMA integrity_check");
+        if (!check) return std::unexpected{check.error()};
+        for (;;) {
+            const auto row = check->step();
+            if (!row) return std::unexpected{row.error()};
+            if (!*row) return {};
+            if (check->bytes(0) != "ok")
+                note({ErrorCode::view_corrupt, std::string{check->bytes(0)}});
+        }
+    }
+
+    // Each row decodes, and what is kept beside it for searching says the same.
+    Result<void> check_rows(SqliteDb& db) {
+        auto rows = db.prepare("SELECT id, type, state, live, queued_as, row FROM tasks");
+        if (!rows) return std::unexpected{rows.error()};
+        for (;;) {
+            const auto row = rows->step();
+            if (!row) return std::unexpected{row.error()};
+            if (!*row) return {};
+            ++report_.tasks;
+            const auto task = protocol::decode_task_row(rows->bytes(5), {}, {});
+            if (!task) {
+                note(task.error());
+                continue;
+            }
+            const bool live = !is_terminal(task->state) || task->lease.has_value();
+            if (live) ++report_.live;
+            const bool agrees = task->spec.id.bytes() == rows->bytes(0) &&
+                                task->spec.type == rows->bytes(1) &&
+                                rows->number(2) == static_cast<std::int64_t>(task->state) &&
+                                rows->number(3) == (live ? 1 : 0) &&
+                                rows->number(4) == static_cast<std::int64_t>(task->queued_as.value);
+            if (!agrees)
+                note({ErrorCode::view_corrupt,
+                      task->spec.id.to_string() + ": row and columns differ"});
+        }
+    }
+
+    // The view may be behind the journal, never ahead of it, and never so far that records are
+    // missing.
+    void check_together() {
+        if (!journal_read_ || (report_.view_found && !view_read_)) return;
+        if (report_.view_at > report_.last)
+            note({ErrorCode::store_mismatch,
+                  fmt::format("the journal ends at {}, the view stands at {}", report_.last.value,
+                              report_.view_at.value)});
+        if (report_.first > report_.view_at.next())
+            note({ErrorCode::store_mismatch,
+                  fmt::format("the journal begins at {}, the view stands at {}",
+                              report_.first.value, report_.view_at.value)});
+    }
+
+    port::Files& files_;
+    const Store& store_;
+    const std::string vfs_;
+    StoreReport report_;
+    bool journal_read_ = false;
+    bool view_read_ = false;
+};
+
+}  // namespace
+
+Result<StoreReport> check_store(port::Files& files, const std::string& dir,
+                                const std::string& vfs) {
+    const auto store = open_existing_store(files, dir);
+    if (!store) return std::unexpected{store.error()};
+    return Checker{files, *store, vfs}.run();
+}
+
+}  // namespace taskd::io
