@@ -46,6 +46,15 @@ std::optional<TaskId> any_known(SimCluster& cluster) {
     return each->first;
 }
 
+// Mostly one of the newest: those are on their way.
+std::optional<TaskId> any_recent(SimCluster& cluster) {
+    if (cluster.promises().empty()) return std::nullopt;
+    auto each = cluster.promises().end();
+    std::advance(each, -1 - static_cast<std::ptrdiff_t>(cluster.random().below(
+                                std::min<std::size_t>(8, cluster.promises().size()))));
+    return each->first;
+}
+
 SimHost& any_host(SimCluster& cluster) {
     static constexpr const char* names[] = {"dispatcher", "nameservice", "worker0", "worker1", "client"};
     return cluster.host(names[cluster.random().below(std::size(names))]);
@@ -63,7 +72,7 @@ const std::vector<Step>& steps() {
              c.submit(std::move(tasks));
          }},
         {"submit_again", 6, [](SimCluster& c) { if (auto id = any_known(c)) c.submit_again(*id); }},
-        {"cancel", 10, [](SimCluster& c) { if (auto id = any_known(c)) c.cancel(*id); }},
+        {"cancel", 12, [](SimCluster& c) { if (auto id = any_recent(c)) c.cancel(*id); }},
         {"look", 12, [](SimCluster& c) { if (auto id = any_known(c)) c.look(*id); }},
         {"kill_dispatcher", 4, [](SimCluster& c) { c.kill_dispatcher(); }},
         {"cut_power", 3, [](SimCluster& c) { c.cut_power(); }},
@@ -171,7 +180,7 @@ std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std
 
 TEST_CASE("whatever happens, what was acknowledged ends once") {
     const std::uint64_t first = number_from("TASKD_SIM_FIRST", 1);
-    const std::uint64_t seeds = number_from("TASKD_SIM_SEEDS", 1'500);
+    const std::uint64_t seeds = number_from("TASKD_SIM_SEEDS", 2'000);
     Tally faults;
     std::vector<std::uint64_t> rows(state_table().size(), 0);
     for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
