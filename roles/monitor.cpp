@@ -1,50 +1,60 @@
 // The monitor role. Wiring only: what it shows is in src/service/monitor.
 #include "taskd/service/monitor.hpp"
 
-#include "command.hpp"
-#include "role.hpp"
-#include "taskd/io/clock.hpp"
+#include "door.hpp"
 #include "taskd/io/http_exchange.hpp"
-#include "taskd/io/http_server.hpp"
-#include "taskd/io/loop.hpp"
 #include "taskd/runtime/boot.hpp"
 #include "taskd/web/monitor_page.hpp"
 
 namespace taskd::roles {
 namespace {
 
-class MonitorFront : public service::HttpFront {
+class MonitorPart {
   public:
-    MonitorFront(protocol::ClusterKey key, const runtime::Boot& boot, service::Monitor& monitor)
-        : HttpFront{std::move(key), "monitor", [&boot]() -> std::optional<service::NotReady> {
-                        if (boot.ready()) return std::nullopt;
-                        return service::NotReady{ErrorCode::shutting_down, {}};
-                    }} {
-        monitor.add_routes(*this);
+    MonitorPart(Ground& ground, Door& door, service::MonitorSettings settings)
+        : door_{door},
+          http_{ground.loop},
+          service_{std::move(settings), web::monitor_page(), http_,
+                   *ground.clock,       ground.loop,         *ground.log},
+          front_{ground.key, "monitor", [this] { return not_ready(); }} {
+        service_.add_routes(front_);
     }
+
+    Result<void> start() {
+        door_.open(front_);
+        return service_.start();
+    }
+    void drain(std::function<void()> done) {
+        draining_ = true;
+        done();
+    }
+    void stop() { http_.stop(); }
+
+  private:
+    std::optional<service::NotReady> not_ready() const {
+        if (draining_) return service::NotReady{ErrorCode::shutting_down, {}};
+        return std::nullopt;
+    }
+
+    Door& door_;
+    io::HttpExchange http_;
+    service::Monitor service_;
+    service::HttpFront front_;
+    bool draining_ = false;
 };
 
 int run(const Options& options) {
-    auto role = read_role(options, "monitor");
-    if (!role) return report(role.error());
+    auto made = make_ground(options, "monitor");
+    if (!made) return report(made.error());
+    Ground& ground = **made;
     service::MonitorSettings settings;
     settings.dispatcher_url = options.text("dispatcher");
     settings.nameservice_url = options.text("nameservice");
-    settings.key = role->key;
-
-    io::Loop loop;
-    const auto clock = io::make_system_clock();
-    port::Log& log = *role->log;
-    runtime::Boot boot{loop, *clock, log};
-    const auto http = boot.add<io::HttpExchange>("http client", std::ref(loop));
-    const auto monitor =
-        boot.add<service::Monitor>("monitor", std::move(settings), web::monitor_page(), http,
-                                   std::ref(*clock), std::ref(loop), std::ref(log));
-    const auto front = boot.add<MonitorFront>("routes", role->key, std::ref(boot), monitor);
-    const auto server = boot.add<io::HttpServer>(
-        "http", std::ref(loop), io::HttpServerSettings{.host = role->host, .port = role->port},
-        front, std::ref(log));
-    boot.add<PortFile>("port file", role->port_file, [&] { return boot.get(server).port(); });
+    settings.key = ground.key;
+    runtime::Boot boot{ground.loop, *ground.clock, *ground.log};
+    auto door = boot.add<Door>("door", std::ref(ground), Speaks::http);
+    auto monitor = boot.add<MonitorPart>("monitor", std::ref(ground), door, std::move(settings));
+    boot.add<Announcement>("announcement", std::ref(ground), door, monitor);
     return boot.run();
 }
 

@@ -166,6 +166,9 @@ Result<Options::Value> Options::read(const OptionRow& row, OptionSource source, 
             if (!duration)
                 return bad_value(row, source, value.text,
                                  "a duration such as 1.5s, 250ms or 2m30s");
+            if (duration->count() < row.least)
+                return bad_value(row, source, value.text,
+                                 "at least " + to_text(Duration{row.least}));
             value.number = duration->count();
             break;
         }

@@ -1,71 +1,79 @@
 #include "role.hpp"
 
-#include <algorithm>
+#include <unistd.h>
 
+#include "door.hpp"
 #include "key_file.hpp"
+#include "taskd/io/clock.hpp"
 #include "taskd/io/log.hpp"
 #include "taskd/io/private_files.hpp"
 
 namespace taskd::roles {
-
-std::vector<OptionRow> with_role_rows(std::vector<OptionRow> own, std::string_view default_port) {
-    own.push_back({.name = "host",
-                   .value = "ADDRESS",
-                   .fallback = "127.0.0.1",
-                   .help = "where to listen; beyond loopback only with a key"});
-    own.push_back({.name = "port",
-                   .kind = OptionKind::port,
-                   .value = "PORT",
-                   .fallback = default_port,
-                   .help = "0 takes any free one"});
-    own.push_back({.name = "key-file", .value = "FILE", .help = "the cluster key"});
-    own.push_back({.name = "insecure",
-                   .kind = OptionKind::toggle,
-                   .help = "listen beyond loopback without a key"});
-    own.push_back({.name = "log-level",
-                   .kind = OptionKind::choice,
-                   .value = "trace|debug|info|warn|error",
-                   .fallback = "info",
-                   .help = "how much to say on stderr"});
-    own.push_back(
-        {.name = "port-file", .value = "FILE", .help = "write the real port there once ready"});
-    return own;
-}
+namespace {
 
 bool is_loopback(std::string_view host) {
     return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
 
-Result<RoleSettings> read_role(const Options& options, const std::string& role,
-                               const std::string& instance) {
-    RoleSettings settings;
-    settings.host = options.text("host");
-    settings.port = options.port("port");
-    settings.port_file = options.text("port-file");
+}  // namespace
+
+std::vector<OptionRow> with_role_rows(std::vector<OptionRow> own, std::string_view port) {
+    const OptionRow shared[] = {
+        {.name = "host", .value = "ADDRESS", .fallback = "127.0.0.1", .help = "where it listens"},
+        {.name = "port",
+         .kind = OptionKind::port,
+         .value = "PORT",
+         .fallback = port,
+         .help = "0 takes any free one"},
+        {.name = "key-file", .value = "FILE", .help = "the cluster key that guards HTTP and UDP"},
+        {.name = "insecure",
+         .kind = OptionKind::toggle,
+         .help = "listen beyond loopback without a key"},
+        {.name = "log-level",
+         .kind = OptionKind::choice,
+         .value = "trace|debug|info|warn|error",
+         .fallback = "info",
+         .help = "what is logged"},
+        {.name = "port-file",
+         .value = "FILE",
+         .help = "where the port is written once the role listens",
+         .from_environment = false},
+    };
+    own.insert(own.end(), std::begin(shared), std::end(shared));
+    return own;
+}
+
+std::function<void(const Error&)> Ground::lost_disk() {
+    return [this](const Error& error) {
+        log->error("the disk failed, leaving", {{"error", error.to_string()}});
+        ::_exit(row_of(error.code).exit_code);
+    };
+}
+
+Result<std::unique_ptr<Ground>> make_ground(const Options& options, std::string role,
+                                            std::string instance) {
+    auto ground = std::make_unique<Ground>();
+    ground->role = std::move(role);
+    ground->clock = io::make_system_clock();
+    ground->log = io::make_log({.level = *io::parse_log_level(options.text("log-level")),
+                                .role = ground->role,
+                                .instance = std::move(instance)});
     auto key = read_key_file(options.text("key-file"));
     if (!key) return fail(std::move(key));
-    settings.key = std::move(*key);
-    if (!is_loopback(settings.host) && settings.key.empty() && !options.toggle("insecure"))
-        return fail(ErrorCode::key_required,
-                    "--host " + settings.host + ": give --key-file, or --insecure");
-    io::LogSettings log;
-    log.level = *io::parse_log_level(options.text("log-level"));
-    log.role = role;
-    log.instance = instance;
-    settings.log = io::make_log(log);
-    return settings;
+    ground->key = std::move(*key);
+    ground->host = options.text("host");
+    ground->port = options.port("port");
+    ground->port_file = options.text("port-file");
+    if (!is_loopback(ground->host) && ground->key.empty() && !options.toggle("insecure"))
+        return fail(ErrorCode::key_required, "give --key-file, or --insecure to do without");
+    return ground;
 }
 
-PortFile::PortFile(std::string path, std::function<std::uint16_t()> port)
-    : path_{std::move(path)}, port_{std::move(port)} {}
-
-Result<void> PortFile::start() {
-    if (path_.empty()) return {};
-    return io::write_private_file(path_, std::to_string(port_()) + "\n");
-}
-
-void PortFile::stop() {
-    if (!path_.empty()) io::remove_file(path_);
+Result<void> Announcement::start() {
+    const std::string port = std::to_string(door_.port());
+    ground_.log->info("listening", {{"host", ground_.host}, {"port", port}});
+    if (ground_.port_file.empty()) return {};
+    return io::write_private_file(ground_.port_file, port + "\n");
 }
 
 }  // namespace taskd::roles

@@ -1,49 +1,54 @@
-// What every long-running role shares: its options, its key, its log, and the file that tells
-// others its port.
+// What every long-running role shares: its options, its log, its key, its port file.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "options.hpp"
+#include "command.hpp"
+#include "taskd/io/loop.hpp"
+#include "taskd/port/clock.hpp"
 #include "taskd/port/log.hpp"
 #include "taskd/protocol/datagram.hpp"
 
 namespace taskd::roles {
 
-// A page's own rows, then: --host --port --key-file --insecure --log-level --port-file.
-std::vector<OptionRow> with_role_rows(std::vector<OptionRow> own, std::string_view default_port);
+// The rows of `own`, then those every role has.
+std::vector<OptionRow> with_role_rows(std::vector<OptionRow> own, std::string_view port);
 
-struct RoleSettings {
+// The ground a role stands on; it outlives everything the role makes.
+struct Ground {
+    std::string role;
+    io::Loop loop;
+    std::unique_ptr<port::Clock> clock;
+    std::unique_ptr<port::Log> log;
+    protocol::ClusterKey key;
     std::string host;
     std::uint16_t port = 0;
-    protocol::ClusterKey key;
-    std::string port_file;  // empty: none
-    std::unique_ptr<port::Log> log;
+    std::string port_file;
+
+    // Ends the process without an answer: the disk may have kept anything.
+    std::function<void(const Error&)> lost_disk();
 };
-// key_required when it would listen beyond loopback without a key and without --insecure.
-Result<RoleSettings> read_role(const Options& options, const std::string& role,
-                               const std::string& instance = {});
 
-// Numeric loopback addresses and "localhost".
-bool is_loopback(std::string_view host);
+// key_unreadable, and key_required when it would listen beyond loopback without a key.
+Result<std::unique_ptr<Ground>> make_ground(const Options& options, std::string role,
+                                            std::string instance = {});
 
-// A component, to be added last: writes the real port once everything before it has started. The
-// file is replaced as a whole and goes when the role ends.
-class PortFile {
+class Door;
+
+// Component that says where the role listens, once everything it is given has started.
+class Announcement {
   public:
-    // Does nothing when `path` is empty.
-    PortFile(std::string path, std::function<std::uint16_t()> port);
-
+    template <class... Parts>
+    Announcement(Ground& ground, const Door& door, const Parts&...)
+        : ground_{ground}, door_{door} {}
     Result<void> start();
-    void stop();
 
   private:
-    std::string path_;
-    std::function<std::uint16_t()> port_;
+    Ground& ground_;
+    const Door& door_;
 };
 
 }  // namespace taskd::roles

@@ -7,11 +7,11 @@ namespace {
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-bool same_without_case(std::string_view a, std::string_view b) {
+}  // namespace
+
+bool same_header(std::string_view a, std::string_view b) {
     return std::ranges::equal(a, b, {}, lower, lower);
 }
-
-}  // namespace
 
 std::string base_url(std::string_view address, std::uint16_t port) {
     const bool v6 = address.find(':') != std::string_view::npos;
@@ -22,7 +22,7 @@ std::string base_url(std::string_view address, std::uint16_t port) {
 
 std::string_view find_header(const HttpHeaders& headers, std::string_view name) {
     for (const auto& [key, value] : headers)
-        if (same_without_case(key, name)) return value;
+        if (same_header(key, name)) return value;
     return {};
 }
 

@@ -18,6 +18,8 @@ std::string base_url(std::string_view address, std::uint16_t port);
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
+bool same_header(std::string_view a, std::string_view b);  // without case
+
 // First value of a header, compared without case; empty when missing.
 std::string_view find_header(const HttpHeaders& headers, std::string_view name);
 

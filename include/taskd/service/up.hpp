@@ -82,6 +82,7 @@ class Up {
         bool was_ready = false;
         bool asking = false;
         std::uint64_t life = 0;
+        std::string instance;  // a worker's, as it was last ready
         SteadyTime started_at;
         unsigned short_lives = 0;  // in a row
         std::unique_ptr<port::Timer> timer;

@@ -59,6 +59,8 @@ void HttpConnection::start(HttpServerCore::Connections::iterator place) {
     asio::error_code ignored;
     socket_.non_blocking(true, ignored);
     socket_.set_option(asio::ip::tcp::no_delay{true}, ignored);
+    if (const auto peer = socket_.remote_endpoint(ignored); !ignored)
+        sender_ = peer.address().to_string();
     set_deadline();
     wait_read();
 }
@@ -123,6 +125,10 @@ void HttpConnection::dispatch(protocol::HttpMessage message) {
                       .head = message.method == "HEAD",
                       .response = {}});
     ++core_.stats.requests;
+    std::erase_if(message.headers, [](const auto& header) {
+        return port::same_header(header.first, port::sender_header);
+    });
+    message.headers.emplace_back(port::sender_header, sender_);
     core_.handler().handle(
         {.method = std::move(message.method),
          .target = std::move(message.target),

@@ -55,6 +55,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     HttpServerCore& core_;
     asio::ip::tcp::socket socket_;
     HttpServerCore::Connections::iterator place_;
+    std::string sender_;  // the peer's numeric address
     protocol::HttpParser parser_;
     std::string leftover_;  // read and not yet parsed: too many requests wait for answers
     std::deque<Slot> slots_;

@@ -246,10 +246,14 @@ void Up::took_workers(const Result<port::HttpResponse>& answer) {
                 if (key == "port") port = protocol::read_integer(value, key, 0, 65535).value_or(0);
                 if (key == "reachable") reachable = value == "true";
             }
-            for (const auto& child : children_)
-                if (child->role == Role::worker && child->name == instance && child->port_told &&
-                    child->port == port && reachable && !child->ready)
-                    became_ready(*child);
+            if (!reachable) continue;
+            for (const auto& child : children_) {
+                if (child->role != Role::worker || child->ready || !child->port_told) continue;
+                // The entry of its former life may stand there for a while.
+                if (child->port != port || child->instance == instance) continue;
+                child->instance = instance;
+                became_ready(*child);
+            }
         }
     }
 }

@@ -1,0 +1,144 @@
+// The dispatcher role. Wiring only: what may happen to a task is in src/engine.
+#include "taskd/service/dispatcher.hpp"
+
+#include "door.hpp"
+#include "taskd/io/entropy.hpp"
+#include "taskd/io/file_journal.hpp"
+#include "taskd/io/http_exchange.hpp"
+#include "taskd/io/lane.hpp"
+#include "taskd/io/posix_files.hpp"
+#include "taskd/io/resolver.hpp"
+#include "taskd/io/sqlite_view.hpp"
+#include "taskd/io/store_dir.hpp"
+#include "taskd/protocol/task_json.hpp"
+#include "taskd/runtime/boot.hpp"
+
+namespace taskd::roles {
+namespace {
+
+// The data directory with its journal and its view.
+class StorePart {
+  public:
+    static Result<std::unique_ptr<StorePart>> make(Ground& ground, const std::string& dir) {
+        auto files = io::make_posix_files();
+        Random random{io::random_seed()};
+        auto store = io::open_store(*files, dir, random);
+        if (!store) return fail(std::move(store));
+        std::unique_ptr<StorePart> part{new StorePart{std::move(files), std::move(*store)}};
+        part->journal = std::make_unique<io::FileJournal>(
+            *part->files_, *ground.clock,
+            io::FileJournalSettings{.dir = part->store_.paths.journal,
+                                    .store_id = part->store_.id,
+                                    .salt_seed = random.next()});
+        auto view =
+            io::SqliteView::open({.path = part->store_.paths.view, .store_id = part->store_.id});
+        if (!view) return fail(std::move(view));
+        part->view = std::move(*view);
+        return part;
+    }
+
+    std::string id() const { return protocol::write_session(SessionId{store_.id}); }
+
+    std::unique_ptr<io::FileJournal> journal;
+    std::unique_ptr<io::SqliteView> view;
+
+  private:
+    StorePart(std::unique_ptr<port::Files> files, io::Store store)
+        : files_{std::move(files)}, store_{std::move(store)} {}
+
+    std::unique_ptr<port::Files> files_;
+    io::Store store_;
+};
+
+// The service on its lanes.
+class DispatcherPart {
+  public:
+    DispatcherPart(Ground& ground, Door& door, StorePart& store, const Options& options)
+        : door_{door},
+          journal_lane_{ground.loop, "journal"},
+          space_lane_{ground.loop, "space"},
+          view_lane_{ground.loop, "view"},
+          resolver_{ground.loop},
+          http_{ground.loop},
+          service_{settings(ground, door, store, options),
+                   {{*store.journal, *store.view, journal_lane_, space_lane_, view_lane_,
+                     *ground.clock, ground.loop, *ground.log},
+                    door.udp(),
+                    resolver_,
+                    http_},
+                   ground.lost_disk()} {}
+
+    Result<void> start() {
+        if (auto started = service_.start(); !started) return started;
+        door_.open(service_.front());
+        return {};
+    }
+    void drain(std::function<void()> done) { service_.drain(std::move(done)); }
+    void stop() { http_.stop(); }
+
+  private:
+    static service::DispatcherSettings settings(const Ground& ground, const Door& door,
+                                                const StorePart& store, const Options& options) {
+        service::DispatcherSettings made;
+        made.core.engine.lease_duration = options.duration("lease");
+        made.workers.store_id = store.id();
+        made.workers.key = ground.key;
+        made.workers.session = SessionId{io::random_seed() | 1};
+        made.workers.http_port = door.port();
+        made.workers.lease_duration = options.duration("lease");
+        made.nameservice_url = options.text("nameservice");
+        made.seed = io::random_seed();
+        return made;
+    }
+
+    Door& door_;
+    io::Lane journal_lane_;
+    io::Lane space_lane_;
+    io::Lane view_lane_;
+    io::Resolver resolver_;
+    io::HttpExchange http_;
+    service::Dispatcher service_;
+};
+
+int run(const Options& options) {
+    auto made = make_ground(options, "dispatcher");
+    if (!made) return report(made.error());
+    Ground& ground = **made;
+    runtime::Boot boot{ground.loop, *ground.clock, *ground.log};
+    auto door = boot.add<Door>("door", std::ref(ground));
+    auto store = boot.add<StorePart>("store", std::ref(ground), options.text("data"));
+    auto dispatcher =
+        boot.add<DispatcherPart>("dispatcher", std::ref(ground), door, store, std::cref(options));
+    boot.add<Announcement>("announcement", std::ref(ground), door, dispatcher);
+    return boot.run();
+}
+
+}  // namespace
+
+const Command& dispatcher_command() {
+    static const Command command{
+        {.name = "dispatcher",
+         .arguments = "",
+         .summary = "take tasks, lease them to workers, keep the results",
+         .text =
+             "Example: taskd dispatcher --data /var/lib/taskd --nameservice http://127.0.0.1:5001",
+         .options = with_role_rows({{.name = "data",
+                                     .value = "DIR",
+                                     .fallback = "taskd-data/dispatcher",
+                                     .help = "where journal and view lie"},
+                                    {.name = "nameservice",
+                                     .value = "URL",
+                                     .fallback = "http://127.0.0.1:5001",
+                                     .help = "who knows the workers"},
+                                    {.name = "lease",
+                                     .kind = OptionKind::duration,
+                                     .value = "TIME",
+                                     .fallback = "15s",
+                                     .help = "how long a silent worker keeps a task",
+                                     .least = 100'000}},
+                                   "4000")},
+        run};
+    return command;
+}
+
+}  // namespace taskd::roles

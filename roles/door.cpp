@@ -1,0 +1,38 @@
+#include "door.hpp"
+
+#include "taskd/service/http_front.hpp"
+
+namespace taskd::roles {
+namespace {
+
+constexpr int tries = 20;  // for a number that is free for both
+
+}  // namespace
+
+void Door::Late::handle(port::HttpRequest&& request, port::HttpResponder respond) {
+    if (handler == nullptr) return respond(service::problem_response({ErrorCode::not_ready, {}}));
+    handler->handle(std::move(request), std::move(respond));
+}
+
+Result<std::unique_ptr<Door>> Door::make(Ground& ground, Speaks speaks) {
+    std::unique_ptr<Door> door{new Door};
+    for (int left = tries;; --left) {
+        io::HttpServerSettings settings;
+        settings.host = ground.host;
+        settings.port = ground.port;
+        if (speaks == Speaks::http_and_udp) {
+            auto udp = io::UdpSocket::bind(ground.loop, {.host = ground.host, .port = ground.port});
+            if (!udp) return fail(std::move(udp));
+            door->udp_ = std::move(*udp);
+            settings.port = door->udp_->local().port;
+        }
+        door->server_ =
+            std::make_unique<io::HttpServer>(ground.loop, settings, door->late_, *ground.log);
+        auto listening = door->server_->listen();
+        if (listening) return door;
+        const bool taken = listening.error().code == ErrorCode::port_in_use;
+        if (!taken || ground.port != 0 || left == 0) return fail(std::move(listening));
+    }
+}
+
+}  // namespace taskd::roles

@@ -1,0 +1,95 @@
+// The name service role. Wiring only: what a registration is stands in service/name_service.
+#include "taskd/service/name_service.hpp"
+
+#include "door.hpp"
+#include "taskd/io/lane.hpp"
+#include "taskd/io/posix_files.hpp"
+#include "taskd/runtime/boot.hpp"
+
+namespace taskd::roles {
+namespace {
+
+class NameServicePart {
+  public:
+    NameServicePart(Ground& ground, Door& door, const Options& options)
+        : door_{door},
+          files_{io::make_posix_files()},
+          lane_{ground.loop, "registry"},
+          service_{
+              {options.text("data"), options.duration("heartbeat"), options.duration("expiry")},
+              *files_,
+              lane_,
+              *ground.clock,
+              ground.loop,
+              *ground.log},
+          front_{ground.key, "nameservice", [this] { return not_ready(); }} {
+        service_.add_routes(front_);
+    }
+
+    Result<void> start() {
+        if (auto loaded = service_.load(); !loaded) return loaded;
+        door_.open(front_);
+        return {};
+    }
+    void drain(std::function<void()> done) {
+        draining_ = true;
+        service_.let_go();
+        done();
+    }
+
+  private:
+    std::optional<service::NotReady> not_ready() const {
+        if (draining_) return service::NotReady{ErrorCode::shutting_down, {}};
+        return std::nullopt;
+    }
+
+    Door& door_;
+    std::unique_ptr<port::Files> files_;
+    io::Lane lane_;
+    service::NameService service_;
+    service::HttpFront front_;
+    bool draining_ = false;
+};
+
+int run(const Options& options) {
+    auto made = make_ground(options, "nameservice");
+    if (!made) return report(made.error());
+    Ground& ground = **made;
+    runtime::Boot boot{ground.loop, *ground.clock, *ground.log};
+    auto door = boot.add<Door>("door", std::ref(ground), Speaks::http);
+    auto service =
+        boot.add<NameServicePart>("nameservice", std::ref(ground), door, std::cref(options));
+    boot.add<Announcement>("announcement", std::ref(ground), door, service);
+    return boot.run();
+}
+
+}  // namespace
+
+const Command& nameservice_command() {
+    static const Command command{
+        {.name = "nameservice",
+         .arguments = "",
+         .summary = "know which workers there are and where",
+         .text = "Example: taskd nameservice --data /var/lib/taskd/nameservice",
+         .options = with_role_rows({{.name = "data",
+                                     .value = "DIR",
+                                     .fallback = "taskd-data/nameservice",
+                                     .help = "where registry.json lies"},
+                                    {.name = "heartbeat",
+                                     .kind = OptionKind::duration,
+                                     .value = "TIME",
+                                     .fallback = "10s",
+                                     .help = "how often instances say they live",
+                                     .least = 100'000},
+                                    {.name = "expiry",
+                                     .kind = OptionKind::duration,
+                                     .value = "TIME",
+                                     .fallback = "30s",
+                                     .help = "after which silence one is forgotten",
+                                     .least = 300'000}},
+                                   "5001")},
+        run};
+    return command;
+}
+
+}  // namespace taskd::roles
