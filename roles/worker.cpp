@@ -9,6 +9,7 @@
 #include "taskd/io/lane.hpp"
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/runtime/boot.hpp"
+#include "taskd/service/http_front.hpp"
 
 namespace taskd::roles {
 namespace {

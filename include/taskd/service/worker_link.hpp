@@ -63,7 +63,8 @@ class WorkerLink {
     };
     using Acks = std::map<std::pair<port::Endpoint, protocol::Kind>, std::vector<std::string>>;
 
-    void greet();
+    void greet_all();
+    void greet(Peer& peer);
     void resolve(Peer& peer);
     void received(const port::Endpoint& from, std::string_view bytes);
     void heard(Peer& peer, const port::Endpoint& from);

@@ -48,7 +48,7 @@ WorkerLink::WorkerLink(WorkerLinkSettings settings, Core& core, port::Datagram& 
       hello_timer_{timers.make()} {
     socket_.on_receive(
         [this](const port::Endpoint& from, std::string_view bytes) { received(from, bytes); });
-    greet();
+    greet_all();
 }
 
 WorkerLink::Peer* WorkerLink::find(const std::string& instance) {
@@ -83,12 +83,12 @@ void WorkerLink::resolve(Peer& peer) {
                           still->resolving = false;
                           if (!found) return;  // tried again with the next greeting
                           still->endpoint = *found;
-                          flush_soon(*still);
+                          greet(*still);
                       });
 }
 
 // Once an interval: says hello to all, notices who fell silent, forgets who left.
-void WorkerLink::greet() {
+void WorkerLink::greet_all() {
     const SteadyTime now = clock_.steady();
     for (auto each = peers_.begin(); each != peers_.end();) {
         Peer& peer = *each->second;
@@ -103,13 +103,17 @@ void WorkerLink::greet() {
             continue;
         }
         if (!peer.endpoint || silent) resolve(peer);  // its name may have a new address
-        const protocol::HelloMessage hello{settings_.lease_duration, settings_.http_port,
-                                           socket_.receive_buffer_bytes() / 2};
-        peer.outbox.say_once(Kind::hello, protocol::write_hello(hello));
-        flush_soon(peer);
+        if (peer.endpoint) greet(peer);
         ++each;
     }
-    hello_timer_->set(now + settings_.hello_interval, [this] { greet(); });
+    hello_timer_->set(now + settings_.hello_interval, [this] { greet_all(); });
+}
+
+void WorkerLink::greet(Peer& peer) {
+    const protocol::HelloMessage hello{settings_.lease_duration, settings_.http_port,
+                                       socket_.receive_buffer_bytes() / 2};
+    peer.outbox.say_once(Kind::hello, protocol::write_hello(hello));
+    flush_soon(peer);
 }
 
 void WorkerLink::received(const port::Endpoint& from, std::string_view bytes) {
