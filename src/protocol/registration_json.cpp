@@ -34,7 +34,7 @@ Result<void> take_field(Registration& into, std::string_view key, std::string_vi
     if (key == "host") return take(read_string(raw, key), into.host);
     if (key == "port") return take(read_integer(raw, key, 1, 65535), into.port);
     if (key == "session") return take(read_session(raw), into.session);
-    if (key == "concurrency") return take(read_integer(raw, key, 1, 1'000'000), into.concurrency);
+    if (key == "concurrency") return take(read_integer(raw, key, 1, limits::concurrency_max), into.concurrency);
     if (key == "meta") return take(read_meta(raw), into.meta);
     if (stored && key == "instance") return take(read_string(raw, key), into.instance);
     if (stored && (key == "registered_at" || key == "renewed_at")) return {};
@@ -48,6 +48,8 @@ Result<Registration> parse(std::string_view text, bool stored) {
     made.meta = "{}";
     for (const auto& [key, raw] : *fields)
         if (auto taken = take_field(made, key, raw, stored); !taken) return fail(std::move(taken));
+    if (made.host.size() > limits::host_bytes_max)
+        return fail(ErrorCode::invalid_field, "host is longer than a name can be");
     if (made.type.empty()) return fail(ErrorCode::missing_field, "type");
     if (!is_type_name(made.type)) return fail(ErrorCode::invalid_field, "type '" + made.type + "'");
     if (made.port == 0) return fail(ErrorCode::missing_field, "port");

@@ -8,7 +8,7 @@
 namespace taskd::protocol {
 namespace {
 
-constexpr std::int64_t duration_ms_max = 365LL * 24 * 3600 * 1000;
+constexpr std::int64_t backoff_ms_max = limits::backoff_most / std::chrono::milliseconds{1};
 
 Result<Backoff> parse_backoff(std::string_view raw) {
     auto fields = split_object(raw);
@@ -17,10 +17,12 @@ Result<Backoff> parse_backoff(std::string_view raw) {
     for (const auto& [key, value] : *fields) {
         const bool initial = key == "initial_ms";
         if (!initial && key != "max_ms") return fail(ErrorCode::unknown_field, "backoff." + key);
-        auto ms = read_integer(value, "backoff." + key, 0, duration_ms_max);
+        auto ms = read_integer(value, "backoff." + key, 0, backoff_ms_max);
         if (!ms) return fail(std::move(ms));
         (initial ? backoff.initial : backoff.max) = std::chrono::milliseconds{*ms};
     }
+    if (backoff.initial > backoff.max)
+        return fail(ErrorCode::invalid_field, "backoff.initial_ms is above backoff.max_ms");
     return backoff;
 }
 
@@ -218,6 +220,8 @@ Result<TaskError> parse_task_error(std::string_view raw) {
             return fail(ErrorCode::unknown_field, "error." + key);
         if (!taken) return fail(std::move(taken));
     }
+    if (error.code.size() > limits::error_code_bytes_max)
+        return fail(ErrorCode::invalid_field, "error.code is longer than 128 bytes");
     if (error.code.empty()) return fail(ErrorCode::missing_field, "error.code");
     return error;
 }

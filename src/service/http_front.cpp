@@ -58,10 +58,10 @@ void Call::answer(const Error& error, std::optional<std::size_t> index) {
 
 HttpFront::HttpFront(protocol::ClusterKey key, std::string role, Readiness readiness)
     : key_{std::move(key)}, role_{std::move(role)}, readiness_{std::move(readiness)} {
-    add({"GET", "/openapi.json",
+    add({"GET", "/openapi.json", {},
          [](Call call) { call.answer(200, std::string{protocol::openapi_json()}); }});
-    add({"GET", "/healthz", [this](Call call) { health(call.target, std::move(call.respond)); }});
-    add({"GET", "/readyz", [this](Call call) { health(call.target, std::move(call.respond)); }});
+    add({"GET", "/healthz", {}, [this](Call call) { health(call.target, std::move(call.respond)); }});
+    add({"GET", "/readyz", {}, [this](Call call) { health(call.target, std::move(call.respond)); }});
 }
 
 void HttpFront::add(Route route) { routes_.push_back(std::move(route)); }
@@ -77,7 +77,7 @@ void HttpFront::handle(port::HttpRequest&& request, port::HttpResponder respond)
     Call call{std::move(request), std::move(*target), {}, std::move(respond)};
     for (const Route& route : routes_) {
         if (!fits(route.pattern, call.target.path, call.parameters)) continue;
-        if (route.method == method) return route.handle(std::move(call));
+        if (route.method == method) return enter(route, std::move(call));
         if (!allowed.empty()) allowed += ", ";
         allowed += route.method;
         if (route.method == "GET") allowed += ", HEAD";
@@ -88,6 +88,18 @@ void HttpFront::handle(port::HttpRequest&& request, port::HttpResponder respond)
     auto response = problem_response({ErrorCode::method_not_allowed, call.request.method});
     response.headers.emplace_back("Allow", std::move(allowed));
     call.respond(std::move(response));
+}
+
+// What every handler may rely on: no unknown name in the query, a body that says it is JSON.
+void HttpFront::enter(const Route& route, Call call) const {
+    for (const auto& [name, value] : call.target.query)
+        if (std::ranges::find(route.query, name) == route.query.end())
+            return call.answer(Error{ErrorCode::unknown_field, name});
+    const std::string_view type = port::find_header(call.request.headers, "Content-Type");
+    const std::string_view media = type.substr(0, std::min(type.find(';'), type.find(' ')));
+    if (!call.request.body.empty() && !media.empty() && !port::same_header(media, protocol::json_type))
+        return call.answer(Error{ErrorCode::unsupported_media_type, std::string{media}});
+    route.handle(std::move(call));
 }
 
 std::optional<Error> HttpFront::refused(const port::HttpRequest& request) const {

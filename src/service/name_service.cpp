@@ -77,10 +77,10 @@ void NameService::add_routes(HttpFront& front) {
     const auto to = [this](void (NameService::*handler)(Call)) {
         return [this, handler](Call call) { (this->*handler)(std::move(call)); };
     };
-    front.add({"PUT", "/v1/registrations/{instance}", to(&NameService::put)});
-    front.add({"DELETE", "/v1/registrations/{instance}", to(&NameService::remove)});
-    front.add({"GET", "/v1/registrations/{instance}", to(&NameService::get)});
-    front.add({"GET", "/v1/registrations", to(&NameService::list)});
+    front.add({"PUT", "/v1/registrations/{instance}", {}, to(&NameService::put)});
+    front.add({"DELETE", "/v1/registrations/{instance}", {"session"}, to(&NameService::remove)});
+    front.add({"GET", "/v1/registrations/{instance}", {}, to(&NameService::get)});
+    front.add({"GET", "/v1/registrations", {"type", "watch", "wait"}, to(&NameService::list)});
 }
 
 Registration* NameService::find(const std::string& instance) {
@@ -142,13 +142,14 @@ void NameService::put(Call call) {
 void NameService::remove(Call call) {
     const std::string instance = call.parameters[0];
     const Registration* there = find(instance);
+    if (!is_instance_name(instance))
+        return call.answer(Error{ErrorCode::invalid_field, "instance '" + instance + "'"});
     const std::string* session = call.target.find("session");
-    if (session != nullptr) {
-        const auto wanted = protocol::parse_session(*session);
-        if (!wanted) return call.answer(wanted.error());
-        if (there != nullptr && there->session != *wanted)
-            return call.answer(Error{ErrorCode::registration_conflict, instance});
-    }
+    if (session == nullptr) return call.answer(Error{ErrorCode::missing_field, "session"});
+    const auto wanted = protocol::parse_session(*session);
+    if (!wanted) return call.answer(wanted.error());
+    if (there != nullptr && there->session != *wanted)
+        return call.answer(Error{ErrorCode::registration_conflict, instance});
     if (there == nullptr) return call.answer(Error{ErrorCode::registration_not_found, instance});
     erase(instance);
     log_.info("deregistered", {{"instance", instance}});
@@ -167,6 +168,8 @@ void NameService::erase(const std::string& instance) {
 }
 
 void NameService::get(Call call) {
+    if (!is_instance_name(call.parameters[0]))
+        return call.answer(Error{ErrorCode::invalid_field, "instance '" + call.parameters[0] + "'"});
     const Registration* there = find(call.parameters[0]);
     if (there == nullptr)
         return call.answer(Error{ErrorCode::registration_not_found, call.parameters[0]});
@@ -176,8 +179,11 @@ void NameService::get(Call call) {
 void NameService::list(Call call) {
     const std::string* type = call.target.find("type");
     const std::string* watch = call.target.find("watch");
-    const auto wait = protocol::read_wait(call.target, "wait");
+    auto wait = protocol::read_wait(call.target, "wait");
     if (!wait) return call.answer(wait.error());
+    if (call.target.find("wait") == nullptr) *wait = limits::watch_default;
+    if (type != nullptr && !is_type_name(*type))
+        return call.answer(Error{ErrorCode::invalid_field, "type '" + *type + "'"});
     std::uint64_t version = registry_.version;
     if (watch != nullptr) {
         const auto number = protocol::read_integer(*watch, "watch", 0, INT64_MAX);

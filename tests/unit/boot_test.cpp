@@ -3,7 +3,11 @@
 
 #include "catch.hpp"
 #include "memory_log.hpp"
+#include "raw_client.hpp"
 #include "sim_world.hpp"
+#include "taskd/io/clock.hpp"
+#include "taskd/io/http_server.hpp"
+#include "taskd/io/loop.hpp"
 #include "taskd/runtime/boot.hpp"
 
 using namespace taskd;
@@ -235,4 +239,39 @@ TEST_CASE("without signals nothing is loaded", "[boot]") {
     fixture.loop.refuse_signals = true;
     CHECK(fixture.boot.run() == row_of(ErrorCode::internal).exit_code);
     CHECK(fixture.diary.text.empty());
+}
+
+TEST_CASE("a role on the real loop serves until a real signal and answers what it holds",
+          "[boot]") {
+    struct Api final : port::HttpHandler {
+        void handle(port::HttpRequest&&, port::HttpResponder respond) override {
+            held.push_back(std::move(respond));
+        }
+        std::vector<port::HttpResponder> held;
+    };
+    io::Loop loop;
+    const auto clock = io::make_system_clock();
+    MemoryLog log;
+    Boot boot{loop, *clock, log};
+    const auto api = boot.add<Api>("api");
+    const auto http = boot.add<io::HttpServer>("http", std::ref(loop), io::HttpServerSettings{},
+                                               api, std::ref(log));
+    std::unique_ptr<RawClient> client;
+    loop.post([&] {
+        CHECK(boot.ready());
+        client = std::make_unique<RawClient>(loop, boot.get(http).port());
+        client->send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        std::raise(SIGTERM);
+    });
+    // Answers once the drain has begun.
+    std::function<void()> watch = [&] {
+        if (boot.ready() || boot.get(api).held.empty()) return loop.post(watch);
+        boot.get(api).held[0]({.headers = {}, .body = "last"});
+        client->finish_sending();
+    };
+    loop.post(watch);
+    CHECK(boot.run() == 0);
+    client->pump();
+    REQUIRE(client->responses().size() == 1);
+    CHECK(client->responses()[0].body == "last");
 }

@@ -1,6 +1,9 @@
 // The HTTP server over real connections on loopback.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <functional>
-#include <map>
 
 #include "catch.hpp"
 #include "http_samples.hpp"
@@ -466,6 +469,29 @@ TEST_CASE("the server listens on IPv6 as well", "[http]") {
     Fixture fixture{{.host = "::1"}};
     RawClient client{fixture.loop, fixture.server.port(), "::1"};
     client.send(get("/"));
+    REQUIRE(client.wait_for_responses(1));
+    CHECK(client.responses()[0].status == 200);
+}
+
+TEST_CASE("out of file descriptors the server says so, waits, and goes on", "[http]") {
+    Fixture fixture;
+    rlimit before{};
+    getrlimit(RLIMIT_NOFILE, &before);
+    const rlimit few{256, before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &few);
+    std::vector<int> held;
+    for (int each; (each = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;)
+        held.push_back(each);
+    REQUIRE(!held.empty());
+    close(held.back());
+    held.pop_back();
+    RawClient client{fixture.loop, fixture.server.port()};  // takes the last one
+    client.send(get("/"));
+    CHECK(fixture.turn([&] { return !fixture.log.entries.empty(); }));
+    for (const int each : held)
+        close(each);
+    setrlimit(RLIMIT_NOFILE, &before);
+    CHECK(fixture.log.entries.at(0).message == "cannot accept a connection");
     REQUIRE(client.wait_for_responses(1));
     CHECK(client.responses()[0].status == 200);
 }

@@ -42,6 +42,10 @@ inline constexpr Duration wait_max = 10min;  // longer waits are cut and asked a
 // What one turn of the engine may touch, so that no turn is long.
 inline constexpr std::size_t turn_tasks_max = 1'000;
 
+// Texts that people write.
+inline constexpr std::size_t reason_bytes_max = 1'000;
+inline constexpr std::size_t error_code_bytes_max = 128;
+
 // Attempts kept in a task's history; older ones are counted, not shown.
 inline constexpr std::size_t attempts_shown_max = 100;
 inline constexpr std::uint32_t attempts_max_default = 5;
@@ -49,6 +53,7 @@ inline constexpr std::uint32_t attempts_max_max = 100;
 // Workers lost in a row on one task before it is dead: a task that kills workers must stop.
 inline constexpr std::uint32_t crashes_max_default = 10;
 
+inline constexpr Duration backoff_most = 24h;  // what a task may ask for
 inline constexpr Duration backoff_initial_default = 1s;
 inline constexpr Duration backoff_max_default = 5min;
 inline constexpr unsigned backoff_factor = 2;
@@ -61,6 +66,9 @@ inline constexpr Duration registration_expiry = 30s;
 static_assert(registration_expiry >= 3 * heartbeat_interval);
 inline constexpr std::size_t registrations_max = 10'000;
 inline constexpr std::size_t registration_meta_bytes_max = 4 * kibibyte;
+inline constexpr std::size_t host_bytes_max = 253;  // of a name in DNS
+inline constexpr std::uint32_t concurrency_max = 10'000;
+inline constexpr Duration watch_default = 30s;  // a watch that does not say how long
 
 // Datagrams: what passes unfragmented over Ethernet; larger tasks and results travel by HTTP.
 inline constexpr std::size_t datagram_bytes_max = 1'400;

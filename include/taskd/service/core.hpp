@@ -136,7 +136,7 @@ class Core {
     Batch open_;
     bool syncing_ = false;
     bool flush_posted_ = false;
-    bool needs_room_ = false;  // the journal's filler is behind
+    bool needs_room_ = false;  // the batch is full or the journal's filler behind
     std::deque<Deferred> deferred_;
     std::size_t fetches_ = 0;  // submits waiting for the view's word on their ids
 

@@ -37,7 +37,8 @@ using Readiness = std::function<std::optional<NotReady>()>;
 
 struct Route {
     std::string_view method;
-    std::string_view pattern;  // "/v1/tasks/{id}/cancel"
+    std::string_view pattern;             // "/v1/tasks/{id}/cancel"
+    std::vector<std::string_view> query;  // names it takes; others are unknown_field
     std::function<void(Call)> handle;
 };
 
@@ -52,6 +53,7 @@ class HttpFront : public port::HttpHandler {
 
   private:
     std::optional<Error> refused(const port::HttpRequest& request) const;
+    void enter(const Route& route, Call call) const;
     void health(const protocol::Target& target, port::HttpResponder respond) const;
 
     protocol::ClusterKey key_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "taskd/base/ids.hpp"
+#include "taskd/base/limits.hpp"
 #include "taskd/base/result.hpp"
 #include "taskd/port/clock.hpp"
 #include "taskd/port/timers.hpp"
@@ -24,7 +25,7 @@ class Waiters {
                       std::function<void()> done);
     void ended(TaskId id);
     void let_go();
-    std::size_t size() const { return waiters_.size(); }
+    bool full() const { return waiters_.size() >= limits::waiters_max; }
 
   private:
     struct Waiter {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "io/store/crc32c.hpp"
 #include "taskd/base/assert.hpp"
@@ -95,9 +96,8 @@ Result<std::vector<SegmentFile>> list_segments(port::Files& files, const std::st
     std::vector<SegmentFile> found;
     for (const std::string& name : *names)
         if (auto file = parse_name(dir, name)) found.push_back(std::move(*file));
-    std::stable_sort(found.begin(), found.end(), [](const SegmentFile& a, const SegmentFile& b) {
-        return a.number < b.number;
-    });
+    std::ranges::sort(found, {},
+                      [](const SegmentFile& file) { return std::pair{file.number, file.role}; });
     return found;
 }
 

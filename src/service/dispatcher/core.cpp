@@ -83,11 +83,12 @@ void Core::run(Command command, Decided decided) {
     }
     const auto purpose = new_work ? port::Purpose::new_work : port::Purpose::old_work;
     if (auto settled = settle(decision, purpose); !settled) {
-        const auto stats = ports_.journal.stats();
-        if (stats.wants_prepare && !stats.full) {  // only the filler is behind
+        // The batch is full or the filler behind: both pass, the command waits for it.
+        if (settled.error().code == ErrorCode::overloaded) {
             needs_room_ = true;
             deferred_.push_front({std::move(command), std::move(decided)});
             look_after_journal();
+            finish_turn();
             return;
         }
         decision = {};
@@ -199,6 +200,7 @@ void Core::synced(Batch batch, Result<void> result) {
     tell(batch);
     if (for_view_ && !view_busy_ && !view_full_) store_view();
     arm_view();
+    needs_room_ = false;
     run_deferred();
     look_after_journal();
     flush();

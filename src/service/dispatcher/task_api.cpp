@@ -73,18 +73,18 @@ void TaskApi::add_routes(HttpFront& front) {
     const auto to = [this](void (TaskApi::*handler)(Call)) {
         return [this, handler](Call call) { (this->*handler)(std::move(call)); };
     };
-    front.add({"POST", "/v1/tasks", to(&TaskApi::submit)});
-    front.add({"GET", "/v1/tasks", to(&TaskApi::list)});
-    front.add({"GET", "/v1/tasks/{id}", to(&TaskApi::get_task)});
-    front.add({"GET", "/v1/tasks/{id}/result", to(&TaskApi::get_result)});
-    front.add({"POST", "/v1/tasks/{id}/cancel", to(&TaskApi::cancel)});
-    front.add({"POST", "/v1/results", to(&TaskApi::get_results)});
-    front.add({"GET", "/v1/stats", to(&TaskApi::stats)});
-    front.add({"GET", "/v1/workers", to(&TaskApi::workers)});
-    front.add({"GET", "/v1/leases/{lease}/payload", to(&TaskApi::lease_payload)});
-    front.add({"POST", "/v1/leases/{lease}/complete",
+    front.add({"POST", "/v1/tasks", {"wait"}, to(&TaskApi::submit)});
+    front.add({"GET", "/v1/tasks", {"type", "state", "limit", "after"}, to(&TaskApi::list)});
+    front.add({"GET", "/v1/tasks/{id}", {}, to(&TaskApi::get_task)});
+    front.add({"GET", "/v1/tasks/{id}/result", {"wait"}, to(&TaskApi::get_result)});
+    front.add({"POST", "/v1/tasks/{id}/cancel", {}, to(&TaskApi::cancel)});
+    front.add({"POST", "/v1/results", {}, to(&TaskApi::get_results)});
+    front.add({"GET", "/v1/stats", {}, to(&TaskApi::stats)});
+    front.add({"GET", "/v1/workers", {}, to(&TaskApi::workers)});
+    front.add({"GET", "/v1/leases/{lease}/payload", {}, to(&TaskApi::lease_payload)});
+    front.add({"POST", "/v1/leases/{lease}/complete", {},
                [this](Call call) { lease_end(std::move(call), true); }});
-    front.add({"POST", "/v1/leases/{lease}/fail",
+    front.add({"POST", "/v1/leases/{lease}/fail", {},
                [this](Call call) { lease_end(std::move(call), false); }});
 }
 
@@ -92,6 +92,7 @@ void TaskApi::submit(Call call) {
     if (const auto slow = core_.slow_down()) return call.answer(*slow);
     const auto wait = protocol::read_wait(call.target, "wait");
     if (!wait) return call.answer(wait.error());
+    if (*wait > Duration{0} && waiters_.full()) return call.answer(Error{ErrorCode::too_many_waiters, {}});
     auto body = protocol::parse_submit(call.request.body, [this] { return core_.make_id(); });
     if (!body) return call.answer(body.error().error, body.error().index);
     auto submitted = std::make_shared<Submitted>();
@@ -114,17 +115,15 @@ void TaskApi::submit(Call call) {
                 shared->answer(whole ? 200 : 202, body);
             };
         }
-        const auto waits = waiters_.wait(open, open.size(), wait, [this, submitted, shared] {
+        const auto answer = [this, submitted, shared] {
             const auto now = submitted->tasks(core_.engine());
             const bool whole = still_open(now).empty();
             core_.when_durable([shared, whole, body = submit_answer(now, submitted->is_array, whole)] {
                 shared->answer(whole ? 200 : 202, body);
             });
-        });
-        if (waits) return {};
-        return [shared, body = submit_answer(tasks, submitted->is_array, false)] {
-            shared->answer(202, body);  // taken all the same: only the waiting is refused
         };
+        if (!waiters_.wait(open, open.size(), wait, answer)) answer();  // the last place went meanwhile
+        return {};
     });
 }
 
@@ -132,7 +131,7 @@ void TaskApi::find_task(const std::string& name, FoundTask then) {
     if (const auto id = TaskId::parse(name)) return find_by_id(*id, std::move(then));
     const bool part = name.size() >= 4 && name.size() <= 36 &&
                       name.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos;
-    if (!part) return then(fail(ErrorCode::task_not_found, name));
+    if (!part) return then(fail(ErrorCode::invalid_id, "'" + name + "' is no part of a task's id"));
     find_by_part(name, std::move(then));
 }
 
@@ -211,11 +210,9 @@ void TaskApi::list(Call call) {
                                                       limits::page_tasks_max);
             if (!limit) return call.answer(limit.error());
             query.limit = static_cast<std::size_t>(*limit);
-        } else if (name == "after") {
+        } else {
             query.after = TaskId::parse(value);
             if (!query.after) return call.answer(Error{ErrorCode::invalid_id, "after '" + value + "'"});
-        } else {
-            return call.answer(Error{ErrorCode::unknown_field, name});
         }
     }
     auto shared = share(std::move(call));
@@ -249,6 +246,8 @@ void TaskApi::cancel(Call call) {
             if (key != "reason") return call.answer(Error{ErrorCode::unknown_field, key});
             auto text = protocol::read_string(raw, key);
             if (!text) return call.answer(text.error());
+            if (text->size() > limits::reason_bytes_max)
+                return call.answer(Error{ErrorCode::invalid_field, "reason is longer than 1000 bytes"});
             reason = std::move(*text);
         }
     }

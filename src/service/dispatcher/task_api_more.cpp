@@ -193,6 +193,8 @@ void TaskApi::workers(Call call) {
 void TaskApi::lease_payload(Call call) {
     const auto lease = protocol::read_lease_path(call.parameters[0]);
     if (!lease) return call.answer(lease.error());
+    if (core_.engine().find(lease->id) == nullptr)
+        return call.answer(Error{ErrorCode::task_not_found, lease->id.to_string()});
     const bool held = core_.engine().standing({lease->id, lease->epoch}) == engine::LeaseStanding::held;
     if (!held) return call.answer(Error{ErrorCode::stale_lease, call.parameters[0]});
     core_.when_durable([shared = std::make_shared<Call>(std::move(call)),

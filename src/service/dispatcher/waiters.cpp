@@ -10,7 +10,7 @@ Waiters::Waiters(port::Clock& clock, port::Timers& timers) : clock_{clock}, time
 
 Result<void> Waiters::wait(const std::vector<TaskId>& ids, std::size_t needed, Duration timeout,
                            std::function<void()> done) {
-    if (waiters_.size() >= limits::waiters_max) return fail(ErrorCode::too_many_waiters);
+    if (full()) return fail(ErrorCode::too_many_waiters);
     const Number number = ++last_;
     const SteadyTime until = clock_.steady() + timeout;
     for (const TaskId& id : ids) by_task_.emplace(id, number);

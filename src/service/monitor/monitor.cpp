@@ -41,7 +41,7 @@ Result<void> Monitor::start() {
 }
 
 void Monitor::add_routes(HttpFront& front) {
-    front.add({"GET", "/", [this](Call call) {
+    front.add({"GET", "/", {}, [this](Call call) {
                    call.respond({200,
                                  {{"Content-Type", "text/html; charset=utf-8"},
                                   {"Content-Security-Policy", std::string{page_policy}},
@@ -50,7 +50,7 @@ void Monitor::add_routes(HttpFront& front) {
                                   {"Cache-Control", "no-store"}},
                                  std::string{page_}});
                }});
-    front.add({"GET", "/v1/overview", [this](Call call) {
+    front.add({"GET", "/v1/overview", {}, [this](Call call) {
                    if (!call.target.query.empty())
                        return call.answer(
                            Error{ErrorCode::unknown_field, call.target.query.front().first});
