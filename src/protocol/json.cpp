@@ -246,13 +246,9 @@ Result<bool> read_boolean(std::string_view raw, std::string_view field) {
     return raw == "true";
 }
 
+bool is_utf8(std::string_view text) { return simdjson::validate_utf8(text.data(), text.size()); }
+
 void append_json_string(std::string& out, std::string_view text) {
-    if (!simdjson::validate_utf8(text.data(), text.size())) {
-        std::string shown{text};  // what came over a wire may be anything: the rest is still of use
-        for (char& c : shown)
-            if (static_cast<unsigned char>(c) >= 0x80) c = '?';
-        return append_json_string(out, shown);
-    }
     static constexpr char hex[] = "0123456789abcdef";
     out.push_back('"');
     std::size_t start = 0;

@@ -3,6 +3,18 @@
 #include "taskd/protocol/json.hpp"
 
 namespace taskd::protocol {
+namespace {
+
+// A detail may quote what came over a wire, which may be anything.
+std::string printable(std::string_view text) {
+    std::string shown{text};
+    if (is_utf8(text)) return shown;
+    for (char& c : shown)
+        if (static_cast<unsigned char>(c) >= 0x80) c = '?';
+    return shown;
+}
+
+}  // namespace
 
 std::string write_problem(const Error& error, const ProblemExtras& extras) {
     const ErrorRow& row = row_of(error.code);
@@ -13,7 +25,7 @@ std::string write_problem(const Error& error, const ProblemExtras& extras) {
         .field("title", row.text)
         .field("status", row.http_status)
         .field("error", row.name);
-    if (!error.detail.empty()) json.field("detail", error.detail);
+    if (!error.detail.empty()) json.field("detail", printable(error.detail));
     if (extras.index) json.field("index", *extras.index);
     if (!extras.reasons.empty()) {
         json.key("reasons").begin_array();
