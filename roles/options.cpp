@@ -66,10 +66,9 @@ cxxopts::Options table_of(const Page& page) {
     for (const OptionRow& row : page.options) {
         std::string name{row.name};
         if (row.letter != 0) name = fmt::format("{},{}", row.letter, row.name);
-        if (row.kind == OptionKind::toggle)
-            add(name, "");
-        else
-            add(name, "", cxxopts::value<std::string>());
+        auto value = cxxopts::value<std::string>();
+        if (row.kind == OptionKind::toggle) value->implicit_value("1");
+        add(name, "", value);
     }
     return table;
 }
@@ -114,7 +113,7 @@ Result<Options> Options::parse(const Page& page, std::span<const std::string> ar
             row.from_environment ? environment(environment_name(row.name).c_str()) : nullptr;
         if (flags->count(name) != 0) {
             source = OptionSource::flag;
-            text = row.kind == OptionKind::toggle ? "1" : show((*flags)[name].as<std::string>());
+            text = show((*flags)[name].as<std::string>());
         } else if (variable != nullptr && *variable != '\0') {
             source = OptionSource::environment;
             text = variable;

@@ -3,6 +3,7 @@
 
 #include "engine/state.hpp"
 #include "taskd/base/assert.hpp"
+#include "taskd/base/error.hpp"
 
 namespace taskd::engine {
 namespace {
@@ -65,7 +66,8 @@ class Applier {
     void operator()(const AttemptCrashed& record) {
         change(record.id, [&](Entry& entry, Task& task) {
             state_.move(entry, record.due_at ? TaskEvent::crash_again : TaskEvent::crash_dead);
-            TaskError error{"crashed", "worker " + task.lease->worker + " vanished", false};
+            TaskError error{std::string{row_of(ErrorCode::crashed).name},
+                            "worker " + task.lease->worker + " vanished", false};
             end_attempt(task, record.epoch, AttemptOutcome::crashed, record.at, error);
             task.error = std::move(error);
             ++task.crashes;
@@ -99,7 +101,8 @@ class Applier {
                 end_attempt(task, task.lease->epoch, AttemptOutcome::cancelled, record.at);
                 task.lease->revoked = true;
             }
-            task.error = TaskError{"cancelled", record.reason, true};
+            task.error =
+                TaskError{std::string{row_of(ErrorCode::cancelled).name}, record.reason, true};
             end(task, record.at);
             ++state_.totals.cancelled;
         });

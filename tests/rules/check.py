@@ -218,7 +218,7 @@ def files_say_what_they_are_for(tree):
 
 
 def header_speaks_for(tree, path, first_line):
-    """A .cpp may start with its own header, which says it: the same name, or the same folder."""
+    """A .cpp may start with its own header, which says it: of its name, or ending with it."""
     match = re.match(r'#include "([^"]+)"', first_line)
     if not match:
         return False
@@ -227,7 +227,7 @@ def header_speaks_for(tree, path, first_line):
     known = any(name in tree.texts for name in
                 (f"include/{header}", f"src/{header}", f"roles/{header}",
                  str(pathlib.PurePath(path).parent / header)))
-    return known and pathlib.PurePath(header).stem == stem
+    return known and re.fullmatch(rf"(.*_)?{stem}", pathlib.PurePath(header).stem) is not None
 
 
 def lines_are_short(tree):

@@ -1,5 +1,6 @@
 // Random lives of a whole cluster: what was acknowledged ends, once, whatever happens.
 // TASKD_SIM_SEEDS=N and TASKD_SIM_FIRST=S choose how many and which; a failure prints its seed.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -62,8 +63,8 @@ SimHost& any_host(SimCluster& cluster) {
 
 unsigned any_worker(SimCluster& cluster) { return static_cast<unsigned>(cluster.random().below(2)); }
 
-const std::vector<Step>& steps() {
-    static const std::vector<Step> all{
+std::vector<Step> steps_of_clients_and_processes() {
+    return {
         {"submit_one", 20, [](SimCluster& c) { c.submit({any_task(c)}); }},
         {"submit_many", 8,
          [](SimCluster& c) {
@@ -89,6 +90,11 @@ const std::vector<Step>& steps() {
         {"drain_worker", 3, [](SimCluster& c) { c.drain_worker(any_worker(c)); }},
         {"kill_nameservice", 2, [](SimCluster& c) { c.kill_nameservice(); }},
         {"start_nameservice", 6, [](SimCluster& c) { c.start_nameservice(); }},
+    };
+}
+
+std::vector<Step> steps_of_the_world() {
+    return {
         {"partition", 6,
          [](SimCluster& c) {
              c.world().partition(c.host("dispatcher"), c.host("worker" + std::to_string(any_worker(c))));
@@ -134,6 +140,14 @@ const std::vector<Step>& steps() {
              options.http.request_loss = options.http.answer_loss = 0;
          }},
     };
+}
+
+const std::vector<Step>& steps() {
+    static const std::vector<Step> all = [] {
+        auto both = steps_of_clients_and_processes();
+        std::ranges::move(steps_of_the_world(), std::back_inserter(both));
+        return both;
+    }();
     return all;
 }
 

@@ -66,10 +66,11 @@ std::string expected_result(const TaskSpec& spec) {
 
 struct SimCluster::DispatcherLife {
     QuietLog log;
-    std::unique_ptr<port::Background> journal_lane, space_lane, view_lane;
     std::unique_ptr<io::FileJournal> journal;
     std::unique_ptr<support::FilesVfs> vfs;
     std::unique_ptr<port::View> view;
+    // Behind what their jobs use: a lane finishes its jobs when it goes.
+    std::unique_ptr<port::Background> journal_lane, space_lane, view_lane;
     std::unique_ptr<port::Datagram> socket;
     std::unique_ptr<service::Dispatcher> service;
     std::vector<std::uint64_t> rows_at_start;

@@ -5,6 +5,7 @@
 #include "catch.hpp"
 #include "sim_cluster.hpp"
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/task_json.hpp"
 
 using namespace taskd;
@@ -107,10 +108,18 @@ TEST_CASE("a real dispatcher bears load through a crash, and every task comes ba
     cluster.start_dispatcher();
     cluster.start_worker(0);
     cluster.start_worker(1);
-    const Duration begin = cluster.world().now();
-    cluster.world().at(begin + 1'500ms, [&] { cluster.kill_dispatcher(); });
-    cluster.world().at(begin + 2s, [&] { cluster.start_dispatcher(); });
-    LoadReport report = run(cluster.world(), settings("echo", 100, 4s));
+    SimHost& host = cluster.host("loader");
+    Load load{settings("echo", 100, 4s), host.http(), host.clock(), host.timers()};
+    std::optional<LoadReport> done;
+    load.start([&](LoadReport result) { done = std::move(result); });
+    cluster.run_for(1'500ms);
+    cluster.kill_dispatcher();
+    cluster.run_for(500ms);
+    cluster.start_dispatcher();
+    for (int i = 0; i < 600 && !done; ++i)
+        cluster.run_for(100ms);
+    REQUIRE(done);
+    LoadReport& report = *done;
     CHECK(report.offered == 400);
     CHECK(report.submitted == 400);
     CHECK(report.came_back() == 400);

@@ -5,6 +5,7 @@
 #include "memory_log.hpp"
 #include "sim_world.hpp"
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/problem.hpp"
 
 using namespace taskd;
 using namespace taskd::service;

@@ -120,7 +120,7 @@ TEST_CASE("each slip is told in one line") {
     CHECK_THAT(fault({"--nonsense"}), Contains("nonsense") && Contains("taskd help try"));
     CHECK_THAT(fault({"-x"}), Contains("x"));
     CHECK_THAT(fault({"--url"}), Contains("url"));
-    CHECK_THAT(fault({"--quiet=5", "--port", "70000"}), Contains("--quiet") || Contains("quiet"));
+    CHECK_THAT(fault({"--quiet=5"}), Contains("--quiet takes 1 or 0"));
     CHECK_THAT(fault({"--port", "65536"}), Contains("0 to 65535"));
     CHECK_THAT(fault({"--port", "80x"}), Contains("'80x'"));
     CHECK_THAT(fault({"--limit", "0"}), Contains("1 to 1000"));

@@ -1,3 +1,4 @@
+// The HTTP server: accepts, keeps its connections within bounds of number and time, drains.
 #include <asio/buffer.hpp>
 #include <chrono>
 #include <ctime>

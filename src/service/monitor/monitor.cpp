@@ -42,7 +42,7 @@ Result<void> Monitor::start() {
 }
 
 void Monitor::add_routes(HttpFront& front) {
-    front.add({"GET", "/", {}, [this](Call call) {
+    front.add({"GET", "/", {"key"}, [this](Call call) {  // the page reads the key itself
                    call.respond({200,
                                  {{"Content-Type", "text/html; charset=utf-8"},
                                   {"Content-Security-Policy", std::string{page_policy}},
@@ -52,9 +52,6 @@ void Monitor::add_routes(HttpFront& front) {
                                  std::string{page_}});
                }});
     front.add({"GET", "/v1/overview", {}, [this](Call call) {
-                   if (!call.target.query.empty())
-                       return call.answer(
-                           Error{ErrorCode::unknown_field, call.target.query.front().first});
                    if (!has_looked())
                        return call.answer(Error{ErrorCode::not_ready, "the first answers are out"});
                    call.answer(200, overview());
