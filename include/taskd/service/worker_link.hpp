@@ -1,5 +1,5 @@
-// The dispatcher's side of the datagrams: hands leases to workers until they have them, takes results
-// until they are durable, and knows who can be reached.
+// The dispatcher's side of the datagrams: hands leases to workers until they have them, takes
+// results until they are durable, and knows who can be reached.
 #pragma once
 
 #include <map>
