@@ -113,7 +113,8 @@ std::vector<JsonView> JsonView::items() const {
     const auto elements = protocol::split_array(raw_);
     if (!elements) return {};
     std::vector<JsonView> views;
-    for (const std::string_view element : *elements) views.emplace_back(element);
+    for (const std::string_view element : *elements)
+        views.emplace_back(element);
     return views;
 }
 

@@ -22,8 +22,8 @@ struct Server {
     std::string url;
     protocol::ClusterKey key;
 };
-// The address: --url, else what `taskd up` left under --data, else the default; a flag goes over the
-// environment. The key: --key-file, else DATA/key, else the note `taskd up` left; else none.
+// The address: --url, else what `taskd up` left under --data, else the default; a flag goes over
+// the environment. The key: --key-file, else DATA/key, else the note `taskd up` left; else none.
 Result<Server> find_server(const Options& options);
 
 // The client over the real world.
@@ -42,7 +42,8 @@ class Client {
 // Finds the server and runs `use`; returns the exit code.
 int with_client(const Options& options, const std::function<int(service::TaskClient&)>& use);
 
-// ---- answers -------------------------------------------------------------------------------------
+// ---- answers
+// -------------------------------------------------------------------------------------
 
 // One JSON value from a server, read forgivingly: what is missing or of another kind is empty.
 class JsonView {

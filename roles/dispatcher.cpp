@@ -30,7 +30,8 @@ class StorePart {
             io::FileJournalSettings{.dir = part->store_.paths.journal,
                                     .store_id = part->store_.id,
                                     .salt_seed = random.next()});
-        auto view = io::SqliteView::open({.path = part->store_.paths.view, .store_id = part->store_.id});
+        auto view =
+            io::SqliteView::open({.path = part->store_.paths.view, .store_id = part->store_.id});
         if (!view) return fail(std::move(view));
         part->view = std::move(*view);
         return part;
@@ -119,15 +120,23 @@ const Command& dispatcher_command() {
         {.name = "dispatcher",
          .arguments = "",
          .summary = "take tasks, lease them to workers, keep the results",
-         .text = "Example: taskd dispatcher --data /var/lib/taskd --nameservice http://127.0.0.1:5001",
-         .options = with_role_rows(
-             {{.name = "data", .value = "DIR", .fallback = "taskd-data/dispatcher",
-               .help = "where journal and view lie"},
-              {.name = "nameservice", .value = "URL", .fallback = "http://127.0.0.1:5001",
-               .help = "who knows the workers"},
-              {.name = "lease", .kind = OptionKind::duration, .value = "TIME", .fallback = "15s",
-               .help = "how long a silent worker keeps a task", .least = 100'000}},
-             "4000")},
+         .text =
+             "Example: taskd dispatcher --data /var/lib/taskd --nameservice http://127.0.0.1:5001",
+         .options = with_role_rows({{.name = "data",
+                                     .value = "DIR",
+                                     .fallback = "taskd-data/dispatcher",
+                                     .help = "where journal and view lie"},
+                                    {.name = "nameservice",
+                                     .value = "URL",
+                                     .fallback = "http://127.0.0.1:5001",
+                                     .help = "who knows the workers"},
+                                    {.name = "lease",
+                                     .kind = OptionKind::duration,
+                                     .value = "TIME",
+                                     .fallback = "15s",
+                                     .help = "how long a silent worker keeps a task",
+                                     .least = 100'000}},
+                                   "4000")},
         run};
     return command;
 }

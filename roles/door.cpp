@@ -14,15 +14,18 @@ void Door::Late::handle(port::HttpRequest&& request, port::HttpResponder respond
     handler->handle(std::move(request), std::move(respond));
 }
 
-Result<std::unique_ptr<Door>> Door::make(Ground& ground) {
+Result<std::unique_ptr<Door>> Door::make(Ground& ground, Speaks speaks) {
     std::unique_ptr<Door> door{new Door};
     for (int left = tries;; --left) {
-        auto udp = io::UdpSocket::bind(ground.loop, {.host = ground.host, .port = ground.port});
-        if (!udp) return fail(std::move(udp));
-        door->udp_ = std::move(*udp);
         io::HttpServerSettings settings;
         settings.host = ground.host;
-        settings.port = door->udp_->local().port;
+        settings.port = ground.port;
+        if (speaks == Speaks::http_and_udp) {
+            auto udp = io::UdpSocket::bind(ground.loop, {.host = ground.host, .port = ground.port});
+            if (!udp) return fail(std::move(udp));
+            door->udp_ = std::move(*udp);
+            settings.port = door->udp_->local().port;
+        }
         door->server_ =
             std::make_unique<io::HttpServer>(ground.loop, settings, door->late_, *ground.log);
         auto listening = door->server_->listen();

@@ -1,4 +1,4 @@
-// Where a role is reached: its HTTP server and, for those who speak it, UDP on the same port number.
+// Where a role is reached: its HTTP server and, for those who speak it, UDP on the same port.
 #pragma once
 
 #include <memory>
@@ -9,14 +9,16 @@
 
 namespace taskd::roles {
 
-// Bound when it is made, so that a port in use ends the role before it touches its data. Requests wait
-// in the kernel until open() names who answers them.
+enum class Speaks { http, http_and_udp };
+
+// Bound when it is made, so that a port in use ends the role before it touches its data. Requests
+// wait in the kernel until open() names who answers them.
 class Door {
   public:
-    static Result<std::unique_ptr<Door>> make(Ground& ground);
+    static Result<std::unique_ptr<Door>> make(Ground& ground, Speaks speaks = Speaks::http_and_udp);
 
     void open(port::HttpHandler& handler) { late_.handler = &handler; }
-    port::Datagram& udp() { return *udp_; }
+    port::Datagram& udp() { return *udp_; }  // for those who speak it
     std::uint16_t port() const { return server_->port(); }
 
     void drain(std::function<void()> done) { server_->drain(std::move(done)); }

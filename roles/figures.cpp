@@ -38,8 +38,8 @@ std::string write_stats(const JsonView& stats) {
         {"view", fmt::format("{} records behind", stats["view"]["lag_records"].text())},
         {"up for", to_text(std::chrono::seconds{uptime})},
     });
-    TableRows queues{{"QUEUE", "QUEUED", "RUNNING", "SCHEDULED", "WORKERS", "SLOTS",
-                      "OLDEST QUEUED"}};
+    TableRows queues{
+        {"QUEUE", "QUEUED", "RUNNING", "SCHEDULED", "WORKERS", "SLOTS", "OLDEST QUEUED"}};
     for (const JsonView& queue : stats["queues"].items())
         queues.push_back({queue["type"].text(), queue["queued"].text(), queue["running"].text(),
                           queue["scheduled"].text(), queue["workers"].text(),
@@ -73,7 +73,9 @@ int print_figures(const Options& options, const std::string& target,
     });
 }
 
-int run_stats(const Options& options) { return print_figures(options, "/v1/stats", write_stats); }
+int run_stats(const Options& options) {
+    return print_figures(options, "/v1/stats", write_stats);
+}
 
 int run_workers(const Options& options) {
     return print_figures(options, "/v1/workers", write_workers);

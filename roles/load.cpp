@@ -21,12 +21,14 @@ Result<double> read_rate(const std::string& text) {
     double rate = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), rate);
     if (error != std::errc{} || end != text.data() + text.size() || !(rate > 0) || rate > 1e6)
-        return fail(ErrorCode::bad_usage, "--rate takes tasks a second up to 1000000, or max, not '" +
-                                              text + "'");
+        return fail(ErrorCode::bad_usage,
+                    "--rate takes tasks a second up to 1000000, or max, not '" + text + "'");
     return rate;
 }
 
-double seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
+double seconds(Duration duration) {
+    return static_cast<double>(duration.count()) / 1e6;
+}
 
 double a_second(std::uint64_t count, Duration duration) {
     return duration.count() == 0 ? 0 : static_cast<double>(count) / seconds(duration);
@@ -70,7 +72,8 @@ std::string write_text(service::LoadReport& report) {
 void write_latencies(protocol::JsonWriter& json, std::string_view name,
                      service::Latencies& latencies) {
     json.key(name).begin_object();
-    for (const auto& [key, share] : {std::pair{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"max", 1.0}})
+    for (const auto& [key, share] :
+         {std::pair{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"max", 1.0}})
         json.key(key).number(1e3 * seconds(latencies.percentile(share)));
     json.end_object();
 }
@@ -88,7 +91,8 @@ std::string write_json(service::LoadReport& report) {
         .field("lost", report.missing)
         .field("repeated", report.repeated);
     json.key("refused").begin_object();
-    for (const auto& [name, count] : report.refused) json.field(name, count);
+    for (const auto& [name, count] : report.refused)
+        json.field(name, count);
     json.end_object();
     json.key("submitted_a_second").number(a_second(report.submitted, report.submitting));
     json.key("came_back_a_second").number(a_second(report.came_back(), report.whole));
@@ -160,51 +164,50 @@ const Command& load_command() {
          .summary = "put load on a dispatcher; prints rates and latencies",
          .text = "The rate does not wait for answers: a slow server shows as latency. Exit 0 only "
                  "when every\ntask came back, and with the result that the built-in work gives.",
-         .options = with_client_rows(
-             {{.name = "mix",
-               .value = "TYPE=N,…",
-               .fallback = "sum=5,hash=2,wait=1",
-               .help = "types and how often each",
-               .from_environment = false},
-              {.name = "rate",
-               .value = "N",
-               .fallback = "500",
-               .help = "tasks a second, or max: as fast as it goes",
-               .from_environment = false},
-              {.name = "for",
-               .kind = OptionKind::duration,
-               .value = "DURATION",
-               .fallback = "10s",
-               .help = "how long to submit",
-               .from_environment = false},
-              {.name = "wait",
-               .letter = 'w',
-               .kind = OptionKind::duration,
-               .value = "DURATION",
-               .fallback = "1m",
-               .help = "how long to wait for the rest afterwards"},
-              {.name = "connections",
-               .kind = OptionKind::number,
-               .value = "N",
-               .fallback = "16",
-               .help = "requests under way at a time",
-               .least = 2,
-               .most = 1'000},
-              {.name = "batch",
-               .kind = OptionKind::number,
-               .value = "N",
-               .fallback = "200",
-               .help = "tasks in one submit at most",
-               .least = 1,
-               .most = 1'000},
-              {.name = "output",
-               .letter = 'o',
-               .kind = OptionKind::choice,
-               .value = "json|table",
-               .fallback = "table",
-               .help = "print the figures so",
-               .from_environment = false}},
-             "5s")},
+         .options = with_client_rows({{.name = "mix",
+                                       .value = "TYPE=N,…",
+                                       .fallback = "sum=5,hash=2,wait=1",
+                                       .help = "types and how often each",
+                                       .from_environment = false},
+                                      {.name = "rate",
+                                       .value = "N",
+                                       .fallback = "500",
+                                       .help = "tasks a second, or max: as fast as it goes",
+                                       .from_environment = false},
+                                      {.name = "for",
+                                       .kind = OptionKind::duration,
+                                       .value = "DURATION",
+                                       .fallback = "10s",
+                                       .help = "how long to submit",
+                                       .from_environment = false},
+                                      {.name = "wait",
+                                       .letter = 'w',
+                                       .kind = OptionKind::duration,
+                                       .value = "DURATION",
+                                       .fallback = "1m",
+                                       .help = "how long to wait for the rest afterwards"},
+                                      {.name = "connections",
+                                       .kind = OptionKind::number,
+                                       .value = "N",
+                                       .fallback = "16",
+                                       .help = "requests under way at a time",
+                                       .least = 2,
+                                       .most = 1'000},
+                                      {.name = "batch",
+                                       .kind = OptionKind::number,
+                                       .value = "N",
+                                       .fallback = "200",
+                                       .help = "tasks in one submit at most",
+                                       .least = 1,
+                                       .most = 1'000},
+                                      {.name = "output",
+                                       .letter = 'o',
+                                       .kind = OptionKind::choice,
+                                       .value = "json|table",
+                                       .fallback = "table",
+                                       .help = "print the figures so",
+                                       .from_environment = false}},
+                                     "5s")},
         run};
     return command;
 }

@@ -14,10 +14,10 @@ constexpr std::string_view version = TASKD_VERSION;
 
 std::span<const Command* const> commands() {
     static const Command* const table[] = {
-        &submit_command(),     &result_command(),      &task_command(),    &list_command(),
-        &cancel_command(),     &stats_command(),       &workers_command(), &load_command(),
-        &up_command(),         &dispatcher_command(),  &nameservice_command(),
-        &worker_command(),     &monitor_command(),     &health_command(),  &store_command(),
+        &submit_command(),  &result_command(),     &task_command(),        &list_command(),
+        &cancel_command(),  &stats_command(),      &workers_command(),     &load_command(),
+        &up_command(),      &dispatcher_command(), &nameservice_command(), &worker_command(),
+        &monitor_command(), &health_command(),     &store_command(),
     };
     return table;
 }
@@ -31,7 +31,8 @@ const Command* find(std::string_view name) {
 std::string overview() {
     std::string out =
         "usage: taskd COMMAND [OPTION…] [ARG…]\n\n"
-        "Takes tasks, never loses one it acknowledged, hands each to a worker, keeps the result.\n\n";
+        "Takes tasks, never loses one it acknowledged, hands each to a worker, keeps the "
+        "result.\n\n";
     for (const Command* command : commands())
         out += fmt::format("  {:<12} {}\n", command->page.name, command->page.summary);
     out +=
@@ -52,8 +53,9 @@ int help(std::span<const std::string> arguments) {
     if (arguments.empty()) return print(overview());
     const Command* command = find(arguments.front());
     if (command == nullptr)
-        return report({ErrorCode::bad_usage,
-                       fmt::format("there is no command '{}'; see 'taskd help'", arguments.front())});
+        return report(
+            {ErrorCode::bad_usage,
+             fmt::format("there is no command '{}'; see 'taskd help'", arguments.front())});
     return print(write_page(command->page));
 }
 

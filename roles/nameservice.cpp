@@ -15,8 +15,13 @@ class NameServicePart {
         : door_{door},
           files_{io::make_posix_files()},
           lane_{ground.loop, "registry"},
-          service_{{options.text("data"), options.duration("heartbeat"), options.duration("expiry")},
-                   *files_, lane_, *ground.clock, ground.loop, *ground.log},
+          service_{
+              {options.text("data"), options.duration("heartbeat"), options.duration("expiry")},
+              *files_,
+              lane_,
+              *ground.clock,
+              ground.loop,
+              *ground.log},
           front_{ground.key, "nameservice", [this] { return not_ready(); }} {
         service_.add_routes(front_);
     }
@@ -51,7 +56,7 @@ int run(const Options& options) {
     if (!made) return report(made.error());
     Ground& ground = **made;
     runtime::Boot boot{ground.loop, *ground.clock, *ground.log};
-    auto door = boot.add<Door>("door", std::ref(ground));
+    auto door = boot.add<Door>("door", std::ref(ground), Speaks::http);
     auto service =
         boot.add<NameServicePart>("nameservice", std::ref(ground), door, std::cref(options));
     boot.add<Announcement>("announcement", std::ref(ground), door, service);
@@ -66,14 +71,23 @@ const Command& nameservice_command() {
          .arguments = "",
          .summary = "know which workers there are and where",
          .text = "Example: taskd nameservice --data /var/lib/taskd/nameservice",
-         .options = with_role_rows(
-             {{.name = "data", .value = "DIR", .fallback = "taskd-data/nameservice",
-               .help = "where registry.json lies"},
-              {.name = "heartbeat", .kind = OptionKind::duration, .value = "TIME", .fallback = "10s",
-               .help = "how often instances say they live", .least = 100'000},
-              {.name = "expiry", .kind = OptionKind::duration, .value = "TIME", .fallback = "30s",
-               .help = "after which silence one is forgotten", .least = 300'000}},
-             "5001")},
+         .options = with_role_rows({{.name = "data",
+                                     .value = "DIR",
+                                     .fallback = "taskd-data/nameservice",
+                                     .help = "where registry.json lies"},
+                                    {.name = "heartbeat",
+                                     .kind = OptionKind::duration,
+                                     .value = "TIME",
+                                     .fallback = "10s",
+                                     .help = "how often instances say they live",
+                                     .least = 100'000},
+                                    {.name = "expiry",
+                                     .kind = OptionKind::duration,
+                                     .value = "TIME",
+                                     .fallback = "30s",
+                                     .help = "after which silence one is forgotten",
+                                     .least = 300'000}},
+                                   "5001")},
         run};
     return command;
 }

@@ -74,12 +74,12 @@ cxxopts::Options table_of(const Page& page) {
     return table;
 }
 
-Result<cxxopts::ParseResult> parse_flags(const Page& page,
-                                         std::span<const std::string> arguments) {
+Result<cxxopts::ParseResult> parse_flags(const Page& page, std::span<const std::string> arguments) {
     std::vector<std::string> hidden{"taskd"};
     std::ranges::transform(arguments, std::back_inserter(hidden), hide);
     std::vector<const char*> pointers;
-    for (const std::string& argument : hidden) pointers.push_back(argument.c_str());
+    for (const std::string& argument : hidden)
+        pointers.push_back(argument.c_str());
     try {
         return table_of(page).parse(static_cast<int>(pointers.size()), pointers.data());
     } catch (const cxxopts::exceptions::exception& error) {
@@ -93,7 +93,8 @@ Result<cxxopts::ParseResult> parse_flags(const Page& page,
 std::string environment_name(std::string_view option) {
     std::string name = "TASKD_";
     for (const char c : option)
-        name.push_back(c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c));
+        name.push_back(c == '-' ? '_'
+                                : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c));
     return name;
 }
 
@@ -103,7 +104,8 @@ Result<Options> Options::parse(const Page& page, std::span<const std::string> ar
     if (!flags) return std::unexpected{flags.error()};
     Options options;
     options.help_ = flags->count("help") != 0;
-    for (const std::string& text : flags->unmatched()) options.positional_.push_back(show(text));
+    for (const std::string& text : flags->unmatched())
+        options.positional_.push_back(show(text));
     for (const OptionRow& row : page.options) {
         const std::string name{row.name};
         OptionSource source = row.fallback.empty() ? OptionSource::none : OptionSource::fallback;
@@ -123,13 +125,13 @@ Result<Options> Options::parse(const Page& page, std::span<const std::string> ar
     }
     const std::size_t count = options.positional_.size();
     if (!options.help_ && (count < page.positional_min || count > page.positional_max))
-        return fail(ErrorCode::bad_usage,
-                    fmt::format("{} argument{}; usage: taskd {} {}",
-                                count < page.positional_min ? "missing" : "unexpected",
-                                count < page.positional_min
-                                    ? ""
-                                    : fmt::format(" '{}'", options.positional_.back()),
-                                page.name, page.arguments));
+        return fail(
+            ErrorCode::bad_usage,
+            fmt::format(
+                "{} argument{}; usage: taskd {} {}",
+                count < page.positional_min ? "missing" : "unexpected",
+                count < page.positional_min ? "" : fmt::format(" '{}'", options.positional_.back()),
+                page.name, page.arguments));
     return options;
 }
 
@@ -162,9 +164,11 @@ Result<Options::Value> Options::read(const OptionRow& row, OptionSource source, 
         case OptionKind::duration: {
             const auto duration = parse_duration(value.text);
             if (!duration)
-                return bad_value(row, source, value.text, "a duration such as 1.5s, 250ms or 2m30s");
+                return bad_value(row, source, value.text,
+                                 "a duration such as 1.5s, 250ms or 2m30s");
             if (duration->count() < row.least)
-                return bad_value(row, source, value.text, "at least " + to_text(Duration{row.least}));
+                return bad_value(row, source, value.text,
+                                 "at least " + to_text(Duration{row.least}));
             value.number = duration->count();
             break;
         }
@@ -178,7 +182,9 @@ const Options::Value& Options::value(std::string_view name) const {
     return found->second;
 }
 
-const std::string& Options::text(std::string_view name) const { return value(name).text; }
+const std::string& Options::text(std::string_view name) const {
+    return value(name).text;
+}
 
 bool Options::toggle(std::string_view name) const {
     TASKD_ASSERT(value(name).kind == OptionKind::toggle);
@@ -200,7 +206,9 @@ Duration Options::duration(std::string_view name) const {
     return Duration{value(name).number};
 }
 
-OptionSource Options::source(std::string_view name) const { return value(name).source; }
+OptionSource Options::source(std::string_view name) const {
+    return value(name).source;
+}
 
 std::string write_page(const Page& page) {
     std::string out = fmt::format("usage: taskd {}{}{}{}\n\n{}\n", page.name,

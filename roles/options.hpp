@@ -1,5 +1,6 @@
-// Named options of a subcommand: a flag goes over the environment (TASKD_NAME), that over the default.
-// Everything is checked when it is parsed, so a role reads values that are there and right.
+// Named options of a subcommand: a flag goes over the environment (TASKD_NAME), that over the
+// default. Everything is checked when it is parsed, so a role reads values that are there and
+// right.
 #pragma once
 
 #include <cstdint>

@@ -10,8 +10,8 @@ namespace taskd::roles {
 namespace {
 
 constexpr std::string_view shown_fields[] = {
-    "id",           "type",     "state",   "priority", "payload",      "result",
-    "submitted_at", "ended_at", "due_at",  "attempts_made", "failures", "crashes",
+    "id",           "type",     "state",  "priority",      "payload",  "result",
+    "submitted_at", "ended_at", "due_at", "attempts_made", "failures", "crashes",
 };
 
 std::string error_line(JsonView error) {
@@ -75,10 +75,9 @@ int print_outcome(service::TaskClient& client, const Result<service::TaskOutcome
     else if (!outcome->error_state())
         print_line(service::shown_result(outcome->result));
     if (code != 0 || !outcome->error_state()) return code;
-    const std::string why = outcome->error
-                                ? fmt::format(": {}: {}", outcome->error->code,
-                                              outcome->error->message)
-                                : std::string{};
+    const std::string why =
+        outcome->error ? fmt::format(": {}: {}", outcome->error->code, outcome->error->message)
+                       : std::string{};
     say(fmt::format("task {} is {}{}", outcome->id, outcome->state, why));
     return row_of(ErrorCode::worker_failed).exit_code;
 }

@@ -1,4 +1,5 @@
-// How one task's end is shown: its result on stdout, why there is none on stderr, and the exit code.
+// How one task's end is shown: its result on stdout, why there is none on stderr, and the exit
+// code.
 #pragma once
 
 #include <string>

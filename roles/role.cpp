@@ -20,15 +20,24 @@ bool is_loopback(std::string_view host) {
 std::vector<OptionRow> with_role_rows(std::vector<OptionRow> own, std::string_view port) {
     const OptionRow shared[] = {
         {.name = "host", .value = "ADDRESS", .fallback = "127.0.0.1", .help = "where it listens"},
-        {.name = "port", .kind = OptionKind::port, .value = "PORT", .fallback = port,
+        {.name = "port",
+         .kind = OptionKind::port,
+         .value = "PORT",
+         .fallback = port,
          .help = "0 takes any free one"},
         {.name = "key-file", .value = "FILE", .help = "the cluster key that guards HTTP and UDP"},
-        {.name = "insecure", .kind = OptionKind::toggle,
+        {.name = "insecure",
+         .kind = OptionKind::toggle,
          .help = "listen beyond loopback without a key"},
-        {.name = "log-level", .kind = OptionKind::choice, .value = "trace|debug|info|warn|error",
-         .fallback = "info", .help = "what is logged"},
-        {.name = "port-file", .value = "FILE",
-         .help = "where the port is written once the role listens", .from_environment = false},
+        {.name = "log-level",
+         .kind = OptionKind::choice,
+         .value = "trace|debug|info|warn|error",
+         .fallback = "info",
+         .help = "what is logged"},
+        {.name = "port-file",
+         .value = "FILE",
+         .help = "where the port is written once the role listens",
+         .from_environment = false},
     };
     own.insert(own.end(), std::begin(shared), std::end(shared));
     return own;

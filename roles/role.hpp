@@ -42,7 +42,8 @@ class Door;
 class Announcement {
   public:
     template <class... Parts>
-    Announcement(Ground& ground, const Door& door, const Parts&...) : ground_{ground}, door_{door} {}
+    Announcement(Ground& ground, const Door& door, const Parts&...)
+        : ground_{ground}, door_{door} {}
     Result<void> start();
 
   private:

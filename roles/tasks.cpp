@@ -61,13 +61,13 @@ int run_list(const Options& options) {
                 print_line(task["id"].text());
                 continue;
             }
-            std::string end = task["result"].empty()
-                                  ? task["error"]["message"].text()
-                                  : std::string{task["result"].raw()};
+            std::string end = task["result"].empty() ? task["error"]["message"].text()
+                                                     : std::string{task["result"].raw()};
             constexpr std::size_t shown_max = 60;
             if (end.size() > shown_max) {
                 std::size_t cut = shown_max;  // never inside a character
-                while (cut > 0 && (end[cut] & 0xC0) == 0x80) --cut;
+                while (cut > 0 && (end[cut] & 0xC0) == 0x80)
+                    --cut;
                 end = end.substr(0, cut) + "…";
             }
             for (char& c : end)
@@ -151,41 +151,46 @@ const Command& list_command() {
          .arguments = {},
          .summary = "list tasks, oldest first",
          .text = {},
-         .options = with_client_rows(
-             {{.name = "type", .value = "TYPE", .help = "of this type only", .from_environment = false},
-              {.name = "state",
-               .value = "STATE",
-               .help = "scheduled, queued, running, succeeded, dead or cancelled",
-               .from_environment = false},
-              {.name = "limit",
-               .kind = OptionKind::number,
-               .value = "N",
-               .fallback = "50",
-               .help = "at most so many",
-               .least = 1,
-               .most = static_cast<std::int64_t>(limits::page_tasks_max)},
-              {.name = "after", .value = "ID", .help = "the page behind this task",
-               .from_environment = false},
-              form_row("print them so (a table unless said)")},
-             "0s")},
+         .options =
+             with_client_rows({{.name = "type",
+                                .value = "TYPE",
+                                .help = "of this type only",
+                                .from_environment = false},
+                               {.name = "state",
+                                .value = "STATE",
+                                .help = "scheduled, queued, running, succeeded, dead or cancelled",
+                                .from_environment = false},
+                               {.name = "limit",
+                                .kind = OptionKind::number,
+                                .value = "N",
+                                .fallback = "50",
+                                .help = "at most so many",
+                                .least = 1,
+                                .most = static_cast<std::int64_t>(limits::page_tasks_max)},
+                               {.name = "after",
+                                .value = "ID",
+                                .help = "the page behind this task",
+                                .from_environment = false},
+                               form_row("print them so (a table unless said)")},
+                              "0s")},
         run_list};
     return command;
 }
 
 const Command& cancel_command() {
-    static const Command command{
-        {.name = "cancel",
-         .arguments = "ID",
-         .summary = "cancel a task",
-         .text = {},
-         .options = with_client_rows(
-             {{.name = "reason", .value = "TEXT", .help = "shown with the task",
-               .from_environment = false},
-              form_row("print the answer so")},
-             "5s"),
-         .positional_min = 1,
-         .positional_max = 1},
-        run_cancel};
+    static const Command command{{.name = "cancel",
+                                  .arguments = "ID",
+                                  .summary = "cancel a task",
+                                  .text = {},
+                                  .options = with_client_rows({{.name = "reason",
+                                                                .value = "TEXT",
+                                                                .help = "shown with the task",
+                                                                .from_environment = false},
+                                                               form_row("print the answer so")},
+                                                              "5s"),
+                                  .positional_min = 1,
+                                  .positional_max = 1},
+                                 run_cancel};
     return command;
 }
 

@@ -20,7 +20,8 @@ class WorkerPart {
                const service::WorkerSettings& settings)
         : http_{ground.loop},
           lane_{ground.loop, "work"},
-          service_{with_port(settings, door), type,
+          service_{with_port(settings, door),
+                   type,
                    {door.udp(), http_, lane_, *ground.clock, ground.loop, *ground.log}},
           front_{ground.key, "worker", [this] { return not_ready(); }} {
         door.open(front_);
@@ -57,8 +58,8 @@ std::string known_types() {
     return names;
 }
 
-// Where others reach a worker: as told, else where it listens; at any address at all the name service
-// takes the one it is spoken to from.
+// Where others reach a worker: as told, else where it listens; at any address at all the name
+// service takes the one it is spoken to from.
 std::string advertised(const Options& options, const std::string& host) {
     if (options.given("advertise")) return options.text("advertise");
     return host == "0.0.0.0" || host == "::" ? "" : host;
@@ -68,11 +69,13 @@ int run(const Options& options) {
     const std::string& name = options.positional().front();
     const work::WorkType* type = work::find_work(work::work_table(), name);
     if (type == nullptr)
-        return report({ErrorCode::unknown_type, fmt::format("'{}' is none of {}", name, known_types())});
+        return report(
+            {ErrorCode::unknown_type, fmt::format("'{}' is none of {}", name, known_types())});
     const SessionId session{io::random_seed() | 1};
     service::WorkerSettings settings;
-    settings.registration.instance = fmt::format("{}-{}", options.given("name") ? options.text("name") : name,
-                                                 protocol::write_session(session).substr(0, 8));
+    settings.registration.instance =
+        fmt::format("{}-{}", options.given("name") ? options.text("name") : name,
+                    protocol::write_session(session).substr(0, 8));
     if (!is_instance_name(settings.registration.instance))
         return report({ErrorCode::bad_usage, "--name takes letters, digits, '.', '_' and '-'"});
     auto made = make_ground(options, "worker", settings.registration.instance);
@@ -87,7 +90,8 @@ int run(const Options& options) {
     settings.heartbeat = options.duration("heartbeat");
     runtime::Boot boot{ground.loop, *ground.clock, *ground.log};
     auto door = boot.add<Door>("door", std::ref(ground));
-    auto worker = boot.add<WorkerPart>("worker", std::ref(ground), door, std::cref(*type), settings);
+    auto worker =
+        boot.add<WorkerPart>("worker", std::ref(ground), door, std::cref(*type), settings);
     boot.add<Announcement>("announcement", std::ref(ground), door, worker);
     return boot.run();
 }
@@ -99,16 +103,28 @@ const Command& worker_command() {
         {.name = "worker",
          .arguments = "TYPE",
          .summary = "run tasks of one type",
-         .text = "TYPE is one of reverse, hash, sum, upper, wait. Example: taskd worker sum --port 0",
+         .text =
+             "TYPE is one of reverse, hash, sum, upper, wait. Example: taskd worker sum --port 0",
          .options = with_role_rows(
-             {{.name = "nameservice", .value = "URL", .fallback = "http://127.0.0.1:5001",
+             {{.name = "nameservice",
+               .value = "URL",
+               .fallback = "http://127.0.0.1:5001",
                .help = "where it registers"},
-              {.name = "concurrency", .kind = OptionKind::number, .value = "N", .fallback = "64",
-               .help = "how many tasks at a time", .least = 1, .most = 10'000},
+              {.name = "concurrency",
+               .kind = OptionKind::number,
+               .value = "N",
+               .fallback = "64",
+               .help = "how many tasks at a time",
+               .least = 1,
+               .most = 10'000},
               {.name = "name", .value = "NAME", .help = "first part of its instance name"},
               {.name = "advertise", .value = "HOST", .help = "where the dispatcher reaches it"},
-              {.name = "heartbeat", .kind = OptionKind::duration, .value = "TIME", .fallback = "10s",
-               .help = "how often it renews its registration", .least = 100'000}},
+              {.name = "heartbeat",
+               .kind = OptionKind::duration,
+               .value = "TIME",
+               .fallback = "10s",
+               .help = "how often it renews its registration",
+               .least = 100'000}},
              "6000"),
          .positional_min = 1,
          .positional_max = 1},

@@ -72,20 +72,22 @@ Result<std::string> read_whole_file(const std::string& path, std::size_t bytes_m
 Result<void> write_private_file(const std::string& path, const std::string& content) {
     make_private_dir(std::filesystem::path{path}.parent_path());
     const std::string fresh = path + ".new." + std::to_string(::getpid());
-    const Descriptor file{::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                                 S_IRUSR | S_IWUSR)};
+    const Descriptor file{
+        ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, S_IRUSR | S_IWUSR)};
     if (file.get() < 0) return failed(ErrorCode::io_failed, fresh);
     if (!write_all(file.get(), content) || ::fdatasync(file.get()) != 0 ||
         ::rename(fresh.c_str(), path.c_str()) != 0) {
-        const auto error = failed(errno == ENOSPC ? ErrorCode::disk_full : ErrorCode::io_failed,
-                                  path);
+        const auto error =
+            failed(errno == ENOSPC ? ErrorCode::disk_full : ErrorCode::io_failed, path);
         ::unlink(fresh.c_str());
         return error;
     }
     return {};
 }
 
-void remove_file(const std::string& path) { ::unlink(path.c_str()); }
+void remove_file(const std::string& path) {
+    ::unlink(path.c_str());
+}
 
 void pause_for(Duration duration) {
     const auto seconds = std::chrono::floor<std::chrono::seconds>(duration);

@@ -69,10 +69,10 @@ struct LoadReport {
     std::uint64_t missing = 0;   // acknowledged, then unknown to the server
     std::uint64_t repeated = 0;  // requests sent again
     std::map<std::string, std::uint64_t> refused;  // tasks by error name
-    Duration submitting{};  // first to last acknowledgement
-    Duration whole{};       // first submit to last result
-    Latencies to_submit;    // due to acknowledged
-    Latencies to_result;    // due to result in hand
+    Duration submitting{};                         // first to last acknowledgement
+    Duration whole{};                              // first submit to last result
+    Latencies to_submit;                           // due to acknowledged
+    Latencies to_result;                           // due to result in hand
 
     std::uint64_t came_back() const { return succeeded + dead + cancelled; }
     bool all_came_back() const { return came_back() == offered && wrong == 0; }

@@ -1,5 +1,5 @@
-// The monitor: asks dispatcher and name service how they stand, by itself and never per request, and
-// shows the newest answers: GET / a page for people, GET /v1/overview for programs.
+// The monitor: asks dispatcher and name service how they stand, by itself and never per request,
+// and shows the newest answers: GET / a page for people, GET /v1/overview for programs.
 #pragma once
 
 #include <functional>
@@ -30,7 +30,7 @@ class Monitor {
     Monitor(MonitorSettings settings, std::string_view page, port::HttpExchange& http,
             port::Clock& clock, port::Timers& timers, port::Log& log);
 
-    void start();
+    Result<void> start();
     void add_routes(HttpFront& front);
 
     // Each role has answered or failed at least once: what is shown is true.
@@ -44,8 +44,8 @@ class Monitor {
         std::string url;
         std::string target;
         std::string field;  // of the answer, to be shown alone; empty: the whole answer
-        std::string body;  // raw JSON; empty until it answered
-        std::string why;   // why it could not be asked last
+        std::string body;   // raw JSON; empty until it answered
+        std::string why;    // why it could not be asked last
         bool reachable = false;
         bool asked = false;
         bool told = false;  // that it is away

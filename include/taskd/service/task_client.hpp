@@ -19,7 +19,7 @@ namespace taskd::service {
 
 struct TaskClientSettings {
     protocol::ClusterKey key;
-    Duration retry_for{0};  // how long failures in a row are borne
+    Duration retry_for{0};                        // how long failures in a row are borne
     Duration timeout = std::chrono::seconds{30};  // of one exchange, beside what it waits for
     std::uint64_t seed = 0;
 };

@@ -20,8 +20,8 @@ constexpr Duration tick_interval = 2ms;
 constexpr Duration pause_after_failure = 100ms;
 constexpr Duration exchange_timeout = 30s;
 constexpr std::size_t collect_max = 500;
-constexpr std::string_view words[] = {"straße", "task",  "überall", "Ω",  "noël",
-                                      "λόγος",  "a b c", "👋🏽",     "ﬁsh", "0123456789"};
+constexpr std::string_view words[] = {"straße", "task",  "überall", "Ω",   "noël",
+                                      "λόγος",  "a b c", "👋🏽",    "ﬁsh", "0123456789"};
 
 // Something that the type can work on; null for types of others.
 std::string make_payload(std::string_view type, Random& random) {
@@ -51,7 +51,8 @@ std::string write_results_request(const std::vector<TaskId>& ids, bool as_fast_a
     std::string body;
     protocol::JsonWriter json{body};
     json.begin_object().key("ids").begin_array();
-    for (const TaskId& id : ids) json.string(id.to_string());
+    for (const TaskId& id : ids)
+        json.string(id.to_string());
     json.end_array();
     // The first result at once for true latencies; in a flood many together.
     json.field("wait_ms", as_fast_as_it_goes ? 100 : 1000);
@@ -77,8 +78,8 @@ Result<std::vector<LoadShare>> parse_load_mix(std::string_view text) {
             const std::string_view weight = part.substr(type.size() + 1);
             const auto [end, error] =
                 std::from_chars(weight.data(), weight.data() + weight.size(), share.weight);
-            if (error != std::errc{} || end != weight.data() + weight.size() ||
-                share.weight == 0 || share.weight > 1'000'000)
+            if (error != std::errc{} || end != weight.data() + weight.size() || share.weight == 0 ||
+                share.weight > 1'000'000)
                 return fail(ErrorCode::bad_usage,
                             "'" + std::string{part} + "' has no weight from 1 to 1000000");
         }
@@ -92,8 +93,8 @@ Result<std::vector<LoadShare>> parse_load_mix(std::string_view text) {
 
 Duration Latencies::percentile(double share) {
     if (values_.empty()) return Duration{0};
-    const auto rank = static_cast<std::size_t>(
-        std::ceil(share * static_cast<double>(values_.size())));
+    const auto rank =
+        static_cast<std::size_t>(std::ceil(share * static_cast<double>(values_.size())));
     const std::size_t index = std::clamp<std::size_t>(rank, 1, values_.size()) - 1;
     std::ranges::nth_element(values_, values_.begin() + static_cast<std::ptrdiff_t>(index));
     return Duration{values_[index]};
@@ -108,7 +109,8 @@ Load::Load(LoadSettings settings, port::HttpExchange& http, port::Clock& clock,
       random_{settings_.seed},
       tick_timer_{timers.make()} {
     TASKD_ASSERT(!settings_.mix.empty() && settings_.submitters > 0 && settings_.collectors > 0);
-    for (const LoadShare& share : settings_.mix) weights_ += share.weight;
+    for (const LoadShare& share : settings_.mix)
+        weights_ += share.weight;
 }
 
 Load::~Load() = default;
@@ -133,14 +135,15 @@ void Load::make_due() {
     const SteadyTime now = clock_.steady();
     if (settings_.rate <= 0) {
         if (now - started_at_ >= settings_.span) return;
-        while (pending_.size() < settings_.outstanding_max) make_task(now);
+        while (pending_.size() < settings_.outstanding_max)
+            make_task(now);
         return;
     }
     const double interval = 1e6 / settings_.rate;
     const Duration until = std::min<Duration>(now - started_at_, settings_.span);
     while (true) {
-        const Duration due{static_cast<std::int64_t>(static_cast<double>(report_.offered) *
-                                                     interval)};
+        const Duration due{
+            static_cast<std::int64_t>(static_cast<double>(report_.offered) * interval)};
         if (due > until || due >= settings_.span) return;
         make_task(started_at_ + due);
     }
@@ -149,7 +152,8 @@ void Load::make_due() {
 void Load::make_task(SteadyTime due) {
     std::uint64_t pick = random_.below(weights_);
     const LoadShare* share = settings_.mix.data();
-    while (pick >= share->weight) pick -= (share++)->weight;
+    while (pick >= share->weight)
+        pick -= (share++)->weight;
     const TaskId id = TaskId::make(clock_.wall(), random_);
     pending_.emplace(id, Pending{share, make_payload(share->type, random_), due});
     to_submit_.push_back(id);
@@ -165,7 +169,8 @@ void Load::pump() {
                          to_submit_.begin() + static_cast<std::ptrdiff_t>(count));
         submit(std::move(batch));
     }
-    while (collects_under_way_ < settings_.collectors && !to_collect_.empty()) collect();
+    while (collects_under_way_ < settings_.collectors && !to_collect_.empty())
+        collect();
     finish_if_done();
 }
 
@@ -222,7 +227,8 @@ void Load::submitted(Batch batch, const Result<port::HttpResponse>& answer) {
         return;
     }
     report_.refused[std::string{error.name()}] += batch.size();
-    for (const TaskId& id : batch) pending_.erase(id);
+    for (const TaskId& id : batch)
+        pending_.erase(id);
 }
 
 void Load::collect() {

@@ -14,8 +14,8 @@ Result<std::string> quoted(std::string_view text) {
 }
 
 Result<std::string> value_of(const std::string& argument) {
-    const bool may_stand = !argument.empty() && argument.find_first_of(" \t\r\n\"[{") ==
-                                                    std::string::npos;
+    const bool may_stand =
+        !argument.empty() && argument.find_first_of(" \t\r\n\"[{") == std::string::npos;
     if (may_stand && protocol::check_json(argument)) return argument;
     return quoted(argument);
 }

@@ -30,12 +30,14 @@ Monitor::Monitor(MonitorSettings settings, std::string_view page, port::HttpExch
     };
     stats_ = source("dispatcher", settings_.dispatcher_url, "/v1/stats", {});
     workers_ = source("dispatcher's workers", settings_.dispatcher_url, "/v1/workers", "workers");
-    registrations_ = source("nameservice", settings_.nameservice_url, "/v1/registrations",
-                            "registrations");
+    registrations_ =
+        source("nameservice", settings_.nameservice_url, "/v1/registrations", "registrations");
 }
 
-void Monitor::start() {
-    for (Source* source : {&stats_, &workers_, &registrations_}) ask(*source);
+Result<void> Monitor::start() {
+    for (Source* source : {&stats_, &workers_, &registrations_})
+        ask(*source);
+    return {};
 }
 
 void Monitor::add_routes(HttpFront& front) {
@@ -97,9 +99,8 @@ void Monitor::answered(Source& source, const Result<port::HttpResponse>& answer)
     } else {
         source.why = body.error().to_string();
         if (!std::exchange(source.told, true))
-            log_.warn("cannot be asked", {{"role", source.name},
-                                          {"url", source.url},
-                                          {"error", source.why}});
+            log_.warn("cannot be asked",
+                      {{"role", source.name}, {"url", source.url}, {"error", source.why}});
     }
     source.timer->set(clock_.steady() + settings_.interval, [this, &source] { ask(source); });
 }

@@ -1,0 +1,126 @@
+// Everything on one machine: dispatcher, name service, monitor and one worker of each type as child
+// processes. Starts each as soon as the addresses it needs are known, starts a dead one again on
+// its port, and tells where all of them are. On the loop, by ports alone; the loop serves nobody
+// else.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "taskd/base/limits.hpp"
+#include "taskd/port/clock.hpp"
+#include "taskd/port/http.hpp"
+#include "taskd/port/log.hpp"
+#include "taskd/port/process_runner.hpp"
+#include "taskd/port/timers.hpp"
+#include "taskd/protocol/datagram.hpp"
+#include "taskd/service/worker_list.hpp"
+
+namespace taskd::service {
+
+struct UpSettings {
+    std::string program;   // the executable
+    std::string data;      // absolute
+    std::string key_file;  // the same
+    protocol::ClusterKey key;
+    std::uint16_t port = 0;  // dispatcher's; then name service, monitor, workers. 0: free ones
+    std::vector<WorkerEntry> workers;  // those to start
+    std::string log_level = "info";
+    std::string lease;  // of the dispatcher; empty: its default
+    Duration poll_interval = std::chrono::milliseconds{25};
+    Duration drain_max = limits::drain_timeout + std::chrono::seconds{5};  // then a child is killed
+};
+
+// What Up needs of the world beside processes and HTTP.
+struct UpPorts {
+    port::ProcessRunner& processes;
+    port::HttpExchange& http;
+    port::Clock& clock;
+    port::Timers& timers;
+    port::Log& log;
+    std::function<std::optional<std::uint16_t>(const std::string& path)> read_port;
+    std::function<void(const std::string& path)> remove;
+    // Atomically, into the data directory.
+    std::function<Result<void>(const std::string& path, const std::string& content)> write;
+    std::function<void(std::string_view child, std::string_view line)> print;
+};
+
+class Up {
+  public:
+    // `failed` is told once when a child ends before it was ever ready: there is no point in going
+    // on. `ready` is told once when all are.
+    Up(UpSettings settings, UpPorts ports, std::function<void(int status)> failed,
+       std::function<void()> ready);
+    ~Up();
+
+    Result<void> start();
+    bool all_ready() const;
+    // Workers and monitor first, then the dispatcher, then the name service: each finishes what it
+    // holds while those it needs are still there.
+    void drain(std::function<void()> done);
+    void stop();  // kills what is left
+
+    std::string url(std::string_view child) const;  // empty while its port is not known
+    std::string endpoints() const;                  // the content of endpoints.json
+
+  private:
+    enum class Role { nameservice, dispatcher, monitor, worker };
+    struct Child {
+        Role role;
+        std::string name;
+        const WorkerEntry* worker = nullptr;
+        std::uint16_t port = 0;  // 0: not known yet
+        std::unique_ptr<port::Process> process;
+        std::string port_file;
+        bool port_told = false;  // by this life of it
+        bool ready = false;
+        bool was_ready = false;
+        bool asking = false;
+        std::uint64_t life = 0;
+        std::string instance;  // a worker's, as it was last ready
+        SteadyTime started_at;
+        unsigned short_lives = 0;  // in a row
+        std::unique_ptr<port::Timer> timer;
+    };
+
+    void add(Role role, std::string name, const WorkerEntry* worker);
+    Child& first(Role role);
+    const Child& first(Role role) const;
+    bool may_start(const Child& child) const;
+    void start_child(Child& child);
+    std::vector<std::string> arguments(const Child& child) const;
+    void child_ended(Child& child, std::uint64_t life, port::ProcessEnd end);
+    void poll();
+    void look_at_port(Child& child);
+    void ask_ready(Child& child);
+    void ask_workers();
+    void took_workers(const Result<port::HttpResponse>& answer);
+    void became_ready(Child& child);
+    void tell_endpoints();
+    void drain_next();
+    void give_up(int status);
+    static int stage_of(Role role);  // of the drain, from 1
+    std::string url_of(const Child& child) const;
+
+    UpSettings settings_;
+    UpPorts ports_;
+    std::function<void(int)> failed_;
+    std::function<void()> ready_;
+    std::vector<std::unique_ptr<Child>> children_;
+    std::unique_ptr<port::Timer> poll_timer_;
+    std::unique_ptr<port::Timer> drain_timer_;
+    bool told_ = false;  // endpoints.json was written: it is rewritten with each restart
+    bool asking_workers_ = false;
+    bool gave_up_ = false;
+    bool draining_ = false;
+    int stage_ = 0;  // of the drain
+    std::function<void()> drained_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come after our end
+};
+
+}  // namespace taskd::service

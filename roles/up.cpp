@@ -1,0 +1,197 @@
+// taskd up: everything on this machine. Wiring, and the data directory with its key.
+#include "taskd/service/up.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <filesystem>
+
+#include "client.hpp"
+#include "key_file.hpp"
+#include "role.hpp"
+#include "taskd/io/clock.hpp"
+#include "taskd/io/entropy.hpp"
+#include "taskd/io/http_exchange.hpp"
+#include "taskd/io/log.hpp"
+#include "taskd/io/loop.hpp"
+#include "taskd/io/posix_files.hpp"
+#include "taskd/io/private_files.hpp"
+#include "taskd/io/processes.hpp"
+#include "taskd/runtime/boot.hpp"
+#include "taskd/web/default_workers.hpp"
+
+namespace taskd::roles {
+namespace {
+
+constexpr std::size_t name_width = 12;
+
+Result<std::vector<service::WorkerEntry>> read_workers(const std::string& path) {
+    std::string text{web::default_workers()};
+    if (!path.empty()) {
+        auto content = io::read_whole_file(path, limits::mebibyte);
+        if (!content) return fail(std::move(content));
+        text = std::move(*content);
+    }
+    auto workers = service::parse_worker_list(text);
+    if (workers) std::erase_if(*workers, [](const auto& worker) { return !worker.enabled; });
+    return workers;
+}
+
+// 64 hex digits from the kernel, made at the first start and kept.
+Result<void> make_key(const std::string& path) {
+    if (std::filesystem::exists(path)) return {};
+    char secret[32];
+    io::fill_random(secret);
+    std::string text;
+    for (const char byte : secret)
+        text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+    return io::write_private_file(path, text + "\n");
+}
+
+std::optional<std::uint16_t> read_port(const std::string& path) {
+    const auto text = io::read_whole_file(path, 16);
+    if (!text) return std::nullopt;
+    std::uint16_t port = 0;
+    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), port);
+    if (error != std::errc{} || *end != '\n' || port == 0) return std::nullopt;
+    return port;
+}
+
+void print_child_line(std::string_view child, std::string_view line) {
+    std::fputs(fmt::format("{:<{}} | {}\n", child, name_width, line).c_str(), stderr);
+}
+
+// Notes in the person's own state folder that tell clients where the key lies. Best effort: with
+// --data or --key-file a client does without.
+class KeyNotes {
+  public:
+    explicit KeyNotes(std::string key_file) : content_{std::move(key_file) + "\n"} {}
+    ~KeyNotes() {
+        for (const std::string& path : paths_)
+            if (io::read_whole_file(path, limits::header_bytes_max).value_or("") == content_)
+                io::remove_file(path);
+    }
+    KeyNotes(const KeyNotes&) = delete;
+    KeyNotes& operator=(const KeyNotes&) = delete;
+
+    void add(const std::string& url) {
+        std::string path = key_note_path(url);
+        if (!path.empty() && io::write_private_file(path, content_))
+            paths_.push_back(std::move(path));
+    }
+
+  private:
+    std::string content_;
+    std::vector<std::string> paths_;
+};
+
+Result<service::UpSettings> read_settings(const Options& options) {
+    service::UpSettings settings;
+    auto workers = read_workers(options.text("workers"));
+    if (!workers) return fail(std::move(workers));
+    std::error_code error;
+    settings.program = std::filesystem::read_symlink("/proc/self/exe", error);
+    settings.data = std::filesystem::absolute(options.text("data"), error).lexically_normal();
+    settings.key_file = options.given("key-file")
+                            ? std::filesystem::absolute(options.text("key-file"), error).string()
+                            : settings.data + "/key";
+    settings.workers = std::move(*workers);
+    settings.port = options.port("port");
+    settings.log_level = options.text("log-level");
+    if (options.given("lease")) settings.lease = options.text("lease");
+    return settings;
+}
+
+void tell_ready(const service::Up& up, const service::UpSettings& settings, KeyNotes& notes) {
+    for (const char* role : {"dispatcher", "nameservice", "monitor"}) {
+        print_line(fmt::format("{:<{}} {}", role, name_width, up.url(role)));
+        notes.add(up.url(role));
+    }
+    print_line(fmt::format("{:<{}} {}", "data", name_width, settings.data));
+    print_line(fmt::format("{:<{}} {}", "key", name_width, settings.key_file));
+    std::fflush(stdout);
+}
+
+int run(const Options& options) {
+    auto read = read_settings(options);
+    if (!read) return report(read.error());
+    service::UpSettings& settings = *read;
+    const auto files = io::make_posix_files();
+    if (auto made = files->make_dir(settings.data); !made) return report(made.error());
+    const auto lock = files->lock(settings.data + "/up.lock");
+    if (!lock) return report(lock.error());
+    if (auto made = make_key(settings.key_file); !made) return report(made.error());
+    auto key = read_key_file(settings.key_file);
+    if (!key) return report(key.error());
+    settings.key = std::move(*key);
+    io::remove_file(settings.data + "/endpoints.json");
+
+    io::Loop loop;
+    const auto clock = io::make_system_clock();
+    const auto log =
+        io::make_log({.level = *io::parse_log_level(settings.log_level), .role = "up"});
+    io::ProcessRunner processes{loop};
+    io::HttpExchange http{loop};
+    KeyNotes notes{settings.key_file};
+    // The drain has three stages, each with the bound of one role.
+    runtime::Boot boot{loop, *clock, *log, {.drain_timeout = 3 * settings.drain_max}};
+    std::optional<runtime::Handle<service::Up>> up;
+    up = boot.add<service::Up>(
+        "children", settings,
+        service::UpPorts{.processes = processes,
+                         .http = http,
+                         .clock = *clock,
+                         .timers = loop,
+                         .log = *log,
+                         .read_port = read_port,
+                         .remove = io::remove_file,
+                         .write = io::write_private_file,
+                         .print = print_child_line},
+        [&](int status) { loop.post([&boot, status] { boot.shutdown(status); }); },
+        [&] { tell_ready(boot.get(*up), settings, notes); });
+    const int status = boot.run();
+    io::remove_file(settings.data + "/endpoints.json");
+    return status;
+}
+
+}  // namespace
+
+const Command& up_command() {
+    static const Command command{
+        {.name = "up",
+         .arguments = {},
+         .summary = "start everything on this machine and look after it",
+         .text = "Dispatcher, name service, monitor and one worker of each type, as child "
+                 "processes on loopback.\nPORT is the dispatcher's; then come name service, "
+                 "monitor and workers. DIR/endpoints.json\ntells all addresses as soon as all "
+                 "are ready. A child that dies is started again on its port.",
+         .options = {{.name = "data",
+                      .value = "DIR",
+                      .fallback = "taskd-data",
+                      .help = "everything that lasts, and the cluster key"},
+                     {.name = "port",
+                      .kind = OptionKind::port,
+                      .value = "PORT",
+                      .fallback = "4000",
+                      .help = "the first of consecutive ports; 0 takes free ones"},
+                     {.name = "workers",
+                      .value = "FILE",
+                      .help = "list of workers in place of the built-in config/workers.json"},
+                     {.name = "key-file",
+                      .value = "FILE",
+                      .help = "the cluster key in place of DIR/key"},
+                     {.name = "lease",
+                      .kind = OptionKind::duration,
+                      .value = "DURATION",
+                      .help = "how long a silent worker keeps a task"},
+                     {.name = "log-level",
+                      .kind = OptionKind::choice,
+                      .value = "trace|debug|info|warn|error",
+                      .fallback = "info",
+                      .help = "how much to say on stderr"}}},
+        run};
+    return command;
+}
+
+}  // namespace taskd::roles

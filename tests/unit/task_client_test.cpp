@@ -1,0 +1,189 @@
+// The client of the command line against scripted answers: it goes on over broken connections and
+// never makes a second task.
+#include "taskd/service/task_client.hpp"
+
+#include <deque>
+
+#include "catch.hpp"
+#include "manual_clock.hpp"
+
+using namespace taskd;
+using namespace taskd::service;
+using namespace std::chrono_literals;
+
+namespace {
+
+const std::string id_text = "019387a2-4c00-7a31-8f52-6c1f0e9b7d24";
+const std::string task_json = R"({"id":")" + id_text + R"(","state":)";
+
+// Answers what is in its script, and remembers what it was asked. Each call takes `takes`.
+struct Script {
+    std::deque<Result<port::HttpResponse>> answers;
+    std::vector<port::HttpRequest> asked;
+    std::vector<Duration> pauses;
+    int told = 0;
+    Duration takes{0};
+    support::ManualClock clock;
+
+    TaskClient client(Duration retry_for, std::string key = {}) {
+        return TaskClient{
+            {.key = protocol::ClusterKey{std::move(key)}, .retry_for = retry_for, .seed = 1},
+            {.call =
+                 [this](port::HttpRequest request, Duration) -> Result<port::HttpResponse> {
+                     asked.push_back(std::move(request));
+                     clock.advance(takes);
+                     if (answers.empty()) return fail(ErrorCode::unreachable, "nobody");
+                     auto answer = std::move(answers.front());
+                     answers.pop_front();
+                     return answer;
+                 },
+             .pause =
+                 [this](Duration pause) {
+                     pauses.push_back(pause);
+                     clock.advance(pause);
+                 },
+             .trying_again = [this](const Error&) { ++told; },
+             .clock = clock}};
+    }
+};
+
+Result<port::HttpResponse> ok(int status, std::string body) {
+    return port::HttpResponse{status, {}, std::move(body)};
+}
+
+Result<port::HttpResponse> problem(ErrorCode code) {
+    return port::HttpResponse{row_of(code).http_status, {}, protocol::write_problem({code, ""})};
+}
+
+TaskSpec spec() {
+    TaskSpec made;
+    made.id = *TaskId::parse(id_text);
+    made.type = "sum";
+    made.payload = Blob{"[1,2]"};
+    return made;
+}
+
+}  // namespace
+
+TEST_CASE("a submit that ends in time is one request") {
+    Script script;
+    script.answers.push_back(ok(200, task_json + R"("succeeded","result":3})"));
+    auto client = script.client(5s, "a secret of 16 bytes");
+    const auto outcome = client.submit(spec(), 30s);
+    REQUIRE(outcome);
+    CHECK(outcome->result == "3");
+    REQUIRE(script.asked.size() == 1);
+    CHECK(script.asked[0].method == "POST");
+    CHECK(script.asked[0].target == "/v1/tasks?wait=30s");
+    CHECK(port::find_header(script.asked[0].headers, "Authorization") ==
+          "Bearer a secret of 16 bytes");
+    CHECK_THAT(script.asked[0].body, Catch::Matchers::Contains(id_text));
+}
+
+TEST_CASE("a submit over a broken connection is said again with the same id") {
+    Script script;
+    script.answers.push_back(fail(ErrorCode::bad_answer, "cut"));
+    script.answers.push_back(fail(ErrorCode::unreachable, "refused"));
+    script.answers.push_back(problem(ErrorCode::not_ready));
+    script.answers.push_back(ok(200, task_json + R"("succeeded","result":3})"));
+    auto client = script.client(5s);
+    REQUIRE(client.submit(spec(), 30s));
+    REQUIRE(script.asked.size() == 4);
+    for (const auto& request : script.asked) CHECK(request.body == script.asked[0].body);
+    CHECK(script.told == 1);
+    REQUIRE(script.pauses.size() == 3);
+    CHECK(script.pauses[0] < script.pauses[1]);
+    CHECK(script.pauses[1] < script.pauses[2]);
+}
+
+TEST_CASE("what is still to wait shrinks with every try") {
+    Script script;
+    script.takes = 10s;
+    script.answers.push_back(fail(ErrorCode::bad_answer, "cut"));
+    script.answers.push_back(ok(202, task_json + R"("running"})"));
+    script.answers.push_back(ok(200, task_json + R"("succeeded","result":3})"));
+    auto client = script.client(5s);
+    REQUIRE(client.submit(spec(), 40s));
+    REQUIRE(script.asked.size() == 3);
+    CHECK(script.asked[1].target.starts_with("/v1/tasks?wait=29s"));
+    CHECK(script.asked[2].target.starts_with("/v1/tasks/" + id_text + "/result?wait=19s"));
+}
+
+TEST_CASE("without patience the first broken connection is the answer") {
+    Script script;
+    auto client = script.client(0s);
+    const auto outcome = client.submit(spec(), 30s);
+    REQUIRE_FALSE(outcome);
+    CHECK(outcome.error().code == ErrorCode::unreachable);
+    CHECK(script.asked.size() == 1);
+    CHECK(script.pauses.empty());
+    CHECK(script.told == 0);
+}
+
+TEST_CASE("patience counts from the first failure in a row and ends") {
+    Script script;
+    auto client = script.client(3s);
+    const SteadyTime begin = script.clock.steady();
+    const auto outcome = client.submit_and_leave(spec());
+    REQUIRE_FALSE(outcome);
+    CHECK(outcome.error().code == ErrorCode::unreachable);
+    CHECK(script.clock.steady() - begin == 3s);
+    CHECK(script.asked.size() > 3);
+}
+
+TEST_CASE("a refusal is not repeated") {
+    for (const ErrorCode code : {ErrorCode::wrong_key, ErrorCode::missing_key, ErrorCode::disk_full,
+                                 ErrorCode::id_conflict, ErrorCode::task_too_large}) {
+        Script script;
+        script.answers.push_back(problem(code));
+        auto client = script.client(5s);
+        const auto outcome = client.submit(spec(), 30s);
+        REQUIRE_FALSE(outcome);
+        CHECK(outcome.error().code == code);
+        CHECK(script.asked.size() == 1);
+    }
+}
+
+TEST_CASE("a long wait is asked for in parts") {
+    Script script;
+    script.takes = 60s;
+    script.answers.push_back(ok(202, task_json + R"("running"})"));
+    script.answers.push_back(ok(202, task_json + R"("running"})"));
+    script.answers.push_back(ok(200, task_json + R"("succeeded","result":1})"));
+    auto client = script.client(5s);
+    REQUIRE(client.submit(spec(), 150s));
+    REQUIRE(script.asked.size() == 3);
+    CHECK(script.asked[0].target == "/v1/tasks?wait=1m");
+    CHECK(script.asked[2].target.ends_with("result?wait=30s"));
+}
+
+TEST_CASE("a wait that is over says what the task waits for") {
+    Script script;
+    script.takes = 1s;
+    script.answers.push_back(ok(202, task_json + R"("queued"})"));
+    script.answers.push_back(ok(202, task_json + R"("queued"})"));
+    script.answers.push_back(ok(
+        200, task_json + R"("queued","waiting_for":{"rule":"no_worker","text":"nobody does it"}})"));
+    auto client = script.client(5s);
+    const auto outcome = client.submit(spec(), 2s);
+    REQUIRE_FALSE(outcome);
+    CHECK(outcome.error().code == ErrorCode::timed_out);
+    CHECK_THAT(outcome.error().detail,
+               Catch::Matchers::Contains(id_text + " is queued: nobody does it"));
+}
+
+TEST_CASE("outcomes are read from whole and from brief tasks") {
+    const auto dead = parse_outcome(
+        task_json +
+        R"("dead","error":{"code":"bad_payload","message":"no","permanent":true},"type":"x"})");
+    REQUIRE(dead);
+    CHECK(dead->ended());
+    CHECK(dead->error_state());
+    CHECK(dead->error->code == "bad_payload");
+    CHECK_FALSE(parse_outcome(task_json + R"("scheduled"})")->ended());
+    for (const char* bad : {"", "[]", "{", "{}", R"({"id":"x"})", R"({"state":"dead"})"}) {
+        const auto outcome = parse_outcome(bad);
+        REQUIRE_FALSE(outcome);
+        CHECK(outcome.error().code == ErrorCode::bad_answer);
+    }
+}
