@@ -35,10 +35,7 @@ class Child : public std::enable_shared_from_this<Child> {
     void start() {
         wait_output(out_);
         wait_output(err_);
-        watch_.async_wait(asio::posix::descriptor_base::wait_read,
-                          [self = shared_from_this()](asio::error_code error) {
-                              if (!error && !self->gone_) self->reap();
-                          });
+        wait_end();
     }
 
     int pid() const { return pid_; }
@@ -79,6 +76,14 @@ class Child : public std::enable_shared_from_this<Child> {
                                });
     }
 
+    // It may be woken for nothing, as any wait may: then it waits again.
+    void wait_end() {
+        watch_.async_wait(asio::posix::descriptor_base::wait_read,
+                          [self = shared_from_this()](asio::error_code error) {
+                              if (!error && !self->gone_ && !self->reap()) self->wait_end();
+                          });
+    }
+
     // False at the end of the stream, or when the process is not watched any more.
     bool read_some(Output& output, int reads) {
         std::array<char, limits::process_line_bytes_max> buffer;
@@ -110,16 +115,17 @@ class Child : public std::enable_shared_from_this<Child> {
         if (handlers_.line) handlers_.line(output.stream, line);
     }
 
-    void reap() {
+    // False when it still runs.
+    bool reap() {
         int status = 0;
-        if (waitpid(pid_, &status, WNOHANG) != pid_) return;
+        if (waitpid(pid_, &status, WNOHANG) != pid_) return false;
         reaped_ = true;
         // What it wrote before it ended; a grandchild may hold the pipes open for longer.
         for (Output* output : {&out_, &err_}) {
             if (!output->pipe.is_open()) continue;
             read_some(*output, 1024);
             if (!gone_ && !output->partial.empty()) say(*output);
-            if (gone_) return;
+            if (gone_) return true;
         }
         asio::error_code ignored;
         out_.pipe.close(ignored);
@@ -128,6 +134,7 @@ class Child : public std::enable_shared_from_this<Child> {
                                          ? port::ProcessEnd{.signal = WTERMSIG(status)}
                                          : port::ProcessEnd{.status = WEXITSTATUS(status)};
         if (handlers_.ended) handlers_.ended(end);
+        return true;
     }
 
     const int pid_;

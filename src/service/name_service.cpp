@@ -10,6 +10,10 @@
 namespace taskd::service {
 namespace {
 
+// Versions that one life may hand out before they are written: the next life begins beyond them, so
+// that no version ever names two different lists.
+constexpr std::uint64_t versions_a_life = 1 << 20;
+
 constexpr std::size_t registry_bytes_max = 64 * limits::mebibyte;
 
 // A new file beside the old one, synced, then renamed over it: a reader sees one or the other.
@@ -56,7 +60,14 @@ Result<void> NameService::load() {
     if (auto made = files_.make_dir(settings_.dir); !made) return made;
     const auto names = files_.list(settings_.dir);
     if (!names) return fail(names.error().code, names.error().detail);
-    if (std::ranges::find(*names, "registry.json") == names->end()) return {};
+    if (std::ranges::find(*names, "registry.json") != names->end())
+        if (auto back = read_back(); !back) return back;
+    registry_.version += versions_a_life;
+    arm();
+    return write_atomically(files_, settings_.dir, protocol::write_registry(registry_));
+}
+
+Result<void> NameService::read_back() {
     auto text = read_whole(files_, settings_.dir + "/registry.json");
     if (!text) return fail(std::move(text));
     auto stored = protocol::parse_registry(*text);
@@ -69,7 +80,6 @@ Result<void> NameService::load() {
         expires_[registration.instance] = clock_.steady() + settings_.expiry;
     }
     log_.info("registry read back", {{"registrations", std::to_string(registry_.registrations.size())}});
-    arm();
     return {};
 }
 

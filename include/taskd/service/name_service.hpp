@@ -46,6 +46,7 @@ class NameService {
         std::uint64_t version = 0;
     };
 
+    Result<void> read_back();
     void put(Call call);
     void remove(Call call);
     void get(Call call);

@@ -67,6 +67,7 @@ void Worker::register_self() {
 }
 
 void Worker::registered_answer(const Result<port::HttpResponse>& answer) {
+    if (deregistering_) return;  // the timer is the way out's by now
     const bool taken = answer && (answer->status == 200 || answer->status == 201);
     if (taken) {
         if (!registered_) ports_.log.info("registered", {{"nameservice", settings_.nameservice_url}});

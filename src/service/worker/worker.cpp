@@ -21,6 +21,12 @@ constexpr Duration http_patience = std::chrono::seconds{20};
 constexpr Duration retry_first = std::chrono::milliseconds{100};
 constexpr Duration retry_most = std::chrono::seconds{5};
 
+// Whether asking again would lead to another answer.
+bool is_final(int status) {
+    return status >= 400 && status < 500 && status != 401 && status != 403 && status != 408 &&
+           status != 429;
+}
+
 }  // namespace
 
 Worker::Dispatcher::Dispatcher(const std::string& instance, std::size_t datagram_bytes_max,
@@ -157,7 +163,7 @@ void Worker::fetched(const LeaseKey& lease, Result<port::HttpResponse> answer) {
         running.payload = std::move(answer->body);
         return run(lease);
     }
-    if (answer && answer->status == 409) return forget(lease);
+    if (answer && is_final(answer->status)) return forget(lease);  // the lease is no more
     running.timer->set(ports_.clock.steady() + running.fetch_wait, [this, lease] { fetch(lease); });
     running.fetch_wait = std::min<Duration>(running.fetch_wait * 2, retry_most);
 }
@@ -230,8 +236,8 @@ void Worker::hand_over_large(const LeaseKey& lease, const std::string& store_id,
                      [this, lease, again, alive = std::weak_ptr<bool>{alive_}](Result<port::HttpResponse> answer) {
                          if (alive.expired()) return;
                          // Taken, or refused for good; anything else is tried again.
-                         const bool settled = answer && answer->status < 500 && answer->status != 429 &&
-                                              answer->status != 408;
+                         const bool settled =
+                             answer && (answer->status == 200 || is_final(answer->status));
                          if (!settled) return again();
                          large_.erase(lease);
                          remember_done(lease);
