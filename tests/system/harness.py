@@ -3,6 +3,7 @@
 Roles are started from the main thread alone: the kernel ends a child with the thread that made it.
 """
 
+import concurrent.futures
 import ctypes
 import functools
 import json
@@ -17,7 +18,7 @@ import unittest
 
 from client import Api, Broken, submit_patiently, uuid7
 
-EXECUTABLE = os.environ.get("TASKD_EXECUTABLE", "build/release/taskd")
+EXECUTABLE = os.path.abspath(os.environ.get("TASKD_EXECUTABLE", "build/release/taskd"))
 PATIENCE = 30.0  # seconds; for what should take a moment
 LOG_LINES_SHOWN = 40
 
@@ -66,6 +67,14 @@ def children_of(pid):
         if int(parent) == pid and state not in "ZX":
             children.append(int(entry.name))
     return children
+
+
+def in_thread(work):
+    """Runs it beside; the future has what it gives or raises."""
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+    future = pool.submit(work)
+    pool.shutdown(wait=False)
+    return future
 
 
 class Role:
