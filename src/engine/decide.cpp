@@ -65,7 +65,7 @@ const Attempt* newest_attempt(const Task& task, LeaseEpoch epoch) {
 }  // namespace
 
 Decision decide_submit(const Context& context, const Submit& command) {
-    if (command.tasks.empty()) return refuse(ErrorCode::bad_request, "no task given");
+    if (command.tasks.empty()) return refuse(ErrorCode::invalid_field, "an array of at least one task is needed");
     if (command.tasks.size() > limits::submit_tasks_max) return refuse(ErrorCode::too_many_tasks);
     std::unordered_map<TaskId, const Task*> known;
     for (const Task& task : command.known) known.emplace(task.spec.id, &task);

@@ -246,6 +246,8 @@ Result<bool> read_boolean(std::string_view raw, std::string_view field) {
     return raw == "true";
 }
 
+bool is_utf8(std::string_view text) { return simdjson::validate_utf8(text.data(), text.size()); }
+
 void append_json_string(std::string& out, std::string_view text) {
     static constexpr char hex[] = "0123456789abcdef";
     out.push_back('"');

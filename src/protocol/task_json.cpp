@@ -226,41 +226,6 @@ Result<TaskError> parse_task_error(std::string_view raw) {
     return error;
 }
 
-std::string write_problem(const Error& error, const ProblemExtras& extras) {
-    const ErrorRow& row = row_of(error.code);
-    std::string out;
-    JsonWriter json{out};
-    json.begin_object()
-        .field("type", "https://taskd.dev/errors/" + std::string{row.name})
-        .field("title", row.text)
-        .field("status", row.http_status)
-        .field("error", row.name);
-    if (!error.detail.empty()) json.field("detail", error.detail);
-    if (extras.index) json.field("index", *extras.index);
-    if (!extras.reasons.empty()) {
-        json.key("reasons").begin_array();
-        for (const std::string& reason : extras.reasons) json.string(reason);
-        json.end_array();
-    }
-    json.field("retryable", row.retryable).end_object();
-    return out;
-}
-
-Error parse_problem(std::string_view body, int status) {
-    Error unknown{ErrorCode::bad_answer, "status " + std::to_string(status)};
-    if (!check_json(body)) return unknown;
-    const auto fields = split_object(body);
-    if (!fields) return unknown;
-    const ErrorRow* row = nullptr;
-    std::string detail;
-    for (const auto& [key, value] : *fields) {
-        if (key == "error") row = find_error(read_string(value, key).value_or(""));
-        if (key == "detail") detail = read_string(value, key).value_or("");
-        if (key == "index") detail = "task " + std::string{value} + ": " + detail;
-    }
-    return row == nullptr ? unknown : Error{row->code, std::move(detail)};
-}
-
 std::string write_session(SessionId session) {
     static constexpr char hex[] = "0123456789abcdef";
     std::string text(16, '0');

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/openapi.hpp"
 #include "taskd/protocol/task_json.hpp"
 
@@ -42,7 +43,7 @@ port::HttpResponse json_response(int status, std::string json) {
 port::HttpResponse problem_response(const Error& error, const protocol::ProblemExtras& extras) {
     const ErrorRow& row = row_of(error.code);
     port::HttpResponse response{row.http_status,
-                                {{"Content-Type", std::string{protocol::problem_type}}},
+                                {{"Content-Type", std::string{protocol::problem_content_type}}},
                                 protocol::write_problem(error, extras)};
     if (row.http_status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
     if (row.http_status == 429 || row.http_status == 503 || row.http_status == 507)

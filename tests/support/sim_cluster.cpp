@@ -137,6 +137,7 @@ void SimCluster::start_dispatcher() {
     settings.core.engine.lease_duration = options_.lease;
     settings.core.engine.ended_in_memory_max = 20;
     settings.core.batch_bytes_soft = 16 * limits::kibibyte;
+    settings.workers.key = options_.key;
     settings.workers.store_id = "0000000000000007";
     settings.workers.session = SessionId{random_.next() | 1};
     settings.workers.http_port = dispatcher_port;
@@ -213,7 +214,7 @@ void SimCluster::start_nameservice() {
         at.timers(), life->log);
     if (auto loaded = life->service->load(); !loaded)
         faults_seen_.push_back("registry not read back: " + loaded.error().to_string());
-    life->front = std::make_unique<service::HttpFront>(protocol::ClusterKey{}, "nameservice",
+    life->front = std::make_unique<service::HttpFront>(options_.key, "nameservice",
                                                        [] { return std::nullopt; });
     life->service->add_routes(*life->front);
     nameservice_ = std::move(life);
@@ -244,6 +245,7 @@ void SimCluster::start_worker(unsigned number) {
                                  session, std::string{type.name}, name, port, options_.slots, "{}",
                                  {}, {}};
         settings.nameservice_url = "http://nameservice:5001";
+        settings.key = options_.key;
         settings.heartbeat = 2s;
         life->services.push_back(std::make_unique<service::Worker>(
             settings, type,
@@ -265,6 +267,23 @@ void SimCluster::drain_worker(unsigned number) {
     if (!workers_[number] || workers_[number]->drained > 0) return;
     WorkerLife* life = workers_[number].get();
     for (auto& service : life->services) service->drain([life] { ++life->drained; });
+}
+
+port::HttpHeaders SimCluster::key_header() const {
+    port::HttpHeaders headers;
+    service::add_key(headers, options_.key);
+    return headers;
+}
+
+Result<port::HttpResponse> SimCluster::ask(const std::string& role, port::HttpRequest request) {
+    if (port::find_header(request.headers, "Authorization").empty())
+        service::add_key(request.headers, options_.key);
+    const std::string url = "http://" + role + (role == "dispatcher" ? ":4000" : ":5001");
+    std::optional<Result<port::HttpResponse>> answer;
+    client().http().send(url, std::move(request), 60s,
+                         [&](Result<port::HttpResponse> got) { answer = std::move(got); });
+    world_.run_until([&] { return answer.has_value(); }, 120s);
+    return answer ? std::move(*answer) : fail(ErrorCode::timed_out);
 }
 
 TaskSpec SimCluster::make_task(const std::string& type, std::string payload) {
@@ -293,7 +312,7 @@ void SimCluster::submit_again(const TaskId& id) {
 // As the command line does: no answer is no refusal, the same ids go out again.
 void SimCluster::post_tasks(std::vector<TaskId> ids, std::shared_ptr<std::string> body) {
     client().http().send(
-        "http://dispatcher:4000", {"POST", "/v1/tasks", {}, *body}, 2s,
+        "http://dispatcher:4000", {"POST", "/v1/tasks", key_header(), *body}, 2s,
         [this, ids, body](Result<port::HttpResponse> answer) {
             const bool taken = answer && answer->status == 202;
             if (taken) {
@@ -309,13 +328,13 @@ void SimCluster::post_tasks(std::vector<TaskId> ids, std::shared_ptr<std::string
 void SimCluster::cancel(const TaskId& id) {
     promises_.at(id).cancel_asked = true;
     client().http().send("http://dispatcher:4000",
-                         {"POST", "/v1/tasks/" + id.to_string() + "/cancel", {}, "{}"}, 2s,
+                         {"POST", "/v1/tasks/" + id.to_string() + "/cancel", key_header(), "{}"}, 2s,
                          [](Result<port::HttpResponse>) {});
 }
 
 void SimCluster::look(const TaskId& id) {
     client().http().send("http://dispatcher:4000",
-                         {"GET", "/v1/tasks/" + id.to_string() + "/result", {}, ""}, 2s,
+                         {"GET", "/v1/tasks/" + id.to_string() + "/result", key_header(), ""}, 2s,
                          [this, id](Result<port::HttpResponse> answer) {
                              if (!answer) return;
                              const Promise& promise = promises_.at(id);

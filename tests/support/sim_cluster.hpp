@@ -25,6 +25,7 @@ struct ClusterOptions {
     std::uint32_t slots = 3;  // of each worker
     SimOptions world;
     Duration lease = std::chrono::seconds{3};
+    protocol::ClusterKey key;
 };
 
 // What a client knows of a task it submitted.
@@ -58,6 +59,10 @@ class SimCluster {
     bool dispatcher_runs() const { return dispatcher_ != nullptr; }
     service::Dispatcher& dispatcher();
 
+    // One request to a role ("dispatcher", "nameservice") and its answer; with the right key unless
+    // `headers` says otherwise.
+    Result<port::HttpResponse> ask(const std::string& role, port::HttpRequest request);
+
     // The client: submits and asks again until it is answered.
     void submit(std::vector<TaskSpec> tasks);
     void submit_again(const TaskId& id);  // what was submitted before, word for word
@@ -81,6 +86,7 @@ class SimCluster {
     struct NameServiceLife;
     struct WorkerLife;
 
+    port::HttpHeaders key_header() const;
     void start_failed(const Error& error);
     void gather_rows();
     void notice_lost_disk();

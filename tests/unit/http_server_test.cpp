@@ -80,7 +80,7 @@ TEST_CASE("malformed requests are answered at once, closed, and nothing behind t
         CHECK(responses[0].status == status);
         CHECK(has(responses[0].head, "Connection: close\r\n"));
         CHECK(has(responses[0].head, "Content-Type: application/problem+json\r\n"));
-        CHECK(has(responses[0].body, "\"type\":\"about:blank\""));
+        CHECK(has(responses[0].body, "\"type\":\"https://taskd.dev/errors/"));
         CHECK(has(responses[0].body, "\"status\":" + std::to_string(status)));
         if (status == 400) CHECK(has(responses[0].body, "\"error\":\"bad_request\",\"detail\":"));
         CHECK(fixture.handler.seen.empty());

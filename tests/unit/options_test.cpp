@@ -24,33 +24,34 @@ const char* environment(const char* name) {
 }
 
 Page page() {
-    return {.name = "try",
-            .arguments = "[ARG…]",
-            .summary = "for tests",
-            .text = {},
-            .options = {{.name = "url", .value = "URL", .fallback = "http://here", .help = "where"},
-                        {.name = "port", .kind = OptionKind::port, .value = "PORT", .help = "which"},
-                        {.name = "retry-for",
-                         .letter = 'r',
-                         .kind = OptionKind::duration,
-                         .value = "DURATION",
-                         .fallback = "5s",
-                         .help = "how long"},
-                        {.name = "limit",
-                         .kind = OptionKind::number,
-                         .value = "N",
-                         .fallback = "50",
-                         .help = "how many",
-                         .least = 1,
-                         .most = 1000},
-                        {.name = "output",
-                         .letter = 'o',
-                         .kind = OptionKind::choice,
-                         .value = "json|table",
-                         .help = "form",
-                         .from_environment = false},
-                        {.name = "quiet", .kind = OptionKind::toggle, .help = "say less"}},
-            .positional_max = 3};
+    return {
+        .name = "try",
+        .arguments = "[ARG…]",
+        .summary = "for tests",
+        .text = {},
+        .options = {{.name = "url", .value = "URL", .fallback = "http://here", .help = "where"},
+                    {.name = "port", .kind = OptionKind::port, .value = "PORT", .help = "which"},
+                    {.name = "retry-for",
+                     .letter = 'r',
+                     .kind = OptionKind::duration,
+                     .value = "DURATION",
+                     .fallback = "5s",
+                     .help = "how long"},
+                    {.name = "limit",
+                     .kind = OptionKind::number,
+                     .value = "N",
+                     .fallback = "50",
+                     .help = "how many",
+                     .least = 1,
+                     .most = 1000},
+                    {.name = "output",
+                     .letter = 'o',
+                     .kind = OptionKind::choice,
+                     .value = "json|table",
+                     .help = "form",
+                     .from_environment = false},
+                    {.name = "quiet", .kind = OptionKind::toggle, .help = "say less"}},
+        .positional_max = 3};
 }
 
 Result<Options> parse(std::vector<std::string> arguments) {
@@ -78,8 +79,11 @@ TEST_CASE("a flag goes over the environment, that over the default") {
     CHECK_FALSE(options->given("port"));
     CHECK(options->duration("retry-for") == 5s);
 
-    variables() = {{"TASKD_URL", "http://env"}, {"TASKD_RETRY_FOR", "250ms"}, {"TASKD_PORT", ""},
-                   {"TASKD_QUIET", "yes"}, {"TASKD_OUTPUT", "table"}};
+    variables() = {{"TASKD_URL", "http://env"},
+                   {"TASKD_RETRY_FOR", "250ms"},
+                   {"TASKD_PORT", ""},
+                   {"TASKD_QUIET", "yes"},
+                   {"TASKD_OUTPUT", "table"}};
     options = parse({"--url", "http://flag"});
     REQUIRE(options);
     CHECK(options->text("url") == "http://flag");

@@ -35,8 +35,8 @@ TEST_CASE("an argument that is a JSON number or literal stays so, all else is a 
     for (const char* kept : {"0", "-1", "1.50", "1e400", "-0", "true", "false", "null",
                              "340282366920938463463374607431768211456"})
         CHECK(payload({kept}) == kept);
-    for (const char* text : {"007", "+1", "1.", ".5", "0x10", "NaN", "True", "1,2,3", "[1]", "{}",
-                             " 1", "1 ", "-"})
+    for (const char* text :
+         {"007", "+1", "1.", ".5", "0x10", "NaN", "True", "1,2,3", "[1]", "{}", " 1", "1 ", "-"})
         CHECK(payload({text}) == '"' + std::string{text} + '"');
     CHECK(payload({"\"quoted\""}) == R"("\"quoted\"")");
     CHECK(payload({"tab\there"}) == R"("tab\there")");

@@ -24,7 +24,7 @@ struct Folder {
 };
 
 unsigned mode_of(const std::string& path) {
-    struct stat status {};
+    struct stat status{};
     REQUIRE(::stat(path.c_str(), &status) == 0);
     return status.st_mode & 0777U;
 }

@@ -1,5 +1,6 @@
 // The client of the command line against scripted answers: it goes on over broken connections and
 // never makes a second task.
+#include "taskd/protocol/problem.hpp"
 #include "taskd/service/task_client.hpp"
 
 #include <deque>
@@ -28,15 +29,14 @@ struct Script {
     TaskClient client(Duration retry_for, std::string key = {}) {
         return TaskClient{
             {.key = protocol::ClusterKey{std::move(key)}, .retry_for = retry_for, .seed = 1},
-            {.call =
-                 [this](port::HttpRequest request, Duration) -> Result<port::HttpResponse> {
-                     asked.push_back(std::move(request));
-                     clock.advance(takes);
-                     if (answers.empty()) return fail(ErrorCode::unreachable, "nobody");
-                     auto answer = std::move(answers.front());
-                     answers.pop_front();
-                     return answer;
-                 },
+            {.call = [this](port::HttpRequest request, Duration) -> Result<port::HttpResponse> {
+                 asked.push_back(std::move(request));
+                 clock.advance(takes);
+                 if (answers.empty()) return fail(ErrorCode::unreachable, "nobody");
+                 auto answer = std::move(answers.front());
+                 answers.pop_front();
+                 return answer;
+             },
              .pause =
                  [this](Duration pause) {
                      pauses.push_back(pause);
@@ -89,7 +89,8 @@ TEST_CASE("a submit over a broken connection is said again with the same id") {
     auto client = script.client(5s);
     REQUIRE(client.submit(spec(), 30s));
     REQUIRE(script.asked.size() == 4);
-    for (const auto& request : script.asked) CHECK(request.body == script.asked[0].body);
+    for (const auto& request : script.asked)
+        CHECK(request.body == script.asked[0].body);
     CHECK(script.told == 1);
     REQUIRE(script.pauses.size() == 3);
     CHECK(script.pauses[0] < script.pauses[1]);
@@ -162,8 +163,9 @@ TEST_CASE("a wait that is over says what the task waits for") {
     script.takes = 1s;
     script.answers.push_back(ok(202, task_json + R"("queued"})"));
     script.answers.push_back(ok(202, task_json + R"("queued"})"));
-    script.answers.push_back(ok(
-        200, task_json + R"("queued","waiting_for":{"rule":"no_worker","text":"nobody does it"}})"));
+    script.answers.push_back(
+        ok(200,
+           task_json + R"("queued","waiting_for":{"rule":"no_worker","text":"nobody does it"}})"));
     auto client = script.client(5s);
     const auto outcome = client.submit(spec(), 2s);
     REQUIRE_FALSE(outcome);

@@ -72,6 +72,8 @@ class JsonWriter {
     bool needs_comma_ = false;
 };
 
+// Bytes that are not UTF-8 stay as they are: whoever does not know asks is_utf8 first.
 void append_json_string(std::string& out, std::string_view text);
+bool is_utf8(std::string_view text);
 
 }  // namespace taskd::protocol

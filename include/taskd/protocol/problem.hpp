@@ -1,8 +1,10 @@
 // Errors as HTTP shows them: problem+json (RFC 9457) and reason phrases.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "taskd/base/error.hpp"
 
@@ -10,8 +12,16 @@ namespace taskd::protocol {
 
 inline constexpr std::string_view problem_content_type = "application/problem+json";
 
-// {"type":"about:blank","title":…,"status":…,"error":…,"detail":…}; detail only when there is one.
-std::string problem_json(const Error& error);
+// What some problems carry beside the error.
+struct ProblemExtras {
+    std::optional<std::size_t> index;  // which task of an array
+    std::vector<std::string> reasons;  // what a role that is not ready waits for
+};
+
+// {"type","title","status","error","detail"?,"index"?,"reasons"?,"retryable"} as the contract says.
+std::string write_problem(const Error& error, const ProblemExtras& extras = {});
+// The error of a problem answer; bad_answer when it is none of ours.
+Error parse_problem(std::string_view body, int status);
 
 std::string_view reason_phrase(int status);  // "Not Found"; "Unknown" for others
 

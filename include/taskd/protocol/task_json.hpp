@@ -13,7 +13,6 @@
 namespace taskd::protocol {
 
 inline constexpr std::string_view json_type = "application/json";
-inline constexpr std::string_view problem_type = "application/problem+json";
 
 // A submit as it came: one task or an array of them.
 struct SubmitBody {
@@ -45,15 +44,6 @@ void write_brief(std::string& out, const Task& task, bool with_outcome);
 // {"code", "message", "permanent"}.
 void write_task_error(std::string& out, const TaskError& error);
 Result<TaskError> parse_task_error(std::string_view raw);
-
-// RFC 9457, with what is ours beside it.
-struct ProblemExtras {
-    std::optional<std::size_t> index;  // which task of an array
-    std::vector<std::string> reasons;  // what a role that is not ready waits for
-};
-std::string write_problem(const Error& error, const ProblemExtras& extras = {});
-// The error of a problem answer; bad_answer when it is none of ours.
-Error parse_problem(std::string_view body, int status);
 
 // 16 hex digits.
 std::string write_session(SessionId session);

@@ -9,8 +9,8 @@
 
 #include "taskd/port/http.hpp"
 #include "taskd/protocol/datagram.hpp"
+#include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/target.hpp"
-#include "taskd/protocol/task_json.hpp"
 
 namespace taskd::service {
 

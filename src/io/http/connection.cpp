@@ -21,7 +21,7 @@ constexpr Duration linger_duration = std::chrono::seconds{2};
 port::HttpResponse problem(const Error& error) {
     return {.status = row_of(error.code).http_status,
             .headers = {{"Content-Type", std::string{protocol::problem_content_type}}},
-            .body = protocol::problem_json(error)};
+            .body = protocol::write_problem(error)};
 }
 
 }  // namespace

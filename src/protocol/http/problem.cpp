@@ -1,34 +1,54 @@
 #include "taskd/protocol/problem.hpp"
 
-#include <fmt/format.h>
+#include "taskd/protocol/json.hpp"
 
 namespace taskd::protocol {
 namespace {
 
-// What came over the wire may stand in `detail`: bytes that are not ASCII are shown as "?".
-std::string quoted(std::string_view text) {
-    std::string out = "\"";
-    for (const char c : text) {
-        if (c == '"' || c == '\\') {
-            out += '\\';
-            out += c;
-        } else if (static_cast<unsigned char>(c) < 0x20) {
-            out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-        } else {
-            out += static_cast<unsigned char>(c) < 0x7f ? c : '?';
-        }
-    }
-    return out += '"';
+// A detail may quote what came over a wire, which may be anything.
+std::string printable(std::string_view text) {
+    std::string shown{text};
+    if (is_utf8(text)) return shown;
+    for (char& c : shown)
+        if (static_cast<unsigned char>(c) >= 0x80) c = '?';
+    return shown;
 }
 
 }  // namespace
 
-std::string problem_json(const Error& error) {
+std::string write_problem(const Error& error, const ProblemExtras& extras) {
     const ErrorRow& row = row_of(error.code);
-    std::string json = fmt::format(R"({{"type":"about:blank","title":{},"status":{},"error":"{}")",
-                                   quoted(row.text), row.http_status, row.name);
-    if (!error.detail.empty()) json += ",\"detail\":" + quoted(error.detail);
-    return json += '}';
+    std::string out;
+    JsonWriter json{out};
+    json.begin_object()
+        .field("type", "https://taskd.dev/errors/" + std::string{row.name})
+        .field("title", row.text)
+        .field("status", row.http_status)
+        .field("error", row.name);
+    if (!error.detail.empty()) json.field("detail", printable(error.detail));
+    if (extras.index) json.field("index", *extras.index);
+    if (!extras.reasons.empty()) {
+        json.key("reasons").begin_array();
+        for (const std::string& reason : extras.reasons) json.string(reason);
+        json.end_array();
+    }
+    json.field("retryable", row.retryable).end_object();
+    return out;
+}
+
+Error parse_problem(std::string_view body, int status) {
+    Error unknown{ErrorCode::bad_answer, "status " + std::to_string(status)};
+    if (!check_json(body)) return unknown;
+    const auto fields = split_object(body);
+    if (!fields) return unknown;
+    const ErrorRow* row = nullptr;
+    std::string detail;
+    for (const auto& [key, value] : *fields) {
+        if (key == "error") row = find_error(read_string(value, key).value_or(""));
+        if (key == "detail") detail = read_string(value, key).value_or("");
+        if (key == "index") detail = "task " + std::string{value} + ": " + detail;
+    }
+    return row == nullptr ? unknown : Error{row->code, std::move(detail)};
 }
 
 std::string_view reason_phrase(int status) {

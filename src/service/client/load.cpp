@@ -6,6 +6,7 @@
 
 #include "taskd/base/assert.hpp"
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/service/http_front.hpp"
 #include "taskd/service/task_client.hpp"

@@ -4,6 +4,7 @@
 
 #include "taskd/base/duration_text.hpp"
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/target.hpp"
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/service/http_front.hpp"

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/task_json.hpp"
 
 namespace taskd::service {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/registration_json.hpp"
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/service/http_front.hpp"

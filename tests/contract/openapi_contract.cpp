@@ -1,0 +1,344 @@
+// Holds the handlers to config/openapi.yaml: the same routes on both sides, and every answer's status
+// and error among those its operation lists. What the contract lists must have been seen, or stands
+// below with the place where it is tested.
+#include <map>
+#include <set>
+
+#include "catch.hpp"
+#include "sim_cluster.hpp"
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/openapi.hpp"
+
+using namespace taskd;
+using namespace taskd::test;
+using namespace std::chrono_literals;
+using protocol::split_array;
+using protocol::split_object;
+
+namespace {
+
+std::string_view field(std::string_view object, std::string_view name) {
+    const auto fields = split_object(object);
+    REQUIRE(fields);
+    for (const auto& [key, raw] : *fields)
+        if (key == name) return raw;
+    return {};
+}
+
+std::set<std::string> texts(std::string_view array) {
+    std::set<std::string> all;
+    if (array.empty()) return all;
+    const auto elements = split_array(array);
+    REQUIRE(elements);
+    for (const std::string_view each : *elements) all.insert(*protocol::read_string(each, "element"));
+    return all;
+}
+
+struct Operation {
+    std::string method;
+    std::string path;
+    std::set<std::string> roles;
+    std::set<std::string> errors;
+    std::set<std::string> statuses;
+    std::set<std::string> seen_errors;
+    std::set<std::string> seen_statuses;
+
+    std::string name() const { return method + " " + path; }
+};
+
+struct Contract {
+    std::vector<Operation> operations;
+    std::set<std::string> errors_any;
+
+    Contract() {
+        const std::string_view text = protocol::openapi_json();
+        REQUIRE(protocol::check_json(text));
+        errors_any = texts(field(text, "x-taskd-errors-any"));
+        const auto paths = split_object(field(text, "paths"));
+        REQUIRE(paths);
+        for (const auto& [path, item] : *paths) {
+            const auto methods = split_object(item);
+            REQUIRE(methods);
+            for (const auto& [method, operation] : *methods) {
+                if (protocol::kind_of(operation) != protocol::JsonKind::object) continue;
+                if (field(operation, "operationId").empty()) continue;
+                add(path, method, operation);
+            }
+        }
+    }
+
+    void add(const std::string& path, std::string method, std::string_view operation) {
+        for (char& c : method) c = static_cast<char>(c - 'a' + 'A');
+        Operation made{method, path, texts(field(operation, "x-taskd-roles")),
+                       texts(field(operation, "x-taskd-errors")), {}, {}, {}};
+        const auto responses = split_object(field(operation, "responses"));
+        REQUIRE(responses);
+        for (const auto& [status, response] : *responses) made.statuses.insert(status);
+        operations.push_back(std::move(made));
+    }
+
+    Operation& find(const std::string& method, const std::string& path) {
+        for (Operation& each : operations)
+            if (each.method == method && each.path == path) return each;
+        FAIL("no operation " << method << " " << path);
+        return operations.front();
+    }
+};
+
+// A cluster with a key, and the contract that its answers are held against.
+class Judge {
+  public:
+    Judge() { cluster.run_for(2s); }
+
+    // Sends, checks status and error against `path`'s operation, answers the body.
+    std::string ask(const std::string& method, const std::string& path, const std::string& target,
+                    const std::string& body, int status, const std::string& error = {},
+                    port::HttpHeaders headers = {}) {
+        Operation& operation = contract.find(method, path);
+        const std::string role = operation.roles.contains("dispatcher") ? "dispatcher" : "nameservice";
+        const auto answer = cluster.ask(role, {method, target, std::move(headers), body});
+        INFO(method << " " << target << " " << body.substr(0, 200));
+        REQUIRE(answer);
+        INFO(answer->body.substr(0, 500));
+        CHECK(answer->status == status);
+        const std::string text = std::to_string(answer->status);
+        CHECK((operation.statuses.contains(text) || operation.statuses.contains(text.substr(0, 1) + "XX")));
+        operation.seen_statuses.insert(text);
+        if (answer->status >= 400) {
+            CHECK(port::find_header(answer->headers, "Content-Type") == "application/problem+json");
+            const auto name = protocol::read_string(field(answer->body, "error"), "error");
+            REQUIRE(name);
+            CHECK(*name == error);
+            CHECK((operation.errors.contains(*name) || contract.errors_any.contains(*name)));
+            CHECK(find_error(*name)->http_status == answer->status);
+            operation.seen_errors.insert(*name);
+        }
+        return answer->body;
+    }
+
+    std::string submit(const std::string& type, const std::string& payload) {
+        const std::string body =
+            ask("POST", "/v1/tasks", "/v1/tasks", "{\"type\":\"" + type + "\",\"payload\":" + payload + "}", 202);
+        return *protocol::read_string(field(body, "id"), "id");
+    }
+
+    Contract contract;
+    SimCluster cluster{{.seed = 5, .key = protocol::ClusterKey{"a key of sixteen bytes"}}};
+};
+
+const std::string unknown_id = "018bcfe5-687b-7000-8000-000000000000";
+
+// What every operation under /v1 may answer before it looks at anything.
+void try_keys_and_query(Judge& judge) {
+    for (Operation& each : judge.contract.operations) {
+        if (!each.errors.contains("missing_key") || each.roles.contains("monitor")) continue;
+        std::string target = each.path;
+        for (const char* name : {"{id}", "{lease}", "{instance}"})
+            if (const auto at = target.find(name); at != std::string::npos)
+                target.replace(at, std::string_view{name}.size(), unknown_id);
+        judge.ask(each.method, each.path, target, "", 401, "missing_key", {{"Authorization", "Basic eDp5"}});
+        judge.ask(each.method, each.path, target, "", 403, "wrong_key", {{"Authorization", "Bearer nobody"}});
+        judge.ask(each.method, each.path, target + "?nonsense=1", "", 422, "unknown_field");
+        if (each.errors.contains("unsupported_media_type"))
+            judge.ask(each.method, each.path, target, "<a/>", 415, "unsupported_media_type",
+                      {{"Content-Type", "text/xml"}});
+    }
+}
+
+void try_submits(Judge& judge) {
+    const auto refused = [&](const std::string& body, int status, const std::string& error) {
+        judge.ask("POST", "/v1/tasks", "/v1/tasks", body, status, error);
+    };
+    refused("{", 400, "bad_json");
+    refused("", 400, "bad_json");
+    refused("5", 422, "invalid_field");
+    refused("[]", 422, "invalid_field");
+    refused("{\"payload\":1}", 422, "missing_field");
+    refused("{\"type\":\"echo\",\"kind\":1}", 422, "unknown_field");
+    refused("{\"type\":\"echo\",\"priority\":10}", 422, "invalid_field");
+    refused("{\"type\":\"../x\"}", 422, "invalid_field");
+    refused("{\"type\":\"echo\",\"id\":\"7\"}", 422, "invalid_id");
+    refused("[{\"type\":\"echo\"},{\"type\":5}]", 422, "invalid_field");
+    refused("{\"type\":\"echo\",\"backoff\":{\"initial_ms\":5,\"max_ms\":4}}", 422, "invalid_field");
+    refused("{\"type\":\"echo\",\"payload\":\"" + std::string(limits::task_bytes_max, 'x') + "\"}", 413,
+            "task_too_large");
+    std::string many = "[{\"type\":\"echo\"}";
+    for (std::size_t i = 0; i < limits::submit_tasks_max; ++i) many += ",{\"type\":\"echo\"}";
+    refused(many + "]", 413, "too_many_tasks");
+    judge.ask("POST", "/v1/tasks", "/v1/tasks?wait=soon", "{\"type\":\"echo\"}", 422, "invalid_field");
+    judge.ask("POST", "/v1/tasks", "/v1/tasks?wait=20s", "{\"type\":\"echo\",\"payload\":[1,2.50]}", 200);
+    judge.ask("POST", "/v1/tasks", "/v1/tasks?wait=1ms", "[{\"type\":\"sleep\",\"payload\":60000}]", 202);
+    const std::string mine = "{\"id\":\"" + unknown_id + "\",\"type\":\"echo\",\"payload\":";
+    judge.ask("POST", "/v1/tasks", "/v1/tasks", mine + "1}", 202);
+    judge.ask("POST", "/v1/tasks", "/v1/tasks", mine + "1}", 202);
+    judge.ask("POST", "/v1/tasks", "/v1/tasks", mine + "2}", 409, "id_conflict");
+}
+
+void try_reads(Judge& judge, const std::string& done, const std::string& slow) {
+    const std::string one = "/v1/tasks/{id}", result = "/v1/tasks/{id}/result";
+    for (const auto& [path, tail] : {std::pair{one, std::string{}}, std::pair{result, std::string{"/result"}}}) {
+        const std::string at = "/v1/tasks/";
+        judge.ask("GET", path, at + done + tail, "", 200);
+        judge.ask("GET", path, at + done.substr(20) + tail, "", 200);  // a suffix
+        judge.ask("GET", path, at + "018bcfe5-687b-7000-8000-000000000001" + tail, "", 404, "task_not_found");
+        judge.ask("GET", path, at + done.substr(0, 4) + tail, "", 409, "ambiguous_id");
+        judge.ask("GET", path, at + "xyz" + tail, "", 422, "invalid_id");
+    }
+    judge.ask("GET", result, "/v1/tasks/" + slow + "/result", "", 202);
+    judge.ask("GET", result, "/v1/tasks/" + slow + "/result?wait=100ms", "", 202);
+    judge.ask("GET", result, "/v1/tasks/" + slow + "/result?wait=x", "", 422, "invalid_field");
+    judge.ask("GET", "/v1/tasks", "/v1/tasks?type=echo&state=succeeded&limit=1", "", 200);
+    for (const char* bad : {"state=lost", "limit=0", "limit=1001", "limit="})
+        judge.ask("GET", "/v1/tasks", "/v1/tasks?" + std::string{bad}, "", 422, "invalid_field");
+    judge.ask("GET", "/v1/tasks", "/v1/tasks?after=1", "", 422, "invalid_id");
+    judge.ask("GET", "/v1/stats", "/v1/stats", "", 200);
+    judge.ask("GET", "/v1/workers", "/v1/workers", "", 200);
+    const std::string all = "/v1/results";
+    judge.ask("POST", all, all, "{\"ids\":[\"" + done + "\",\"" + slow + "\",\"018bcfe5-687b-7000-8000-000000000001\"],\"wait_ms\":10,\"for\":\"first\"}", 200);
+    judge.ask("POST", all, all, "[", 400, "bad_json");
+    judge.ask("POST", all, all, "{}", 422, "missing_field");
+    judge.ask("POST", all, all, "{\"ids\":[]}", 422, "invalid_field");
+    judge.ask("POST", all, all, "{\"ids\":[\"1\"]}", 422, "invalid_id");
+    judge.ask("POST", all, all, "{\"ids\":[\"" + done + "\"],\"until\":1}", 422, "unknown_field");
+}
+
+void try_cancel(Judge& judge, const std::string& done, const std::string& slow) {
+    const std::string path = "/v1/tasks/{id}/cancel", at = "/v1/tasks/";
+    judge.ask("POST", path, at + done + "/cancel", "", 409, "task_finished");
+    judge.ask("POST", path, at + done.substr(0, 4) + "/cancel", "", 409, "ambiguous_id");
+    judge.ask("POST", path, at + "018bcfe5-687b-7000-8000-000000000001/cancel", "{}", 404, "task_not_found");
+    judge.ask("POST", path, at + "xyz/cancel", "{}", 422, "invalid_id");
+    judge.ask("POST", path, at + slow + "/cancel", "{", 400, "bad_json");
+    judge.ask("POST", path, at + slow + "/cancel", "{\"reason\":1}", 422, "invalid_field");
+    judge.ask("POST", path, at + slow + "/cancel", "{\"why\":1}", 422, "unknown_field");
+    judge.ask("POST", path, at + slow + "/cancel", "{\"reason\":\"enough\"}", 200);
+    judge.ask("POST", path, at + slow + "/cancel", "", 200);
+}
+
+void try_leases(Judge& judge) {
+    const std::string held = judge.submit("sleep", "60000"), other = judge.submit("sleep", "60000");
+    judge.cluster.run_for(2s);
+    const std::string at = "/v1/leases/";
+    for (const std::string end : {"payload", "complete", "fail"}) {
+        const std::string path = "/v1/leases/{lease}/" + end, method = end == "payload" ? "GET" : "POST";
+        const std::string body = end == "payload" ? "" : end == "fail" ? "{\"error\":{\"code\":\"x\"}}" : "{\"result\":1}";
+        judge.ask(method, path, at + "nonsense/" + end, body, 422, "invalid_id");
+        judge.ask(method, path, at + "018bcfe5-687b-7000-8000-000000000001.1/" + end, body, 404, "task_not_found");
+        judge.ask(method, path, at + held + ".9/" + end, body, 409, "stale_lease");
+        if (end == "payload") {
+            judge.ask(method, path, at + held + ".1/" + end, "", 200);
+            continue;
+        }
+        const std::string field_name = end == "fail" ? "error" : "result";
+        judge.ask(method, path, at + held + ".1/" + end, "{", 400, "bad_json");
+        judge.ask(method, path, at + held + ".1/" + end, "{}", 422, "missing_field");
+        judge.ask(method, path, at + held + ".1/" + end, "{\"more\":1}", 422, "unknown_field");
+        judge.ask(method, path, at + held + ".1/" + end, "[]", 422, "invalid_field");
+        judge.ask(method, path, at + held + ".1/" + end,
+                  "{\"" + field_name + "\":\"" + std::string(limits::result_bytes_max, 'x') + "\"}", 413,
+                  "task_too_large");
+    }
+    judge.ask("POST", "/v1/leases/{lease}/complete", at + held + ".1/complete", "{\"result\":1}", 200);
+    judge.ask("POST", "/v1/leases/{lease}/fail", at + other + ".1/fail", "{\"error\":{\"code\":\"x\",\"permanent\":true}}", 200);
+}
+
+void try_registrations(Judge& judge) {
+    const std::string all = "/v1/registrations", one = "/v1/registrations/{instance}", me = "/v1/registrations/me";
+    const std::string body = "{\"type\":\"echo\",\"host\":\"10.9.9.9\",\"port\":7,\"session\":\"00000000000000";
+    judge.ask("PUT", one, me, body + "01\"}", 201);
+    judge.ask("PUT", one, me, body + "01\"}", 200);
+    judge.ask("PUT", one, me, body + "02\"}", 201);
+    judge.ask("PUT", one, me, body + "01\"}", 409, "registration_conflict");
+    judge.ask("PUT", one, me, "{", 400, "bad_json");
+    judge.ask("PUT", one, me, "{\"type\":\"echo\"}", 422, "missing_field");
+    judge.ask("PUT", one, me, body + "02\",\"more\":1}", 422, "unknown_field");
+    judge.ask("PUT", one, "/v1/registrations/a%20b", body + "02\"}", 422, "invalid_field");
+    judge.ask("GET", one, me, "", 200);
+    judge.ask("GET", one, "/v1/registrations/a%20b", "", 422, "invalid_field");
+    judge.ask("GET", one, "/v1/registrations/you", "", 404, "registration_not_found");
+    judge.ask("GET", all, all + "?type=echo", "", 200);
+    judge.ask("GET", all, all + "?watch=1&wait=5s", "", 200);
+    judge.ask("GET", all, all + "?watch=x", "", 422, "invalid_field");
+    judge.ask("DELETE", one, me, "", 422, "missing_field");
+    judge.ask("DELETE", one, me + "?session=1", "", 422, "invalid_field");
+    judge.ask("DELETE", one, me + "?session=0000000000000001", "", 409, "registration_conflict");
+    judge.ask("DELETE", one, me + "?session=0000000000000002", "", 204);
+    judge.ask("DELETE", one, me + "?session=0000000000000002", "", 404, "registration_not_found");
+}
+
+void try_a_full_disk(Judge& judge, const std::string& slow) {
+    judge.cluster.disk().faults.capacity_bytes = judge.cluster.disk().bytes_used();
+    const std::string big = "{\"type\":\"nobody\",\"payload\":\"" + std::string(40'000, 'x') + "\"}";
+    bool refused = false;
+    for (int i = 0; i < 60 && !refused; ++i) {
+        const auto answer = judge.cluster.ask("dispatcher", {"POST", "/v1/tasks", {}, big});
+        REQUIRE(answer);
+        refused = answer->status != 202;
+        judge.cluster.run_for(200ms);
+    }
+    judge.ask("POST", "/v1/tasks", "/v1/tasks", big, 507, "disk_full");
+    judge.ask("POST", "/v1/tasks/{id}/cancel", "/v1/tasks/" + slow + "/cancel", "", 200);  // old work ends
+    judge.ask("GET", "/readyz", "/readyz", "", 503, "not_ready");
+    judge.cluster.disk().faults.capacity_bytes = 0;
+    judge.cluster.run_for(5s);
+    judge.ask("POST", "/v1/tasks", "/v1/tasks", big, 202);
+    judge.ask("GET", "/readyz", "/readyz", "", 200);
+}
+
+// Listed by the contract and tested elsewhere, with the place.
+bool tested_elsewhere(const Operation& operation, const std::string& error) {
+    static const std::map<std::string, std::string> places{
+        {"body_too_large", "contract/http_contract: the server answers it"},
+        {"io_failed", "sim: the process ends with it"},
+        {"view_corrupt", "contract/view_contract"},
+        {"too_many_waiters", "unit/waiters_test"},
+        {"overloaded", "unit/http_front_test"},
+        {"shutting_down", "unit/http_front_test"},
+    };
+    if (places.contains(error)) return true;
+    if (error == "not_ready") return operation.path != "/readyz";  // the door answers it: system tests
+    // Ending a lease is old work: it is refused only when the last segment is full too.
+    if (error == "disk_full") return operation.path != "/v1/tasks";
+    return false;
+}
+
+}  // namespace
+
+TEST_CASE("the handlers keep to the contract, and the contract to the handlers") {
+    Judge judge;
+    const std::string done = judge.submit("echo", "{\"a\":[1]}");
+    const std::string slow = judge.submit("sleep", "60000"), slower = judge.submit("sleep", "60000");
+    judge.cluster.run_for(2s);
+    try_keys_and_query(judge);
+    try_submits(judge);
+    try_reads(judge, done, slow);
+    try_cancel(judge, done, slow);
+    try_leases(judge);
+    try_registrations(judge);
+    judge.ask("GET", "/healthz", "/healthz", "", 200);
+    judge.ask("GET", "/readyz", "/readyz", "", 200);
+    judge.ask("GET", "/openapi.json", "/openapi.json", "", 200);
+    try_a_full_disk(judge, slower);
+    for (const Operation& each : judge.contract.operations) {
+        if (!each.roles.contains("dispatcher") && !each.roles.contains("nameservice")) continue;
+        INFO(each.name());
+        for (const std::string& status : each.statuses)
+            if (status[0] == '2') CHECK(each.seen_statuses.contains(status));
+        for (const std::string& error : each.errors) {
+            INFO(error);
+            CHECK((each.seen_errors.contains(error) || tested_elsewhere(each, error)));
+        }
+    }
+}
+
+TEST_CASE("routes and contract name the same operations") {
+    Contract contract;
+    SimCluster cluster{{.seed = 1}};
+    std::set<std::string> routed;
+    for (const auto& route : cluster.dispatcher().front().routes())
+        routed.insert(std::string{route.method} + " " + std::string{route.pattern});
+    std::set<std::string> written;
+    for (const Operation& each : contract.operations)
+        if (each.roles.contains("dispatcher")) written.insert(each.name());
+    CHECK(routed == written);
+}

@@ -1,0 +1,293 @@
+// Everything on one machine, with simulated children: what starts when, what is told, what is
+// started again, and how all of it ends.
+#include "taskd/service/up.hpp"
+
+#include <algorithm>
+
+#include "catch.hpp"
+#include "memory_log.hpp"
+#include "sim_processes.hpp"
+#include "taskd/protocol/json.hpp"
+
+using namespace taskd;
+using namespace taskd::service;
+using namespace taskd::test;
+using namespace std::chrono_literals;
+using Catch::Matchers::Contains;
+
+namespace {
+
+std::string option(const port::ProcessSpec& spec, const std::string& name) {
+    const auto found = std::ranges::find(spec.argv, name);
+    return found == spec.argv.end() ? "" : *std::next(found);
+}
+
+// One machine. Its programs listen, say their port, and end when asked, as the roles do.
+struct Machine {
+    struct Role final : port::HttpHandler {
+        explicit Role(Machine& at) : machine{at} {}
+        void handle(port::HttpRequest&& request, port::HttpResponder respond) override {
+            if (request.target == "/v1/workers") return respond({200, {}, machine.workers_json()});
+            respond({machine.ready ? 200 : 503, {}, "{}"});
+        }
+        Machine& machine;
+    };
+    struct Life {
+        std::string name;  // "dispatcher", "sum"
+        std::uint16_t port = 0;
+        std::string instance;
+        std::shared_ptr<SimProgram> program;
+    };
+
+    SimWorld world{3};
+    SimHost& host = world.host("127.0.0.1");
+    SimProcessRunner processes{host};
+    MemoryLog log;
+    Role role{*this};
+    std::map<std::string, std::string> files;
+    std::map<int, Life> lives;
+    std::vector<std::string> started;  // names, in order
+    std::vector<std::string> ended;
+    std::map<std::string, std::vector<std::string>> arguments;  // of the newest life
+    std::vector<std::string> printed;
+    std::optional<int> failure;
+    int times_ready = 0;
+    bool ready = true;
+    std::string dies_at_once;  // a name
+    std::string never_ends;    // a name
+    std::unique_ptr<Up> up;
+
+    explicit Machine(std::uint16_t port) {
+        processes.install("/taskd", [this](const auto& program) { run(program); });
+        UpSettings settings;
+        settings.program = "/taskd";
+        settings.data = "/data";
+        settings.key_file = "/data/key";
+        settings.key = protocol::ClusterKey{"0123456789abcdef"};
+        settings.port = port;
+        settings.workers = {{"sum", "", 7, true}, {"wait", "", 9, true}};
+        settings.drain_max = 10s;
+        up = std::make_unique<Up>(
+            settings,
+            UpPorts{.processes = processes,
+                    .http = host.http(),
+                    .clock = host.clock(),
+                    .timers = host.timers(),
+                    .log = log,
+                    .read_port = [this](const std::string& path) -> std::optional<std::uint16_t> {
+                        if (!files.contains(path)) return std::nullopt;
+                        return static_cast<std::uint16_t>(std::stoi(files[path]));
+                    },
+                    .remove = [this](const std::string& path) { files.erase(path); },
+                    .write = [this](const std::string& path,
+                                    const std::string& content) -> Result<void> {
+                        files[path] = content;
+                        return {};
+                    },
+                    .print =
+                        [this](std::string_view child, std::string_view line) {
+                            printed.push_back(std::string{child} + ": " + std::string{line});
+                        }},
+            [this](int status) { failure = status; }, [this] { ++times_ready; });
+    }
+    ~Machine() { up.reset(); }
+
+    void run(const std::shared_ptr<SimProgram>& program) {
+        const port::ProcessSpec& spec = program->spec();
+        Life life{spec.argv[1] == "worker" ? spec.argv[2] : spec.argv[1], 0, {}, program};
+        started.push_back(life.name);
+        arguments[life.name] = spec.argv;
+        if (life.name == dies_at_once) return program->exit(7);
+        const auto asked = static_cast<std::uint16_t>(std::stoi(option(spec, "--port")));
+        if (asked != 0) host.stop_serving(asked);
+        life.port = host.serve(asked, role).value_or(std::uint16_t{0});
+        life.instance = option(spec, "--name") + "-" + std::to_string(program->pid());
+        files[option(spec, "--port-file")] = std::to_string(life.port);
+        program->print(port::ProcessStream::err, "hello from " + life.name);
+        program->on_terminate([this, name = life.name, pid = program->pid()] {
+            if (name == never_ends) return;
+            ended.push_back(name);
+            lives.at(pid).program->exit(0);
+        });
+        lives.insert_or_assign(program->pid(), std::move(life));
+    }
+
+    std::string workers_json() {
+        std::string out = R"({"workers":[)";
+        for (const auto& [pid, life] : lives) {
+            if (life.name != "sum" && life.name != "wait") continue;
+            if (!out.ends_with('[')) out += ',';
+            out += R"({"instance":")" + life.instance + R"(","port":)" + std::to_string(life.port) +
+                   R"(,"reachable":true})";
+        }
+        return out + "]}";
+    }
+
+    int pid_of(const std::string& name) {
+        int newest = 0;
+        for (const auto& [pid, life] : lives)
+            if (life.name == name) newest = pid;
+        return newest;
+    }
+    std::string endpoints() { return files["/data/endpoints.json"]; }
+    bool wait_ready() {
+        return world.run_until([this] { return up->all_ready(); }, 30s);
+    }
+    std::size_t starts_of(const std::string& name) {
+        return static_cast<std::size_t>(std::ranges::count(started, name));
+    }
+};
+
+}  // namespace
+
+TEST_CASE("on free ports each child starts once it can be told where the others are") {
+    Machine machine{0};
+    REQUIRE(machine.up->start());
+    REQUIRE(machine.wait_ready());
+    CHECK(machine.started.front() == "nameservice");
+    CHECK(machine.started.back() == "monitor");
+    CHECK(machine.started.size() == 5);
+    const auto& dispatcher = machine.arguments["dispatcher"];
+    const port::ProcessSpec spec{dispatcher, {}};
+    CHECK(option(spec, "--nameservice") == machine.up->url("nameservice"));
+    CHECK(option(spec, "--port") == "0");
+    CHECK(option(spec, "--host") == "127.0.0.1");
+    CHECK(option(spec, "--key-file") == "/data/key");
+    const port::ProcessSpec monitor{machine.arguments["monitor"], {}};
+    CHECK(option(monitor, "--dispatcher") == machine.up->url("dispatcher"));
+    const port::ProcessSpec sum{machine.arguments["sum"], {}};
+    CHECK(option(sum, "--concurrency") == "7");
+}
+
+TEST_CASE("endpoints are told once all are ready, and not before") {
+    Machine machine{0};
+    machine.ready = false;
+    REQUIRE(machine.up->start());
+    machine.world.run_for(10s);
+    CHECK_FALSE(machine.up->all_ready());
+    CHECK_FALSE(machine.files.contains("/data/endpoints.json"));
+    machine.ready = true;
+    REQUIRE(machine.wait_ready());
+    CHECK(machine.times_ready == 1);
+    const std::string told = machine.endpoints();
+    CHECK(protocol::check_json(told));
+    CHECK_THAT(told, Contains(R"("dispatcher":{"url":")" + machine.up->url("dispatcher")));
+    CHECK_THAT(told, Contains(R"({"type":"sum","name":"sum-1","pid":)" +
+                              std::to_string(machine.pid_of("sum"))));
+    CHECK_THAT(told, Contains(R"("key_file":"/data/key")"));
+    CHECK_THAT(machine.printed,
+               Catch::Matchers::VectorContains(std::string{"sum-1: hello from sum"}));
+}
+
+TEST_CASE("given a port, the children get it and those that follow") {
+    Machine machine{7000};
+    REQUIRE(machine.up->start());
+    REQUIRE(machine.wait_ready());
+    CHECK(machine.up->url("dispatcher") == "http://127.0.0.1:7000");
+    CHECK(machine.up->url("nameservice") == "http://127.0.0.1:7001");
+    CHECK(machine.up->url("monitor") == "http://127.0.0.1:7002");
+    CHECK(machine.up->url("sum-1") == "http://127.0.0.1:7003");
+    CHECK(machine.up->url("wait-1") == "http://127.0.0.1:7004");
+    Machine no_room{65533};
+    const auto started = no_room.up->start();
+    REQUIRE_FALSE(started);
+    CHECK(started.error().code == ErrorCode::bad_usage);
+}
+
+TEST_CASE("a child that dies is started again at once on its port, and that is told") {
+    for (const std::string name : {"dispatcher", "nameservice", "monitor", "sum"}) {
+        Machine machine{0};
+        REQUIRE(machine.up->start());
+        REQUIRE(machine.wait_ready());
+        const int old = machine.pid_of(name);
+        const std::uint16_t port = machine.lives.at(old).port;
+        REQUIRE(machine.processes.kill(old));
+        const Duration begin = machine.world.now();
+        REQUIRE(machine.world.run_until([&] { return machine.pid_of(name) != old; }, 5s));
+        CHECK(machine.world.now() - begin < 50ms);
+        const int fresh = machine.pid_of(name);
+        CHECK(machine.lives.at(fresh).port == port);
+        REQUIRE(machine.wait_ready());
+        CHECK_THAT(machine.endpoints(), Contains("\"pid\":" + std::to_string(fresh)));
+        CHECK_THAT(machine.endpoints(), !Contains("\"pid\":" + std::to_string(old)));
+        CHECK(machine.starts_of(name) == 2);
+        CHECK(machine.times_ready == 1);
+        CHECK_FALSE(machine.failure);
+    }
+}
+
+TEST_CASE("a child that cannot stay up is started less and less often") {
+    Machine machine{0};
+    REQUIRE(machine.up->start());
+    REQUIRE(machine.wait_ready());
+    machine.dies_at_once = "monitor";
+    REQUIRE(machine.processes.kill(machine.pid_of("monitor")));
+    machine.world.run_for(60s);
+    const std::size_t starts = machine.starts_of("monitor");
+    CHECK(starts > 8);
+    CHECK(starts < 25);
+    CHECK_FALSE(machine.failure);
+    machine.dies_at_once.clear();
+    CHECK(machine.wait_ready());
+}
+
+TEST_CASE("a child that ends before it was ever ready ends the attempt with its status") {
+    for (const std::string name : {"nameservice", "dispatcher", "sum", "monitor"}) {
+        Machine machine{0};
+        machine.dies_at_once = name;
+        REQUIRE(machine.up->start());
+        REQUIRE(machine.world.run_until([&] { return machine.failure.has_value(); }, 30s));
+        CHECK(*machine.failure == 7);
+        machine.world.run_for(5s);
+        CHECK(machine.starts_of(name) == 1);
+        CHECK(machine.times_ready == 0);
+    }
+}
+
+TEST_CASE("a drain ends those first who need the others") {
+    Machine machine{0};
+    REQUIRE(machine.up->start());
+    REQUIRE(machine.wait_ready());
+    bool done = false;
+    machine.up->drain([&] { done = true; });
+    REQUIRE(machine.world.run_until([&] { return done; }, 60s));
+    REQUIRE(machine.ended.size() == 5);
+    CHECK(machine.ended[3] == "dispatcher");
+    CHECK(machine.ended[4] == "nameservice");
+    CHECK(machine.processes.running().empty());
+    CHECK(machine.started.size() == 5);  // nobody was started again
+}
+
+TEST_CASE("a child that does not end in time is killed, and the drain goes on") {
+    Machine machine{0};
+    machine.never_ends = "wait";
+    REQUIRE(machine.up->start());
+    REQUIRE(machine.wait_ready());
+    bool done = false;
+    const Duration begin = machine.world.now();
+    machine.up->drain([&] { done = true; });
+    machine.world.run_for(9s);
+    CHECK_FALSE(done);
+    CHECK(std::ranges::count(machine.ended, "dispatcher") == 0);
+    REQUIRE(machine.world.run_until([&] { return done; }, 60s));
+    CHECK(machine.world.now() - begin < 15s);
+    CHECK(machine.processes.running().empty());
+}
+
+TEST_CASE("a drain before anything is ready, and a stop, leave nobody behind") {
+    Machine machine{0};
+    machine.ready = false;
+    REQUIRE(machine.up->start());
+    machine.world.run_for(1s);
+    bool done = false;
+    machine.up->drain([&] { done = true; });
+    REQUIRE(machine.world.run_until([&] { return done; }, 60s));
+    CHECK(machine.processes.running().empty());
+
+    Machine other{0};
+    REQUIRE(other.up->start());
+    REQUIRE(other.wait_ready());
+    other.up->stop();
+    other.world.run_for(1s);
+    CHECK(other.processes.running().empty());
+}
