@@ -84,7 +84,7 @@ Result<TaskSpec> parse_spec(std::string_view raw, const std::function<TaskId()>&
 void write_spec(JsonWriter& json, const TaskSpec& spec) {
     const TaskSpec usual;
     json.begin_object().field("id", spec.id.to_string()).field("type", spec.type);
-    json.key("payload").raw(spec.payload.view());
+    if (!spec.payload.view().empty()) json.key("payload").raw(spec.payload.view());
     if (spec.priority != usual.priority) json.field("priority", spec.priority);
     if (spec.attempts_max != usual.attempts_max) json.field("attempts_max", spec.attempts_max);
     if (spec.crashes_max != usual.crashes_max) json.field("crashes_max", spec.crashes_max);

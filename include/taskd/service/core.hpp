@@ -153,6 +153,8 @@ class Core {
     std::unique_ptr<port::Timer> tick_timer_;
     bool space_busy_ = false;
     std::unique_ptr<port::Timer> space_timer_;
+    bool journal_full_ = false;  // and told so
+    SteadyTime room_retry_at_{};
     Sequence dropped_;
     bool closed_ = false;
     std::vector<std::function<void()>> draining_;

@@ -105,7 +105,9 @@ void Core::look_after_journal() {
     if (space_busy_) return;
     const auto stats = ports_.journal.stats();
     const bool drop = viewed_ > dropped_;
-    const bool prepare = stats.wants_prepare;
+    // A full disk is not tried again for every task that is refused.
+    const bool too_soon = stats.full && !drop && ports_.clock.steady() < room_retry_at_;
+    const bool prepare = stats.wants_prepare && !too_soon;
     if (!drop && !prepare) return;
     space_busy_ = true;
     const Sequence covered = viewed_;
@@ -115,7 +117,7 @@ void Core::look_after_journal() {
             if (drop) results->first = journal.drop_through(covered);
             if (prepare) results->second = journal.prepare();
         },
-        [this, covered, results] {
+        [this, covered, prepare, results] {
             space_busy_ = false;
             if (!results->first) {
                 lost_disk_(results->first.error());
@@ -125,12 +127,17 @@ void Core::look_after_journal() {
             needs_room_ = false;  // or there is none, and they are told
             run_deferred();
             if (results->second) {
+                if (prepare && std::exchange(journal_full_, false))
+                    ports_.log.info("the journal has room again");
                 finish_turn();
                 return;
             }
-            ports_.log.warn("no room for the journal",
-                            {{"error", results->second.error().to_string()}});
-            space_timer_->set(ports_.clock.steady() + room_retry, [this] { look_after_journal(); });
+            if (!journal_full_)
+                ports_.log.warn("no room for the journal",
+                                {{"error", results->second.error().to_string()}});
+            journal_full_ = true;
+            room_retry_at_ = ports_.clock.steady() + room_retry;
+            space_timer_->set(room_retry_at_, [this] { look_after_journal(); });
         });
 }
 

@@ -2,8 +2,10 @@
 #include "taskd/service/task_api.hpp"
 
 #include <algorithm>
-#include <unordered_set>
+#include <iterator>
+#include <unordered_map>
 
+#include "taskd/base/assert.hpp"
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/task_json.hpp"
 
@@ -43,6 +45,18 @@ struct Submitted {
     std::vector<Task> from_view;
     bool is_array = false;
 
+    std::vector<const Task*> in_order(const std::vector<Task>& found) const {
+        std::unordered_map<TaskId, const Task*> by_id;
+        for (const Task& task : found)
+            by_id.emplace(task.spec.id, &task);
+        std::vector<const Task*> all;
+        for (const TaskId& id : ids) {
+            const auto at = by_id.find(id);
+            TASKD_ASSERT(at != by_id.end());  // nothing that was taken is ever unknown
+            all.push_back(at->second);
+        }
+        return all;
+    }
     std::vector<const Task*> tasks(const engine::Engine& engine) const {
         std::vector<const Task*> all;
         for (const TaskId& id : ids) {
@@ -123,13 +137,16 @@ void TaskApi::submit(Call call) {
                     shared->answer(whole ? 200 : 202, body);
                 };
             }
+            // What ended early may have left memory by then.
             const auto answer = [this, submitted, shared] {
-                const auto now = submitted->tasks(core_.engine());
-                const bool whole = still_open(now).empty();
-                core_.when_durable(
-                    [shared, whole, body = submit_answer(now, submitted->is_array, whole)] {
-                        shared->answer(whole ? 200 : 202, body);
-                    });
+                find_all(submitted->ids,
+                         [submitted, shared](const Result<std::vector<Task>>& found) {
+                             if (!found) return shared->answer(found.error());
+                             const auto now = submitted->in_order(*found);
+                             const bool whole = still_open(now).empty();
+                             shared->answer(whole ? 200 : 202,
+                                            submit_answer(now, submitted->is_array, whole));
+                         });
             };
             if (!waiters_.wait(open, open.size(), wait, answer))
                 answer();  // the last place went meanwhile
@@ -157,6 +174,24 @@ void TaskApi::find_by_id(TaskId id, FoundTask then) {
                        if ((*found)->empty())
                            return then(fail(ErrorCode::task_not_found, id.to_string()));
                        then(std::move((*found)->front()));
+                   });
+}
+
+void TaskApi::find_all(const std::vector<TaskId>& ids, FoundTasks then) {
+    auto known = std::make_shared<Result<std::vector<Task>>>();
+    std::vector<TaskId> elsewhere;
+    for (const TaskId& id : ids)
+        if (const Task* task = core_.engine().find(id))
+            (*known)->push_back(*task);
+        else
+            elsewhere.push_back(id);
+    if (elsewhere.empty()) return core_.when_durable([known, then] { then(*known); });
+    auto found = std::make_shared<Result<std::vector<Task>>>();
+    core_.ask_view([found, elsewhere](port::View& view) { *found = view.find(elsewhere); },
+                   [this, known, found, then] {
+                       if (!*found) return then(*found);
+                       std::ranges::move(**found, std::back_inserter(**known));
+                       core_.when_durable([known, then] { then(*known); });
                    });
 }
 

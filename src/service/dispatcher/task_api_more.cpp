@@ -90,37 +90,22 @@ void TaskApi::get_results(Call call) {
     auto body = parse_results(call.request.body);
     if (!body) return call.answer(body.error());
     auto shared = std::make_shared<Call>(std::move(call));
-    // Reads what is there now: memory first, the view for the rest.
     const auto answer = [this, shared, ids = body->ids] {
-        auto known = std::make_shared<std::vector<Task>>();
-        std::vector<TaskId> unknown;
-        for (const TaskId& id : ids) {
-            if (const Task* task = core_.engine().find(id))
-                known->push_back(*task);
-            else
-                unknown.push_back(id);
-        }
-        auto found = std::make_shared<Result<std::vector<Task>>>();
-        const auto write = [shared, ids, known, found] {
-            if (!*found) return shared->answer(found->error());
-            for (Task& task : **found)
-                known->push_back(std::move(task));
+        find_all(ids, [shared, ids](const Result<std::vector<Task>>& found) {
+            if (!found) return shared->answer(found.error());
             std::string tasks, missing;
             for (const TaskId& id : ids) {
                 const auto at =
-                    std::ranges::find(*known, id, [](const Task& t) { return t.spec.id; });
-                std::string& out = at == known->end() ? missing : tasks;
+                    std::ranges::find(*found, id, [](const Task& t) { return t.spec.id; });
+                std::string& out = at == found->end() ? missing : tasks;
                 if (!out.empty()) out.push_back(',');
-                if (at == known->end())
+                if (at == found->end())
                     protocol::append_json_string(out, id.to_string());
                 else
                     protocol::write_brief(out, *at, true);
             }
             shared->answer(200, "{\"tasks\":[" + tasks + "],\"missing\":[" + missing + "]}");
-        };
-        if (unknown.empty()) return core_.when_durable(write);
-        core_.ask_view([found, unknown](port::View& view) { *found = view.find(unknown); },
-                       [this, write] { core_.when_durable(write); });
+        });
     };
     std::vector<TaskId> open;
     for (const TaskId& id : body->ids)

@@ -11,6 +11,10 @@ Waiters::Waiters(port::Clock& clock, port::Timers& timers) : clock_{clock}, time
 Result<void> Waiters::wait(const std::vector<TaskId>& ids, std::size_t needed, Duration timeout,
                            std::function<void()> done) {
     if (full()) return fail(ErrorCode::too_many_waiters);
+    if (let_go_) {
+        done();
+        return {};
+    }
     const Number number = ++last_;
     const SteadyTime until = clock_.steady() + timeout;
     for (const TaskId& id : ids)
@@ -33,6 +37,7 @@ void Waiters::ended(TaskId id) {
 }
 
 void Waiters::let_go() {
+    let_go_ = true;
     while (!waiters_.empty())
         finish(waiters_.begin()->first);
 }

@@ -14,6 +14,13 @@ namespace {
 
 constexpr std::size_t window_at_first = 64 * limits::kibibyte;  // until the peer says its own
 
+// Who fell silent must be known before a lease it let run out is given again.
+WorkerLinkSettings within_lease(WorkerLinkSettings settings) {
+    settings.hello_interval = std::min(settings.hello_interval, settings.lease_duration / 5);
+    settings.silence_max = std::min(settings.silence_max, settings.lease_duration * 3 / 5);
+    return settings;
+}
+
 // Two leases may not share the key of a message that is said until it is answered.
 LeaseKey key_of(const engine::LeaseRef& lease) {
     return {lease.id, lease.epoch};
@@ -45,7 +52,7 @@ WorkerLink::Peer::Peer(std::string name, const WorkerLinkSettings& settings, por
 WorkerLink::WorkerLink(WorkerLinkSettings settings, Core& core, port::Datagram& socket,
                        port::Resolver& resolver, port::Clock& clock, port::Timers& timers,
                        port::Log& log)
-    : settings_{std::move(settings)},
+    : settings_{within_lease(std::move(settings))},
       core_{core},
       socket_{socket},
       resolver_{resolver},
