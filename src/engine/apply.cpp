@@ -152,8 +152,8 @@ class Applier {
         task.due_shown.reset();
     }
 
-    void wait_or_die(Task& task, std::optional<EngineTime> due_at, std::optional<WallTime> due_shown,
-                     WallTime at) {
+    void wait_or_die(Task& task, std::optional<EngineTime> due_at,
+                     std::optional<WallTime> due_shown, WallTime at) {
         task.lease.reset();
         if (due_at) {
             task.due_at = due_at;
@@ -199,7 +199,8 @@ class NoteApplier {
     void operator()(const TaskForgotten& note) {
         Entry& entry = state_.at(note.id);
         state_.displace(entry);
-        if (!state_.forgotten_max || note.id > *state_.forgotten_max) state_.forgotten_max = note.id;
+        if (!state_.forgotten_max || note.id > *state_.forgotten_max)
+            state_.forgotten_max = note.id;
         TASKD_ASSERT(!entry.changed);  // the view covers it
         state_.tasks.erase(note.id);
     }
@@ -223,7 +224,9 @@ void Engine::apply(Sequence sequence, const Record& record) {
     std::visit(Applier{*state_, sequence}, record);
 }
 
-void Engine::apply(const Note& note) { std::visit(NoteApplier{*state_}, note); }
+void Engine::apply(const Note& note) {
+    std::visit(NoteApplier{*state_}, note);
+}
 
 void Engine::restore(const Task& task) {
     auto made = std::make_unique<Entry>();

@@ -16,6 +16,7 @@ class TaskApi {
 
   private:
     using FoundTask = std::function<void(Result<Task>)>;
+    using FoundTasks = std::function<void(const Result<std::vector<Task>>&)>;
 
     void submit(Call call);
     void get_task(Call call);
@@ -32,6 +33,9 @@ class TaskApi {
     void find_task(const std::string& name, FoundTask then);
     void find_by_part(const std::string& part, FoundTask then);
     void find_by_id(TaskId id, FoundTask then);
+    // Those of `ids` that are there, in no order: from memory and, once they left it, from the
+    // view.
+    void find_all(const std::vector<TaskId>& ids, FoundTasks then);
 
     Core& core_;
     Waiters& waiters_;

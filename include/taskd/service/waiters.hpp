@@ -24,7 +24,7 @@ class Waiters {
     Result<void> wait(const std::vector<TaskId>& ids, std::size_t needed, Duration timeout,
                       std::function<void()> done);
     void ended(TaskId id);
-    void let_go();
+    void let_go();  // from then on nobody waits: `done` is run at once
     bool full() const { return waiters_.size() >= limits::waiters_max; }
 
   private:
@@ -41,6 +41,7 @@ class Waiters {
 
     port::Clock& clock_;
     std::unique_ptr<port::Timer> timer_;
+    bool let_go_ = false;
     Number last_ = 0;
     std::unordered_map<Number, Waiter> waiters_;
     std::unordered_multimap<TaskId, Number> by_task_;

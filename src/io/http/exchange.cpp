@@ -1,4 +1,4 @@
-// Requests of the HTTP client on a pool of threads, made when needed; answers go to the loop.
+// The pool of threads behind HttpExchange.
 #include <chrono>
 #include <condition_variable>
 #include <deque>

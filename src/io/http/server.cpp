@@ -1,4 +1,4 @@
-// The HTTP server: accepts, keeps its connections within bounds of number and time, drains.
+// Accepting, refusing, draining: what the server does around its connections.
 #include <asio/buffer.hpp>
 #include <chrono>
 #include <ctime>

@@ -1,13 +1,57 @@
 #include "taskd/protocol/problem.hpp"
 
 #include <algorithm>
-#include <iterator>
-#include <utility>
 
 #include "taskd/protocol/json.hpp"
 
 namespace taskd::protocol {
 namespace {
+
+struct Phrase {
+    int status;
+    std::string_view text;
+};
+
+constexpr Phrase phrases[] = {
+    {100, "Continue"},
+    {101, "Switching Protocols"},
+    {200, "OK"},
+    {201, "Created"},
+    {202, "Accepted"},
+    {204, "No Content"},
+    {206, "Partial Content"},
+    {301, "Moved Permanently"},
+    {302, "Found"},
+    {303, "See Other"},
+    {304, "Not Modified"},
+    {307, "Temporary Redirect"},
+    {308, "Permanent Redirect"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {406, "Not Acceptable"},
+    {408, "Request Timeout"},
+    {409, "Conflict"},
+    {410, "Gone"},
+    {412, "Precondition Failed"},
+    {413, "Content Too Large"},
+    {414, "URI Too Long"},
+    {415, "Unsupported Media Type"},
+    {417, "Expectation Failed"},
+    {422, "Unprocessable Content"},
+    {426, "Upgrade Required"},
+    {428, "Precondition Required"},
+    {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {502, "Bad Gateway"},
+    {503, "Service Unavailable"},
+    {504, "Gateway Timeout"},
+    {507, "Insufficient Storage"},
+};
 
 // A detail may quote what came over a wire, which may be anything.
 std::string printable(std::string_view text) {
@@ -33,7 +77,8 @@ std::string write_problem(const Error& error, const ProblemExtras& extras) {
     if (extras.index) json.field("index", *extras.index);
     if (!extras.reasons.empty()) {
         json.key("reasons").begin_array();
-        for (const std::string& reason : extras.reasons) json.string(reason);
+        for (const std::string& reason : extras.reasons)
+            json.string(reason);
         json.end_array();
     }
     json.field("retryable", row.retryable).end_object();
@@ -56,48 +101,8 @@ Error parse_problem(std::string_view body, int status) {
 }
 
 std::string_view reason_phrase(int status) {
-    static constexpr std::pair<int, std::string_view> table[] = {
-        {100, "Continue"},
-        {101, "Switching Protocols"},
-        {200, "OK"},
-        {201, "Created"},
-        {202, "Accepted"},
-        {204, "No Content"},
-        {206, "Partial Content"},
-        {301, "Moved Permanently"},
-        {302, "Found"},
-        {303, "See Other"},
-        {304, "Not Modified"},
-        {307, "Temporary Redirect"},
-        {308, "Permanent Redirect"},
-        {400, "Bad Request"},
-        {401, "Unauthorized"},
-        {403, "Forbidden"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
-        {406, "Not Acceptable"},
-        {408, "Request Timeout"},
-        {409, "Conflict"},
-        {410, "Gone"},
-        {412, "Precondition Failed"},
-        {413, "Content Too Large"},
-        {414, "URI Too Long"},
-        {415, "Unsupported Media Type"},
-        {417, "Expectation Failed"},
-        {422, "Unprocessable Content"},
-        {426, "Upgrade Required"},
-        {428, "Precondition Required"},
-        {429, "Too Many Requests"},
-        {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"},
-        {501, "Not Implemented"},
-        {502, "Bad Gateway"},
-        {503, "Service Unavailable"},
-        {504, "Gateway Timeout"},
-        {507, "Insufficient Storage"},
-    };
-    const auto* found = std::ranges::find(table, status, &std::pair<int, std::string_view>::first);
-    return found == std::end(table) ? "Unknown" : found->second;
+    const auto* row = std::ranges::find(phrases, status, &Phrase::status);
+    return row == std::end(phrases) ? "Unknown" : row->text;
 }
 
 }  // namespace taskd::protocol

@@ -57,7 +57,8 @@ SteadyTime Core::view_due_at() const {
     return awaited ? view_stored_at_ : view_stored_at_ + settings_.view_interval;
 }
 
-// Between batches the state is what is durable, so the view need not wait for the next one to close.
+// Between batches the state is what is durable, so the view need not wait for the next one to
+// close.
 void Core::arm_view() {
     if (view_busy_ || for_view_ || viewed_ == applied_) return;
     view_timer_->set(view_due_at(), [this] {
@@ -95,7 +96,8 @@ void Core::serve_view_waiters() {
 void Core::forget() {
     if (fetches_ > 0) return;
     engine::Decision decision = engine_.decide(now(), engine::Forget{viewed_}, random_);
-    for (const engine::Note& note : decision.notes) engine_.apply(note);
+    for (const engine::Note& note : decision.notes)
+        engine_.apply(note);
     if (decision.notes.size() == limits::turn_tasks_max) ports_.timers.post([this] { forget(); });
 }
 
@@ -103,7 +105,9 @@ void Core::look_after_journal() {
     if (space_busy_) return;
     const auto stats = ports_.journal.stats();
     const bool drop = viewed_ > dropped_;
-    const bool prepare = stats.wants_prepare;
+    // A full disk is not tried again for every task that is refused.
+    const bool too_soon = stats.full && !drop && ports_.clock.steady() < room_retry_at_;
+    const bool prepare = stats.wants_prepare && !too_soon;
     if (!drop && !prepare) return;
     space_busy_ = true;
     const Sequence covered = viewed_;
@@ -113,7 +117,7 @@ void Core::look_after_journal() {
             if (drop) results->first = journal.drop_through(covered);
             if (prepare) results->second = journal.prepare();
         },
-        [this, covered, results] {
+        [this, covered, prepare, results] {
             space_busy_ = false;
             if (!results->first) {
                 lost_disk_(results->first.error());
@@ -123,12 +127,17 @@ void Core::look_after_journal() {
             needs_room_ = false;  // or there is none, and they are told
             run_deferred();
             if (results->second) {
+                if (prepare && std::exchange(journal_full_, false))
+                    ports_.log.info("the journal has room again");
                 finish_turn();
                 return;
             }
-            ports_.log.warn("no room for the journal", {{"error", results->second.error().to_string()}});
-            space_timer_->set(ports_.clock.steady() + room_retry,
-                              [this] { look_after_journal(); });
+            if (!journal_full_)
+                ports_.log.warn("no room for the journal",
+                                {{"error", results->second.error().to_string()}});
+            journal_full_ = true;
+            room_retry_at_ = ports_.clock.steady() + room_retry;
+            space_timer_->set(room_retry_at_, [this] { look_after_journal(); });
         });
 }
 
@@ -140,7 +149,8 @@ void Core::drain(std::function<void()> done) {
 
 void Core::check_drained() {
     if (draining_.empty() || viewed_ != applied_ || view_busy_ || !idle()) return;
-    for (auto& done : std::exchange(draining_, {})) ports_.timers.post(std::move(done));
+    for (auto& done : std::exchange(draining_, {}))
+        ports_.timers.post(std::move(done));
 }
 
 }  // namespace taskd::service

@@ -1,0 +1,131 @@
+"""A full disk: new tasks are refused by name, running ones finish, nothing is lost, and when there is
+room again all goes on. Needs root for a small disk of its own."""
+
+import ctypes
+import os
+import subprocess
+import unittest
+
+import harness
+
+DISK_MEBIBYTES = 400
+CLONE_NEWNS = 0x20000
+BIG = "x" * 1_000_000
+
+
+def small_disk(folder):
+    """Mounts a small disk that nobody else sees and that is gone with this process."""
+    if os.geteuid() != 0:
+        raise unittest.SkipTest("needs root to mount a small disk")
+    if ctypes.CDLL(None).unshare(CLONE_NEWNS) != 0:
+        raise unittest.SkipTest("may not have a mount namespace of its own")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MEBIBYTES}m", "tmpfs", folder],
+                   check=True)
+
+
+class DiskFull(harness.SystemTest):
+
+    def setUp(self):
+        super().setUp()
+        disk = self.system.folder / "disk"
+        small_disk(disk)
+        self.addCleanup(subprocess.run, ["umount", "-l", disk], check=True)
+        self.disk = disk
+        system = self.system
+        system.ns = system.nameservice().start()
+        system.dp = system.role("dispatcher", "dispatcher", "--data", disk / "data",
+                                "--nameservice", system.ns.url)
+
+    def start_dispatcher(self):
+        return self.system.dp.start()
+
+    def fill(self):
+        """Takes all the room there is."""
+        with open(self.disk / "ballast", "ab", buffering=0) as ballast:
+            for size in (1 << 20, 4096):
+                try:
+                    while True:
+                        ballast.write(b"\0" * size)
+                except OSError:
+                    pass
+
+    def submit_until_refused(self):
+        """Ids of all that were taken, until the disk is full even for the smallest of tasks."""
+        taken = []
+        for tasks in ([{"type": "none", "payload": BIG}], [{"type": "none"}] * 1000, [
+                {"type": "none"}]):
+            answer = self.system.dp.api.post("/v1/tasks", tasks)
+            while answer.status == 202 and len(taken) < 100_000:
+                taken += [each["id"] for each in answer.json["tasks"]]
+                answer = self.system.dp.api.post("/v1/tasks", tasks)
+            self.assert_problem(answer, 507, "disk_full")
+        self.assertTrue(answer.json["retryable"])
+        self.assertIn("Retry-After", answer.headers)
+        self.assertLess(self.system.dp.last_log().count("no room for the journal"), 5)
+        return taken
+
+    def test_refuses_new_work_and_finishes_old(self):
+        system = self.system
+        api = self.start_dispatcher().wait_ready().api
+        system.worker("wait", system.ns.url).start()
+        system.wait_workers(1)
+        running = [api.submit("wait", 4) for _ in range(5)]
+        cancelled = api.submit("none", 1)
+        self.fill()
+        taken = self.submit_until_refused()
+        self.assertGreater(len(taken), 10)
+        self.assert_problem(api.post("/v1/tasks", {"type": "none"}), 507, "disk_full")
+        answer = api.get("/readyz")
+        self.assert_problem(answer, 503, "not_ready")
+        self.assertEqual(answer.json["reasons"], ["the disk is full"])
+        done = system.run("submit", "none", "-d", 1, "--retry-for", "0s")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("disk_full", done.stderr)
+        for task in running:
+            self.assertEqual(api.result(task)["state"], "succeeded")
+        self.assertEqual(api.post(f"/v1/tasks/{cancelled}/cancel").status, 200)
+        self.assertEqual(api.post("/v1/tasks", {"type": "none"}).status, 507)
+        (self.disk / "ballast").unlink()
+        harness.wait_until(lambda: api.post("/v1/tasks", {"type": "none"}).status == 202,
+                           "new tasks are taken again")
+        system.dp.wait_ready()
+        self.assertEqual(api.result(api.submit("wait", 0))["state"], "succeeded")
+        system.dp.restart().wait_ready()
+        there = {task["id"]: task["state"] for task in api.all_tasks(type="none", limit=200)}
+        self.assertEqual({there.get(task) for task in taken}, {"queued"})
+        for task in running:
+            self.assert_succeeded_once(api.task(task))
+            self.assertEqual(api.task(task)["attempts_made"], 1)
+        self.assertEqual(api.task(cancelled)["state"], "cancelled")
+
+    def test_killed_and_started_on_the_full_disk(self):
+        system = self.system
+        api = self.start_dispatcher().wait_ready().api
+        self.fill()
+        taken = self.submit_until_refused()
+        system.dp.restart()
+        for task, payload in ((taken[0], BIG), (taken[-1], None)):
+            self.assertEqual(api.task(task)["payload"], payload)
+        done = api.post(f"/v1/tasks/{taken[0]}/cancel")
+        self.assertEqual((done.status, done.json["state"]), (200, "cancelled"), done.text)
+        (self.disk / "ballast").unlink()
+        harness.wait_until(lambda: api.post("/v1/tasks", {"type": "none"}).status == 202,
+                           "new tasks are taken again")
+        states = {task["id"]: task["state"] for task in api.all_tasks(type="none", limit=200)}
+        self.assertEqual(states[taken[0]], "cancelled")
+        self.assertTrue(set(taken) <= set(states))
+
+    def test_no_room_at_the_first_start(self):
+        self.fill()
+        role = self.system.dp
+        role.spawn()
+        self.assertEqual(role.wait_end(), 1)
+        self.assertIn("disk_full", role.last_log())
+        (self.disk / "ballast").unlink()
+        self.start_dispatcher().wait_ready()
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,135 @@
+"""taskd store check: says of a data directory whether it is sound, and changes nothing in it."""
+
+import hashlib
+import shutil
+
+import harness
+
+SEGMENT_HEADER_BYTES = 4096
+FRAME_HEAD_BYTES = 24  # length, checksum, batch number, salt
+
+
+def frames_of(path):
+    """(offset, length) of the frames of a segment, by its lengths alone."""
+    data = path.read_bytes()
+    salt = data[32:40]  # behind magic, version, checksum, store and number
+    at, frames = SEGMENT_HEADER_BYTES, []
+    while data[at + 16:at + 24] == salt:
+        length = int.from_bytes(data[at:at + 4], "little")
+        frames.append((at, length))
+        at += FRAME_HEAD_BYTES + length
+    return frames
+
+
+class StoreCheck(harness.SystemTest):
+
+    def setUp(self):
+        super().setUp()
+        self.data = self.system.folder / "dispatcher"
+        dispatcher = self.system.start_all("sum")
+        self.ids = [dispatcher.api.submit("sum", [number]) for number in range(20)]
+        dispatcher.api.wait_results(self.ids)
+
+    def stop(self):
+        self.system.dp.terminate()
+        self.assertEqual(self.system.dp.wait_end(), 0)
+
+    def content(self):
+        return {str(path.relative_to(self.data)): hashlib.sha256(path.read_bytes()).hexdigest()
+                for path in self.data.rglob("*") if path.is_file() and path.stat().st_size}
+
+    def check(self, folder=None):
+        before = self.content()
+        done = self.system.run("store", "check", folder or self.data)
+        self.assertEqual(self.content(), before, "it changed something")
+        return done
+
+    def change(self, path, at, flip=0xFF):
+        with open(path, "r+b") as file:
+            file.seek(at)
+            byte = file.read(1)[0]
+            file.seek(at)
+            file.write(bytes([byte ^ flip]))
+
+    def newest_segment(self):
+        """The segment with the newest frames, and those."""
+        found = [(path, frames_of(path)) for path in sorted((self.data / "journal").glob("*.seg"))]
+        return [(path, frames) for path, frames in found if len(frames) > 2][-1]
+
+    def assert_damaged(self, done, name):
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(name, done.stderr)
+        self.assertIn("damaged", done.stdout)
+
+    def test_good(self):
+        self.stop()
+        done = self.check()
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("20 tasks, 0 of them live", done.stdout)
+        self.assertIn("sound", done.stdout)
+        self.assertEqual(self.check(self.system.folder).returncode, 0)  # as of `taskd up`
+
+    def test_after_a_kill(self):
+        self.system.dp.kill()
+        done = self.check()
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+
+    def test_torn(self):
+        self.stop()
+        path, frames = self.newest_segment()
+        at, length = frames[-1]
+        self.change(path, at + FRAME_HEAD_BYTES + length // 2)
+        done = self.check()
+        # The view has what the torn frame held, so the two do not fit together any more.
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("store_mismatch", done.stderr)
+        shutil.copytree(self.data, self.system.folder / "kept")
+        for view in self.data.glob("view.db*"):
+            view.unlink()
+        done = self.check()
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("the last write was cut short", done.stdout)
+        self.system.dp.start().wait_ready()
+        self.assertEqual(len(self.system.dp.api.all_tasks()), len(self.ids))
+
+    def test_damaged_journal(self):
+        self.stop()
+        path, frames = self.newest_segment()
+        at, length = frames[len(frames) // 2]
+        self.change(path, at + FRAME_HEAD_BYTES + length // 2)
+        self.assert_damaged(self.check(), "journal_corrupt")
+        before = self.content()
+        self.system.dp.spawn()
+        self.assertEqual(self.system.dp.wait_end(), 1)
+        self.assertIn("journal_corrupt", self.system.dp.last_log())
+        self.assertEqual(self.content(), before, "it touched what is damaged")
+
+    def test_damaged_view(self):
+        self.stop()
+        view = self.data / "view.db"
+        for page in range(1, view.stat().st_size // 4096):
+            self.change(view, page * 4096)  # the kind of each page
+        self.assert_damaged(self.check(), "view_corrupt")
+        self.system.dp.spawn()
+        self.assertEqual(self.system.dp.wait_end(), 1)
+        self.assertIn("view_corrupt", self.system.dp.last_log())
+
+    def test_damaged_description(self):
+        self.stop()
+        (self.data / "store.json").write_text("{", encoding="utf-8")
+        done = self.check()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("store_damaged", done.stderr)
+
+    def test_in_use_and_not_there(self):
+        done = self.system.run("store", "check", self.data)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("store_locked", done.stderr)
+        done = self.system.run("store", "check", self.system.folder / "nowhere")
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        self.assertIn("file_missing", done.stderr)
+        self.assertEqual(self.system.run("store", "mend", self.data).returncode, 2)
+
+
+if __name__ == "__main__":
+    harness.main()
