@@ -1,4 +1,5 @@
-"""A small HTTP client for the system tests, and ways to submit that go on over broken connections."""
+"""A small HTTP client for the system tests, and ways to submit that go on over broken
+connections."""
 
 import http.client
 import json
@@ -143,8 +144,8 @@ class Api:
 
 
 def submit_patiently(api, body, patience=30.0, target="/v1/tasks"):
-    """Sends a body whose tasks bring their ids until it is answered; repeating it is safe. Gives the
-    answer and how often it was sent."""
+    """Sends a body whose tasks bring their ids until it is answered; repeating it is safe. Gives
+    the answer and how often it was sent."""
     end = time.monotonic() + patience
     tries = 0
     while True:

@@ -1,5 +1,5 @@
-"""A full disk: new tasks are refused by name, running ones finish, nothing is lost, and when there is
-room again all goes on. Needs root for a small disk of its own."""
+"""A full disk: new tasks are refused by name, running ones finish, nothing is lost, and when
+there is room again all goes on. Needs root for a small disk of its own."""
 
 import ctypes
 import os

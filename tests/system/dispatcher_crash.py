@@ -1,5 +1,5 @@
-"""kill -9 of the dispatcher at any moment: nothing that was acknowledged is lost, and a worker that was
-busy through it hands its result over."""
+"""kill -9 of the dispatcher at any moment: nothing that was acknowledged is lost, and a worker
+that was busy through it hands its result over."""
 
 import random
 import socket

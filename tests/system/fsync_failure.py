@@ -1,5 +1,5 @@
-"""A sync that fails: the process ends by name, for nobody knows what the disk kept, and a restart has
-everything that was acknowledged. Needs strace."""
+"""A sync that fails: the process ends by name, for nobody knows what the disk kept, and a
+restart has everything that was acknowledged. Needs strace."""
 
 import shutil
 import subprocess

@@ -65,7 +65,8 @@ class LossyNetwork(harness.SystemTest):
     def test_every_task_ends_once(self):
         tasks = tasks_of_all_sizes()
         for part in range(0, TASKS, 50):
-            answer = self.system.dp.api.post("/v1/tasks", [spec for spec, _ in tasks[part:part + 50]])
+            specs = [spec for spec, _ in tasks[part:part + 50]]
+            answer = self.system.dp.api.post("/v1/tasks", specs)
             self.assertEqual(answer.status, 202, answer.text)
         self.check_all(tasks, restarts_allowed=False)
 

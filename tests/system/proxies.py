@@ -1,5 +1,5 @@
-"""A bad network between real processes: a UDP path that loses, doubles and reorders from a seed, and a
-name service that tells the dispatcher the way through it."""
+"""A bad network between real processes: a UDP path that loses, doubles and reorders from a seed,
+and a name service that tells the dispatcher the way through it."""
 
 import heapq
 import http.server

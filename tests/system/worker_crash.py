@@ -1,5 +1,5 @@
-"""kill -9 of a worker in mid-task: its lease runs out and another attempt runs elsewhere, counted as a
-crash and not as a failure."""
+"""kill -9 of a worker in mid-task: its lease runs out and another attempt runs elsewhere,
+counted as a crash and not as a failure."""
 
 import os
 import signal
