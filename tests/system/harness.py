@@ -9,8 +9,10 @@ import functools
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -27,7 +29,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def _die_with_parent():
+def die_with_parent():
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -67,6 +69,29 @@ def children_of(pid):
         if int(parent) == pid and state not in "ZX":
             children.append(int(entry.name))
     return children
+
+
+def free_ports(count):
+    """The first of so many consecutive ports that are free for TCP and UDP, below those the kernel
+    hands out by itself, so that nobody takes one meanwhile."""
+    first_of_kernel = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(
+        "utf-8").split()[0])
+    chance = random.Random()
+    for _ in range(200):
+        first = chance.randrange(10_000, first_of_kernel - count)
+        if all(_is_free(first + offset) for offset in range(count)):
+            return first
+    raise AssertionError(f"no {count} consecutive ports are free")
+
+
+def _is_free(port):
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
 
 
 def in_thread(work):
@@ -114,7 +139,7 @@ class Role:
             self.log_start = log.tell()
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=self.system.environment, preexec_fn=_die_with_parent)
+                env=self.system.environment, preexec_fn=die_with_parent)
 
     def listens(self):
         """Waits for the port file; false when the process has ended instead."""
