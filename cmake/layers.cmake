@@ -1,6 +1,7 @@
 # taskd_layer(NAME [USES layer...] [LIBRARIES target...]): the static library of src/NAME.
 add_library(taskd_options INTERFACE)
-target_include_directories(taskd_options INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+target_include_directories(taskd_options INTERFACE
+    ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
 target_compile_options(taskd_options INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror=return-type
     $<$<CXX_COMPILER_ID:GNU>:-Wno-missing-field-initializers>

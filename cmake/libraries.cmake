@@ -18,7 +18,8 @@ find_library(HTTP_PARSER http_parser REQUIRED)
 # Compiled once in src/io/asio.cpp; everything else sees declarations only.
 add_library(taskd_asio INTERFACE)
 target_include_directories(taskd_asio SYSTEM INTERFACE ${ASIO_INCLUDE})
-target_compile_definitions(taskd_asio INTERFACE ASIO_STANDALONE ASIO_SEPARATE_COMPILATION ASIO_NO_DEPRECATED)
+target_compile_definitions(taskd_asio INTERFACE
+    ASIO_STANDALONE ASIO_SEPARATE_COMPILATION ASIO_NO_DEPRECATED)
 
 # The judge of our own HTTP parser in the tests.
 add_library(taskd_http_parser INTERFACE)

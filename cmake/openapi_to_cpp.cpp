@@ -74,12 +74,14 @@ int main(int argc, char** argv) {
         std::string json;
         write_node(json, YAML::LoadFile(argv[1]));
         std::ofstream out{argv[2]};
-        out << "#include \"taskd/protocol/openapi.hpp\"\n\nnamespace taskd::protocol {\nnamespace {\n"
+        out << "#include \"taskd/protocol/openapi.hpp\"\n\nnamespace taskd::protocol {\nnamespace "
+               "{\n"
                "constexpr char text[] =\n";
         constexpr std::size_t piece = 2000;  // compilers bound the length of one literal
         for (std::size_t i = 0; i < json.size(); i += piece)
             out << "    R\"~~~(" << json.substr(i, piece) << ")~~~\"\n";
-        out << ";\n}  // namespace\n\nstd::string_view openapi_json() { return {text, sizeof text - 1}; }\n\n"
+        out << ";\n}  // namespace\n\nstd::string_view openapi_json() { return {text, sizeof text "
+               "- 1}; }\n\n"
                "}  // namespace taskd::protocol\n";
         return out.good() ? 0 : 1;
     } catch (const YAML::Exception& error) {

@@ -32,8 +32,8 @@ std::optional<Duration> parse_duration(std::string_view text) {
     bool first = true;
     while (!text.empty()) {
         double number = 0;
-        const auto [end, error] =
-            std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number,
+                                                  std::chars_format::fixed);
         if (error != std::errc{} || number < 0) return std::nullopt;
         text.remove_prefix(static_cast<std::size_t>(end - text.data()));
         const std::size_t length = text.find_first_of("0123456789.-+");

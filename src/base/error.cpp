@@ -16,7 +16,9 @@ constexpr ErrorRow rows[] = {
 
 }  // namespace
 
-std::span<const ErrorRow> error_table() { return rows; }
+std::span<const ErrorRow> error_table() {
+    return rows;
+}
 
 const ErrorRow& row_of(ErrorCode code) {
     const auto* row = std::ranges::find(rows, code, &ErrorRow::code);

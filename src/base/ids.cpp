@@ -82,7 +82,8 @@ std::string_view TaskId::bytes() const {
 
 WallTime TaskId::made_at() const {
     std::uint64_t milliseconds = 0;
-    for (std::size_t i = 0; i < 6; ++i) milliseconds = milliseconds << 8 | bytes_[i];
+    for (std::size_t i = 0; i < 6; ++i)
+        milliseconds = milliseconds << 8 | bytes_[i];
     return WallTime{std::chrono::milliseconds{milliseconds}};
 }
 

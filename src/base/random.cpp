@@ -18,7 +18,8 @@ std::uint64_t split_mix(std::uint64_t& seed) {
 }  // namespace
 
 Random::Random(std::uint64_t seed) {
-    for (auto& word : state_) word = split_mix(seed);
+    for (auto& word : state_)
+        word = split_mix(seed);
 }
 
 std::uint64_t Random::next() {

@@ -65,7 +65,8 @@ class Applier {
     void operator()(const AttemptCrashed& record) {
         change(record.id, [&](Entry& entry, Task& task) {
             state_.move(entry, record.due_at ? TaskEvent::crash_again : TaskEvent::crash_dead);
-            TaskError error{"crashed", "worker " + task.lease->worker + " vanished", false};
+            TaskError error{std::string{row_of(ErrorCode::crashed).name},
+                            "worker " + task.lease->worker + " vanished", false};
             end_attempt(task, record.epoch, AttemptOutcome::crashed, record.at, error);
             task.error = std::move(error);
             ++task.crashes;
@@ -99,7 +100,8 @@ class Applier {
                 end_attempt(task, task.lease->epoch, AttemptOutcome::cancelled, record.at);
                 task.lease->revoked = true;
             }
-            task.error = TaskError{"cancelled", record.reason, true};
+            task.error =
+                TaskError{std::string{row_of(ErrorCode::cancelled).name}, record.reason, true};
             end(task, record.at);
             ++state_.totals.cancelled;
         });
@@ -149,8 +151,8 @@ class Applier {
         task.due_shown.reset();
     }
 
-    void wait_or_die(Task& task, std::optional<EngineTime> due_at, std::optional<WallTime> due_shown,
-                     WallTime at) {
+    void wait_or_die(Task& task, std::optional<EngineTime> due_at,
+                     std::optional<WallTime> due_shown, WallTime at) {
         task.lease.reset();
         if (due_at) {
             task.due_at = due_at;
@@ -196,7 +198,8 @@ class NoteApplier {
     void operator()(const TaskForgotten& note) {
         Entry& entry = state_.at(note.id);
         state_.displace(entry);
-        if (!state_.forgotten_max || note.id > *state_.forgotten_max) state_.forgotten_max = note.id;
+        if (!state_.forgotten_max || note.id > *state_.forgotten_max)
+            state_.forgotten_max = note.id;
         TASKD_ASSERT(!entry.changed);  // the view covers it
         state_.tasks.erase(note.id);
     }
@@ -220,7 +223,9 @@ void Engine::apply(Sequence sequence, const Record& record) {
     std::visit(Applier{*state_, sequence}, record);
 }
 
-void Engine::apply(const Note& note) { std::visit(NoteApplier{*state_}, note); }
+void Engine::apply(const Note& note) {
+    std::visit(NoteApplier{*state_}, note);
+}
 
 void Engine::restore(const Task& task) {
     auto made = std::make_unique<Entry>();

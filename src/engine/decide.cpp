@@ -51,9 +51,8 @@ Decision stale(const Task& task, const LeaseRef& lease) {
     if (task.lease && task.lease->epoch != lease.epoch)
         return refuse(ErrorCode::stale_lease, "held by " + task.lease->worker + " with epoch " +
                                                   std::to_string(task.lease->epoch.value));
-    return refuse(ErrorCode::stale_lease,
-                  "epoch " + std::to_string(lease.epoch.value) + ", task is " +
-                      std::string{to_text(task.state)});
+    return refuse(ErrorCode::stale_lease, "epoch " + std::to_string(lease.epoch.value) +
+                                              ", task is " + std::string{to_text(task.state)});
 }
 
 // The attempt of this epoch when it is the newest and still shown.
@@ -65,10 +64,12 @@ const Attempt* newest_attempt(const Task& task, LeaseEpoch epoch) {
 }  // namespace
 
 Decision decide_submit(const Context& context, const Submit& command) {
-    if (command.tasks.empty()) return refuse(ErrorCode::invalid_field, "an array of at least one task is needed");
+    if (command.tasks.empty())
+        return refuse(ErrorCode::invalid_field, "an array of at least one task is needed");
     if (command.tasks.size() > limits::submit_tasks_max) return refuse(ErrorCode::too_many_tasks);
     std::unordered_map<TaskId, const Task*> known;
-    for (const Task& task : command.known) known.emplace(task.spec.id, &task);
+    for (const Task& task : command.known)
+        known.emplace(task.spec.id, &task);
     std::unordered_set<TaskId> seen;
     Decision decision;
     for (std::size_t i = 0; i < command.tasks.size(); ++i) {
@@ -103,7 +104,8 @@ Decision decide_cancel(const Context& context, const Cancel& command) {
     decision.records.emplace_back(TaskCancelled{command.id, command.reason, context.now.wall});
     decision.outputs.emplace_back(TaskEnded{command.id});
     if (task.lease)
-        decision.outputs.emplace_back(SendRevoke{task.lease->worker, {command.id, task.lease->epoch}});
+        decision.outputs.emplace_back(
+            SendRevoke{task.lease->worker, {command.id, task.lease->epoch}});
     return decision;
 }
 
@@ -132,8 +134,9 @@ Decision decide_fail(const Context& context, const Fail& command) {
     const bool dead = command.error.permanent || task.failures + 1 >= task.spec.attempts_max;
     const NextTry next = dead ? NextTry{} : next_try(context, task);
     Decision decision;
-    decision.records.emplace_back(AttemptFailed{command.lease.id, command.lease.epoch, command.error,
-                                                next.due_at, next.due_shown, context.now.wall});
+    decision.records.emplace_back(AttemptFailed{command.lease.id, command.lease.epoch,
+                                                command.error, next.due_at, next.due_shown,
+                                                context.now.wall});
     if (dead) decision.outputs.emplace_back(TaskEnded{command.lease.id});
     return decision;
 }
@@ -211,8 +214,8 @@ Decision decide_tick(const Context& context) {
         }
         const bool dead = task.crashes + 1 >= task.spec.crashes_max;
         const NextTry next = dead ? NextTry{} : next_try(context, task);
-        decision.records.emplace_back(AttemptCrashed{id, task.lease->epoch, next.due_at,
-                                                     next.due_shown, context.now.wall});
+        decision.records.emplace_back(
+            AttemptCrashed{id, task.lease->epoch, next.due_at, next.due_shown, context.now.wall});
         if (dead) decision.outputs.emplace_back(TaskEnded{id});
     }
     return decision;
@@ -246,7 +249,8 @@ Decision decide_forget(const Context& context, const Forget& command) {
     std::size_t bytes = context.state.ended_bytes;
     for (const Entry* entry = context.state.ended.front(); entry != nullptr;
          entry = context.state.ended.next(*entry)) {
-        const bool enough = left <= settings.ended_in_memory_max && bytes <= settings.ended_bytes_max;
+        const bool enough =
+            left <= settings.ended_in_memory_max && bytes <= settings.ended_bytes_max;
         if (enough || decision.notes.size() == limits::turn_tasks_max) break;
         if (entry->task.changed_as > command.covered) continue;
         decision.notes.emplace_back(TaskForgotten{entry->task.spec.id});

@@ -45,7 +45,9 @@ std::optional<EngineTime> Engine::next_deadline() const {
     return state_->deadlines.begin()->first;
 }
 
-bool Engine::can_match() const { return !state_->matchable.empty(); }
+bool Engine::can_match() const {
+    return !state_->matchable.empty();
+}
 
 const Task* Engine::find(TaskId id) const {
     const Entry* entry = state_->find(id);
@@ -69,9 +71,9 @@ std::optional<Waiting> Engine::why_waiting(const Task& task) const {
     if (found == state_->queues.end() || found->second.workers.empty())
         return Waiting{"no_worker", "no worker of type '" + task.spec.type + "' is registered"};
     if (found->second.free_workers.empty())
-        return Waiting{"workers_full",
-                       "all workers of type '" + task.spec.type + "' are busy, " +
-                           std::to_string(found->second.queued) + " tasks are queued"};
+        return Waiting{"workers_full", "all workers of type '" + task.spec.type + "' are busy, " +
+                                           std::to_string(found->second.queued) +
+                                           " tasks are queued"};
     return Waiting{"leasing", "it is being handed to a worker"};
 }
 
@@ -91,13 +93,16 @@ std::size_t Engine::held_by(const std::string& worker) const {
     return found == state_->workers.end() ? 0 : found->second.leases.size();
 }
 
-const Totals& Engine::totals() const { return state_->totals; }
+const Totals& Engine::totals() const {
+    return state_->totals;
+}
 
 std::vector<QueueFigures> Engine::queues() const {
     std::vector<QueueFigures> all;
     for (const auto& [type, queue] : state_->queues) {
-        QueueFigures figures{type, queue.queued, queue.running, queue.scheduled,
-                             queue.workers.size(), 0, 0, std::nullopt};
+        QueueFigures figures{
+            type, queue.queued, queue.running, queue.scheduled, queue.workers.size(), 0,
+            0,    std::nullopt};
         for (const Worker* worker : queue.workers) {
             figures.slots += worker->slots;
             figures.slots_used += worker->leases.size();
@@ -112,10 +117,13 @@ std::vector<QueueFigures> Engine::queues() const {
     return all;
 }
 
-std::size_t Engine::tasks_in_memory() const { return state_->tasks.size(); }
+std::size_t Engine::tasks_in_memory() const {
+    return state_->tasks.size();
+}
 
 void Engine::each_task(const std::function<void(const Task&)>& take) const {
-    for (const auto& [id, entry] : state_->tasks) take(entry->task);
+    for (const auto& [id, entry] : state_->tasks)
+        take(entry->task);
 }
 
 std::vector<Task> Engine::take_changed() {
@@ -130,6 +138,8 @@ std::vector<Task> Engine::take_changed() {
     return rows;
 }
 
-const std::vector<std::uint64_t>& Engine::row_hits() const { return state_->row_hits; }
+const std::vector<std::uint64_t>& Engine::row_hits() const {
+    return state_->row_hits;
+}
 
 }  // namespace taskd::engine

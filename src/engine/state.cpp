@@ -65,10 +65,14 @@ std::optional<EngineTime> deadline_of(const Task& task) {
 
 std::size_t* count_of(Queue& queue, TaskState state) {
     switch (state) {
-        case TaskState::queued: return &queue.queued;
-        case TaskState::running: return &queue.running;
-        case TaskState::scheduled: return &queue.scheduled;
-        default: return nullptr;
+        case TaskState::queued:
+            return &queue.queued;
+        case TaskState::running:
+            return &queue.running;
+        case TaskState::scheduled:
+            return &queue.scheduled;
+        default:
+            return nullptr;
     }
 }
 
@@ -108,7 +112,8 @@ void State::place(Entry& entry) {
         ended_bytes += task.spec.payload.size() + task.result.size();
     }
     refresh(*entry.queue);
-    if (holder_before != nullptr && holder_before != entry.holder) drop_worker_if_idle(*holder_before);
+    if (holder_before != nullptr && holder_before != entry.holder)
+        drop_worker_if_idle(*holder_before);
 }
 
 void State::refresh(Queue& queue) {

@@ -65,7 +65,7 @@ struct State {
     std::map<std::string, Queue, std::less<>> queues;
     std::map<std::string, Worker, std::less<>> workers;
     std::uint64_t workers_seen = 0;
-    std::set<Queue*> matchable;                        // work and a free slot for it
+    std::set<Queue*> matchable;                         // work and a free slot for it
     std::set<std::pair<EngineTime, TaskId>> deadlines;  // of leases and of scheduled tasks
     IntrusiveList<Entry, &Entry::in_ended> ended;       // without lease, in the order they ended
     std::size_t ended_bytes = 0;

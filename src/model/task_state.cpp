@@ -13,18 +13,12 @@ using enum TaskState;
 
 // A late result counts as long as nobody else got the task: complete is there for three states.
 constexpr StateRow rows[] = {
-    {scheduled, TaskEvent::due, queued},
-    {scheduled, TaskEvent::complete, succeeded},
-    {scheduled, TaskEvent::cancel, cancelled},
-    {queued, TaskEvent::lease, running},
-    {queued, TaskEvent::complete, succeeded},
-    {queued, TaskEvent::cancel, cancelled},
-    {running, TaskEvent::complete, succeeded},
-    {running, TaskEvent::fail_again, scheduled},
-    {running, TaskEvent::fail_dead, dead},
-    {running, TaskEvent::crash_again, scheduled},
-    {running, TaskEvent::crash_dead, dead},
-    {running, TaskEvent::release, queued},
+    {scheduled, TaskEvent::due, queued},       {scheduled, TaskEvent::complete, succeeded},
+    {scheduled, TaskEvent::cancel, cancelled}, {queued, TaskEvent::lease, running},
+    {queued, TaskEvent::complete, succeeded},  {queued, TaskEvent::cancel, cancelled},
+    {running, TaskEvent::complete, succeeded}, {running, TaskEvent::fail_again, scheduled},
+    {running, TaskEvent::fail_dead, dead},     {running, TaskEvent::crash_again, scheduled},
+    {running, TaskEvent::crash_dead, dead},    {running, TaskEvent::release, queued},
     {running, TaskEvent::cancel, cancelled},
 };
 
@@ -39,7 +33,9 @@ constexpr StateName state_names[] = {{scheduled, "scheduled"}, {queued, "queued"
 
 }  // namespace
 
-std::span<const StateRow> state_table() { return rows; }
+std::span<const StateRow> state_table() {
+    return rows;
+}
 
 std::optional<std::size_t> find_row(TaskState from, TaskEvent event) {
     for (std::size_t i = 0; i < std::size(rows); ++i)
@@ -65,15 +61,24 @@ std::optional<TaskState> parse_task_state(std::string_view text) {
 
 std::string_view to_text(TaskEvent event) {
     switch (event) {
-        case TaskEvent::due: return "due";
-        case TaskEvent::lease: return "lease";
-        case TaskEvent::complete: return "complete";
-        case TaskEvent::fail_again: return "fail_again";
-        case TaskEvent::fail_dead: return "fail_dead";
-        case TaskEvent::crash_again: return "crash_again";
-        case TaskEvent::crash_dead: return "crash_dead";
-        case TaskEvent::release: return "release";
-        case TaskEvent::cancel: return "cancel";
+        case TaskEvent::due:
+            return "due";
+        case TaskEvent::lease:
+            return "lease";
+        case TaskEvent::complete:
+            return "complete";
+        case TaskEvent::fail_again:
+            return "fail_again";
+        case TaskEvent::fail_dead:
+            return "fail_dead";
+        case TaskEvent::crash_again:
+            return "crash_again";
+        case TaskEvent::crash_dead:
+            return "crash_dead";
+        case TaskEvent::release:
+            return "release";
+        case TaskEvent::cancel:
+            return "cancel";
     }
     TASKD_ASSERT(false);
     return {};
@@ -81,12 +86,18 @@ std::string_view to_text(TaskEvent event) {
 
 std::string_view to_text(AttemptOutcome outcome) {
     switch (outcome) {
-        case AttemptOutcome::running: return "running";
-        case AttemptOutcome::succeeded: return "succeeded";
-        case AttemptOutcome::failed: return "failed";
-        case AttemptOutcome::crashed: return "crashed";
-        case AttemptOutcome::released: return "released";
-        case AttemptOutcome::cancelled: return "cancelled";
+        case AttemptOutcome::running:
+            return "running";
+        case AttemptOutcome::succeeded:
+            return "succeeded";
+        case AttemptOutcome::failed:
+            return "failed";
+        case AttemptOutcome::crashed:
+            return "crashed";
+        case AttemptOutcome::released:
+            return "released";
+        case AttemptOutcome::cancelled:
+            return "cancelled";
     }
     TASKD_ASSERT(false);
     return {};

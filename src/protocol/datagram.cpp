@@ -22,7 +22,8 @@ static_assert(head_bytes == sizeof magic + 1 + 1 + 8 + 8 + 4);
 
 template <class Integer>
 void put(std::string& out, Integer value) {
-    for (std::size_t i = sizeof value; i-- > 0;) out.push_back(static_cast<char>(value >> (8 * i)));
+    for (std::size_t i = sizeof value; i-- > 0;)
+        out.push_back(static_cast<char>(value >> (8 * i)));
 }
 
 template <class Integer>
@@ -74,9 +75,9 @@ std::array<char, 16> ClusterKey::prove(std::string_view head, std::string_view b
     text.append(head).append(body);
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned length = 0;
-    const auto* made = HMAC(EVP_sha256(), secret_.data(), static_cast<int>(secret_.size()),
-                            reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest,
-                            &length);
+    const auto* made =
+        HMAC(EVP_sha256(), secret_.data(), static_cast<int>(secret_.size()),
+             reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest, &length);
     TASKD_ASSERT(made != nullptr && length >= proof.size());
     std::memcpy(proof.data(), digest, proof.size());
     return proof;

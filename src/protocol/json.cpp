@@ -26,7 +26,8 @@ struct Source {
 bool is_number(std::string_view text) {
     const auto digits = [&] {
         const std::size_t before = text.size();
-        while (!text.empty() && text.front() >= '0' && text.front() <= '9') text.remove_prefix(1);
+        while (!text.empty() && text.front() >= '0' && text.front() <= '9')
+            text.remove_prefix(1);
         return before - text.size();
     };
     if (text.starts_with('-')) text.remove_prefix(1);
@@ -46,8 +47,10 @@ bool is_number(std::string_view text) {
 }
 
 std::string_view trimmed(std::string_view text) {
-    while (!text.empty() && std::string_view{" \t\n\r"}.contains(text.back())) text.remove_suffix(1);
-    while (!text.empty() && std::string_view{" \t\n\r"}.contains(text.front())) text.remove_prefix(1);
+    while (!text.empty() && std::string_view{" \t\n\r"}.contains(text.back()))
+        text.remove_suffix(1);
+    while (!text.empty() && std::string_view{" \t\n\r"}.contains(text.front()))
+        text.remove_prefix(1);
     return text;
 }
 
@@ -119,12 +122,18 @@ std::unexpected<Error> bad(error_code error) {
 
 std::string_view name_of(JsonKind kind) {
     switch (kind) {
-        case JsonKind::object: return "an object";
-        case JsonKind::array: return "an array";
-        case JsonKind::string: return "a string";
-        case JsonKind::number: return "a number";
-        case JsonKind::boolean: return "a boolean";
-        case JsonKind::null: return "null";
+        case JsonKind::object:
+            return "an object";
+        case JsonKind::array:
+            return "an array";
+        case JsonKind::string:
+            return "a string";
+        case JsonKind::number:
+            return "a number";
+        case JsonKind::boolean:
+            return "a boolean";
+        case JsonKind::null:
+            return "null";
     }
     return "";
 }
@@ -146,7 +155,8 @@ std::string_view same_place(std::string_view text, const Source& source, std::st
 Result<void> check_json(std::string_view text) {
     const std::string_view body = trimmed(text);
     if (body.empty()) return fail(ErrorCode::bad_json, "the text is empty");
-    if (body.front() != '{' && body.front() != '[' && body.front() != '"') return check_scalar(body);
+    if (body.front() != '{' && body.front() != '[' && body.front() != '"')
+        return check_scalar(body);
     Source source{body};
     ondemand::document document;
     if (auto error = source.parser.iterate(source.bytes).get(document)) return bad(error);
@@ -208,13 +218,19 @@ Result<std::vector<std::string_view>> split_array(std::string_view text) {
 
 JsonKind kind_of(std::string_view raw) {
     switch (raw.empty() ? 'n' : raw.front()) {
-        case '{': return JsonKind::object;
-        case '[': return JsonKind::array;
-        case '"': return JsonKind::string;
+        case '{':
+            return JsonKind::object;
+        case '[':
+            return JsonKind::array;
+        case '"':
+            return JsonKind::string;
         case 't':
-        case 'f': return JsonKind::boolean;
-        case 'n': return JsonKind::null;
-        default: return JsonKind::number;
+        case 'f':
+            return JsonKind::boolean;
+        case 'n':
+            return JsonKind::null;
+        default:
+            return JsonKind::number;
     }
 }
 
@@ -246,7 +262,9 @@ Result<bool> read_boolean(std::string_view raw, std::string_view field) {
     return raw == "true";
 }
 
-bool is_utf8(std::string_view text) { return simdjson::validate_utf8(text.data(), text.size()); }
+bool is_utf8(std::string_view text) {
+    return simdjson::validate_utf8(text.data(), text.size());
+}
 
 void append_json_string(std::string& out, std::string_view text) {
     static constexpr char hex[] = "0123456789abcdef";
@@ -258,11 +276,21 @@ void append_json_string(std::string& out, std::string_view text) {
         out.append(text.substr(start, i - start));
         start = i + 1;
         switch (c) {
-            case '"': out.append("\\\""); break;
-            case '\\': out.append("\\\\"); break;
-            case '\n': out.append("\\n"); break;
-            case '\r': out.append("\\r"); break;
-            case '\t': out.append("\\t"); break;
+            case '"':
+                out.append("\\\"");
+                break;
+            case '\\':
+                out.append("\\\\");
+                break;
+            case '\n':
+                out.append("\\n");
+                break;
+            case '\r':
+                out.append("\\r");
+                break;
+            case '\t':
+                out.append("\\t");
+                break;
             default:
                 out.append("\\u00");
                 out.push_back(hex[c >> 4]);
@@ -336,8 +364,12 @@ JsonWriter& JsonWriter::number(double value) {
     return *this;
 }
 
-JsonWriter& JsonWriter::boolean(bool value) { return raw(value ? "true" : "false"); }
-JsonWriter& JsonWriter::null() { return raw("null"); }
+JsonWriter& JsonWriter::boolean(bool value) {
+    return raw(value ? "true" : "false");
+}
+JsonWriter& JsonWriter::null() {
+    return raw("null");
+}
 
 JsonWriter& JsonWriter::raw(std::string_view json) {
     separate();

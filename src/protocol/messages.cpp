@@ -11,14 +11,16 @@ namespace {
 constexpr std::int64_t ms_max = 365LL * 24 * 3600 * 1000;
 constexpr std::int64_t bytes_max = 1LL << 40;
 
-std::int64_t to_ms(Duration duration) { return duration / std::chrono::milliseconds{1}; }
+std::int64_t to_ms(Duration duration) {
+    return duration / std::chrono::milliseconds{1};
+}
 
 void put_lease(JsonWriter& json, const LeaseKey& lease) {
     json.field("id", lease.id.to_string()).field("epoch", lease.epoch.value);
 }
 
-// Reads fields one after the other; the first error stays. Unknown fields are passed over, so that a
-// newer peer can say more.
+// Reads fields one after the other; the first error stays. Unknown fields are passed over, so that
+// a newer peer can say more.
 class FieldReader {
   public:
     explicit FieldReader(std::string_view item) {
@@ -112,15 +114,21 @@ std::string write_result(const ResultMessage& message) {
     json.begin_object();
     put_lease(json, message.lease);
     switch (message.end) {
-        case ResultMessage::End::completed: json.key("result").raw(message.result); break;
+        case ResultMessage::End::completed:
+            json.key("result").raw(message.result);
+            break;
         case ResultMessage::End::failed: {
             std::string error;
             write_task_error(error, message.error);
             json.key("error").raw(error);
             break;
         }
-        case ResultMessage::End::released: json.field("released", true); break;
-        case ResultMessage::End::stopped: json.field("stopped", true); break;
+        case ResultMessage::End::released:
+            json.field("released", true);
+            break;
+        case ResultMessage::End::stopped:
+            json.field("stopped", true);
+            break;
     }
     json.end_object();
     return out;
@@ -139,7 +147,8 @@ std::string write_body(std::string_view from, const std::vector<std::string>& it
     std::string out;
     JsonWriter json{out};
     json.begin_object().field("from", from).key("items").begin_array();
-    for (const std::string& item : items) json.raw(item);
+    for (const std::string& item : items)
+        json.raw(item);
     json.end_array().end_object();
     return out;
 }

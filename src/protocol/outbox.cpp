@@ -18,7 +18,9 @@ void Outbox::say(Kind kind, const LeaseKey& lease, std::string item, SteadyTime 
     due_.emplace(now, key);
 }
 
-void Outbox::say_once(Kind kind, std::string item) { ready_[kind].push_back(std::move(item)); }
+void Outbox::say_once(Kind kind, std::string item) {
+    ready_[kind].push_back(std::move(item));
+}
 
 void Outbox::settle(Kind kind, const LeaseKey& lease) {
     const auto found = pending_.find({kind, lease});
@@ -32,8 +34,8 @@ std::vector<Outbox::Packet> Outbox::collect(SteadyTime now) {
     while (!due_.empty() && due_.begin()->first <= now) {
         const Key key = due_.begin()->second;
         Message& message = pending_.at(key);
-        const bool fits_window = bytes_under_way_ == 0 ||
-                                 bytes_under_way_ + message.item.size() <= window_bytes_;
+        const bool fits_window =
+            bytes_under_way_ == 0 || bytes_under_way_ + message.item.size() <= window_bytes_;
         due_.erase(due_.begin());
         if (!message.under_way && fits_window) {
             message.under_way = true;

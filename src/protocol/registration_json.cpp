@@ -29,12 +29,14 @@ Result<std::string> read_meta(std::string_view raw) {
 }
 
 // Fields of a PUT and, with `stored`, those that the name service adds itself.
-Result<void> take_field(Registration& into, std::string_view key, std::string_view raw, bool stored) {
+Result<void> take_field(Registration& into, std::string_view key, std::string_view raw,
+                        bool stored) {
     if (key == "type") return take(read_string(raw, key), into.type);
     if (key == "host") return take(read_string(raw, key), into.host);
     if (key == "port") return take(read_integer(raw, key, 1, 65535), into.port);
     if (key == "session") return take(read_session(raw), into.session);
-    if (key == "concurrency") return take(read_integer(raw, key, 1, limits::concurrency_max), into.concurrency);
+    if (key == "concurrency")
+        return take(read_integer(raw, key, 1, limits::concurrency_max), into.concurrency);
     if (key == "meta") return take(read_meta(raw), into.meta);
     if (stored && key == "instance") return take(read_string(raw, key), into.instance);
     if (stored && (key == "registered_at" || key == "renewed_at")) return {};
@@ -99,7 +101,8 @@ std::string write_registry(const RegistrySnapshot& snapshot) {
     std::string out;
     JsonWriter json{out};
     json.begin_object().field("version", snapshot.version).key("registrations").begin_array();
-    for (const Registration& registration : snapshot.registrations) put(json, registration, true);
+    for (const Registration& registration : snapshot.registrations)
+        put(json, registration, true);
     json.end_array().end_object();
     return out;
 }

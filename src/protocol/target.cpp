@@ -64,8 +64,7 @@ Result<Target> parse_target(std::string_view text) {
         if (pair.empty()) continue;
         const std::size_t equals = pair.find('=');
         auto name = decode(pair.substr(0, equals), true);
-        auto value =
-            decode(equals == std::string_view::npos ? "" : pair.substr(equals + 1), true);
+        auto value = decode(equals == std::string_view::npos ? "" : pair.substr(equals + 1), true);
         if (!name) return fail(std::move(name));
         if (!value) return fail(std::move(value));
         target.query.emplace_back(std::move(*name), std::move(*value));

@@ -62,9 +62,9 @@ Result<void> take_field(TaskSpec& spec, bool& has_id, std::string_view key, std:
 
 Result<TaskSpec> parse_spec(std::string_view raw, const std::function<TaskId()>& make_id) {
     if (raw.size() > limits::task_bytes_max)
-        return fail(ErrorCode::task_too_large,
-                    std::to_string(raw.size()) + " of " + std::to_string(limits::task_bytes_max) +
-                        " bytes");
+        return fail(ErrorCode::task_too_large, std::to_string(raw.size()) + " of " +
+                                                   std::to_string(limits::task_bytes_max) +
+                                                   " bytes");
     if (kind_of(raw) != JsonKind::object)
         return fail(ErrorCode::invalid_field, "a task must be an object");
     auto fields = split_object(raw);
@@ -73,7 +73,8 @@ Result<TaskSpec> parse_spec(std::string_view raw, const std::function<TaskId()>&
     spec.payload = Blob{"null"};
     bool has_id = false;
     for (const auto& [key, value] : *fields)
-        if (auto taken = take_field(spec, has_id, key, value); !taken) return fail(std::move(taken));
+        if (auto taken = take_field(spec, has_id, key, value); !taken)
+            return fail(std::move(taken));
     if (spec.type.empty()) return fail(ErrorCode::missing_field, "type");
     if (!is_type_name(spec.type)) return fail(ErrorCode::invalid_field, "type '" + spec.type + "'");
     if (!has_id) spec.id = make_id();
@@ -143,9 +144,8 @@ std::expected<SubmitBody, BodyError> parse_submit(std::string_view body,
     auto elements = split_array(body);
     if (!elements) return refuse(elements.error());
     if (elements->size() > limits::submit_tasks_max)
-        return refuse({ErrorCode::too_many_tasks,
-                       std::to_string(elements->size()) + " of " +
-                           std::to_string(limits::submit_tasks_max)});
+        return refuse({ErrorCode::too_many_tasks, std::to_string(elements->size()) + " of " +
+                                                      std::to_string(limits::submit_tasks_max)});
     submit.tasks.reserve(elements->size());
     for (std::size_t i = 0; i < elements->size(); ++i) {
         auto spec = parse_spec((*elements)[i], make_id);
@@ -159,7 +159,8 @@ std::string write_submit(const std::vector<TaskSpec>& tasks, bool as_array) {
     std::string out;
     JsonWriter json{out};
     if (as_array) json.begin_array();
-    for (const TaskSpec& spec : tasks) write_spec(json, spec);
+    for (const TaskSpec& spec : tasks)
+        write_spec(json, spec);
     if (as_array) json.end_array();
     return out;
 }
@@ -171,7 +172,8 @@ void write_task(std::string& out, const Task& task, const TaskExtras& extras) {
     json.field("state", to_text(task.state)).field("priority", task.spec.priority);
     put_outcome(json, task);
     json.key("attempts").begin_array();
-    for (const Attempt& attempt : task.attempts) put_attempt(json, attempt);
+    for (const Attempt& attempt : task.attempts)
+        put_attempt(json, attempt);
     json.end_array()
         .field("attempts_made", task.attempts_made)
         .field("failures", task.failures)
@@ -192,9 +194,7 @@ void write_task(std::string& out, const Task& task, const TaskExtras& extras) {
 
 void write_brief(std::string& out, const Task& task, bool with_outcome) {
     JsonWriter json{out};
-    json.begin_object()
-        .field("id", task.spec.id.to_string())
-        .field("state", to_text(task.state));
+    json.begin_object().field("id", task.spec.id.to_string()).field("state", to_text(task.state));
     if (with_outcome && is_terminal(task.state)) put_outcome(json, task);
     json.end_object();
 }
@@ -229,7 +229,8 @@ Result<TaskError> parse_task_error(std::string_view raw) {
 std::string write_session(SessionId session) {
     static constexpr char hex[] = "0123456789abcdef";
     std::string text(16, '0');
-    for (std::size_t i = 0; i < 16; ++i) text[i] = hex[session.value >> (60 - 4 * i) & 0x0f];
+    for (std::size_t i = 0; i < 16; ++i)
+        text[i] = hex[session.value >> (60 - 4 * i) & 0x0f];
     return text;
 }
 

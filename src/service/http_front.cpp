@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "taskd/protocol/json.hpp"
-#include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/openapi.hpp"
+#include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/task_json.hpp"
 
 namespace taskd::service {
@@ -51,7 +51,9 @@ port::HttpResponse problem_response(const Error& error, const protocol::ProblemE
     return response;
 }
 
-void Call::answer(int status, std::string json) { respond(json_response(status, std::move(json))); }
+void Call::answer(int status, std::string json) {
+    respond(json_response(status, std::move(json)));
+}
 
 void Call::answer(const Error& error, std::optional<std::size_t> index) {
     respond(problem_response(error, {index, {}}));
@@ -59,13 +61,20 @@ void Call::answer(const Error& error, std::optional<std::size_t> index) {
 
 HttpFront::HttpFront(protocol::ClusterKey key, std::string role, Readiness readiness)
     : key_{std::move(key)}, role_{std::move(role)}, readiness_{std::move(readiness)} {
-    add({"GET", "/openapi.json", {},
-         [](Call call) { call.answer(200, std::string{protocol::openapi_json()}); }});
-    add({"GET", "/healthz", {}, [this](Call call) { health(call.target, std::move(call.respond)); }});
-    add({"GET", "/readyz", {}, [this](Call call) { health(call.target, std::move(call.respond)); }});
+    add({"GET", "/openapi.json", {}, [](Call call) {
+             call.answer(200, std::string{protocol::openapi_json()});
+         }});
+    add({"GET", "/healthz", {}, [this](Call call) {
+             health(call.target, std::move(call.respond));
+         }});
+    add({"GET", "/readyz", {}, [this](Call call) {
+             health(call.target, std::move(call.respond));
+         }});
 }
 
-void HttpFront::add(Route route) { routes_.push_back(std::move(route)); }
+void HttpFront::add(Route route) {
+    routes_.push_back(std::move(route));
+}
 
 void HttpFront::handle(port::HttpRequest&& request, port::HttpResponder respond) {
     auto target = protocol::parse_target(request.target);
@@ -98,7 +107,8 @@ void HttpFront::enter(const Route& route, Call call) const {
             return call.answer(Error{ErrorCode::unknown_field, name});
     const std::string_view type = port::find_header(call.request.headers, "Content-Type");
     const std::string_view media = type.substr(0, std::min(type.find(';'), type.find(' ')));
-    if (!call.request.body.empty() && !media.empty() && !port::same_header(media, protocol::json_type))
+    if (!call.request.body.empty() && !media.empty() &&
+        !port::same_header(media, protocol::json_type))
         return call.answer(Error{ErrorCode::unsupported_media_type, std::string{media}});
     route.handle(std::move(call));
 }
@@ -121,7 +131,11 @@ void HttpFront::health(const protocol::Target& target, port::HttpResponder respo
         if (auto why = readiness_())
             return respond(problem_response({why->code, {}}, {{}, std::move(why->reasons)}));
     std::string body;
-    protocol::JsonWriter{body}.begin_object().field("status", "ok").field("role", role_).end_object();
+    protocol::JsonWriter{body}
+        .begin_object()
+        .field("status", "ok")
+        .field("role", role_)
+        .end_object();
     respond(json_response(200, std::move(body)));
 }
 

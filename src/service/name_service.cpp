@@ -79,7 +79,8 @@ Result<void> NameService::read_back() {
         registration.registered_at = registration.renewed_at = clock_.wall();
         expires_[registration.instance] = clock_.steady() + settings_.expiry;
     }
-    log_.info("registry read back", {{"registrations", std::to_string(registry_.registrations.size())}});
+    log_.info("registry read back",
+              {{"registrations", std::to_string(registry_.registrations.size())}});
     return {};
 }
 
@@ -94,7 +95,8 @@ void NameService::add_routes(HttpFront& front) {
 }
 
 Registration* NameService::find(const std::string& instance) {
-    const auto found = std::ranges::find(registry_.registrations, instance, &Registration::instance);
+    const auto found =
+        std::ranges::find(registry_.registrations, instance, &Registration::instance);
     return found == registry_.registrations.end() ? nullptr : &*found;
 }
 
@@ -179,7 +181,8 @@ void NameService::erase(const std::string& instance) {
 
 void NameService::get(Call call) {
     if (!is_instance_name(call.parameters[0]))
-        return call.answer(Error{ErrorCode::invalid_field, "instance '" + call.parameters[0] + "'"});
+        return call.answer(
+            Error{ErrorCode::invalid_field, "instance '" + call.parameters[0] + "'"});
     const Registration* there = find(call.parameters[0]);
     if (there == nullptr)
         return call.answer(Error{ErrorCode::registration_not_found, call.parameters[0]});
@@ -203,7 +206,8 @@ void NameService::list(Call call) {
     const std::string wanted = type == nullptr ? "" : *type;
     if (watch == nullptr || version != registry_.version || *wait == Duration{0})
         return answer_list(call, wanted);
-    if (watchers_.size() >= limits::waiters_max) return call.answer(Error{ErrorCode::too_many_waiters, {}});
+    if (watchers_.size() >= limits::waiters_max)
+        return call.answer(Error{ErrorCode::too_many_waiters, {}});
     watchers_.emplace(clock_.steady() + *wait,
                       Watcher{std::make_shared<Call>(std::move(call)), wanted, version});
     watch_timer_->set(watchers_.begin()->first, [this] { wake_watchers(); });
@@ -228,11 +232,13 @@ void NameService::wake_watchers() {
         answer_list(*each->second.call, each->second.type);
         each = watchers_.erase(each);
     }
-    if (!watchers_.empty()) watch_timer_->set(watchers_.begin()->first, [this] { wake_watchers(); });
+    if (!watchers_.empty())
+        watch_timer_->set(watchers_.begin()->first, [this] { wake_watchers(); });
 }
 
 void NameService::let_go() {
-    for (auto& [until, watcher] : watchers_) answer_list(*watcher.call, watcher.type);
+    for (auto& [until, watcher] : watchers_)
+        answer_list(*watcher.call, watcher.type);
     watchers_.clear();
 }
 
@@ -254,16 +260,20 @@ void NameService::save() {
         },
         [this, result, told] {
             saving_ = false;
-            // Registrations live by their heartbeats: without the file only a restart would miss them.
-            if (!*result) log_.error("registry not written", {{"error", result->error().to_string()}});
-            for (const auto& tell : *told) tell();
+            // Registrations live by their heartbeats: without the file only a restart would miss
+            // them.
+            if (!*result)
+                log_.error("registry not written", {{"error", result->error().to_string()}});
+            for (const auto& tell : *told)
+                tell();
             save();
         });
 }
 
 void NameService::arm() {
     if (expires_.empty()) return expiry_timer_->clear();
-    const auto first = std::ranges::min_element(expires_, {}, [](const auto& e) { return e.second; });
+    const auto first =
+        std::ranges::min_element(expires_, {}, [](const auto& e) { return e.second; });
     expiry_timer_->set(first->second, [this] { expire(); });
 }
 

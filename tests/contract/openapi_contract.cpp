@@ -1,6 +1,6 @@
-// Holds the handlers to config/openapi.yaml: the same routes on both sides, and every answer's status
-// and error among those its operation lists. What the contract lists must have been seen, or stands
-// below with the place where it is tested.
+// Holds the handlers to config/openapi.yaml: the same routes on both sides, and every answer's
+// status and error among those its operation lists. What the contract lists must have been seen, or
+// stands below with the place where it is tested.
 #include <map>
 #include <set>
 
@@ -30,7 +30,8 @@ std::set<std::string> texts(std::string_view array) {
     if (array.empty()) return all;
     const auto elements = split_array(array);
     REQUIRE(elements);
-    for (const std::string_view each : *elements) all.insert(*protocol::read_string(each, "element"));
+    for (const std::string_view each : *elements)
+        all.insert(*protocol::read_string(each, "element"));
     return all;
 }
 
@@ -68,12 +69,19 @@ struct Contract {
     }
 
     void add(const std::string& path, std::string method, std::string_view operation) {
-        for (char& c : method) c = static_cast<char>(c - 'a' + 'A');
-        Operation made{method, path, texts(field(operation, "x-taskd-roles")),
-                       texts(field(operation, "x-taskd-errors")), {}, {}, {}};
+        for (char& c : method)
+            c = static_cast<char>(c - 'a' + 'A');
+        Operation made{method,
+                       path,
+                       texts(field(operation, "x-taskd-roles")),
+                       texts(field(operation, "x-taskd-errors")),
+                       {},
+                       {},
+                       {}};
         const auto responses = split_object(field(operation, "responses"));
         REQUIRE(responses);
-        for (const auto& [status, response] : *responses) made.statuses.insert(status);
+        for (const auto& [status, response] : *responses)
+            made.statuses.insert(status);
         operations.push_back(std::move(made));
     }
 
@@ -95,14 +103,16 @@ class Judge {
                     const std::string& body, int status, const std::string& error = {},
                     port::HttpHeaders headers = {}) {
         Operation& operation = contract.find(method, path);
-        const std::string role = operation.roles.contains("dispatcher") ? "dispatcher" : "nameservice";
+        const std::string role =
+            operation.roles.contains("dispatcher") ? "dispatcher" : "nameservice";
         const auto answer = cluster.ask(role, {method, target, std::move(headers), body});
         INFO(method << " " << target << " " << body.substr(0, 200));
         REQUIRE(answer);
         INFO(answer->body.substr(0, 500));
         CHECK(answer->status == status);
         const std::string text = std::to_string(answer->status);
-        CHECK((operation.statuses.contains(text) || operation.statuses.contains(text.substr(0, 1) + "XX")));
+        CHECK((operation.statuses.contains(text) ||
+               operation.statuses.contains(text.substr(0, 1) + "XX")));
         operation.seen_statuses.insert(text);
         if (answer->status >= 400) {
             CHECK(port::find_header(answer->headers, "Content-Type") == "application/problem+json");
@@ -118,7 +128,8 @@ class Judge {
 
     std::string submit(const std::string& type, const std::string& payload) {
         const std::string body =
-            ask("POST", "/v1/tasks", "/v1/tasks", "{\"type\":\"" + type + "\",\"payload\":" + payload + "}", 202);
+            ask("POST", "/v1/tasks", "/v1/tasks",
+                "{\"type\":\"" + type + "\",\"payload\":" + payload + "}", 202);
         return *protocol::read_string(field(body, "id"), "id");
     }
 
@@ -136,8 +147,10 @@ void try_keys_and_query(Judge& judge) {
         for (const char* name : {"{id}", "{lease}", "{instance}"})
             if (const auto at = target.find(name); at != std::string::npos)
                 target.replace(at, std::string_view{name}.size(), unknown_id);
-        judge.ask(each.method, each.path, target, "", 401, "missing_key", {{"Authorization", "Basic eDp5"}});
-        judge.ask(each.method, each.path, target, "", 403, "wrong_key", {{"Authorization", "Bearer nobody"}});
+        judge.ask(each.method, each.path, target, "", 401, "missing_key",
+                  {{"Authorization", "Basic eDp5"}});
+        judge.ask(each.method, each.path, target, "", 403, "wrong_key",
+                  {{"Authorization", "Bearer nobody"}});
         judge.ask(each.method, each.path, target + "?nonsense=1", "", 422, "unknown_field");
         if (each.errors.contains("unsupported_media_type"))
             judge.ask(each.method, each.path, target, "<a/>", 415, "unsupported_media_type",
@@ -159,15 +172,20 @@ void try_submits(Judge& judge) {
     refused("{\"type\":\"../x\"}", 422, "invalid_field");
     refused("{\"type\":\"echo\",\"id\":\"7\"}", 422, "invalid_id");
     refused("[{\"type\":\"echo\"},{\"type\":5}]", 422, "invalid_field");
-    refused("{\"type\":\"echo\",\"backoff\":{\"initial_ms\":5,\"max_ms\":4}}", 422, "invalid_field");
-    refused("{\"type\":\"echo\",\"payload\":\"" + std::string(limits::task_bytes_max, 'x') + "\"}", 413,
-            "task_too_large");
+    refused("{\"type\":\"echo\",\"backoff\":{\"initial_ms\":5,\"max_ms\":4}}", 422,
+            "invalid_field");
+    refused("{\"type\":\"echo\",\"payload\":\"" + std::string(limits::task_bytes_max, 'x') + "\"}",
+            413, "task_too_large");
     std::string many = "[{\"type\":\"echo\"}";
-    for (std::size_t i = 0; i < limits::submit_tasks_max; ++i) many += ",{\"type\":\"echo\"}";
+    for (std::size_t i = 0; i < limits::submit_tasks_max; ++i)
+        many += ",{\"type\":\"echo\"}";
     refused(many + "]", 413, "too_many_tasks");
-    judge.ask("POST", "/v1/tasks", "/v1/tasks?wait=soon", "{\"type\":\"echo\"}", 422, "invalid_field");
-    judge.ask("POST", "/v1/tasks", "/v1/tasks?wait=20s", "{\"type\":\"echo\",\"payload\":[1,2.50]}", 200);
-    judge.ask("POST", "/v1/tasks", "/v1/tasks?wait=1ms", "[{\"type\":\"sleep\",\"payload\":60000}]", 202);
+    judge.ask("POST", "/v1/tasks", "/v1/tasks?wait=soon", "{\"type\":\"echo\"}", 422,
+              "invalid_field");
+    judge.ask("POST", "/v1/tasks", "/v1/tasks?wait=20s", "{\"type\":\"echo\",\"payload\":[1,2.50]}",
+              200);
+    judge.ask("POST", "/v1/tasks", "/v1/tasks?wait=1ms", "[{\"type\":\"sleep\",\"payload\":60000}]",
+              202);
     const std::string mine = "{\"id\":\"" + unknown_id + "\",\"type\":\"echo\",\"payload\":";
     judge.ask("POST", "/v1/tasks", "/v1/tasks", mine + "1}", 202);
     judge.ask("POST", "/v1/tasks", "/v1/tasks", mine + "1}", 202);
@@ -176,11 +194,13 @@ void try_submits(Judge& judge) {
 
 void try_reads(Judge& judge, const std::string& done, const std::string& slow) {
     const std::string one = "/v1/tasks/{id}", result = "/v1/tasks/{id}/result";
-    for (const auto& [path, tail] : {std::pair{one, std::string{}}, std::pair{result, std::string{"/result"}}}) {
+    for (const auto& [path, tail] :
+         {std::pair{one, std::string{}}, std::pair{result, std::string{"/result"}}}) {
         const std::string at = "/v1/tasks/";
         judge.ask("GET", path, at + done + tail, "", 200);
         judge.ask("GET", path, at + done.substr(20) + tail, "", 200);  // a suffix
-        judge.ask("GET", path, at + "018bcfe5-687b-7000-8000-000000000001" + tail, "", 404, "task_not_found");
+        judge.ask("GET", path, at + "018bcfe5-687b-7000-8000-000000000001" + tail, "", 404,
+                  "task_not_found");
         judge.ask("GET", path, at + done.substr(0, 4) + tail, "", 409, "ambiguous_id");
         judge.ask("GET", path, at + "xyz" + tail, "", 422, "invalid_id");
     }
@@ -194,7 +214,10 @@ void try_reads(Judge& judge, const std::string& done, const std::string& slow) {
     judge.ask("GET", "/v1/stats", "/v1/stats", "", 200);
     judge.ask("GET", "/v1/workers", "/v1/workers", "", 200);
     const std::string all = "/v1/results";
-    judge.ask("POST", all, all, "{\"ids\":[\"" + done + "\",\"" + slow + "\",\"018bcfe5-687b-7000-8000-000000000001\"],\"wait_ms\":10,\"for\":\"first\"}", 200);
+    judge.ask("POST", all, all,
+              "{\"ids\":[\"" + done + "\",\"" + slow +
+                  "\",\"018bcfe5-687b-7000-8000-000000000001\"],\"wait_ms\":10,\"for\":\"first\"}",
+              200);
     judge.ask("POST", all, all, "[", 400, "bad_json");
     judge.ask("POST", all, all, "{}", 422, "missing_field");
     judge.ask("POST", all, all, "{\"ids\":[]}", 422, "invalid_field");
@@ -206,7 +229,8 @@ void try_cancel(Judge& judge, const std::string& done, const std::string& slow) 
     const std::string path = "/v1/tasks/{id}/cancel", at = "/v1/tasks/";
     judge.ask("POST", path, at + done + "/cancel", "", 409, "task_finished");
     judge.ask("POST", path, at + done.substr(0, 4) + "/cancel", "", 409, "ambiguous_id");
-    judge.ask("POST", path, at + "018bcfe5-687b-7000-8000-000000000001/cancel", "{}", 404, "task_not_found");
+    judge.ask("POST", path, at + "018bcfe5-687b-7000-8000-000000000001/cancel", "{}", 404,
+              "task_not_found");
     judge.ask("POST", path, at + "xyz/cancel", "{}", 422, "invalid_id");
     judge.ask("POST", path, at + slow + "/cancel", "{", 400, "bad_json");
     judge.ask("POST", path, at + slow + "/cancel", "{\"reason\":1}", 422, "invalid_field");
@@ -220,10 +244,14 @@ void try_leases(Judge& judge) {
     judge.cluster.run_for(2s);
     const std::string at = "/v1/leases/";
     for (const std::string end : {"payload", "complete", "fail"}) {
-        const std::string path = "/v1/leases/{lease}/" + end, method = end == "payload" ? "GET" : "POST";
-        const std::string body = end == "payload" ? "" : end == "fail" ? "{\"error\":{\"code\":\"x\"}}" : "{\"result\":1}";
+        const std::string path = "/v1/leases/{lease}/" + end,
+                          method = end == "payload" ? "GET" : "POST";
+        const std::string body = end == "payload" ? ""
+                                 : end == "fail"  ? "{\"error\":{\"code\":\"x\"}}"
+                                                  : "{\"result\":1}";
         judge.ask(method, path, at + "nonsense/" + end, body, 422, "invalid_id");
-        judge.ask(method, path, at + "018bcfe5-687b-7000-8000-000000000001.1/" + end, body, 404, "task_not_found");
+        judge.ask(method, path, at + "018bcfe5-687b-7000-8000-000000000001.1/" + end, body, 404,
+                  "task_not_found");
         judge.ask(method, path, at + held + ".9/" + end, body, 409, "stale_lease");
         if (end == "payload") {
             judge.ask(method, path, at + held + ".1/" + end, "", 200);
@@ -235,16 +263,20 @@ void try_leases(Judge& judge) {
         judge.ask(method, path, at + held + ".1/" + end, "{\"more\":1}", 422, "unknown_field");
         judge.ask(method, path, at + held + ".1/" + end, "[]", 422, "invalid_field");
         judge.ask(method, path, at + held + ".1/" + end,
-                  "{\"" + field_name + "\":\"" + std::string(limits::result_bytes_max, 'x') + "\"}", 413,
-                  "task_too_large");
+                  "{\"" + field_name + "\":\"" + std::string(limits::result_bytes_max, 'x') + "\"}",
+                  413, "task_too_large");
     }
-    judge.ask("POST", "/v1/leases/{lease}/complete", at + held + ".1/complete", "{\"result\":1}", 200);
-    judge.ask("POST", "/v1/leases/{lease}/fail", at + other + ".1/fail", "{\"error\":{\"code\":\"x\",\"permanent\":true}}", 200);
+    judge.ask("POST", "/v1/leases/{lease}/complete", at + held + ".1/complete", "{\"result\":1}",
+              200);
+    judge.ask("POST", "/v1/leases/{lease}/fail", at + other + ".1/fail",
+              "{\"error\":{\"code\":\"x\",\"permanent\":true}}", 200);
 }
 
 void try_registrations(Judge& judge) {
-    const std::string all = "/v1/registrations", one = "/v1/registrations/{instance}", me = "/v1/registrations/me";
-    const std::string body = "{\"type\":\"echo\",\"host\":\"10.9.9.9\",\"port\":7,\"session\":\"00000000000000";
+    const std::string all = "/v1/registrations", one = "/v1/registrations/{instance}",
+                      me = "/v1/registrations/me";
+    const std::string body =
+        "{\"type\":\"echo\",\"host\":\"10.9.9.9\",\"port\":7,\"session\":\"00000000000000";
     judge.ask("PUT", one, me, body + "01\"}", 201);
     judge.ask("PUT", one, me, body + "01\"}", 200);
     judge.ask("PUT", one, me, body + "02\"}", 201);
@@ -268,7 +300,8 @@ void try_registrations(Judge& judge) {
 
 void try_a_full_disk(Judge& judge, const std::string& slow) {
     judge.cluster.disk().faults.capacity_bytes = judge.cluster.disk().bytes_used();
-    const std::string big = "{\"type\":\"nobody\",\"payload\":\"" + std::string(40'000, 'x') + "\"}";
+    const std::string big =
+        "{\"type\":\"nobody\",\"payload\":\"" + std::string(40'000, 'x') + "\"}";
     bool refused = false;
     for (int i = 0; i < 60 && !refused; ++i) {
         const auto answer = judge.cluster.ask("dispatcher", {"POST", "/v1/tasks", {}, big});
@@ -277,7 +310,8 @@ void try_a_full_disk(Judge& judge, const std::string& slow) {
         judge.cluster.run_for(200ms);
     }
     judge.ask("POST", "/v1/tasks", "/v1/tasks", big, 507, "disk_full");
-    judge.ask("POST", "/v1/tasks/{id}/cancel", "/v1/tasks/" + slow + "/cancel", "", 200);  // old work ends
+    judge.ask("POST", "/v1/tasks/{id}/cancel", "/v1/tasks/" + slow + "/cancel", "",
+              200);  // old work ends
     judge.ask("GET", "/readyz", "/readyz", "", 503, "not_ready");
     judge.cluster.disk().faults.capacity_bytes = 0;
     judge.cluster.run_for(5s);
@@ -296,7 +330,8 @@ bool tested_elsewhere(const Operation& operation, const std::string& error) {
         {"shutting_down", "unit/http_front_test"},
     };
     if (places.contains(error)) return true;
-    if (error == "not_ready") return operation.path != "/readyz";  // the door answers it: system tests
+    if (error == "not_ready")
+        return operation.path != "/readyz";  // the door answers it: system tests
     // Ending a lease is old work: it is refused only when the last segment is full too.
     if (error == "disk_full") return operation.path != "/v1/tasks";
     return false;
@@ -307,7 +342,8 @@ bool tested_elsewhere(const Operation& operation, const std::string& error) {
 TEST_CASE("the handlers keep to the contract, and the contract to the handlers") {
     Judge judge;
     const std::string done = judge.submit("echo", "{\"a\":[1]}");
-    const std::string slow = judge.submit("sleep", "60000"), slower = judge.submit("sleep", "60000");
+    const std::string slow = judge.submit("sleep", "60000"),
+                      slower = judge.submit("sleep", "60000");
     judge.cluster.run_for(2s);
     try_keys_and_query(judge);
     try_submits(judge);

@@ -27,7 +27,8 @@ struct Step {
 
 TaskSpec any_task(SimCluster& cluster) {
     Random& random = cluster.random();
-    static constexpr const char* types[] = {"echo", "echo", "sleep", "sleep", "flaky", "broken", "heavy"};
+    static constexpr const char* types[] = {"echo",  "echo",   "sleep", "sleep",
+                                            "flaky", "broken", "heavy"};
     const std::string type = types[random.below(std::size(types))];
     std::string payload = std::to_string(random.below(4'000));
     if (type == "heavy" && random.chance(1, 2)) payload = "\"" + std::string(2'500, 'p') + "\"";
@@ -42,7 +43,8 @@ TaskSpec any_task(SimCluster& cluster) {
 std::optional<TaskId> any_known(SimCluster& cluster) {
     if (cluster.promises().empty()) return std::nullopt;
     auto each = cluster.promises().begin();
-    std::advance(each, static_cast<std::ptrdiff_t>(cluster.random().below(cluster.promises().size())));
+    std::advance(each,
+                 static_cast<std::ptrdiff_t>(cluster.random().below(cluster.promises().size())));
     return each->first;
 }
 
@@ -56,32 +58,58 @@ std::optional<TaskId> any_recent(SimCluster& cluster) {
 }
 
 SimHost& any_host(SimCluster& cluster) {
-    static constexpr const char* names[] = {"dispatcher", "nameservice", "worker0", "worker1", "client"};
+    static constexpr const char* names[] = {"dispatcher", "nameservice", "worker0", "worker1",
+                                            "client"};
     return cluster.host(names[cluster.random().below(std::size(names))]);
 }
 
-unsigned any_worker(SimCluster& cluster) { return static_cast<unsigned>(cluster.random().below(2)); }
+unsigned any_worker(SimCluster& cluster) {
+    return static_cast<unsigned>(cluster.random().below(2));
+}
 
-const std::vector<Step>& steps() {
-    static const std::vector<Step> all{
+// What clients and the dispatcher's machine do.
+std::vector<Step> steps_of_the_dispatcher() {
+    return {
         {"submit_one", 20, [](SimCluster& c) { c.submit({any_task(c)}); }},
         {"submit_many", 8,
          [](SimCluster& c) {
              std::vector<TaskSpec> tasks;
-             for (std::uint64_t i = 2 + c.random().below(10); i > 0; --i) tasks.push_back(any_task(c));
+             for (std::uint64_t i = 2 + c.random().below(10); i > 0; --i)
+                 tasks.push_back(any_task(c));
              c.submit(std::move(tasks));
          }},
-        {"submit_again", 6, [](SimCluster& c) { if (auto id = any_known(c)) c.submit_again(*id); }},
-        {"cancel", 12, [](SimCluster& c) { if (auto id = any_recent(c)) c.cancel(*id); }},
-        {"look", 12, [](SimCluster& c) { if (auto id = any_known(c)) c.look(*id); }},
+        {"submit_again", 6,
+         [](SimCluster& c) {
+             if (auto id = any_known(c)) c.submit_again(*id);
+         }},
+        {"cancel", 12,
+         [](SimCluster& c) {
+             if (auto id = any_recent(c)) c.cancel(*id);
+         }},
+        {"look", 12,
+         [](SimCluster& c) {
+             if (auto id = any_known(c)) c.look(*id);
+         }},
         {"kill_dispatcher", 4, [](SimCluster& c) { c.kill_dispatcher(); }},
         {"cut_power", 3, [](SimCluster& c) { c.cut_power(); }},
         {"cut_power_at_a_write", 4,
-         [](SimCluster& c) { c.disk().faults.cut_at = c.disk().operations() + 1 + c.random().below(40); }},
+         [](SimCluster& c) {
+             c.disk().faults.cut_at = c.disk().operations() + 1 + c.random().below(40);
+         }},
         {"fail_a_sync", 2,
-         [](SimCluster& c) { c.disk().faults.sync_fails_at = c.disk().syncs() + 1 + c.random().below(10); }},
+         [](SimCluster& c) {
+             c.disk().faults.sync_fails_at = c.disk().syncs() + 1 + c.random().below(10);
+         }},
+    };
+}
+
+// What happens to disks, the others and the network.
+std::vector<Step> steps_of_the_rest() {
+    return {
         {"fill_disk", 3,
-         [](SimCluster& c) { c.disk().faults.capacity_bytes = c.disk().bytes_used() + c.random().below(200'000); }},
+         [](SimCluster& c) {
+             c.disk().faults.capacity_bytes = c.disk().bytes_used() + c.random().below(200'000);
+         }},
         {"empty_disk", 6, [](SimCluster& c) { c.disk().faults.capacity_bytes = 0; }},
         {"start_dispatcher", 14, [](SimCluster& c) { c.start_dispatcher(); }},
         {"kill_worker", 4, [](SimCluster& c) { c.kill_worker(any_worker(c)); }},
@@ -91,7 +119,8 @@ const std::vector<Step>& steps() {
         {"start_nameservice", 6, [](SimCluster& c) { c.start_nameservice(); }},
         {"partition", 6,
          [](SimCluster& c) {
-             c.world().partition(c.host("dispatcher"), c.host("worker" + std::to_string(any_worker(c))));
+             c.world().partition(c.host("dispatcher"),
+                                 c.host("worker" + std::to_string(any_worker(c))));
          }},
         {"partition_all_workers", 4,
          [](SimCluster& c) {
@@ -113,7 +142,9 @@ const std::vector<Step>& steps() {
          }},
         {"heal", 10, [](SimCluster& c) { c.world().heal_all(); }},
         {"pause", 4,
-         [](SimCluster& c) { c.world().pause(any_host(c), std::chrono::milliseconds{c.random().below(8'000)}); }},
+         [](SimCluster& c) {
+             c.world().pause(any_host(c), std::chrono::milliseconds{c.random().below(8'000)});
+         }},
         {"jump_clock", 4,
          [](SimCluster& c) {
              const auto hours = static_cast<std::int64_t>(c.random().below(5)) - 2;
@@ -134,12 +165,22 @@ const std::vector<Step>& steps() {
              options.http.request_loss = options.http.answer_loss = 0;
          }},
     };
+}
+
+const std::vector<Step>& steps() {
+    static const std::vector<Step> all = [] {
+        auto made = steps_of_the_dispatcher();
+        const auto rest = steps_of_the_rest();
+        made.insert(made.end(), rest.begin(), rest.end());
+        return made;
+    }();
     return all;
 }
 
 const Step& any_step(Random& random) {
     unsigned total = 0;
-    for (const Step& step : steps()) total += step.weight;
+    for (const Step& step : steps())
+        total += step.weight;
     auto left = random.below(total);
     for (const Step& step : steps()) {
         if (left < step.weight) return step;
@@ -163,7 +204,8 @@ std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std
     const bool settled = cluster.settle(30min);
     auto broken = cluster.broken_promises();
     if (!settled) broken.push_back("did not settle");
-    for (const auto& [name, count] : cluster.world().counts().rows()) faults[std::string{name}] += count;
+    for (const auto& [name, count] : cluster.world().counts().rows())
+        faults[std::string{name}] += count;
     const auto& disk = cluster.disk().hits();
     faults["disk cuts"] += disk.cuts;
     faults["disk sectors lost"] += disk.sectors_lost;
@@ -172,7 +214,8 @@ std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std
     faults["disk full"] += disk.disk_full;
     faults["starts failed"] += cluster.failed_starts();
     const auto& hits = cluster.row_hits();
-    for (std::size_t i = 0; i < hits.size(); ++i) rows[i] += hits[i];
+    for (std::size_t i = 0; i < hits.size(); ++i)
+        rows[i] += hits[i];
     return broken;
 }
 
@@ -195,7 +238,8 @@ TEST_CASE("whatever happens, what was acknowledged ends once") {
     for (std::size_t i = 0; i < rows.size(); ++i) {
         const StateRow& row = state_table()[i];
         std::printf("  row %s + %s: %llu\n", std::string{to_text(row.from)}.c_str(),
-                    std::string{to_text(row.event)}.c_str(), static_cast<unsigned long long>(rows[i]));
+                    std::string{to_text(row.event)}.c_str(),
+                    static_cast<unsigned long long>(rows[i]));
     }
     for (const auto& [name, count] : faults)
         std::printf("  %s: %llu\n", name.c_str(), static_cast<unsigned long long>(count));

@@ -15,7 +15,8 @@ bool live(std::uint64_t seed, std::uint64_t cut, bool at_start) {
     if (!at_start) cluster.disk().faults.cut_at = cluster.disk().operations() + cut;
     cluster.run_for(300ms);
     std::vector<TaskSpec> tasks;
-    for (int i = 0; i < 3; ++i) tasks.push_back(cluster.make_task("echo", std::to_string(i)));
+    for (int i = 0; i < 3; ++i)
+        tasks.push_back(cluster.make_task("echo", std::to_string(i)));
     cluster.submit(tasks);
     cluster.submit({cluster.make_task("sleep", "400")});
     cluster.submit({cluster.make_task("broken", "1")});
@@ -41,16 +42,19 @@ bool live(std::uint64_t seed, std::uint64_t cut, bool at_start) {
 
 std::uint64_t try_every_cut(std::uint64_t seed, bool at_start) {
     std::uint64_t cut = 1;
-    while (live(seed, cut, at_start)) ++cut;
+    while (live(seed, cut, at_start))
+        ++cut;
     return cut - 1;
 }
 
 }  // namespace
 
 TEST_CASE("a cut at any write loses no acknowledged task") {
-    for (std::uint64_t seed = 1; seed <= 3; ++seed) CHECK(try_every_cut(seed, false) > 30);
+    for (std::uint64_t seed = 1; seed <= 3; ++seed)
+        CHECK(try_every_cut(seed, false) > 30);
 }
 
 TEST_CASE("a cut at any write of a recovery loses no acknowledged task") {
-    for (std::uint64_t seed = 1; seed <= 3; ++seed) CHECK(try_every_cut(seed, true) > 10);
+    for (std::uint64_t seed = 1; seed <= 3; ++seed)
+        CHECK(try_every_cut(seed, true) > 10);
 }

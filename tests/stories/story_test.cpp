@@ -48,9 +48,11 @@ class Stage {
     Command command(const std::string& verb, const std::string& subject, const Arguments& given) {
         if (verb == "submit") return Submit{{spec(subject, given)}};
         if (verb == "worker")
-            return WorkerUp{subject, given.at("type"), static_cast<std::uint32_t>(std::stoul(given.at("slots")))};
+            return WorkerUp{subject, given.at("type"),
+                            static_cast<std::uint32_t>(std::stoul(given.at("slots")))};
         if (verb == "worker-gone") return WorkerGone{subject};
-        if (verb == "cancel") return Cancel{id(subject), given.contains("reason") ? given.at("reason") : ""};
+        if (verb == "cancel")
+            return Cancel{id(subject), given.contains("reason") ? given.at("reason") : ""};
         const LeaseRef lease{id(subject), LeaseEpoch{std::stoull(given.at("epoch"))}};
         if (verb == "complete") return Complete{lease, Blob{given.at("result")}};
         if (verb == "fail")
@@ -66,9 +68,12 @@ class Stage {
         made.id = id(name);
         made.type = given.at("type");
         made.payload = Blob{given.contains("payload") ? given.at("payload") : "null"};
-        if (given.contains("priority")) made.priority = static_cast<std::uint8_t>(std::stoi(given.at("priority")));
-        if (given.contains("attempts_max")) made.attempts_max = static_cast<std::uint32_t>(std::stoul(given.at("attempts_max")));
-        if (given.contains("crashes_max")) made.crashes_max = static_cast<std::uint32_t>(std::stoul(given.at("crashes_max")));
+        if (given.contains("priority"))
+            made.priority = static_cast<std::uint8_t>(std::stoi(given.at("priority")));
+        if (given.contains("attempts_max"))
+            made.attempts_max = static_cast<std::uint32_t>(std::stoul(given.at("attempts_max")));
+        if (given.contains("crashes_max"))
+            made.crashes_max = static_cast<std::uint32_t>(std::stoul(given.at("crashes_max")));
         if (given.contains("backoff")) made.backoff.initial = *parse_duration(given.at("backoff"));
         return made;
     }
@@ -83,12 +88,14 @@ class Stage {
 
     void turn(const Command& asked) {
         settle(engine_.decide(now_, asked, random_));
-        while (engine_.can_match()) settle(engine_.decide(now_, Match{}, random_));
+        while (engine_.can_match())
+            settle(engine_.decide(now_, Match{}, random_));
     }
 
     void settle(const Decision& decision) {
         if (decision.refused)
-            out_ << "error " << decision.refused->name() << " (" << decision.refused->detail << ")\n";
+            out_ << "error " << decision.refused->name() << " (" << decision.refused->detail
+                 << ")\n";
         for (const Record& record : decision.records) {
             sequence_ = sequence_.next();
             engine_.apply(sequence_, record);
@@ -97,11 +104,13 @@ class Stage {
         for (const Note& note : decision.notes) {
             engine_.apply(note);
             if (const auto* renewed = std::get_if<LeaseRenewed>(&note))
-                out_ << names_[renewed->lease.id] << " renewed until=" << since(renewed->until) << "\n";
+                out_ << names_[renewed->lease.id] << " renewed until=" << since(renewed->until)
+                     << "\n";
         }
         for (const Output& output : decision.outputs) {
             if (const auto* revoke = std::get_if<SendRevoke>(&output))
-                out_ << "  tell " << revoke->worker << " to stop " << names_[revoke->lease.id] << "\n";
+                out_ << "  tell " << revoke->worker << " to stop " << names_[revoke->lease.id]
+                     << "\n";
         }
     }
 
@@ -144,9 +153,13 @@ class Stage {
     void tell(const AttemptCrashed& record) { ended_badly(record.id, "lease_expired"); }
     void tell(const RevokedLeaseEnded& record) { out_ << names_[record.id] << " slot free\n"; }
     void tell(const TaskSubmitted& record) { plain(record.spec.id); }
-    void tell(const EngineResumed& record) { out_ << "resumed leases_until=" << since(record.leases_until) << "\n"; }
+    void tell(const EngineResumed& record) {
+        out_ << "resumed leases_until=" << since(record.leases_until) << "\n";
+    }
     template <class Other>
-    void tell(const Other& record) { plain(record.id); }
+    void tell(const Other& record) {
+        plain(record.id);
+    }
 
     void plain(TaskId task) {
         state_of(*engine_.find(task));
@@ -161,7 +174,9 @@ class Stage {
         out_ << "\n";
     }
 
-    static std::string since(EngineTime time) { return to_text(std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch())); }
+    static std::string since(EngineTime time) {
+        return to_text(std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()));
+    }
 
     Engine engine_{EngineSettings{.lease_duration = std::chrono::seconds{30}}};
     Random random_{1};
@@ -205,7 +220,8 @@ std::string read_all(const std::filesystem::path& path) {
 
 TEST_CASE("every story ends as it is told") {
     std::size_t stories = 0;
-    for (const auto& found : std::filesystem::directory_iterator{TASKD_SOURCE_DIR "/tests/stories"}) {
+    for (const auto& found :
+         std::filesystem::directory_iterator{TASKD_SOURCE_DIR "/tests/stories"}) {
         if (found.path().extension() != ".story") continue;
         ++stories;
         INFO(found.path().filename().string());

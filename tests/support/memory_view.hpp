@@ -20,7 +20,8 @@ class MemoryView final : public port::View {
     Result<port::ViewMark> mark() override { return table_.mark; }
 
     Result<void> store(const port::ViewChange& change) override {
-        for (const Task& task : change.tasks) table_.tasks[task.spec.id] = task;
+        for (const Task& task : change.tasks)
+            table_.tasks[task.spec.id] = task;
         table_.mark = change.mark;
         return {};
     }
@@ -64,7 +65,8 @@ class MemoryView final : public port::View {
         for (const auto& [id, task] : table_.tasks)
             if (!is_terminal(task.state) || task.lease) live.push_back(task);
         std::ranges::sort(live, {}, &Task::queued_as);
-        for (Task& task : live) take(std::move(task));
+        for (Task& task : live)
+            take(std::move(task));
         return {};
     }
 

@@ -28,7 +28,9 @@ thread_local Random* work_chance = nullptr;
 
 using Outcome = std::expected<work::Outcome, TaskError>;
 
-Outcome echo(std::string_view payload) { return work::Outcome{std::string{payload}}; }
+Outcome echo(std::string_view payload) {
+    return work::Outcome{std::string{payload}};
+}
 
 Outcome sleep(std::string_view payload) {
     std::int64_t ms = 0;
@@ -37,7 +39,8 @@ Outcome sleep(std::string_view payload) {
 }
 
 Outcome flaky(std::string_view payload) {
-    if (work_chance->chance(1, 2)) return std::unexpected{TaskError{"flaky", "not this time", false}};
+    if (work_chance->chance(1, 2))
+        return std::unexpected{TaskError{"flaky", "not this time", false}};
     return work::Outcome{std::string{payload}, 10ms};
 }
 
@@ -57,7 +60,9 @@ constexpr work::WorkType rows[] = {{"echo", "", echo},
 
 }  // namespace
 
-std::span<const work::WorkType> sim_work_table() { return rows; }
+std::span<const work::WorkType> sim_work_table() {
+    return rows;
+}
 
 std::string expected_result(const TaskSpec& spec) {
     if (spec.type == "heavy") return "\"" + std::string(3'000, 'x') + "\"";
@@ -101,12 +106,15 @@ SimCluster::SimCluster(const ClusterOptions& options)
     work_chance = &random_;
     start_nameservice();
     start_dispatcher();
-    for (unsigned i = 0; i < options_.workers; ++i) start_worker(i);
+    for (unsigned i = 0; i < options_.workers; ++i)
+        start_worker(i);
 }
 
 SimCluster::~SimCluster() = default;
 
-service::Dispatcher& SimCluster::dispatcher() { return *dispatcher_->service; }
+service::Dispatcher& SimCluster::dispatcher() {
+    return *dispatcher_->service;
+}
 
 void SimCluster::start_dispatcher() {
     if (dispatcher_) return;
@@ -147,11 +155,12 @@ void SimCluster::start_dispatcher() {
     DispatcherLife* raw = life.get();
     life->service = std::make_unique<service::Dispatcher>(
         settings,
-        service::DispatcherPorts{{*life->journal, *life->view, *life->journal_lane, *life->space_lane,
-                                  *life->view_lane, at.clock(), at.timers(), life->log},
-                                 *life->socket,
-                                 at.resolver(),
-                                 at.http()},
+        service::DispatcherPorts{
+            {*life->journal, *life->view, *life->journal_lane, *life->space_lane, *life->view_lane,
+             at.clock(), at.timers(), life->log},
+            *life->socket,
+            at.resolver(),
+            at.http()},
         [raw](const Error&) { raw->lost_disk = true; });
     dispatcher_ = std::move(life);
     if (auto started = raw->service->start(); !started) return start_failed(started.error());
@@ -240,10 +249,16 @@ void SimCluster::start_worker(unsigned number) {
         life->sockets.push_back(std::move(*at.bind(port)));
         service::WorkerSettings settings;
         const SessionId session{random_.next() | 1};
-        settings.registration = {name + "-" + std::string{type.name} + "-" +
-                                     protocol::write_session(session).substr(8),
-                                 session, std::string{type.name}, name, port, options_.slots, "{}",
-                                 {}, {}};
+        settings.registration = {
+            name + "-" + std::string{type.name} + "-" + protocol::write_session(session).substr(8),
+            session,
+            std::string{type.name},
+            name,
+            port,
+            options_.slots,
+            "{}",
+            {},
+            {}};
         settings.nameservice_url = "http://nameservice:5001";
         settings.key = options_.key;
         settings.heartbeat = 2s;
@@ -266,7 +281,8 @@ void SimCluster::kill_worker(unsigned number) {
 void SimCluster::drain_worker(unsigned number) {
     if (!workers_[number] || workers_[number]->drained > 0) return;
     WorkerLife* life = workers_[number].get();
-    for (auto& service : life->services) service->drain([life] { ++life->drained; });
+    for (auto& service : life->services)
+        service->drain([life] { ++life->drained; });
 }
 
 port::HttpHeaders SimCluster::key_header() const {
@@ -311,37 +327,39 @@ void SimCluster::submit_again(const TaskId& id) {
 
 // As the command line does: no answer is no refusal, the same ids go out again.
 void SimCluster::post_tasks(std::vector<TaskId> ids, std::shared_ptr<std::string> body) {
-    client().http().send(
-        "http://dispatcher:4000", {"POST", "/v1/tasks", key_header(), *body}, 2s,
-        [this, ids, body](Result<port::HttpResponse> answer) {
-            const bool taken = answer && answer->status == 202;
-            if (taken) {
-                for (const TaskId& id : ids) promises_.at(id).acknowledged = true;
-                return;
-            }
-            if (answer && answer->status < 500 && answer->status != 429)
-                faults_seen_.push_back("submit refused: " + answer->body);
-            world_.at(world_.now() + 500ms, [this, ids, body] { post_tasks(ids, body); });
-        });
+    client().http().send("http://dispatcher:4000", {"POST", "/v1/tasks", key_header(), *body}, 2s,
+                         [this, ids, body](Result<port::HttpResponse> answer) {
+                             const bool taken = answer && answer->status == 202;
+                             if (taken) {
+                                 for (const TaskId& id : ids)
+                                     promises_.at(id).acknowledged = true;
+                                 return;
+                             }
+                             if (answer && answer->status < 500 && answer->status != 429)
+                                 faults_seen_.push_back("submit refused: " + answer->body);
+                             world_.at(world_.now() + 500ms,
+                                       [this, ids, body] { post_tasks(ids, body); });
+                         });
 }
 
 void SimCluster::cancel(const TaskId& id) {
     promises_.at(id).cancel_asked = true;
     client().http().send("http://dispatcher:4000",
-                         {"POST", "/v1/tasks/" + id.to_string() + "/cancel", key_header(), "{}"}, 2s,
-                         [](Result<port::HttpResponse>) {});
+                         {"POST", "/v1/tasks/" + id.to_string() + "/cancel", key_header(), "{}"},
+                         2s, [](Result<port::HttpResponse>) {});
 }
 
 void SimCluster::look(const TaskId& id) {
-    client().http().send("http://dispatcher:4000",
-                         {"GET", "/v1/tasks/" + id.to_string() + "/result", key_header(), ""}, 2s,
-                         [this, id](Result<port::HttpResponse> answer) {
-                             if (!answer) return;
-                             const Promise& promise = promises_.at(id);
-                             if (answer->status == 404 && promise.acknowledged)
-                                 faults_seen_.push_back("acknowledged, then unknown: " + id.to_string());
-                             if (answer->status == 200) seen(id, answer->body);
-                         });
+    client().http().send(
+        "http://dispatcher:4000",
+        {"GET", "/v1/tasks/" + id.to_string() + "/result", key_header(), ""}, 2s,
+        [this, id](Result<port::HttpResponse> answer) {
+            if (!answer) return;
+            const Promise& promise = promises_.at(id);
+            if (answer->status == 404 && promise.acknowledged)
+                faults_seen_.push_back("acknowledged, then unknown: " + id.to_string());
+            if (answer->status == 200) seen(id, answer->body);
+        });
 }
 
 // An end once seen is the end for good.
@@ -359,7 +377,8 @@ void SimCluster::seen(const TaskId& id, std::string_view body) {
         return;
     }
     if (promise.ended_as && (promise.ended_as != state || promise.outcome != outcome))
-        faults_seen_.push_back("ended twice: " + id.to_string() + " " + promise.outcome + " then " + outcome);
+        faults_seen_.push_back("ended twice: " + id.to_string() + " " + promise.outcome + " then " +
+                               outcome);
     promise.ended_as = state;
     promise.outcome = outcome;
     if (state == TaskState::succeeded && outcome != expected_result(promise.spec))
@@ -371,8 +390,9 @@ void SimCluster::seen(const TaskId& id, std::string_view body) {
 void SimCluster::run_for(Duration span) {
     const Duration end = world_.now() + span;
     while (world_.now() < end) {
-        world_.run_until([this] { return dispatcher_ && (dispatcher_->lost_disk || !disk_.powered()); },
-                         end - world_.now());
+        world_.run_until(
+            [this] { return dispatcher_ && (dispatcher_->lost_disk || !disk_.powered()); },
+            end - world_.now());
         if (!dispatcher_ || (!dispatcher_->lost_disk && disk_.powered())) {
             world_.run_until(end);
             break;

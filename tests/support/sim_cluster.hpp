@@ -1,6 +1,6 @@
 // A whole cluster in one process: dispatcher, name service and workers, the real classes, on a
-// simulated world and simulated disks. The dispatcher's journal is the real FileJournal and its view
-// the real SqliteView, both on the simulated disk. The same seed gives the same story.
+// simulated world and simulated disks. The dispatcher's journal is the real FileJournal and its
+// view the real SqliteView, both on the simulated disk. The same seed gives the same story.
 #pragma once
 
 #include <map>
@@ -110,8 +110,8 @@ class SimCluster {
     std::uint64_t lives_ = 0;
 };
 
-// The types that simulated workers know: "echo", "sleep" (payload: milliseconds), "flaky" (fails now
-// and then), "broken" (fails for good), "heavy" (a result that no datagram holds).
+// The types that simulated workers know: "echo", "sleep" (payload: milliseconds), "flaky" (fails
+// now and then), "broken" (fails for good), "heavy" (a result that no datagram holds).
 std::span<const work::WorkType> sim_work_table();
 // What a task of such a type must come to when it succeeds.
 std::string expected_result(const TaskSpec& spec);

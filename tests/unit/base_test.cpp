@@ -20,9 +20,9 @@ TEST_CASE("a task id keeps its time and reads back") {
 }
 
 TEST_CASE("what is not a version 7 UUID is refused") {
-    for (const char* text : {"", "x", "018bcfe5-687b-4000-8000-000000000000",
-                             "018bcfe5-687b-7000-c000-000000000000", "018bcfe5x687b-7000-8000-000000000000",
-                             "018bcfe5-687b-7000-8000-00000000000g"})
+    for (const char* text :
+         {"", "x", "018bcfe5-687b-4000-8000-000000000000", "018bcfe5-687b-7000-c000-000000000000",
+          "018bcfe5x687b-7000-8000-000000000000", "018bcfe5-687b-7000-8000-00000000000g"})
         CHECK_FALSE(TaskId::parse(text));
     CHECK(TaskId::parse("018BCFE5-687B-7000-8000-000000000000"));
 }
@@ -32,7 +32,8 @@ TEST_CASE("durations read back as written") {
     CHECK(parse_duration("30") == 30s);
     CHECK(parse_duration("2m30s") == 150s);
     CHECK(parse_duration("250us") == 250us);
-    for (const char* text : {"", "s", "-1s", "1x", "1s2", "1e9d9", "999999999999d"}) CHECK_FALSE(parse_duration(text));
+    for (const char* text : {"", "s", "-1s", "1x", "1s2", "1e9d9", "999999999999d"})
+        CHECK_FALSE(parse_duration(text));
     for (const Duration each : {Duration{0}, Duration{1}, Duration{1500ms}, Duration{26h + 5ms}})
         CHECK(parse_duration(to_text(each)) == each);
 }

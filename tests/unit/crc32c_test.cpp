@@ -1,6 +1,6 @@
 // CRC-32C against its published check values, and the processor's way against the table's.
-#include "catch.hpp"
 #include "io/store/crc32c.hpp"
+#include "catch.hpp"
 #include "random_model.hpp"
 
 using namespace taskd;

@@ -1,26 +1,74 @@
 // The strict check and the raw splitting of JSON.
+#include "taskd/protocol/json.hpp"
 #include "catch.hpp"
 #include "taskd/base/limits.hpp"
-#include "taskd/protocol/json.hpp"
 
 using namespace taskd;
 using namespace taskd::protocol;
 
 TEST_CASE("valid JSON passes, digits untouched") {
-    for (const char* text : {"{}", "[]", " null ", "true", "false", "0", "-0.5e-3", "\"\"", "\"\\u00e9\"", "[[[]]]",
-                             "170141183460469231731687303715884105727", "[1,2 , 3]", "{\"a\":{\"b\":[null,\"x\"]}}",
-                             "[1e400]", "\n[\r1\t]", "\"\xc3\xa9\"", "{\"a\":1,\"a\":2}", "[-1, 1.0E+2]"}) {
+    for (const char* text :
+         {"{}", "[]", " null ", "true", "false", "0", "-0.5e-3", "\"\"", "\"\\u00e9\"", "[[[]]]",
+          "170141183460469231731687303715884105727", "[1,2 , 3]", "{\"a\":{\"b\":[null,\"x\"]}}",
+          "[1e400]", "\n[\r1\t]", "\"\xc3\xa9\"", "{\"a\":1,\"a\":2}", "[-1, 1.0E+2]"}) {
         INFO(text);
         CHECK(check_json(text));
     }
 }
 
 TEST_CASE("what is not JSON is refused") {
-    for (const char* text :
-         {"", " ", "{", "}", "[", "]", "[1,]", "[,1]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "'x'", "tru",
-          "truex", "nul", "[tru]", "[nul]", "[nulll]", "[truee]", "[fals]", "01", "[01]", "[-]", "[1.]", "[.5]", "[1e]", "[+1]", "[0x1]", "NaN",
-          "[NaN]", "[Infinity]", "\"", "\"\\x\"", "[\"\\u12\"]", "[\"a\nb\"]", "[1 2]", "[1]]", "{}{}", "[1],2", "{\"a\":1 \"b\":2}",
-          "{\"a\" 1}", "[\"\xff\"]", "[\"\xc3\"]", "\"a\" \"b\"", "1 2", "{1:2}", "[1:2]", "{\"a\",1}", "/**/1", "[1]//", "\"\\ud800\""}) {
+    for (const char* text : {"",
+                             " ",
+                             "{",
+                             "}",
+                             "[",
+                             "]",
+                             "[1,]",
+                             "[,1]",
+                             "{\"a\"}",
+                             "{\"a\":}",
+                             "{\"a\":1,}",
+                             "{a:1}",
+                             "'x'",
+                             "tru",
+                             "truex",
+                             "nul",
+                             "[tru]",
+                             "[nul]",
+                             "[nulll]",
+                             "[truee]",
+                             "[fals]",
+                             "01",
+                             "[01]",
+                             "[-]",
+                             "[1.]",
+                             "[.5]",
+                             "[1e]",
+                             "[+1]",
+                             "[0x1]",
+                             "NaN",
+                             "[NaN]",
+                             "[Infinity]",
+                             "\"",
+                             "\"\\x\"",
+                             "[\"\\u12\"]",
+                             "[\"a\nb\"]",
+                             "[1 2]",
+                             "[1]]",
+                             "{}{}",
+                             "[1],2",
+                             "{\"a\":1 \"b\":2}",
+                             "{\"a\" 1}",
+                             "[\"\xff\"]",
+                             "[\"\xc3\"]",
+                             "\"a\" \"b\"",
+                             "1 2",
+                             "{1:2}",
+                             "[1:2]",
+                             "{\"a\",1}",
+                             "/**/1",
+                             "[1]//",
+                             "\"\\ud800\""}) {
         INFO(text);
         const auto checked = check_json(text);
         REQUIRE_FALSE(checked);
@@ -29,7 +77,9 @@ TEST_CASE("what is not JSON is refused") {
 }
 
 TEST_CASE("nesting is bounded") {
-    const auto nested = [](std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+    const auto nested = [](std::size_t depth) {
+        return std::string(depth, '[') + std::string(depth, ']');
+    };
     CHECK(check_json(nested(limits::json_depth_max)));
     CHECK_FALSE(check_json(nested(limits::json_depth_max + 1)));
     CHECK_FALSE(check_json(nested(100'000)));
@@ -63,8 +113,21 @@ TEST_CASE("scalars are read with their bounds") {
 
 TEST_CASE("what is written reads back") {
     std::string out;
-    JsonWriter{out}.begin_object().field("a", 1).field("b", "q\"\\\n\x01").key("c").begin_array().null().boolean(true)
-        .begin_object().end_object().end_array().field("d", std::uint64_t{18446744073709551615u}).end_object();
-    CHECK(out == "{\"a\":1,\"b\":\"q\\\"\\\\\\n\\u0001\",\"c\":[null,true,{}],\"d\":18446744073709551615}");
+    JsonWriter{out}
+        .begin_object()
+        .field("a", 1)
+        .field("b", "q\"\\\n\x01")
+        .key("c")
+        .begin_array()
+        .null()
+        .boolean(true)
+        .begin_object()
+        .end_object()
+        .end_array()
+        .field("d", std::uint64_t{18446744073709551615u})
+        .end_object();
+    CHECK(
+        out ==
+        "{\"a\":1,\"b\":\"q\\\"\\\\\\n\\u0001\",\"c\":[null,true,{}],\"d\":18446744073709551615}");
     CHECK(check_json(out));
 }

@@ -1,7 +1,7 @@
 // Messages that are said until they are answered, and the datagrams that carry them.
+#include "taskd/protocol/outbox.hpp"
 #include "catch.hpp"
 #include "taskd/base/limits.hpp"
-#include "taskd/protocol/outbox.hpp"
 
 using namespace taskd;
 using namespace taskd::protocol;
@@ -18,7 +18,8 @@ LeaseKey lease(std::uint64_t n) {
 
 std::size_t items_in(const std::vector<Outbox::Packet>& packets) {
     std::size_t items = 0;
-    for (const auto& packet : packets) items += read_body(packet.body)->items.size();
+    for (const auto& packet : packets)
+        items += read_body(packet.body)->items.size();
     return items;
 }
 
@@ -52,7 +53,8 @@ TEST_CASE("messages share datagrams of a bounded size") {
     const auto packets = outbox.collect(start);
     CHECK(items_in(packets) == 101);
     CHECK(packets.size() < 12);
-    for (const auto& packet : packets) CHECK(packet.body.size() + header_bytes <= 1'400);
+    for (const auto& packet : packets)
+        CHECK(packet.body.size() + header_bytes <= 1'400);
     CHECK_FALSE(outbox.fits(std::string(1'400, 'x')));
 }
 
@@ -121,8 +123,9 @@ TEST_CASE("messages read back as written") {
     CHECK(read_task_message(write_task_message(task))->http_port == 4000);
     using End = ResultMessage::End;
     for (const End end : {End::completed, End::failed, End::released, End::stopped}) {
-        const ResultMessage result{lease(4), end, end == End::completed ? "6" : "",
-                                   end == End::failed ? TaskError{"bad_payload", "no \"x\"", true} : TaskError{}};
+        const ResultMessage result{
+            lease(4), end, end == End::completed ? "6" : "",
+            end == End::failed ? TaskError{"bad_payload", "no \"x\"", true} : TaskError{}};
         const auto back = read_result(write_result(result));
         REQUIRE(back);
         CHECK(back->end == end);
@@ -130,10 +133,13 @@ TEST_CASE("messages read back as written") {
         CHECK(back->error == result.error);
     }
     CHECK(read_lease_path(write_lease_path(lease(9))) == lease(9));
-    for (const char* bad : {"", "x.1", "018bcfe5-687b-7000-8000-000000000000", "018bcfe5-687b-7000-8000-000000000000.",
-                            "018bcfe5-687b-7000-8000-000000000000.1x"})
+    for (const char* bad :
+         {"", "x.1", "018bcfe5-687b-7000-8000-000000000000",
+          "018bcfe5-687b-7000-8000-000000000000.", "018bcfe5-687b-7000-8000-000000000000.1x"})
         CHECK_FALSE(read_lease_path(bad));
-    for (const char* bad : {"{}", "[]", "{\"from\":1,\"items\":[]}", "{\"from\":\"x\"}", "{\"from\":\"x\",\"items\":{}}", "nonsense"})
+    for (const char* bad : {"{}", "[]", "{\"from\":1,\"items\":[]}", "{\"from\":\"x\"}",
+                            "{\"from\":\"x\",\"items\":{}}", "nonsense"})
         CHECK_FALSE(read_body(bad));
-    for (const char* bad : {"{}", "{\"id\":\"x\",\"epoch\":1,\"result\":1}", "1"}) CHECK_FALSE(read_result(bad));
+    for (const char* bad : {"{}", "{\"id\":\"x\",\"epoch\":1,\"result\":1}", "1"})
+        CHECK_FALSE(read_result(bad));
 }

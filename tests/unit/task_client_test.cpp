@@ -1,7 +1,7 @@
 // The client of the command line against scripted answers: it goes on over broken connections and
 // never makes a second task.
-#include "taskd/protocol/problem.hpp"
 #include "taskd/service/task_client.hpp"
+#include "taskd/protocol/problem.hpp"
 
 #include <deque>
 

@@ -8,6 +8,6 @@ namespace taskd {
 
 }  // namespace taskd
 
-#define TASKD_ASSERT(condition)                                                     \
-    (static_cast<bool>(condition) ? static_cast<void>(0)                            \
+#define TASKD_ASSERT(condition)                          \
+    (static_cast<bool>(condition) ? static_cast<void>(0) \
                                   : ::taskd::assertion_failed(#condition, __FILE__, __LINE__))

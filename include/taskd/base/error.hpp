@@ -17,11 +17,11 @@ enum class ErrorCode : std::uint16_t {
 
 struct ErrorRow {
     ErrorCode code;
-    std::string_view name;   // snake_case, stable: what programs compare
+    std::string_view name;  // snake_case, stable: what programs compare
     int http_status;
-    bool retryable;          // the same request may succeed later
-    int exit_code;           // of the command line, see README
-    std::string_view text;   // one sentence without the particulars
+    bool retryable;         // the same request may succeed later
+    int exit_code;          // of the command line, see README
+    std::string_view text;  // one sentence without the particulars
 };
 
 const ErrorRow& row_of(ErrorCode code);

@@ -1,5 +1,5 @@
-// A doubly linked list through hooks in its elements: O(1) to append, to remove from the middle and to
-// count; no memory of its own. An element must leave the list before it is destroyed or moved.
+// A doubly linked list through hooks in its elements: O(1) to append, to remove from the middle and
+// to count; no memory of its own. An element must leave the list before it is destroyed or moved.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ struct ListHook {
     bool linked = false;
 };
 
-template <class T, ListHook<T> T::*hook>
+template <class T, ListHook<T> T::* hook>
 class IntrusiveList {
   public:
     IntrusiveList() = default;

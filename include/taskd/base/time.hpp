@@ -10,13 +10,14 @@ namespace taskd {
 
 using Duration = std::chrono::microseconds;
 
-struct WallClock;    // tags only: they have no now()
+struct WallClock;  // tags only: they have no now()
 struct EngineClock;
 struct SteadyClock;
 
 using WallTime = std::chrono::time_point<WallClock, Duration>;      // since 1970-01-01T00:00:00Z
 using EngineTime = std::chrono::time_point<EngineClock, Duration>;  // since the store was made
-using SteadyTime = std::chrono::time_point<SteadyClock, Duration>;  // since some moment of this boot
+using SteadyTime =
+    std::chrono::time_point<SteadyClock, Duration>;  // since some moment of this boot
 
 struct Now {
     WallTime wall;

@@ -24,7 +24,8 @@ struct LeaseRef {
 // content it is id_conflict.
 struct Submit {
     std::vector<TaskSpec> tasks;
-    // Set when the command comes again: what the view knows of the ids asked for in Decision::fetch.
+    // Set when the command comes again: what the view knows of the ids asked for in
+    // Decision::fetch.
     bool fetched = false;
     std::vector<Task> known;
 };
@@ -79,8 +80,8 @@ struct Forget {    // drops ended tasks from memory that the view covers, oldest
     Sequence covered;
 };
 
-using Command = std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew, WorkerUp,
-                             WorkerGone, Tick, Match, Resume, Forget>;
+using Command = std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew,
+                             WorkerUp, WorkerGone, Tick, Match, Resume, Forget>;
 
 // Notes: changes of what a restart may forget. Applied like records, never written.
 struct LeaseRenewed {

@@ -88,13 +88,14 @@ struct EngineResumed {
     friend bool operator==(const EngineResumed&, const EngineResumed&) = default;
 };
 
-using Record = std::variant<TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed,
-                            AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed>;
+using Record =
+    std::variant<TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed,
+                 AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed>;
 
 // What the journal commits at once: all of it or nothing. Sequences are first, first+1, ...
 struct RecordBatch {
-    Sequence first;      // of records[0]
-    EngineTime engine;   // engine time when it was closed; engine time resumes from the last one
+    Sequence first;     // of records[0]
+    EngineTime engine;  // engine time when it was closed; engine time resumes from the last one
     std::vector<Record> records;
 
     Sequence last() const { return Sequence{first.value + records.size() - 1}; }

@@ -17,7 +17,7 @@ struct Registration {
     std::string host;        // name or address others reach it at
     std::uint16_t port = 0;  // UDP
     std::uint32_t concurrency = 1;
-    std::string meta;        // a JSON object, "{}" when there is none
+    std::string meta;  // a JSON object, "{}" when there is none
     WallTime registered_at;
     WallTime renewed_at;
 

@@ -17,14 +17,15 @@ namespace taskd {
 
 // Why an attempt did not succeed, as the worker or the engine said it.
 struct TaskError {
-    std::string code;     // a name of the error table, or the worker's own
+    std::string code;  // a name of the error table, or the worker's own
     std::string message;
     bool permanent = false;  // not to be tried again
 
     friend bool operator==(const TaskError&, const TaskError&) = default;
 };
 
-// Wait before the next attempt: initial * factor^(n-1), capped, then up to a quarter more by chance.
+// Wait before the next attempt: initial * factor^(n-1), capped, then up to a quarter more by
+// chance.
 struct Backoff {
     Duration initial = limits::backoff_initial_default;
     Duration max = limits::backoff_max_default;
@@ -36,7 +37,7 @@ struct Backoff {
 struct TaskSpec {
     TaskId id;
     std::string type;
-    Blob payload;  // one JSON value, as it came
+    Blob payload;               // one JSON value, as it came
     std::uint8_t priority = 5;  // 0 to 9, 9 first
     std::uint32_t attempts_max = limits::attempts_max_default;
     std::uint32_t crashes_max = limits::crashes_max_default;
@@ -49,8 +50,8 @@ enum class AttemptOutcome : std::uint8_t {
     running = 0,
     succeeded = 1,
     failed = 2,
-    crashed = 3,    // the lease ran out without a word
-    released = 4,   // the worker gave it back untouched
+    crashed = 3,   // the lease ran out without a word
+    released = 4,  // the worker gave it back untouched
     cancelled = 5,
 };
 std::string_view to_text(AttemptOutcome outcome);
@@ -68,8 +69,8 @@ struct Attempt {
     friend bool operator==(const Attempt&, const Attempt&) = default;
 };
 
-// The right of one worker to run a task for a while. It outlives a cancelled task (revoked) until the
-// worker confirms or it runs out, because until then the worker's slot is taken.
+// The right of one worker to run a task for a while. It outlives a cancelled task (revoked) until
+// the worker confirms or it runs out, because until then the worker's slot is taken.
 struct Lease {
     LeaseEpoch epoch;
     std::string worker;
@@ -93,9 +94,9 @@ struct Task {
     std::uint32_t failures = 0;
     std::uint32_t crashes = 0;
     std::uint32_t attempts_made = 0;
-    std::vector<Attempt> attempts;      // the newest limits::attempts_shown_max
-    Blob result;                        // one JSON value once succeeded
-    std::optional<TaskError> error;     // of the last attempt that did not succeed, or why it ended
+    std::vector<Attempt> attempts;   // the newest limits::attempts_shown_max
+    Blob result;                     // one JSON value once succeeded
+    std::optional<TaskError> error;  // of the last attempt that did not succeed, or why it ended
 
     friend bool operator==(const Task&, const Task&) = default;
 };
@@ -115,10 +116,10 @@ struct Totals {
 
 // A question for many tasks, answered in id order (oldest first).
 struct TaskQuery {
-    std::string type;                 // empty: any
+    std::string type;  // empty: any
     std::optional<TaskState> state;
     std::size_t limit = limits::page_tasks_default;
-    std::optional<TaskId> after;      // the last id of the page before
+    std::optional<TaskId> after;  // the last id of the page before
 };
 
 struct TaskPage {

@@ -10,8 +10,8 @@
 namespace taskd {
 
 enum class TaskState : std::uint8_t {  // numbers are on disk
-    scheduled = 1,  // waits for a time
-    queued = 3,     // waits for a worker (2 is kept for blocked: waits for other tasks)
+    scheduled = 1,                     // waits for a time
+    queued = 3,  // waits for a worker (2 is kept for blocked: waits for other tasks)
     running = 4,
     succeeded = 5,
     dead = 6,

@@ -23,7 +23,8 @@ bool same_header(std::string_view a, std::string_view b);  // without case
 // First value of a header, compared without case; empty when missing.
 std::string_view find_header(const HttpHeaders& headers, std::string_view name);
 
-// The server puts the sender's numeric address under this name, in place of whatever the client sent.
+// The server puts the sender's numeric address under this name, in place of whatever the client
+// sent.
 inline constexpr std::string_view sender_header = "X-Taskd-Sender";
 
 struct HttpRequest {
@@ -54,7 +55,8 @@ class HttpExchange {
   public:
     virtual ~HttpExchange() = default;
     // Sends to `base_url` ("http://host:port") off the loop; `then` runs on the loop, once.
-    // unreachable, timed_out or bad_answer when there was no answer; a status of any kind is an answer.
+    // unreachable, timed_out or bad_answer when there was no answer; a status of any kind is an
+    // answer.
     virtual void send(const std::string& base_url, HttpRequest request, Duration timeout,
                       std::function<void(Result<HttpResponse>)> then) = 0;
 };

@@ -22,10 +22,18 @@ class Log {
                        std::initializer_list<LogField> fields) = 0;
 
     using Fields = std::initializer_list<LogField>;
-    void debug(std::string_view message, Fields fields = {}) { write(LogLevel::debug, message, fields); }
-    void info(std::string_view message, Fields fields = {}) { write(LogLevel::info, message, fields); }
-    void warn(std::string_view message, Fields fields = {}) { write(LogLevel::warn, message, fields); }
-    void error(std::string_view message, Fields fields = {}) { write(LogLevel::error, message, fields); }
+    void debug(std::string_view message, Fields fields = {}) {
+        write(LogLevel::debug, message, fields);
+    }
+    void info(std::string_view message, Fields fields = {}) {
+        write(LogLevel::info, message, fields);
+    }
+    void warn(std::string_view message, Fields fields = {}) {
+        write(LogLevel::warn, message, fields);
+    }
+    void error(std::string_view message, Fields fields = {}) {
+        write(LogLevel::error, message, fields);
+    }
 };
 
 }  // namespace taskd::port

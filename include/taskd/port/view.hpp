@@ -42,7 +42,8 @@ class View {
     virtual Result<std::vector<TaskId>> match(std::string_view part) = 0;
     // Tasks that have not ended or whose lease is still held, in `queued_as` order.
     virtual Result<void> each_live(const std::function<void(Task&&)>& take) = 0;
-    // The greatest id of an ended task, none when there is none: older ids may be in the view alone.
+    // The greatest id of an ended task, none when there is none: older ids may be in the view
+    // alone.
     virtual Result<std::optional<TaskId>> newest_ended() = 0;
 };
 

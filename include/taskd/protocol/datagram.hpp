@@ -1,5 +1,6 @@
-// Datagrams between dispatcher and worker: a fixed binary header, then a JSON body that carries several
-// messages of one kind. README.md beside the source has the layout and the table of kinds. Pure.
+// Datagrams between dispatcher and worker: a fixed binary header, then a JSON body that carries
+// several messages of one kind. README.md beside the source has the layout and the table of kinds.
+// Pure.
 #pragma once
 
 #include <array>
@@ -18,15 +19,15 @@
 namespace taskd::protocol {
 
 enum class Kind : std::uint8_t {  // numbers are on the wire
-    hello = 1,       // dispatcher: here I am, this is my lease duration
-    status = 2,      // worker: what I work on and how much I take
-    task = 3,        // dispatcher: run this under this lease
-    task_ack = 4,    // worker: I have it
-    result = 5,      // worker: how a lease ended
-    result_ack = 6,  // dispatcher: recorded durably, or no longer wanted
-    revoke = 7,      // dispatcher: stop this one
-    renew = 8,       // worker: I still work on these
-    renew_ack = 9,   // dispatcher: these of them are no longer yours
+    hello = 1,                    // dispatcher: here I am, this is my lease duration
+    status = 2,                   // worker: what I work on and how much I take
+    task = 3,                     // dispatcher: run this under this lease
+    task_ack = 4,                 // worker: I have it
+    result = 5,                   // worker: how a lease ended
+    result_ack = 6,               // dispatcher: recorded durably, or no longer wanted
+    revoke = 7,                   // dispatcher: stop this one
+    renew = 8,                    // worker: I still work on these
+    renew_ack = 9,                // dispatcher: these of them are no longer yours
 };
 
 struct KindRow {
@@ -133,7 +134,8 @@ std::string write_hello(const HelloMessage& message);
 std::string write_status(const StatusMessage& message);
 std::string write_task_message(const TaskMessage& message);
 std::string write_result(const ResultMessage& message);
-std::string write_lease_key(const LeaseKey& lease);  // task_ack, result_ack, revoke, renew, renew_ack
+std::string write_lease_key(
+    const LeaseKey& lease);  // task_ack, result_ack, revoke, renew, renew_ack
 
 // {"from": name, "items": [...]}; `from` is the dispatcher's store id or the worker's instance.
 std::string write_body(std::string_view from, const std::vector<std::string>& items);

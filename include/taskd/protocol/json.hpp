@@ -1,5 +1,6 @@
-// JSON without a library's types: checks a text strictly, splits objects and arrays into raw values,
-// reads scalars, writes. Raw values pass through untouched, so numbers keep every digit. Pure.
+// JSON without a library's types: checks a text strictly, splits objects and arrays into raw
+// values, reads scalars, writes. Raw values pass through untouched, so numbers keep every digit.
+// Pure.
 #pragma once
 
 #include <cstdint>
@@ -52,9 +53,13 @@ class JsonWriter {
     JsonWriter& null();
     JsonWriter& raw(std::string_view json);  // one complete value
 
-    JsonWriter& field(std::string_view name, std::string_view text) { return key(name).string(text); }
+    JsonWriter& field(std::string_view name, std::string_view text) {
+        return key(name).string(text);
+    }
     JsonWriter& field(std::string_view name, const char* text) { return key(name).string(text); }
-    JsonWriter& field(std::string_view name, const std::string& text) { return key(name).string(text); }
+    JsonWriter& field(std::string_view name, const std::string& text) {
+        return key(name).string(text);
+    }
     JsonWriter& field(std::string_view name, bool value) { return key(name).boolean(value); }
     template <class Integer>
         requires std::is_integral_v<Integer>

@@ -1,6 +1,6 @@
-// What one side still has to say to a peer over UDP: messages that are sent again, with growing waits,
-// until the peer answers them. As many share a datagram as fit; no more bytes are under way than the
-// peer's window takes. Pure: time comes in.
+// What one side still has to say to a peer over UDP: messages that are sent again, with growing
+// waits, until the peer answers them. As many share a datagram as fit; no more bytes are under way
+// than the peer's window takes. Pure: time comes in.
 #pragma once
 
 #include <compare>

@@ -22,8 +22,8 @@ struct Target {
 // bad_request when an escape is broken or a decoded part holds a control character.
 Result<Target> parse_target(std::string_view text);
 
-// A query value as a duration ("30s", a bare number is seconds), cut to limits::wait_max; zero when it
-// is missing; invalid_field when it cannot be read.
+// A query value as a duration ("30s", a bare number is seconds), cut to limits::wait_max; zero when
+// it is missing; invalid_field when it cannot be read.
 Result<Duration> read_wait(const Target& target, std::string_view name);
 
 // For use in a query or as a part of a path.

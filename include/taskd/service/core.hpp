@@ -1,5 +1,5 @@
-// The dispatcher's core: runs commands through the engine, the journal and the view in the order that
-// loses nothing: decide, write, apply, sync, tell. While one batch syncs the next one fills.
+// The dispatcher's core: runs commands through the engine, the journal and the view in the order
+// that loses nothing: decide, write, apply, sync, tell. While one batch syncs the next one fills.
 //
 // All calls on the loop's thread. Journal and view work on lanes of their own.
 #pragma once
@@ -24,7 +24,8 @@ struct CoreSettings {
     engine::EngineSettings engine;
     // The view is written at most this often, unless somebody waits for it.
     Duration view_interval = std::chrono::milliseconds{200};
-    std::size_t batch_bytes_soft = 4 * limits::mebibyte;  // beyond it commands wait for the next batch
+    std::size_t batch_bytes_soft =
+        4 * limits::mebibyte;  // beyond it commands wait for the next batch
 };
 
 struct CorePorts {
@@ -48,15 +49,16 @@ class Core {
     // Before the loop runs: rebuilds the engine from view and journal. Blocks.
     Result<void> recover();
 
-    // What is done at once after a command was decided and applied; what it returns is done once all
-    // of it is durable. Both on the loop. A refusal stands in the decision.
+    // What is done at once after a command was decided and applied; what it returns is done once
+    // all of it is durable. Both on the loop. A refusal stands in the decision.
     using Reply = std::function<void()>;
     using Decided = std::function<Reply(const engine::Decision&)>;
     void execute(engine::Command command, Decided decided);
 
     // Runs `then` once everything applied so far is durable: an answer made from what is seen now.
     void when_durable(Reply then);
-    // Runs `ask` on the view's lane once the view covers everything applied so far, `then` on the loop.
+    // Runs `ask` on the view's lane once the view covers everything applied so far, `then` on the
+    // loop.
     void when_viewed(std::function<void(port::View&)> ask, Reply then);
     // The same without waiting for the view to catch up.
     void ask_view(std::function<void(port::View&)> ask, Reply then);
@@ -127,11 +129,11 @@ class Core {
     std::function<void(const engine::Output&)> on_output_;
     engine::Engine engine_;
 
-    EngineTime engine_start_{};   // engine time at steady_start_
+    EngineTime engine_start_{};  // engine time at steady_start_
     SteadyTime steady_start_{};
-    Sequence applied_;   // last record applied
-    Sequence durable_;   // last record synced
-    Sequence viewed_;    // last record in the view
+    Sequence applied_;  // last record applied
+    Sequence durable_;  // last record synced
+    Sequence viewed_;   // last record in the view
 
     Batch open_;
     bool syncing_ = false;

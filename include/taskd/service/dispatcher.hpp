@@ -1,5 +1,5 @@
-// The dispatcher as one object: core, waiters, worker link, watch and API put together over ports. The
-// role wires it to the world, the simulator to a simulated one.
+// The dispatcher as one object: core, waiters, worker link, watch and API put together over ports.
+// The role wires it to the world, the simulator to a simulated one.
 #pragma once
 
 #include <functional>

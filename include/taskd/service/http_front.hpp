@@ -1,5 +1,5 @@
-// The front of every role's HTTP side: routes by a table, checks the cluster key, answers health and
-// the contract. Handlers get calls that passed.
+// The front of every role's HTTP side: routes by a table, checks the cluster key, answers health
+// and the contract. Handlers get calls that passed.
 #pragma once
 
 #include <functional>

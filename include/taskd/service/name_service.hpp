@@ -1,6 +1,6 @@
 // The name service: who works on what, and where. A registration is a lease: it is renewed by
-// heartbeats and expires without them. The list is written to registry.json on every change and read
-// back at start, so that a restart forgets nobody.
+// heartbeats and expires without them. The list is written to registry.json on every change and
+// read back at start, so that a restart forgets nobody.
 #pragma once
 
 #include <deque>

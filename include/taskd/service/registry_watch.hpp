@@ -37,9 +37,9 @@ class RegistryWatch {
     std::unique_ptr<port::Timer> timer_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come after our end
     std::uint64_t version_ = 0;
-    bool seen_ = false;       // a list came at least once
+    bool seen_ = false;  // a list came at least once
     bool connected_ = false;
-    bool told_ = false;       // that it is away
+    bool told_ = false;  // that it is away
     Duration retry_{};
 };
 

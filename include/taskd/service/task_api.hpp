@@ -33,7 +33,8 @@ class TaskApi {
     void find_task(const std::string& name, FoundTask then);
     void find_by_part(const std::string& part, FoundTask then);
     void find_by_id(TaskId id, FoundTask then);
-    // Those of `ids` that are there, in no order: from memory and, once they left it, from the view.
+    // Those of `ids` that are there, in no order: from memory and, once they left it, from the
+    // view.
     void find_all(const std::vector<TaskId>& ids, FoundTasks then);
 
     Core& core_;

@@ -1,5 +1,5 @@
-// A worker: takes leases over UDP, runs the work, renews what it holds and says how each lease ended
-// until the dispatcher has it durably. Registers itself and deregisters when it has finished.
+// A worker: takes leases over UDP, runs the work, renews what it holds and says how each lease
+// ended until the dispatcher has it durably. Registers itself and deregisters when it has finished.
 #pragma once
 
 #include <deque>
@@ -56,7 +56,8 @@ class Worker {
   private:
     // A dispatcher as its store id names it; it may come back at another address.
     struct Dispatcher {
-        Dispatcher(const std::string& instance, std::size_t datagram_bytes_max, port::Timers& timers);
+        Dispatcher(const std::string& instance, std::size_t datagram_bytes_max,
+                   port::Timers& timers);
         port::Endpoint endpoint;
         std::uint16_t http_port = 0;
         protocol::Outbox outbox;
@@ -107,7 +108,7 @@ class Worker {
     std::map<std::string, Dispatcher> dispatchers_;
     std::map<LeaseKey, Running> running_;
     std::map<LeaseKey, std::unique_ptr<port::Timer>> large_;  // results on their way by HTTP
-    std::set<LeaseKey> done_;        // ended and acknowledged lately: not to be run again
+    std::set<LeaseKey> done_;  // ended and acknowledged lately: not to be run again
     std::deque<LeaseKey> done_order_;
     std::uint64_t done_count_ = 0;
     protocol::ReplayGuard guard_;

@@ -1,5 +1,5 @@
-// The dispatcher's side of the datagrams: hands leases to workers until they have them, takes results
-// until they are durable, and knows who can be reached.
+// The dispatcher's side of the datagrams: hands leases to workers until they have them, takes
+// results until they are durable, and knows who can be reached.
 #pragma once
 
 #include <map>
@@ -22,7 +22,7 @@ struct WorkerLinkSettings {
     std::uint16_t http_port = 0;  // where workers fetch what is too large
     Duration lease_duration = limits::lease_duration_default;
     Duration hello_interval = std::chrono::seconds{1};  // at most; a short lease makes it shorter
-    Duration silence_max = std::chrono::seconds{5};  // then a worker gets nothing new; the same
+    Duration silence_max = std::chrono::seconds{5};     // then a worker gets nothing new; the same
     std::size_t datagram_bytes_max = limits::datagram_bytes_max;
 };
 

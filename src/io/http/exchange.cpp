@@ -1,3 +1,4 @@
+// The pool of threads behind HttpExchange.
 #include <chrono>
 #include <condition_variable>
 #include <deque>

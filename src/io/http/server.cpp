@@ -1,3 +1,4 @@
+// Accepting, refusing, draining: what the server does around its connections.
 #include <asio/buffer.hpp>
 #include <chrono>
 #include <ctime>

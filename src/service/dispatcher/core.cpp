@@ -39,7 +39,8 @@ Result<void> Core::recover() {
             return fail(ErrorCode::store_mismatch,
                         "the journal goes on at " + std::to_string(batch.first.value) +
                             ", the view ends at " + std::to_string(applied_.value));
-        for (const Record& record : batch.records) engine_.apply(applied_ = applied_.next(), record);
+        for (const Record& record : batch.records)
+            engine_.apply(applied_ = applied_.next(), record);
         engine_time = batch.engine;
         return {};
     });
@@ -58,7 +59,9 @@ Now Core::now() const {
     return {ports_.clock.wall(), engine_start_ + (ports_.clock.steady() - steady_start_)};
 }
 
-TaskId Core::make_id() { return TaskId::make(ports_.clock.wall(), random_); }
+TaskId Core::make_id() {
+    return TaskId::make(ports_.clock.wall(), random_);
+}
 
 void Core::on_output(std::function<void(const engine::Output&)> handler) {
     on_output_ = std::move(handler);
@@ -114,7 +117,8 @@ void Core::run_deferred() {
 // Applied only when it can be written: the room is set aside first.
 Result<void> Core::settle(Decision& decision, port::Purpose purpose) {
     std::size_t bytes = 0;
-    for (const Record& record : decision.records) bytes += protocol::encoded_bytes_max(record);
+    for (const Record& record : decision.records)
+        bytes += protocol::encoded_bytes_max(record);
     if (bytes > 0) {
         if (open_.bytes == 0) bytes += protocol::batch_bytes_overhead_max;
         if (auto reserved = ports_.journal.reserve(bytes, purpose); !reserved) return reserved;
@@ -126,8 +130,10 @@ Result<void> Core::settle(Decision& decision, port::Purpose purpose) {
         engine_.apply(applied_, record);
         open_.records.records.push_back(std::move(record));
     }
-    for (const engine::Note& note : decision.notes) engine_.apply(note);
-    for (engine::Output& output : decision.outputs) open_.outputs.push_back(std::move(output));
+    for (const engine::Note& note : decision.notes)
+        engine_.apply(note);
+    for (engine::Output& output : decision.outputs)
+        open_.outputs.push_back(std::move(output));
     return {};
 }
 
@@ -209,7 +215,8 @@ void Core::synced(Batch batch, Result<void> result) {
 void Core::tell(Batch& batch) {
     for (const engine::Output& output : batch.outputs)
         if (on_output_) on_output_(output);
-    for (const Reply& reply : batch.replies) reply();
+    for (const Reply& reply : batch.replies)
+        reply();
 }
 
 void Core::when_durable(Reply then) {

@@ -57,7 +57,8 @@ SteadyTime Core::view_due_at() const {
     return awaited ? view_stored_at_ : view_stored_at_ + settings_.view_interval;
 }
 
-// Between batches the state is what is durable, so the view need not wait for the next one to close.
+// Between batches the state is what is durable, so the view need not wait for the next one to
+// close.
 void Core::arm_view() {
     if (view_busy_ || for_view_ || viewed_ == applied_) return;
     view_timer_->set(view_due_at(), [this] {
@@ -95,7 +96,8 @@ void Core::serve_view_waiters() {
 void Core::forget() {
     if (fetches_ > 0) return;
     engine::Decision decision = engine_.decide(now(), engine::Forget{viewed_}, random_);
-    for (const engine::Note& note : decision.notes) engine_.apply(note);
+    for (const engine::Note& note : decision.notes)
+        engine_.apply(note);
     if (decision.notes.size() == limits::turn_tasks_max) ports_.timers.post([this] { forget(); });
 }
 
@@ -147,7 +149,8 @@ void Core::drain(std::function<void()> done) {
 
 void Core::check_drained() {
     if (draining_.empty() || viewed_ != applied_ || view_busy_ || !idle()) return;
-    for (auto& done : std::exchange(draining_, {})) ports_.timers.post(std::move(done));
+    for (auto& done : std::exchange(draining_, {}))
+        ports_.timers.post(std::move(done));
 }
 
 }  // namespace taskd::service

@@ -17,11 +17,11 @@ Result<void> Dispatcher::start() {
     const auto& core = ports_.core;
     link_ = std::make_unique<WorkerLink>(settings_.workers, core_, ports_.socket, ports_.resolver,
                                          core.clock, core.timers, core.log);
-    watch_ = std::make_unique<RegistryWatch>(
-        settings_.nameservice_url, settings_.workers.key, ports_.http, core.clock, core.timers,
-        core.log, [this](const RegistrySnapshot& registry) {
-            link_->set_registrations(registry.registrations);
-        });
+    watch_ = std::make_unique<RegistryWatch>(settings_.nameservice_url, settings_.workers.key,
+                                             ports_.http, core.clock, core.timers, core.log,
+                                             [this](const RegistrySnapshot& registry) {
+                                                 link_->set_registrations(registry.registrations);
+                                             });
     core_.on_output([this](const engine::Output& output) {
         if (const auto* ended = std::get_if<engine::TaskEnded>(&output)) waiters_.ended(ended->id);
         link_->on_output(output);

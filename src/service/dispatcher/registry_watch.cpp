@@ -33,8 +33,8 @@ void RegistryWatch::ask() {
     port::HttpRequest request{"GET", "/v1/registrations", {}, {}};
     // Until the first answer, and after a time away, it is told the list at once.
     if (seen_ && connected_)
-        request.target += "?watch=" + std::to_string(version_) + "&wait=" +
-                          std::to_string(watch_time / std::chrono::seconds{1}) + "s";
+        request.target += "?watch=" + std::to_string(version_) +
+                          "&wait=" + std::to_string(watch_time / std::chrono::seconds{1}) + "s";
     add_key(request.headers, key_);
     http_.send(url_, std::move(request), patience,
                [this, alive = std::weak_ptr<bool>{alive_}](Result<port::HttpResponse> answer) {

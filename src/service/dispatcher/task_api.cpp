@@ -16,7 +16,9 @@ using protocol::JsonWriter;
 
 // A responder is given once; replies are kept in copyable functions.
 using Shared = std::shared_ptr<Call>;
-Shared share(Call call) { return std::make_shared<Call>(std::move(call)); }
+Shared share(Call call) {
+    return std::make_shared<Call>(std::move(call));
+}
 
 std::string brief(const Task& task, bool with_outcome) {
     std::string out;
@@ -45,7 +47,8 @@ struct Submitted {
 
     std::vector<const Task*> in_order(const std::vector<Task>& found) const {
         std::unordered_map<TaskId, const Task*> by_id;
-        for (const Task& task : found) by_id.emplace(task.spec.id, &task);
+        for (const Task& task : found)
+            by_id.emplace(task.spec.id, &task);
         std::vector<const Task*> all;
         for (const TaskId& id : ids) {
             const auto at = by_id.find(id);
@@ -95,51 +98,60 @@ void TaskApi::add_routes(HttpFront& front) {
     front.add({"GET", "/v1/stats", {}, to(&TaskApi::stats)});
     front.add({"GET", "/v1/workers", {}, to(&TaskApi::workers)});
     front.add({"GET", "/v1/leases/{lease}/payload", {}, to(&TaskApi::lease_payload)});
-    front.add({"POST", "/v1/leases/{lease}/complete", {},
-               [this](Call call) { lease_end(std::move(call), true); }});
-    front.add({"POST", "/v1/leases/{lease}/fail", {},
-               [this](Call call) { lease_end(std::move(call), false); }});
+    front.add({"POST", "/v1/leases/{lease}/complete", {}, [this](Call call) {
+                   lease_end(std::move(call), true);
+               }});
+    front.add({"POST", "/v1/leases/{lease}/fail", {}, [this](Call call) {
+                   lease_end(std::move(call), false);
+               }});
 }
 
 void TaskApi::submit(Call call) {
     if (const auto slow = core_.slow_down()) return call.answer(*slow);
     const auto wait = protocol::read_wait(call.target, "wait");
     if (!wait) return call.answer(wait.error());
-    if (*wait > Duration{0} && waiters_.full()) return call.answer(Error{ErrorCode::too_many_waiters, {}});
+    if (*wait > Duration{0} && waiters_.full())
+        return call.answer(Error{ErrorCode::too_many_waiters, {}});
     auto body = protocol::parse_submit(call.request.body, [this] { return core_.make_id(); });
     if (!body) return call.answer(body.error().error, body.error().index);
     auto submitted = std::make_shared<Submitted>();
     submitted->is_array = body->is_array;
-    for (const TaskSpec& spec : body->tasks) submitted->ids.push_back(spec.id);
+    for (const TaskSpec& spec : body->tasks)
+        submitted->ids.push_back(spec.id);
     engine::Submit command;
     command.tasks = std::move(body->tasks);
-    core_.execute(std::move(command), [this, submitted, wait = *wait, shared = share(std::move(call))](
-                                          const engine::Decision& decision) -> Core::Reply {
-        if (decision.refused)
-            return [shared, error = *decision.refused, index = decision.index] {
-                shared->answer(error, index);
+    core_.execute(
+        std::move(command),
+        [this, submitted, wait = *wait,
+         shared = share(std::move(call))](const engine::Decision& decision) -> Core::Reply {
+            if (decision.refused)
+                return [shared, error = *decision.refused, index = decision.index] {
+                    shared->answer(error, index);
+                };
+            submitted->from_view = decision.known;
+            const auto tasks = submitted->tasks(core_.engine());
+            const auto open = still_open(tasks);
+            if (wait == Duration{0} || open.empty()) {
+                const bool whole = wait > Duration{0};
+                return [shared, whole, body = submit_answer(tasks, submitted->is_array, whole)] {
+                    shared->answer(whole ? 200 : 202, body);
+                };
+            }
+            // What ended early may have left memory by then.
+            const auto answer = [this, submitted, shared] {
+                find_all(submitted->ids,
+                         [submitted, shared](const Result<std::vector<Task>>& found) {
+                             if (!found) return shared->answer(found.error());
+                             const auto now = submitted->in_order(*found);
+                             const bool whole = still_open(now).empty();
+                             shared->answer(whole ? 200 : 202,
+                                            submit_answer(now, submitted->is_array, whole));
+                         });
             };
-        submitted->from_view = decision.known;
-        const auto tasks = submitted->tasks(core_.engine());
-        const auto open = still_open(tasks);
-        if (wait == Duration{0} || open.empty()) {
-            const bool whole = wait > Duration{0};
-            return [shared, whole, body = submit_answer(tasks, submitted->is_array, whole)] {
-                shared->answer(whole ? 200 : 202, body);
-            };
-        }
-        // What ended early may have left memory by then.
-        const auto answer = [this, submitted, shared] {
-            find_all(submitted->ids, [submitted, shared](const Result<std::vector<Task>>& found) {
-                if (!found) return shared->answer(found.error());
-                const auto now = submitted->in_order(*found);
-                const bool whole = still_open(now).empty();
-                shared->answer(whole ? 200 : 202, submit_answer(now, submitted->is_array, whole));
-            });
-        };
-        if (!waiters_.wait(open, open.size(), wait, answer)) answer();  // the last place went meanwhile
-        return {};
-    });
+            if (!waiters_.wait(open, open.size(), wait, answer))
+                answer();  // the last place went meanwhile
+            return {};
+        });
 }
 
 void TaskApi::find_task(const std::string& name, FoundTask then) {
@@ -191,7 +203,8 @@ void TaskApi::find_by_part(const std::string& part, FoundTask then) {
                       [this, found, part, then = std::move(then)] {
                           if (!*found) return then(fail(std::move(*found)));
                           if ((*found)->empty()) return then(fail(ErrorCode::task_not_found, part));
-                          if ((*found)->size() > 1) return then(fail(ErrorCode::ambiguous_id, part));
+                          if ((*found)->size() > 1)
+                              return then(fail(ErrorCode::ambiguous_id, part));
                           find_by_id((*found)->front(), then);
                       });
 }
@@ -237,7 +250,8 @@ void TaskApi::list(Call call) {
             query.type = value;
         } else if (name == "state") {
             query.state = parse_task_state(value);
-            if (!query.state) return call.answer(Error{ErrorCode::invalid_field, "state '" + value + "'"});
+            if (!query.state)
+                return call.answer(Error{ErrorCode::invalid_field, "state '" + value + "'"});
         } else if (name == "limit") {
             const auto limit = protocol::read_integer(value.empty() ? "null" : value, "limit", 1,
                                                       limits::page_tasks_max);
@@ -245,7 +259,8 @@ void TaskApi::list(Call call) {
             query.limit = static_cast<std::size_t>(*limit);
         } else {
             query.after = TaskId::parse(value);
-            if (!query.after) return call.answer(Error{ErrorCode::invalid_id, "after '" + value + "'"});
+            if (!query.after)
+                return call.answer(Error{ErrorCode::invalid_id, "after '" + value + "'"});
         }
     }
     auto shared = share(std::move(call));
@@ -280,31 +295,33 @@ void TaskApi::cancel(Call call) {
             auto text = protocol::read_string(raw, key);
             if (!text) return call.answer(text.error());
             if (text->size() > limits::reason_bytes_max)
-                return call.answer(Error{ErrorCode::invalid_field, "reason is longer than 1000 bytes"});
+                return call.answer(
+                    Error{ErrorCode::invalid_field, "reason is longer than 1000 bytes"});
             reason = std::move(*text);
         }
     }
     auto shared = share(std::move(call));
     find_task(shared->parameters[0], [this, shared, reason](Result<Task> task) {
         if (!task) return shared->answer(task.error());
-        core_.execute(engine::Cancel{task->spec.id, reason},
-                      [this, shared, seen = std::move(*task)](
-                          const engine::Decision& decision) -> Core::Reply {
-                          const bool forgotten =
-                              decision.refused && decision.refused->code == ErrorCode::task_not_found;
-                          if (forgotten && seen.state == TaskState::cancelled)
-                              return [shared, seen] { shared->answer(200, brief(seen, false)); };
-                          if (forgotten)
-                              return [shared, seen] {
-                                  shared->answer(Error{ErrorCode::task_finished,
-                                                       "it is " + std::string{to_text(seen.state)}});
-                              };
-                          if (decision.refused)
-                              return [shared, error = *decision.refused] { shared->answer(error); };
-                          return [shared, body = brief(*core_.engine().find(seen.spec.id), false)] {
-                              shared->answer(200, body);
-                          };
-                      });
+        core_.execute(
+            engine::Cancel{task->spec.id, reason},
+            [this, shared,
+             seen = std::move(*task)](const engine::Decision& decision) -> Core::Reply {
+                const bool forgotten =
+                    decision.refused && decision.refused->code == ErrorCode::task_not_found;
+                if (forgotten && seen.state == TaskState::cancelled)
+                    return [shared, seen] { shared->answer(200, brief(seen, false)); };
+                if (forgotten)
+                    return [shared, seen] {
+                        shared->answer(Error{ErrorCode::task_finished,
+                                             "it is " + std::string{to_text(seen.state)}});
+                    };
+                if (decision.refused)
+                    return [shared, error = *decision.refused] { shared->answer(error); };
+                return [shared, body = brief(*core_.engine().find(seen.spec.id), false)] {
+                    shared->answer(200, body);
+                };
+            });
     });
 }
 

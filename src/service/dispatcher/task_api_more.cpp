@@ -41,7 +41,8 @@ Result<ResultsBody> parse_results(std::string_view text) {
         if (key == "ids") {
             if (auto taken = take_ids(raw, body); !taken) return fail(std::move(taken));
         } else if (key == "wait_ms") {
-            auto ms = protocol::read_integer(raw, key, 0, limits::wait_max / std::chrono::milliseconds{1});
+            auto ms = protocol::read_integer(raw, key, 0,
+                                             limits::wait_max / std::chrono::milliseconds{1});
             if (!ms) return fail(std::move(ms));
             body.wait = std::chrono::milliseconds{*ms};
         } else if (key == "for") {
@@ -94,7 +95,8 @@ void TaskApi::get_results(Call call) {
             if (!found) return shared->answer(found.error());
             std::string tasks, missing;
             for (const TaskId& id : ids) {
-                const auto at = std::ranges::find(*found, id, [](const Task& t) { return t.spec.id; });
+                const auto at =
+                    std::ranges::find(*found, id, [](const Task& t) { return t.spec.id; });
                 std::string& out = at == found->end() ? missing : tasks;
                 if (!out.empty()) out.push_back(',');
                 if (at == found->end())
@@ -107,7 +109,8 @@ void TaskApi::get_results(Call call) {
     };
     std::vector<TaskId> open;
     for (const TaskId& id : body->ids)
-        if (const Task* task = core_.engine().find(id); task != nullptr && !is_terminal(task->state))
+        if (const Task* task = core_.engine().find(id);
+            task != nullptr && !is_terminal(task->state))
             open.push_back(id);
     const bool enough = open.empty() || (body->first && open.size() < body->ids.size());
     if (enough || body->wait == Duration{0}) return answer();
@@ -134,7 +137,8 @@ void TaskApi::stats(Call call) {
         .field("running", running)
         .end_object();
     json.key("queues").begin_array();
-    for (const auto& queue : queues) put_queue(json, queue);
+    for (const auto& queue : queues)
+        put_queue(json, queue);
     json.end_array();
     const auto journal = core_.journal_stats();
     json.key("journal")
@@ -150,9 +154,8 @@ void TaskApi::stats(Call call) {
         .end_object();
     json.field("uptime_ms", (clock_.steady() - started_at_) / std::chrono::milliseconds{1});
     json.end_object();
-    core_.when_durable([shared = std::make_shared<Call>(std::move(call)), out] {
-        shared->answer(200, out);
-    });
+    core_.when_durable(
+        [shared = std::make_shared<Call>(std::move(call)), out] { shared->answer(200, out); });
 }
 
 void TaskApi::workers(Call call) {
@@ -181,7 +184,8 @@ void TaskApi::lease_payload(Call call) {
     if (!lease) return call.answer(lease.error());
     if (core_.engine().find(lease->id) == nullptr)
         return call.answer(Error{ErrorCode::task_not_found, lease->id.to_string()});
-    const bool held = core_.engine().standing({lease->id, lease->epoch}) == engine::LeaseStanding::held;
+    const bool held =
+        core_.engine().standing({lease->id, lease->epoch}) == engine::LeaseStanding::held;
     if (!held) return call.answer(Error{ErrorCode::stale_lease, call.parameters[0]});
     core_.when_durable([shared = std::make_shared<Call>(std::move(call)),
                         payload = core_.engine().find(lease->id)->spec.payload] {
@@ -203,7 +207,8 @@ void TaskApi::lease_end(Call call, bool completed) {
         raw = value;
     }
     if (!raw) return call.answer(Error{ErrorCode::missing_field, std::string{wanted}});
-    if (raw->size() > limits::result_bytes_max) return call.answer(Error{ErrorCode::task_too_large, {}});
+    if (raw->size() > limits::result_bytes_max)
+        return call.answer(Error{ErrorCode::task_too_large, {}});
     const engine::LeaseRef ref{lease->id, lease->epoch};
     engine::Command command = engine::Complete{ref, Blob{std::string{*raw}}};
     if (!completed) {

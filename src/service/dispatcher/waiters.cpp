@@ -17,7 +17,8 @@ Result<void> Waiters::wait(const std::vector<TaskId>& ids, std::size_t needed, D
     }
     const Number number = ++last_;
     const SteadyTime until = clock_.steady() + timeout;
-    for (const TaskId& id : ids) by_task_.emplace(id, number);
+    for (const TaskId& id : ids)
+        by_task_.emplace(id, number);
     by_time_.emplace(until, number);
     waiters_.emplace(number, Waiter{ids, needed, until, std::move(done)});
     arm();
@@ -27,7 +28,8 @@ Result<void> Waiters::wait(const std::vector<TaskId>& ids, std::size_t needed, D
 void Waiters::ended(TaskId id) {
     const auto [first, last] = by_task_.equal_range(id);
     std::vector<Number> told;
-    for (auto each = first; each != last; ++each) told.push_back(each->second);
+    for (auto each = first; each != last; ++each)
+        told.push_back(each->second);
     by_task_.erase(first, last);
     std::ranges::sort(told);  // first come, first answered
     for (const Number number : told)
@@ -36,7 +38,8 @@ void Waiters::ended(TaskId id) {
 
 void Waiters::let_go() {
     let_go_ = true;
-    while (!waiters_.empty()) finish(waiters_.begin()->first);
+    while (!waiters_.empty())
+        finish(waiters_.begin()->first);
 }
 
 void Waiters::finish(Number number) {
@@ -64,7 +67,8 @@ void Waiters::arm() {
     }
     timer_->set(by_time_.begin()->first, [this] {
         const SteadyTime now = clock_.steady();
-        while (!by_time_.empty() && by_time_.begin()->first <= now) finish(by_time_.begin()->second);
+        while (!by_time_.empty() && by_time_.begin()->first <= now)
+            finish(by_time_.begin()->second);
         arm();
     });
 }

@@ -22,15 +22,21 @@ WorkerLinkSettings within_lease(WorkerLinkSettings settings) {
 }
 
 // Two leases may not share the key of a message that is said until it is answered.
-LeaseKey key_of(const engine::LeaseRef& lease) { return {lease.id, lease.epoch}; }
+LeaseKey key_of(const engine::LeaseRef& lease) {
+    return {lease.id, lease.epoch};
+}
 
 engine::Command command_of(protocol::ResultMessage&& message) {
     const engine::LeaseRef lease{message.lease.id, message.lease.epoch};
     switch (message.end) {
-        case End::completed: return engine::Complete{lease, Blob{std::move(message.result)}};
-        case End::failed: return engine::Fail{lease, std::move(message.error)};
-        case End::released: return engine::Release{lease};
-        case End::stopped: break;
+        case End::completed:
+            return engine::Complete{lease, Blob{std::move(message.result)}};
+        case End::failed:
+            return engine::Fail{lease, std::move(message.error)};
+        case End::released:
+            return engine::Release{lease};
+        case End::stopped:
+            break;
     }
     return engine::ConfirmRevoked{lease};
 }
@@ -38,7 +44,8 @@ engine::Command command_of(protocol::ResultMessage&& message) {
 }  // namespace
 
 WorkerLink::Peer::Peer(std::string name, const WorkerLinkSettings& settings, port::Timers& timers)
-    : outbox{settings.store_id, settings.datagram_bytes_max, window_at_first}, timer{timers.make()} {
+    : outbox{settings.store_id, settings.datagram_bytes_max, window_at_first},
+      timer{timers.make()} {
     registration.instance = std::move(name);
 }
 
@@ -64,7 +71,8 @@ WorkerLink::Peer* WorkerLink::find(const std::string& instance) {
 }
 
 void WorkerLink::set_registrations(const std::vector<Registration>& registrations) {
-    for (auto& [name, peer] : peers_) peer->registered = false;
+    for (auto& [name, peer] : peers_)
+        peer->registered = false;
     for (const Registration& registration : registrations) {
         auto& peer = peers_[registration.instance];
         if (!peer) peer = std::make_shared<Peer>(registration.instance, settings_, timers_);
@@ -179,9 +187,8 @@ void WorkerLink::set_up(Peer& peer, bool up) {
 void WorkerLink::send_again(Peer& peer) {
     for (const engine::LeaseRef& lease : core_.engine().leases_of(peer.registration.instance))
         if (!peer.outbox.has(Kind::task, key_of(lease)))
-            core_.when_durable([this, output = engine::SendLease{peer.registration.instance, lease}] {
-                send_lease(output);
-            });
+            core_.when_durable([this, output = engine::SendLease{peer.registration.instance,
+                                                                 lease}] { send_lease(output); });
 }
 
 void WorkerLink::take_task_ack(Peer& peer, std::string_view item) {
@@ -193,7 +200,8 @@ void WorkerLink::take_result(const std::string& from, const port::Endpoint& at,
                              std::string_view item) {
     auto message = protocol::read_result(item);
     if (!message) {
-        log_.warn("result not understood", {{"from", from}, {"error", message.error().to_string()}});
+        log_.warn("result not understood",
+                  {{"from", from}, {"error", message.error().to_string()}});
         return;
     }
     const LeaseKey lease = message->lease;
@@ -229,7 +237,8 @@ void WorkerLink::take_renew(const std::string& from, const port::Endpoint& at,
                 lost.push_back(protocol::write_lease_key(key_of(lease)));
         return [this, at, lost] {
             acks_[{at, Kind::renew_ack}];  // answered even when nothing is lost
-            for (const std::string& each : lost) ack(at, Kind::renew_ack, each);
+            for (const std::string& each : lost)
+                ack(at, Kind::renew_ack, each);
             flush_acks();
         };
     });
@@ -307,7 +316,8 @@ void WorkerLink::flush_acks() {
         std::size_t bytes = 0;
         for (const std::string& item : items) {
             if (bytes + item.size() + 1 > room) {
-                transmit(where.first, where.second, protocol::write_body(settings_.store_id, together));
+                transmit(where.first, where.second,
+                         protocol::write_body(settings_.store_id, together));
                 together.clear();
                 bytes = 0;
             }

@@ -28,7 +28,8 @@ void Worker::renew() {
             .outbox.say_once(Kind::renew, protocol::write_lease_key(lease));
         ++renewed[running.dispatcher];
     }
-    for (const auto& [store_id, count] : renewed) flush_soon(store_id, dispatchers_.at(store_id));
+    for (const auto& [store_id, count] : renewed)
+        flush_soon(store_id, dispatchers_.at(store_id));
     renew_timer_->set(ports_.clock.steady() + renew_interval_, [this] { renew(); });
 }
 
@@ -61,22 +62,25 @@ void Worker::register_self() {
                               {{"Content-Type", std::string{protocol::json_type}}},
                               protocol::write_registration_body(settings_.registration)};
     add_key(request.headers, settings_.key);
-    ports_.http.send(settings_.nameservice_url, std::move(request), http_patience,
-                     [this, alive = std::weak_ptr<bool>{alive_}](Result<port::HttpResponse> answer) {
-                         if (!alive.expired()) registered_answer(answer);
-                     });
+    ports_.http.send(
+        settings_.nameservice_url, std::move(request), http_patience,
+        [this, alive = std::weak_ptr<bool>{alive_}](Result<port::HttpResponse> answer) {
+            if (!alive.expired()) registered_answer(answer);
+        });
 }
 
 void Worker::registered_answer(const Result<port::HttpResponse>& answer) {
     if (deregistering_) return;  // the timer is the way out's by now
     const bool taken = answer && (answer->status == 200 || answer->status == 201);
     if (taken) {
-        if (!registered_) ports_.log.info("registered", {{"nameservice", settings_.nameservice_url}});
+        if (!registered_)
+            ports_.log.info("registered", {{"nameservice", settings_.nameservice_url}});
         waiting_told_ = false;
     } else if (!waiting_told_) {
         waiting_told_ = true;
-        const std::string why = answer ? protocol::parse_problem(answer->body, answer->status).to_string()
-                                       : answer.error().to_string();
+        const std::string why =
+            answer ? protocol::parse_problem(answer->body, answer->status).to_string()
+                   : answer.error().to_string();
         ports_.log.warn("waiting for the name service",
                         {{"url", settings_.nameservice_url}, {"why", why}});
     }

@@ -49,8 +49,8 @@ Worker::~Worker() = default;
 
 Worker::Dispatcher* Worker::dispatcher(const std::string& store_id, const port::Endpoint& at) {
     if (!dispatchers_.contains(store_id) && dispatchers_.size() == dispatchers_max) return nullptr;
-    const auto [found, added] = dispatchers_.try_emplace(store_id, settings_.registration.instance,
-                                                         settings_.datagram_bytes_max, ports_.timers);
+    const auto [found, added] = dispatchers_.try_emplace(
+        store_id, settings_.registration.instance, settings_.datagram_bytes_max, ports_.timers);
     if (added) renew();  // starts the beat
     found->second.endpoint = at;
     return &found->second;
@@ -74,15 +74,26 @@ void Worker::received(const port::Endpoint& from, std::string_view bytes) {
     Dispatcher& sender = *known;
     for (const std::string_view item : body->items) {
         switch (opened->header.kind) {
-            case Kind::hello: take_hello(sender, item); break;
-            case Kind::task: take_task(body->from, sender, item); break;
-            case Kind::result_ack: take_result_ack(sender, item); break;
-            case Kind::revoke: take_revoke(body->from, sender, item); break;
-            case Kind::renew_ack: take_lost(item); break;
+            case Kind::hello:
+                take_hello(sender, item);
+                break;
+            case Kind::task:
+                take_task(body->from, sender, item);
+                break;
+            case Kind::result_ack:
+                take_result_ack(sender, item);
+                break;
+            case Kind::revoke:
+                take_revoke(body->from, sender, item);
+                break;
+            case Kind::renew_ack:
+                take_lost(item);
+                break;
             case Kind::status:
             case Kind::task_ack:
             case Kind::result:
-            case Kind::renew: break;  // not for a worker
+            case Kind::renew:
+                break;  // not for a worker
         }
     }
     flush_soon(body->from, sender);
@@ -135,7 +146,11 @@ void Worker::take_task(const std::string& store_id, Dispatcher& from, std::strin
     const bool full = running_.size() > 2 * std::size_t{settings_.registration.concurrency};
     if (draining_ || full) return finish(lease, {lease, End::released, {}, {}});
     if (task->type != type_.name)
-        return finish(lease, {lease, End::failed, {}, {"unknown_type", "this worker runs " + std::string{type_.name}, false}});
+        return finish(lease,
+                      {lease,
+                       End::failed,
+                       {},
+                       {"unknown_type", "this worker runs " + std::string{type_.name}, false}});
     if (running.payload)
         run(lease);
     else
@@ -146,13 +161,14 @@ void Worker::take_task(const std::string& store_id, Dispatcher& from, std::strin
 void Worker::fetch(const LeaseKey& lease) {
     const Running& running = running_.at(lease);
     const Dispatcher& from = dispatchers_.at(running.dispatcher);
-    port::HttpRequest request{"GET", "/v1/leases/" + protocol::write_lease_path(lease) + "/payload", {}, {}};
+    port::HttpRequest request{
+        "GET", "/v1/leases/" + protocol::write_lease_path(lease) + "/payload", {}, {}};
     add_key(request.headers, settings_.key);
-    ports_.http.send(port::base_url(from.endpoint.address, from.http_port), std::move(request),
-                     http_patience,
-                     [this, lease, alive = std::weak_ptr<bool>{alive_}](Result<port::HttpResponse> answer) {
-                         if (!alive.expired()) fetched(lease, std::move(answer));
-                     });
+    ports_.http.send(
+        port::base_url(from.endpoint.address, from.http_port), std::move(request), http_patience,
+        [this, lease, alive = std::weak_ptr<bool>{alive_}](Result<port::HttpResponse> answer) {
+            if (!alive.expired()) fetched(lease, std::move(answer));
+        });
 }
 
 void Worker::fetched(const LeaseKey& lease, Result<port::HttpResponse> answer) {
@@ -200,7 +216,8 @@ void Worker::finish(const LeaseKey& lease, ResultMessage message) {
     running_.erase(lease);
     ++done_count_;
     std::string item = protocol::write_result(message);
-    if (!to.outbox.fits(item)) return hand_over_large(lease, store_id, std::move(message), retry_first);
+    if (!to.outbox.fits(item))
+        return hand_over_large(lease, store_id, std::move(message), retry_first);
     to.outbox.say(Kind::result, lease, std::move(item), ports_.clock.steady());
     flush_soon(store_id, to);
 }
@@ -211,11 +228,11 @@ void Worker::hand_over_large(const LeaseKey& lease, const std::string& store_id,
     if (!timer) timer = ports_.timers.make();
     const Dispatcher& to = dispatchers_.at(store_id);
     const bool completed = message.end == End::completed;
-    port::HttpRequest request{"POST",
-                              "/v1/leases/" + protocol::write_lease_path(lease) +
-                                  (completed ? "/complete" : "/fail"),
-                              {{"Content-Type", std::string{protocol::json_type}}},
-                              {}};
+    port::HttpRequest request{
+        "POST",
+        "/v1/leases/" + protocol::write_lease_path(lease) + (completed ? "/complete" : "/fail"),
+        {{"Content-Type", std::string{protocol::json_type}}},
+        {}};
     std::string error;
     if (!completed) protocol::write_task_error(error, message.error);
     protocol::JsonWriter{request.body}
@@ -231,18 +248,18 @@ void Worker::hand_over_large(const LeaseKey& lease, const std::string& store_id,
                             std::min<Duration>(wait * 2, retry_most));
         });
     };
-    ports_.http.send(port::base_url(to.endpoint.address, to.http_port), std::move(request),
-                     http_patience,
-                     [this, lease, again, alive = std::weak_ptr<bool>{alive_}](Result<port::HttpResponse> answer) {
-                         if (alive.expired()) return;
-                         // Taken, or refused for good; anything else is tried again.
-                         const bool settled =
-                             answer && (answer->status == 200 || is_final(answer->status));
-                         if (!settled) return again();
-                         large_.erase(lease);
-                         remember_done(lease);
-                         check_drained();
-                     });
+    ports_.http.send(
+        port::base_url(to.endpoint.address, to.http_port), std::move(request), http_patience,
+        [this, lease, again,
+         alive = std::weak_ptr<bool>{alive_}](Result<port::HttpResponse> answer) {
+            if (alive.expired()) return;
+            // Taken, or refused for good; anything else is tried again.
+            const bool settled = answer && (answer->status == 200 || is_final(answer->status));
+            if (!settled) return again();
+            large_.erase(lease);
+            remember_done(lease);
+            check_drained();
+        });
 }
 
 void Worker::take_result_ack(Dispatcher& from, std::string_view item) {
@@ -259,7 +276,8 @@ void Worker::take_revoke(const std::string& store_id, Dispatcher& from, std::str
     forget(*lease);
     const ResultMessage message{*lease, End::stopped, {}, {}};
     if (!from.outbox.has(Kind::result, *lease))
-        from.outbox.say(Kind::result, *lease, protocol::write_result(message), ports_.clock.steady());
+        from.outbox.say(Kind::result, *lease, protocol::write_result(message),
+                        ports_.clock.steady());
     flush_soon(store_id, from);
 }
 
