@@ -154,8 +154,8 @@ class Client(threading.Thread):
         """The same submit from several connections at once makes one task."""
         task = self.oracle.task()
         self.note([task])
-        twins = [harness.in_thread(lambda: harness.Api(self.url).post("/v1/tasks?wait=30s", task[0]))
-                 for _ in range(4)]
+        twins = [harness.in_thread(
+            lambda: harness.Api(self.url).post("/v1/tasks?wait=30s", task[0])) for _ in range(4)]
         for twin in twins:
             self.check_end(self.expect(twin.result(harness.PATIENCE), 200))
 
@@ -182,8 +182,8 @@ class Client(threading.Thread):
         tasks[at] = tasks[at] | fault
         told = self.expect(self.api.post("/v1/tasks", tasks), status)
         assert told["index"] == at and name in (None, told["error"]), told
-        asked = self.expect(self.api.post("/v1/results", {
-            "ids": [each["id"] for each in tasks if each is not tasks[at]] or [harness.uuid7()]}), 200)
+        others = [each["id"] for each in tasks if each is not tasks[at]] or [harness.uuid7()]
+        asked = self.expect(self.api.post("/v1/results", {"ids": others}), 200)
         assert asked["tasks"] == [], "a refused array left something behind"
 
     def cancelled(self):
@@ -230,7 +230,8 @@ class Client(threading.Thread):
         assert ids == sorted(ids) and len(ids) <= limit, ids
         assert all(each["type"] == "sum" for each in told["tasks"])
         if told["next"]:
-            more = self.expect(self.api.get(f"/v1/tasks?limit=1&type=sum&after={told['next']}"), 200)
+            more = self.expect(
+                self.api.get(f"/v1/tasks?limit=1&type=sum&after={told['next']}"), 200)
             assert all(each["id"] > ids[-1] for each in more["tasks"])
 
 
