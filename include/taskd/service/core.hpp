@@ -58,7 +58,8 @@ class Core {
     // Runs `then` once everything applied so far is durable: an answer made from what is seen now.
     void when_durable(Reply then);
     // Runs `ask` on the view's lane once the view covers everything applied so far, `then` on the
-    // loop.
+    // loop; `then` alone when the disk has no room for the view: let the answer be disk_full until
+    // `ask` makes another.
     void when_viewed(std::function<void(port::View&)> ask, Reply then);
     // The same without waiting for the view to catch up.
     void ask_view(std::function<void(port::View&)> ask, Reply then);
@@ -117,6 +118,7 @@ class Core {
     void check_drained();
     void view_stored(port::ViewChange change, Result<void> result);
     void serve_view_waiters();
+    void turn_away_view_waiters();
     void look_after_journal();
     void forget();
     void arm_tick();

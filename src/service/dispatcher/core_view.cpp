@@ -37,6 +37,7 @@ void Core::view_stored(port::ViewChange change, Result<void> result) {
         if (!view_full_) ports_.log.error("no room for the view");
         view_full_ = true;
         for_view_ = std::move(change);
+        turn_away_view_waiters();
         view_timer_->set(ports_.clock.steady() + room_retry, [this] { store_view(); });
         return;
     }
@@ -79,8 +80,17 @@ void Core::when_viewed(std::function<void(port::View&)> ask, Reply then) {
         ask_view(std::move(ask), std::move(then));
         return;
     }
+    if (view_full_) {
+        ports_.timers.post(std::move(then));
+        return;
+    }
     view_waiters_.push_back({applied_, std::move(ask), std::move(then)});
     arm_view();
+}
+
+// The view cannot catch up now, and nobody knows when it will: those who wait are told.
+void Core::turn_away_view_waiters() {
+    for (ViewWaiter& waiter : std::exchange(view_waiters_, {})) waiter.then();
 }
 
 void Core::serve_view_waiters() {

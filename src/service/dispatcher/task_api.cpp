@@ -198,7 +198,7 @@ void TaskApi::find_all(const std::vector<TaskId>& ids, FoundTasks then) {
 void TaskApi::find_by_part(const std::string& part, FoundTask then) {
     std::string lower = part;
     std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
-    auto found = std::make_shared<Result<std::vector<TaskId>>>();
+    auto found = std::make_shared<Result<std::vector<TaskId>>>(fail(ErrorCode::disk_full));
     core_.when_viewed([found, lower](port::View& view) { *found = view.match(lower); },
                       [this, found, part, then = std::move(then)] {
                           if (!*found) return then(fail(std::move(*found)));
@@ -264,7 +264,7 @@ void TaskApi::list(Call call) {
         }
     }
     auto shared = share(std::move(call));
-    auto page = std::make_shared<Result<TaskPage>>();
+    auto page = std::make_shared<Result<TaskPage>>(fail(ErrorCode::disk_full));
     core_.when_viewed([page, query](port::View& view) { *page = view.list(query); },
                       [this, page, shared] {
                           if (!*page) return shared->answer(page->error());

@@ -107,15 +107,22 @@ void TaskApi::get_results(Call call) {
             shared->answer(200, "{\"tasks\":[" + tasks + "],\"missing\":[" + missing + "]}");
         });
     };
-    std::vector<TaskId> open;
-    for (const TaskId& id : body->ids)
-        if (const Task* task = core_.engine().find(id);
-            task != nullptr && !is_terminal(task->state))
-            open.push_back(id);
-    const bool enough = open.empty() || (body->first && open.size() < body->ids.size());
-    if (enough || body->wait == Duration{0}) return answer();
-    if (auto waits = waiters_.wait(open, body->first ? 1 : open.size(), body->wait, answer); !waits)
-        shared->answer(waits.error());
+    find_all(body->ids, [this, shared, answer, first = body->first,
+                         wait = body->wait](const Result<std::vector<Task>>& found) {
+        if (!found) return shared->answer(found.error());
+        bool ended = false;
+        std::vector<TaskId> open;
+        for (const Task& seen : *found) {
+            const Task* now = core_.engine().find(seen.spec.id);
+            if (is_terminal(now == nullptr ? seen.state : now->state))
+                ended = true;
+            else
+                open.push_back(seen.spec.id);
+        }
+        if (open.empty() || (first && ended) || wait == Duration{0}) return answer();
+        if (auto waits = waiters_.wait(open, first ? 1 : open.size(), wait, answer); !waits)
+            shared->answer(waits.error());
+    });
 }
 
 void TaskApi::stats(Call call) {
