@@ -7,11 +7,21 @@ target_compile_options(taskd_options INTERFACE
     $<$<CXX_COMPILER_ID:GNU>:-Wno-missing-field-initializers>
     $<$<CXX_COMPILER_ID:Clang>:-Wno-missing-designated-field-initializers>)
 
+# The standard headers that nearly every file includes, compiled once for each library: half of what a
+# small file takes to build.
+function(taskd_precompile TARGET)
+    target_precompile_headers(${TARGET} PRIVATE
+        <algorithm> <array> <chrono> <cstdint> <deque> <expected> <functional> <map> <memory>
+        <optional> <set> <span> <string> <string_view> <unordered_map> <utility> <variant> <vector>
+        ${ARGN})
+endfunction()
+
 function(taskd_layer NAME)
     cmake_parse_arguments(LAYER "" "" "USES;LIBRARIES" ${ARGN})
     file(GLOB_RECURSE SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${NAME}/*.cpp)
     if(SOURCES)
         add_library(taskd_${NAME} STATIC ${SOURCES})
+        taskd_precompile(taskd_${NAME})
         set(SCOPE PUBLIC)
     else()
         add_library(taskd_${NAME} INTERFACE)

@@ -99,12 +99,13 @@ int run(const Options& options) {
 }  // namespace
 
 const Command& worker_command() {
+    static const std::string text =
+        "TYPE is one of " + known_types() + ". Example: taskd worker sum --port 0";
     static const Command command{
         {.name = "worker",
          .arguments = "TYPE",
          .summary = "run tasks of one type",
-         .text =
-             "TYPE is one of reverse, hash, sum, upper, wait. Example: taskd worker sum --port 0",
+         .text = text,
          .options = with_role_rows(
              {{.name = "nameservice",
                .value = "URL",

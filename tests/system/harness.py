@@ -9,8 +9,10 @@ import functools
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -27,7 +29,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def _die_with_parent():
+def die_with_parent():
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -67,6 +69,29 @@ def children_of(pid):
         if int(parent) == pid and state not in "ZX":
             children.append(int(entry.name))
     return children
+
+
+def free_ports(count):
+    """The first of so many consecutive ports that are free for TCP and UDP, below those the kernel
+    hands out by itself, so that nobody takes one meanwhile."""
+    first_of_kernel = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(
+        "utf-8").split()[0])
+    chance = random.Random()
+    for _ in range(200):
+        first = chance.randrange(10_000, first_of_kernel - count)
+        if all(_is_free(first + offset) for offset in range(count)):
+            return first
+    raise AssertionError(f"no {count} consecutive ports are free")
+
+
+def _is_free(port):
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
 
 
 def in_thread(work):
@@ -114,7 +139,7 @@ class Role:
             self.log_start = log.tell()
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=self.system.environment, preexec_fn=_die_with_parent)
+                env=self.system.environment, preexec_fn=die_with_parent)
 
     def listens(self):
         """Waits for the port file; false when the process has ended instead."""
@@ -192,6 +217,61 @@ class Role:
         wait_until(found, f"{self.name} logs {words}")
 
 
+class UpRun:
+    """One `taskd up` and its children. Its data stay when it is started again."""
+
+    def __init__(self, system, arguments):
+        self.arguments = arguments
+        self.environment = system.environment
+        self.data = system.folder / "data"
+        self.log_path = system.folder / "up.log"
+        self.process = None
+
+    def start(self, port=0):
+        """Starts it and waits until endpoints.json tells of this run."""
+        stale = self.told()  # by one that was killed
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                [EXECUTABLE, "up", "--data", self.data, "--port", str(port), *self.arguments],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment,
+                preexec_fn=die_with_parent)
+        wait_until(lambda: self.told() not in (None, stale) or self.process.poll() is not None,
+                   "endpoints.json is there")
+        if self.process.poll() is not None:
+            raise AssertionError(f"up ended with {self.process.poll()}")
+        return self
+
+    def told(self):
+        try:
+            return (self.data / "endpoints.json").read_text("utf-8")
+        except FileNotFoundError:
+            return None
+
+    def endpoints(self):
+        """Always whole: the file is replaced, never written over."""
+        return json.loads(self.told())
+
+    def pids(self):
+        told = self.endpoints()
+        return [told[name]["pid"] for name in ("dispatcher", "nameservice", "monitor")] + [
+            each["pid"] for each in told["workers"]]
+
+    def api(self, name="dispatcher"):
+        key = (self.data / "key").read_text("utf-8").strip()
+        return Api(self.endpoints()[name]["url"], key)
+
+    def port_of(self, name):
+        return int(self.endpoints()[name]["url"].rpartition(":")[2])
+
+    def log(self):
+        return self.log_path.read_text("utf-8", "replace")
+
+    def kill(self):
+        """As `kill -9` does; the kernel takes its children along."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+
 class System:
     """A folder, the roles in it, and commands run against them."""
 
@@ -204,6 +284,7 @@ class System:
                              "XDG_STATE_HOME": str(self.folder / "state")}
         self.key = None
         self.key_options = []
+        self.up_run = None
 
     def use_key(self, secret="a cluster key of these tests".replace(" ", "-")):
         self.key = secret
@@ -229,6 +310,11 @@ class System:
         name = name or f"{kind}-worker"
         return self.role(name, "worker", kind, "--name", name, "--nameservice", nameservice_url,
                          *arguments)
+
+    def up(self, *arguments):
+        """`taskd up`, not started yet; one a test."""
+        self.up_run = UpRun(self, [str(each) for each in arguments])
+        return self.up_run
 
     def start_all(self, *kinds, lease=None):
         """Name service, dispatcher and one worker of each kind, all ready; as attributes too."""
@@ -269,6 +355,8 @@ class System:
             parts.append(f"---- {role.name}, " +
                          ("runs" if code is None else f"ended with {code}"))
             parts += lines
+        if self.up_run and self.up_run.process:
+            parts += ["---- up", *self.up_run.log().splitlines()[-2 * LOG_LINES_SHOWN:]]
         return "\n".join(parts)
 
     def close(self):
@@ -276,6 +364,10 @@ class System:
         for role in self.roles:
             if role.process is not None and role.process.poll() is None:
                 role.kill()
+        if self.up_run and self.up_run.process:
+            if self.up_run.process.poll() is None:
+                self.up_run.kill()
+            wait_until(lambda: not children_of(os.getpid()), "the children of up are gone")
         left = children_of(os.getpid())
         for pid in left:
             os.kill(pid, signal.SIGKILL)

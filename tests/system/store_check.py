@@ -1,7 +1,6 @@
 """taskd store check: says of a data directory whether it is sound, and changes nothing in it."""
 
-import hashlib
-import shutil
+from stat import S_ISDIR
 
 import harness
 
@@ -35,8 +34,10 @@ class StoreCheck(harness.SystemTest):
         self.assertEqual(self.system.dp.wait_end(), 0)
 
     def content(self):
-        return {str(path.relative_to(self.data)): hashlib.sha256(path.read_bytes()).hexdigest()
-                for path in self.data.rglob("*") if path.is_file() and path.stat().st_size}
+        """What would differ after any write. A file without a byte in it is none."""
+        stats = {str(path.relative_to(self.data)): path.stat() for path in self.data.rglob("*")}
+        return {name: (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+                for name, stat in stats.items() if stat.st_size and not S_ISDIR(stat.st_mode)}
 
     def check(self, folder=None):
         before = self.content()
@@ -83,7 +84,6 @@ class StoreCheck(harness.SystemTest):
         # The view has what the torn frame held, so the two do not fit together any more.
         self.assertEqual(done.returncode, 1)
         self.assertIn("store_mismatch", done.stderr)
-        shutil.copytree(self.data, self.system.folder / "kept")
         for view in self.data.glob("view.db*"):
             view.unlink()
         done = self.check()

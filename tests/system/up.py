@@ -1,0 +1,150 @@
+"""taskd up: everything on one machine by one command, which looks after its children and takes them
+with it."""
+
+import json
+import os
+import signal
+
+import harness
+
+KINDS = {"reverse", "hash", "sum", "upper", "wait"}
+
+
+class Up(harness.SystemTest):
+
+    def start(self, *arguments, port=0):
+        return self.system.up(*arguments).start(port)
+
+    def test_endpoints_and_the_end(self):
+        up = self.start()
+        told = up.endpoints()
+        self.assertEqual({each["type"] for each in told["workers"]}, KINDS)
+        for name in ("dispatcher", "nameservice", "monitor"):
+            self.assertEqual(set(told[name]), {"url", "pid"})
+            self.assertEqual(up.api(name).get("/readyz").status, 200)
+        pids = up.pids()
+        self.assertEqual(sorted(pids), sorted(harness.children_of(up.process.pid)))
+        overview = up.api("monitor").get("/v1/overview").json
+        self.assertEqual({each["type"] for each in overview["nameservice"]["registrations"]}, KINDS)
+        self.assertEqual((up.data / "key").stat().st_mode & 0o777, 0o600)
+        done = self.system.run("submit", "sum", 1, 2, 3, "--data", up.data)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "6\n", ""))
+        # A client of the same person finds the key by the server's address.
+        done = self.system.run("submit", "upper", "straße", url=told["dispatcher"]["url"])
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "STRASSE\n", ""))
+        up.process.terminate()
+        self.assertEqual(up.process.wait(harness.PATIENCE), 0, up.log())
+        self.assertFalse(any(map(harness.is_alive, pids)))
+        self.assertFalse((up.data / "endpoints.json").exists())
+        self.assertIn("dispatcher   | ", up.log())
+        self.assertIn("sum-1        | ", up.log())
+
+    def test_ten_thousand_tasks_and_the_dispatcher_killed_twice(self):
+        up = self.start()
+        expected, batches = {}, []
+        for start in range(0, 10_000, 100):
+            batch = [{"id": harness.uuid7(), "type": "sum", "payload": [number, 1]}
+                     for number in range(start, start + 100)]
+            expected |= {spec["id"]: start + at + 1 for at, spec in enumerate(batch)}
+            batches.append(batch)
+        port = up.port_of("dispatcher")
+        for number, batch in enumerate(batches):
+            if number in (33, 66):
+                os.kill(up.endpoints()["dispatcher"]["pid"], signal.SIGKILL)
+            answer, _ = harness.submit_patiently(up.api(), batch)
+            self.assertEqual(answer.status, 202, answer.text)
+        ended = up.api().wait_results(list(expected), 60)
+        self.assertEqual({task: each.get("result") for task, each in ended.items()}, expected)
+        listed = up.api().all_tasks()
+        self.assertEqual(len(listed), 10_000)
+        for task in listed:
+            self.assert_succeeded_once(task)
+        totals = up.api().get("/v1/stats").json["totals"]
+        self.assertEqual((totals["submitted"], totals["succeeded"]), (10_000, 10_000))
+        self.assertEqual(up.port_of("dispatcher"), port)
+        self.assertEqual(up.log().count("ended, started again"), 2)
+
+    def test_killed_children_come_back_on_their_ports(self):
+        up = self.start("--lease", "1s")
+        before = up.endpoints()
+        for name in ("nameservice", "monitor", "dispatcher"):
+            os.kill(before[name]["pid"], signal.SIGKILL)
+            harness.wait_until(lambda: up.endpoints()[name]["pid"] != before[name]["pid"],
+                               f"{name} is started again")
+            self.assertEqual(up.endpoints()[name]["url"], before[name]["url"])
+
+            def is_back():
+                try:
+                    return up.api(name).get("/readyz").status == 200
+                except harness.Broken:
+                    return False
+            harness.wait_until(is_back, f"{name} answers again")
+        worker = next(each for each in before["workers"] if each["type"] == "sum")
+        ports = {each["type"]: each["port"] for each in up.api().get("/v1/workers").json["workers"]}
+        os.kill(worker["pid"], signal.SIGKILL)
+
+        def new_worker():
+            pids = {each["type"]: each["pid"] for each in up.endpoints()["workers"]}
+            return pids["sum"] not in (worker["pid"], 0) and harness.is_alive(pids["sum"])
+        harness.wait_until(new_worker, "the worker is started again")
+        done = self.system.run("submit", "sum", 20, 22, "--data", up.data)
+        self.assertEqual((done.returncode, done.stdout), (0, "42\n"), done.stderr)
+        newest = [each["port"] for each in up.api().get("/v1/workers").json["workers"]
+                  if each["type"] == "sum" and each["reachable"]]
+        self.assertIn(ports["sum"], newest)
+
+    def test_children_never_outlive_it(self):
+        up = self.start()
+        pids = up.pids()
+        self.assertEqual(len(pids), 8)
+        up.kill()
+        harness.wait_until(lambda: not any(map(harness.is_alive, pids)), "all have ended", 10)
+        up.start()  # what the killed one left behind is in nobody's way
+        self.assertFalse(set(up.pids()) & set(pids))
+
+    def test_consecutive_ports(self):
+        first = harness.free_ports(8)
+        up = self.start(port=first)
+        for offset, name in enumerate(("dispatcher", "nameservice", "monitor")):
+            self.assertEqual(up.port_of(name), first + offset)
+        ports = {each["type"]: each["port"] for each in up.api().get("/v1/workers").json["workers"]}
+        self.assertEqual([ports[each["type"]] for each in up.endpoints()["workers"]],
+                         [first + 3 + at for at in range(5)])
+
+    def test_workers_file(self):
+        listing = self.system.folder / "workers.json"
+        listing.write_text(json.dumps({"workers": [
+            {"type": "sum", "description": "adds", "concurrency": 2, "enabled": True},
+            {"type": "hash", "description": "off", "concurrency": 2, "enabled": False}]}), "utf-8")
+        up = self.start("--workers", listing)
+        self.assertEqual([each["type"] for each in up.endpoints()["workers"]], ["sum"])
+
+    def test_what_keeps_it_from_starting(self):
+        up = self.start()
+        second = self.system.run("up", "--data", up.data, "--port", 0)
+        self.assertEqual(second.returncode, 1, second.stderr)
+        self.assertIn("store_locked", second.stderr)
+        other = self.system.folder / "other"
+        taken = self.system.run("up", "--data", other, "--port", up.port_of("dispatcher"))
+        self.assertEqual(taken.returncode, 1, taken.stderr)
+        self.assertIn("port_in_use", taken.stderr)
+        missing = self.system.run("up", "--data", other, "--workers", "no-such-file")
+        self.assertEqual(missing.returncode, 3, missing.stderr)
+        self.assertIn("file_missing", missing.stderr)
+        self.assertEqual(up.api().get("/readyz").status, 200)
+
+    def test_second_signal_leaves_at_once(self):
+        up = self.start()
+        up.api().submit("wait", 600)
+        api = up.api()
+        harness.wait_until(lambda: api.get("/v1/stats").json["states"]["running"] == 1, "it runs")
+        pids = up.pids()
+        up.process.terminate()
+        harness.wait_until(lambda: "draining" in up.log(), "it drains")
+        up.process.terminate()
+        self.assertEqual(up.process.wait(10), 128 + signal.SIGTERM)
+        harness.wait_until(lambda: not any(map(harness.is_alive, pids)), "all have ended", 10)
+
+
+if __name__ == "__main__":
+    harness.main()
