@@ -1,5 +1,5 @@
 // The monitor's page in a real browser against real roles: figures appear and move, the key leaves
-// the address, a missing key is asked for, what cannot be reached is said, and names cannot act.
+// the address, a missing key is asked for, and what cannot be reached is said.
 //   node tests/page/monitor_page.mjs build/release/taskd build/npm/node_modules
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
