@@ -1,10 +1,11 @@
-// What every port::View promises: here SqliteView, on the real disk and, through a file layer of
-// the tests' own, on the simulated one.
+// What every port::View promises: SqliteView, on the real disk and, through a file layer of the
+// tests' own, on the simulated one, and its twin in memory.
 #include <algorithm>
 
 #include "catch.hpp"
 #include "disk_worlds.hpp"
 #include "files_vfs.hpp"
+#include "memory_view.hpp"
 #include "random_model.hpp"
 #include "taskd/io/sqlite_view.hpp"
 
@@ -15,7 +16,9 @@ using port::ViewChange;
 namespace {
 
 struct ViewWorld {
-    explicit ViewWorld(DiskKind kind) : disk{make_disk_world(kind)} {
+    // Without a disk: the twin.
+    explicit ViewWorld(std::optional<DiskKind> kind)
+        : disk{make_disk_world(kind.value_or(DiskKind::simulated))}, is_twin{!kind} {
         settings.path = disk.dir + "/view.db";
         settings.store_id = 0x5eed;
         if (kind == DiskKind::simulated) {
@@ -27,9 +30,14 @@ struct ViewWorld {
 
     void reopen() {
         view.reset();
+        if (is_twin) {
+            view = std::make_unique<test::MemoryView>(table);
+            return;
+        }
         auto opened = io::SqliteView::open(settings);
         INFO((opened ? "" : opened.error().to_string()));
         REQUIRE(opened.has_value());
+        sqlite = opened->get();
         view = std::move(*opened);
     }
 
@@ -52,9 +60,12 @@ struct ViewWorld {
     }
 
     DiskWorld disk;
+    bool is_twin;
+    test::MemoryTable table;
     std::unique_ptr<FilesVfs> vfs;
     io::SqliteViewSettings settings;
-    std::unique_ptr<io::SqliteView> view;
+    std::unique_ptr<port::View> view;
+    io::SqliteView* sqlite = nullptr;
     Random random{99};
     std::int64_t time = 1'000'000;
     port::ViewMark mark;
@@ -90,12 +101,17 @@ std::vector<TaskId> pages(port::View& view, TaskQuery query) {
 
 }  // namespace
 
+#define ON_EVERY_VIEW                                                                           \
+    ViewWorld world{GENERATE(                                                                   \
+        values<std::optional<DiskKind>>({DiskKind::real, DiskKind::simulated, std::nullopt}))}; \
+    INFO((world.is_twin ? "the twin" : world.disk.name))
+
 #define ON_EVERY_DISK                                               \
     ViewWorld world{GENERATE(DiskKind::real, DiskKind::simulated)}; \
     INFO(world.disk.name)
 
 TEST_CASE("a new view stands at the beginning") {
-    ON_EVERY_DISK;
+    ON_EVERY_VIEW;
     CHECK(world.view->mark() == port::ViewMark{});
     CHECK(world.view->newest_ended().value() == std::optional<TaskId>{});
     CHECK(live_of(*world.view).empty());
@@ -103,7 +119,7 @@ TEST_CASE("a new view stands at the beginning") {
 }
 
 TEST_CASE("rows and mark read back as stored, also after a restart") {
-    ON_EVERY_DISK;
+    ON_EVERY_VIEW;
     std::vector<Task> tasks;
     for (int i = 0; i < 50; ++i)
         tasks.push_back(world.task("email", TaskState::running));
@@ -118,7 +134,7 @@ TEST_CASE("rows and mark read back as stored, also after a restart") {
 }
 
 TEST_CASE("a row is replaced as a whole") {
-    ON_EVERY_DISK;
+    ON_EVERY_VIEW;
     Task task = world.task("email", TaskState::queued);
     world.store({task});
     task.state = TaskState::succeeded;
@@ -133,7 +149,7 @@ TEST_CASE("a row is replaced as a whole") {
 }
 
 TEST_CASE("payloads of any size and content read back") {
-    ON_EVERY_DISK;
+    ON_EVERY_VIEW;
     std::vector<Task> tasks;
     for (const std::size_t size :
          {std::size_t{0}, std::size_t{1}, std::size_t{4'096}, limits::task_bytes_max}) {
@@ -148,7 +164,7 @@ TEST_CASE("payloads of any size and content read back") {
 }
 
 TEST_CASE("pages come in id order through every filter") {
-    ON_EVERY_DISK;
+    ON_EVERY_VIEW;
     std::vector<Task> tasks;
     constexpr TaskState states[] = {TaskState::scheduled, TaskState::queued, TaskState::running,
                                     TaskState::succeeded, TaskState::dead,   TaskState::cancelled};
@@ -180,7 +196,7 @@ TEST_CASE("pages come in id order through every filter") {
 }
 
 TEST_CASE("what lives is handed over in the order it was queued") {
-    ON_EVERY_DISK;
+    ON_EVERY_VIEW;
     std::vector<Task> tasks;
     for (std::uint64_t i = 0; i < 60; ++i) {
         tasks.push_back(world.task("email", i % 3 == 0 ? TaskState::cancelled : TaskState::queued));
@@ -199,7 +215,7 @@ TEST_CASE("what lives is handed over in the order it was queued") {
 }
 
 TEST_CASE("a part of an id finds its tasks, two at most") {
-    ON_EVERY_DISK;
+    ON_EVERY_VIEW;
     const TaskId first = *TaskId::parse("018bcfe5-687b-7000-8000-0123456789ab");
     const TaskId second = *TaskId::parse("018bcfe5-687c-7000-8000-1123456789ab");
     const TaskId third = *TaskId::parse("018bcfe5-687c-7000-8000-2123456789ab");
@@ -224,7 +240,7 @@ TEST_CASE("a part of an id finds its tasks, two at most") {
 }
 
 TEST_CASE("the newest ended task is remembered") {
-    ON_EVERY_DISK;
+    ON_EVERY_VIEW;
     const Task older = world.task("email", TaskState::dead);
     const Task newer = world.task("email", TaskState::cancelled);
     const Task living = world.task("email", TaskState::queued);
@@ -245,12 +261,12 @@ TEST_CASE("the log is copied back and stays within its bound") {
     for (int i = 0; i < 100; ++i) {
         tasks.push_back(world.task("email", TaskState::queued));
         world.store({tasks.back()});
-        pages_max = std::max(pages_max, world.view->log_pages());
+        pages_max = std::max(pages_max, world.sqlite->log_pages());
     }
     CHECK(pages_max >= 20);
     CHECK(pages_max < 60);
-    REQUIRE(world.view->checkpoint());
-    CHECK(world.view->log_pages() == 0);
+    REQUIRE(world.sqlite->checkpoint());
+    CHECK(world.sqlite->log_pages() == 0);
     const auto log = world.disk.files->open(world.settings.path + "-wal", port::OpenMode::read);
     CHECK(log.value()->size().value() < 80 * 4'200);
     world.reopen();

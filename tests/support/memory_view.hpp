@@ -52,6 +52,7 @@ class MemoryView final : public port::View {
 
     Result<std::vector<TaskId>> match(std::string_view part) override {
         std::vector<TaskId> found;
+        if (part.empty()) return found;
         for (const auto& [id, task] : table_.tasks) {
             const std::string text = id.to_string();
             if ((text.starts_with(part) || text.ends_with(part)) && found.size() < 2)
