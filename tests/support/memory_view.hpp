@@ -41,7 +41,7 @@ class MemoryView final : public port::View {
             const Task& task = each->second;
             if (!query.type.empty() && task.spec.type != query.type) continue;
             if (query.state && task.state != *query.state) continue;
-            if (page.tasks.size() == query.limit) {
+            if (page.tasks.size() == std::max<std::size_t>(query.limit, 1)) {
                 page.next = page.tasks.back().spec.id;
                 break;
             }
@@ -53,9 +53,13 @@ class MemoryView final : public port::View {
     Result<std::vector<TaskId>> match(std::string_view part) override {
         std::vector<TaskId> found;
         if (part.empty()) return found;
+        std::string lower{part};
+        std::ranges::transform(lower, lower.begin(), [](char c) {
+            return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        });
         for (const auto& [id, task] : table_.tasks) {
             const std::string text = id.to_string();
-            if ((text.starts_with(part) || text.ends_with(part)) && found.size() < 2)
+            if ((text.starts_with(lower) || text.ends_with(lower)) && found.size() < 2)
                 found.push_back(id);
         }
         return found;
