@@ -7,8 +7,8 @@ target_compile_options(taskd_options INTERFACE
     $<$<CXX_COMPILER_ID:GNU>:-Wno-missing-field-initializers>
     $<$<CXX_COMPILER_ID:Clang>:-Wno-missing-designated-field-initializers>)
 
-# The standard headers that nearly every file includes, compiled once for each library: half of
-# what a small file takes to build.
+# The standard headers that nearly every file includes, compiled once for each library: half of what
+# a small file takes to build.
 function(taskd_precompile TARGET)
     target_precompile_headers(${TARGET} PRIVATE
         <algorithm> <array> <chrono> <cstdint> <deque> <expected> <functional> <map> <memory>
