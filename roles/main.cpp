@@ -14,10 +14,10 @@ constexpr std::string_view version = TASKD_VERSION;
 
 std::span<const Command* const> commands() {
     static const Command* const table[] = {
-        &submit_command(),  &result_command(),     &task_command(),        &list_command(),
-        &cancel_command(),  &stats_command(),      &workers_command(),     &load_command(),
-        &up_command(),      &dispatcher_command(), &nameservice_command(), &worker_command(),
-        &monitor_command(), &health_command(),     &store_command(),
+        &submit_command(),  &result_command(),  &task_command(),       &list_command(),
+        &explain_command(), &cancel_command(),  &stats_command(),      &workers_command(),
+        &load_command(),    &up_command(),      &dispatcher_command(), &nameservice_command(),
+        &worker_command(),  &monitor_command(), &health_command(),     &store_command(),
     };
     return table;
 }

@@ -47,9 +47,29 @@ Result<TaskSpec> read_spec(const Options& options) {
     spec.payload = Blob{std::move(*payload)};
     spec.priority = static_cast<std::uint8_t>(options.number("priority"));
     spec.attempts_max = static_cast<std::uint32_t>(options.number("attempts-max"));
+    for (const auto& [name, field] :
+         {std::pair{"timeout", &spec.timeout}, std::pair{"queue-timeout", &spec.queue_timeout},
+          std::pair{"total-timeout", &spec.total_timeout}, std::pair{"delay", &spec.delay}})
+        if (options.given(name)) *field = options.duration(name);
+    if (options.given("at")) {
+        spec.run_at = parse_rfc3339(options.text("at"));
+        if (!spec.run_at)
+            return fail(ErrorCode::bad_usage,
+                        "--at takes an instant such as 2026-01-02T03:04:05Z, not '" +
+                            options.text("at") + "'");
+    }
     Random random{io::random_seed()};
     spec.id = TaskId::make(io::make_system_clock()->wall(), random);
     return spec;
+}
+
+OptionRow time_row(std::string_view name, std::string_view help) {
+    return {.name = name,
+            .kind = OptionKind::duration,
+            .value = "DURATION",
+            .help = help,
+            .least = 1'000,
+            .from_environment = false};
 }
 
 int run(const Options& options) {
@@ -80,36 +100,45 @@ const Command& submit_command() {
                  "a text that begins with @.\nArguments after -- are never options.\n\n"
                  "  taskd submit sum 1 2 3\n  taskd submit upper straße\n"
                  "  taskd submit hash --json '{\"text\": \"a\", \"algorithm\": \"sha512\"}'",
-         .options = with_client_rows({{.name = "json",
-                                       .value = "JSON",
-                                       .help = "the payload as it stands",
-                                       .from_environment = false},
-                                      {.name = "detach",
-                                       .letter = 'd',
-                                       .kind = OptionKind::toggle,
-                                       .help = "print the id and do not wait",
-                                       .from_environment = false},
-                                      {.name = "wait",
-                                       .letter = 'w',
-                                       .kind = OptionKind::duration,
-                                       .value = "DURATION",
-                                       .fallback = "1m",
-                                       .help = "how long to wait for the result"},
-                                      {.name = "priority",
-                                       .kind = OptionKind::number,
-                                       .value = "N",
-                                       .fallback = "5",
-                                       .help = "0 to 9, 9 goes first",
-                                       .most = 9},
-                                      {.name = "attempts-max",
-                                       .kind = OptionKind::number,
-                                       .value = "N",
-                                       .fallback = "5",
-                                       .help = "attempts that may fail before the task is dead",
-                                       .least = 1,
-                                       .most = limits::attempts_max_max},
-                                      output_row()},
-                                     "5s"),
+         .options = with_client_rows(
+             {{.name = "json",
+               .value = "JSON",
+               .help = "the payload as it stands",
+               .from_environment = false},
+              {.name = "detach",
+               .letter = 'd',
+               .kind = OptionKind::toggle,
+               .help = "print the id and do not wait",
+               .from_environment = false},
+              {.name = "wait",
+               .letter = 'w',
+               .kind = OptionKind::duration,
+               .value = "DURATION",
+               .fallback = "1m",
+               .help = "how long to wait for the result"},
+              {.name = "priority",
+               .kind = OptionKind::number,
+               .value = "N",
+               .fallback = "5",
+               .help = "0 to 9, 9 goes first",
+               .most = 9},
+              {.name = "attempts-max",
+               .kind = OptionKind::number,
+               .value = "N",
+               .fallback = "5",
+               .help = "attempts that may fail before the task is dead",
+               .least = 1,
+               .most = limits::attempts_max_max},
+              time_row("delay", "not before so long from now"),
+              {.name = "at",
+               .value = "INSTANT",
+               .help = "not before this time, like 2026-01-02T03:04:05Z",
+               .from_environment = false},
+              time_row("timeout", "of one attempt; 1h unless said"),
+              time_row("queue-timeout", "until its first attempt; 7 days unless said"),
+              time_row("total-timeout", "until its end; 30 days unless said"),
+              output_row()},
+             "5s"),
          .positional_min = 1,
          .positional_max = 10'000},
         run};

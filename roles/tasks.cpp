@@ -1,4 +1,5 @@
-// taskd result, task, list and cancel: what can be asked and done about tasks that are there.
+// taskd result, task, explain, list and cancel: what can be asked and done about tasks that are
+// there.
 #include <fmt/format.h>
 
 #include "client.hpp"
@@ -33,6 +34,25 @@ int run_task(const Options& options) {
             print_line(JsonView{task->body}["id"].text());
         else
             std::fputs(write_task_table(task->body).c_str(), stdout);
+        return 0;
+    });
+}
+
+int run_explain(const Options& options) {
+    return with_client(options, [&](service::TaskClient& client) {
+        const auto answer = client.ask("GET", path_of(options) + "/explain");
+        if (!answer) return report(answer.error());
+        if (options.text("output") == "json") {
+            print_line(answer->body);
+            return 0;
+        }
+        const JsonView why{answer->body};
+        TableRows rows;
+        for (const std::string_view name : {"id", "state", "rule", "text", "release", "until"})
+            if (!why[name].empty()) rows.push_back({std::string{name}, why[name].text()});
+        for (const JsonView& phase : why["spent"].items())
+            rows.push_back({phase["phase"].text(), std::string{phase["ms"].raw()} + " ms"});
+        std::fputs(write_table(rows).c_str(), stdout);
         return 0;
     });
 }
@@ -145,6 +165,25 @@ const Command& task_command() {
     return command;
 }
 
+const Command& explain_command() {
+    static const Command command{{.name = "explain",
+                                  .arguments = "ID",
+                                  .summary = "say what holds a task and what would release it",
+                                  .text = "Of a task that has ended it says where its time went.",
+                                  .options = with_client_rows({{.name = "output",
+                                                                .letter = 'o',
+                                                                .kind = OptionKind::choice,
+                                                                .value = "json|table",
+                                                                .fallback = "table",
+                                                                .help = "print it so",
+                                                                .from_environment = false}},
+                                                              "0s"),
+                                  .positional_min = 1,
+                                  .positional_max = 1},
+                                 run_explain};
+    return command;
+}
+
 const Command& list_command() {
     static const Command command{
         {.name = "list",
@@ -158,7 +197,8 @@ const Command& list_command() {
                                 .from_environment = false},
                                {.name = "state",
                                 .value = "STATE",
-                                .help = "scheduled, queued, running, succeeded, dead or cancelled",
+                                .help = "scheduled, queued, running, succeeded, dead, cancelled or "
+                                        "expired",
                                 .from_environment = false},
                                {.name = "limit",
                                 .kind = OptionKind::number,

@@ -17,6 +17,13 @@ class Applier {
         task->spec = record.spec;
         task->submitted_at = record.at;
         task->queued_as = sequence_;
+        task->expires = record.expires;
+        task->ends_by = record.ends_by;
+        if (record.due) {
+            task->state = TaskState::scheduled;
+            task->due_by_wall = true;
+            task->due_shown = record.due;
+        }
         Header& header = state_.add(head_of(*task));
         state_.attach(header, std::move(task));
         state_.touch(*header.body, sequence_);
@@ -28,7 +35,7 @@ class Applier {
         change(record.id, [&](Header& header, Task& task) {
             state_.move(header, task, TaskEvent::lease);
             task.epoch = record.epoch;
-            task.lease = Lease{record.epoch, record.worker, record.until, false};
+            task.lease = Lease{record.epoch, record.worker, record.until, false, record.timeout_at};
             ++task.attempts_made;
             if (task.attempts.size() == limits::attempts_shown_max)
                 task.attempts.erase(task.attempts.begin());
@@ -43,6 +50,7 @@ class Applier {
         change(record.id, [&](Header& header, Task& task) {
             state_.move(header, task, TaskEvent::complete);
             end_attempt(task, record.epoch, AttemptOutcome::succeeded, record.at);
+            task.attempts.back().took = record.took;
             task.lease.reset();
             task.result = record.result;
             task.error.reset();
@@ -55,6 +63,7 @@ class Applier {
         change(record.id, [&](Header& header, Task& task) {
             state_.move(header, task, record.due_at ? TaskEvent::fail_again : TaskEvent::fail_dead);
             end_attempt(task, record.epoch, AttemptOutcome::failed, record.at, record.error);
+            task.attempts.back().took = record.took;
             task.error = record.error;
             ++task.failures;
             ++state_.totals.failures;
@@ -90,6 +99,7 @@ class Applier {
             state_.move(header, task, TaskEvent::due);
             task.due_at.reset();
             task.due_shown.reset();
+            task.due_by_wall = false;
             task.queued_as = sequence_;
         });
     }
@@ -97,14 +107,43 @@ class Applier {
     void operator()(const TaskCancelled& record) {
         change(record.id, [&](Header& header, Task& task) {
             state_.move(header, task, TaskEvent::cancel);
-            if (task.lease) {
-                end_attempt(task, task.lease->epoch, AttemptOutcome::cancelled, record.at);
-                task.lease->revoked = true;
-            }
+            revoke(task, AttemptOutcome::cancelled, record.at);
             task.error =
                 TaskError{std::string{row_of(ErrorCode::cancelled).name}, record.reason, true};
             end(task, record.at);
             ++state_.totals.cancelled;
+        });
+    }
+
+    void operator()(const AttemptTimedOut& record) {
+        change(record.id, [&](Header& header, Task& task) {
+            state_.move(header, task, TaskEvent::time_out);
+            TaskError error{std::string{row_of(ErrorCode::attempt_timeout).name},
+                            "the attempt took longer than it may", false};
+            revoke(task, AttemptOutcome::timed_out, record.at, error);
+            task.error = std::move(error);
+        });
+    }
+
+    void operator()(const TimedOutLeaseEnded& record) {
+        change(record.id, [&](Header& header, Task& task) {
+            TASKD_ASSERT(task.lease && task.lease->revoked && task.lease->epoch == record.epoch);
+            state_.move(header, task, record.due_at ? TaskEvent::fail_again : TaskEvent::fail_dead);
+            ++task.failures;
+            ++state_.totals.failures;
+            wait_or_die(task, record.due_at, record.due_shown, record.at);
+        });
+    }
+
+    void operator()(const TaskExpired& record) {
+        change(record.id, [&](Header& header, Task& task) {
+            state_.move(header, task, TaskEvent::expire);
+            revoke(task, AttemptOutcome::expired, record.at);
+            const ErrorRow& row =
+                row_of(record.whole ? ErrorCode::deadline_exceeded : ErrorCode::expired);
+            task.error = TaskError{std::string{row.name}, std::string{row.text}, true};
+            end(task, record.at);
+            ++state_.totals.expired;
         });
     }
 
@@ -145,10 +184,20 @@ class Applier {
         attempt.error = std::move(error);
     }
 
+    // The attempt is over unless it is already; its lease stays until the worker lets go of it.
+    static void revoke(Task& task, AttemptOutcome outcome, WallTime at,
+                       std::optional<TaskError> error = {}) {
+        if (!task.lease) return;
+        if (!task.lease->revoked)
+            end_attempt(task, task.lease->epoch, outcome, at, std::move(error));
+        task.lease->revoked = true;
+    }
+
     static void end(Task& task, WallTime at) {
         task.ended_at = at;
         task.due_at.reset();
         task.due_shown.reset();
+        task.due_by_wall = false;
     }
 
     void wait_or_die(Task& task, std::optional<EngineTime> due_at,
@@ -174,7 +223,8 @@ class NoteApplier {
     void operator()(const LeaseRenewed& note) {
         Header& header = state_.at(note.lease.id);
         state_.deadlines.remove(header.body->slot);
-        header.body->edit().lease->until = header.deadline = note.until;
+        header.body->edit().lease->until = note.until;
+        header.deadline = *deadline_of(*header.body->task);
         state_.deadlines.put(header.body->slot);
     }
 
@@ -207,6 +257,12 @@ class NoteApplier {
     void operator()(const TaskLoaded& note) {
         Header& header = state_.at(note.task->spec.id);
         if (!header.body) state_.body_came(header, note.task, note.ahead);
+    }
+
+    void operator()(const EndTold& note) {
+        const Slot slot = state_.headers.find(note.id);
+        if (slot == 0 || !state_.headers[slot].body) return;
+        state_.headers[slot].body->committing = note.took;
     }
 
     void operator()(const TaskUnloaded& note) { state_.body_goes(state_.at(note.id)); }

@@ -41,9 +41,17 @@ Decision Engine::decide(const Now& now, const Command& command, Random& random) 
     return std::visit(Decider{context}, command);
 }
 
-std::optional<EngineTime> Engine::next_deadline() const {
-    if (state_->deadlines.empty()) return std::nullopt;
-    return state_->headers[state_->deadlines.first()].deadline;
+std::optional<EngineTime> Engine::next_deadline(const Now& now) const {
+    std::optional<EngineTime> next;
+    if (!state_->deadlines.empty()) next = state_->headers[state_->deadlines.first()].deadline;
+    if (state_->wall_deadlines.empty()) return next;
+    const Header& first = state_->headers[state_->wall_deadlines.first()];
+    const EngineTime at = now.engine + (first.deadline - as_deadline(now.wall));
+    return next ? std::min(*next, at) : at;
+}
+
+bool Engine::waits_for_wall_time() const {
+    return !state_->wall_deadlines.empty();
 }
 
 bool Engine::can_match() const {
@@ -82,22 +90,6 @@ LeaseStanding Engine::standing(const LeaseRef& lease) const {
     if (task == nullptr || !task->lease || task->lease->epoch != lease.epoch)
         return LeaseStanding::lost;
     return task->lease->revoked ? LeaseStanding::revoked : LeaseStanding::held;
-}
-
-std::optional<Waiting> Engine::why_waiting(const Task& task) const {
-    if (task.state == TaskState::scheduled) {
-        const std::string until = task.due_shown ? to_rfc3339(*task.due_shown) : "later";
-        return Waiting{"backoff", "it is tried again at " + until};
-    }
-    if (task.state != TaskState::queued) return std::nullopt;
-    const auto found = state_->queues.find(task.spec.type);
-    if (found == state_->queues.end() || found->second.workers.empty())
-        return Waiting{"no_worker", "no worker of type '" + task.spec.type + "' is registered"};
-    if (found->second.free_workers.empty())
-        return Waiting{"workers_full", "all workers of type '" + task.spec.type + "' are busy, " +
-                                           std::to_string(found->second.queued) +
-                                           " tasks are queued"};
-    return Waiting{"leasing", "it is being handed to a worker"};
 }
 
 std::vector<LeaseRef> Engine::leases_of(const std::string& worker) const {

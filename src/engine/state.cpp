@@ -18,6 +18,11 @@ std::size_t* count_of(Queue& queue, TaskState state) {
     }
 }
 
+void set_deadline(Header& header, std::optional<EngineTime> deadline, std::optional<WallTime> due) {
+    header.by_wall = due.has_value();
+    header.deadline = due ? as_deadline(*due) : deadline.value_or(Header::never);
+}
+
 std::size_t bytes_of(const Task& task) {
     std::size_t bytes = sizeof(Body) + sizeof(Task) + task.spec.type.capacity() +
                         task.spec.payload.size() + task.result.size() +
@@ -74,7 +79,7 @@ Header& State::add(const TaskHead& head) {
     header.state = head.state;
     header.priority = head.priority;
     header.submitted_at = head.submitted_at;
-    header.deadline = head.deadline.value_or(Header::never);
+    set_deadline(header, head.deadline, head.due);
     static_assert(limits::task_bytes_max / limits::kibibyte < UINT16_MAX);
     header.body_kib = static_cast<std::uint16_t>(1 + head.payload_bytes / limits::kibibyte);
     return header;
@@ -103,7 +108,7 @@ void State::touch(Body& body, Sequence sequence) {
 
 void State::displace_header(Header& header, Slot slot) {
     Queue& queue = queue_at(header);
-    deadlines.remove(slot);
+    (header.by_wall ? wall_deadlines : deadlines).remove(slot);
     if (auto* count = count_of(queue, header.state)) --*count;
     if (header.state != TaskState::queued) return;
     queue.waiting[header.priority].remove(headers, slot);
@@ -112,7 +117,7 @@ void State::displace_header(Header& header, Slot slot) {
 
 void State::place_header(Header& header, Slot slot) {
     Queue& queue = queue_at(header);
-    if (header.deadline != Header::never) deadlines.put(slot);
+    if (header.deadline != Header::never) (header.by_wall ? wall_deadlines : deadlines).put(slot);
     if (auto* count = count_of(queue, header.state)) ++*count;
     if (header.state == TaskState::queued) {
         queue.waiting[header.priority].push_back(headers, slot);
@@ -155,7 +160,8 @@ void State::place(Header& header) {
     const Task& task = *body.task;
     Worker* holder_before = std::exchange(body.holder, nullptr);
     header.state = task.state;
-    header.deadline = deadline_of(task).value_or(Header::never);
+    const bool by_wall = task.state == TaskState::scheduled && task.due_by_wall;
+    set_deadline(header, deadline_of(task), by_wall ? task.due_shown : std::nullopt);
     place_header(header, body.slot);
     if (task.lease) {
         body.holder = &worker_of(task.lease->worker);

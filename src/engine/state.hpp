@@ -35,6 +35,11 @@ struct LeastLoaded {
 
 inline constexpr std::size_t priorities = 10;
 
+// A wall time as a header keeps it while it waits for the wall clock.
+inline EngineTime as_deadline(WallTime time) {
+    return EngineTime{time.time_since_epoch()};
+}
+
 struct Queue {
     std::string type;
     std::uint32_t index = 0;
@@ -53,7 +58,8 @@ struct Queue {
 struct State {
     EngineSettings settings;
     Headers headers;
-    DeadlineHeap deadlines{headers};  // of leases and of scheduled tasks
+    DeadlineHeap deadlines{headers};       // of leases, backoffs and limits
+    DeadlineHeap wall_deadlines{headers};  // of what waits for a wall time; as_deadline()
     std::map<std::string, Queue, std::less<>> queues;
     std::vector<Queue*> queue_by_index;
     std::map<std::string, Worker, std::less<>> workers;

@@ -174,6 +174,13 @@ void try_submits(Judge& judge) {
     refused("[{\"type\":\"echo\"},{\"type\":5}]", 422, "invalid_field");
     refused("{\"type\":\"echo\",\"backoff\":{\"initial_ms\":5,\"max_ms\":4}}", 422,
             "invalid_field");
+    for (const char* bad :
+         {"\"run_at\":\"soon\"", "\"delay_ms\":-1", "\"timeout_ms\":0", "\"queue_timeout_ms\":0",
+          "\"total_timeout_ms\":99999999999999", "\"backoff\":{\"kind\":\"wild\"}",
+          "\"backoff\":{\"jitter_percent\":101}", "\"no_retry\":[1]", "\"no_retry\":[\"\"]",
+          "\"delay_ms\":1,\"run_at\":\"2026-01-02T03:04:05Z\"",
+          "\"expires_at\":\"2026-01-02T03:04:05Z\",\"run_at\":\"2026-01-02T03:04:05Z\""})
+        refused("{\"type\":\"echo\"," + std::string{bad} + "}", 422, "invalid_field");
     refused("{\"type\":\"echo\",\"payload\":\"" + std::string(limits::task_bytes_max, 'x') + "\"}",
             413, "task_too_large");
     std::string many = "[{\"type\":\"echo\"}";
@@ -195,7 +202,8 @@ void try_submits(Judge& judge) {
 void try_reads(Judge& judge, const std::string& done, const std::string& slow) {
     const std::string one = "/v1/tasks/{id}", result = "/v1/tasks/{id}/result";
     for (const auto& [path, tail] :
-         {std::pair{one, std::string{}}, std::pair{result, std::string{"/result"}}}) {
+         {std::pair{one, std::string{}}, std::pair{result, std::string{"/result"}},
+          std::pair{one + "/explain", std::string{"/explain"}}}) {
         const std::string at = "/v1/tasks/";
         judge.ask("GET", path, at + done + tail, "", 200);
         judge.ask("GET", path, at + done.substr(20) + tail, "", 200);  // a suffix

@@ -37,6 +37,14 @@ TaskSpec any_task(SimCluster& cluster) {
     spec.attempts_max = static_cast<std::uint32_t>(1 + random.below(4));
     spec.crashes_max = random.chance(1, 3) ? 1 : 20;
     spec.backoff.initial = std::chrono::milliseconds{random.below(8'000)};
+    spec.backoff.kind = static_cast<BackoffKind>(random.below(3));
+    if (random.chance(1, 6)) spec.delay = std::chrono::milliseconds{random.below(20'000)};
+    if (random.chance(1, 12)) spec.no_retry = {"not_now"};
+    if (random.chance(1, 8)) spec.timeout = std::chrono::milliseconds{100 + random.below(4'000)};
+    if (random.chance(1, 6))
+        spec.queue_timeout = std::chrono::milliseconds{100 + random.below(20'000)};
+    if (random.chance(1, 6))
+        spec.total_timeout = std::chrono::milliseconds{500 + random.below(30'000)};
     return spec;
 }
 
@@ -201,7 +209,7 @@ std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std
         step.act(cluster);
         cluster.run_for(std::chrono::milliseconds{cluster.random().below(1'500)});
     }
-    const bool settled = cluster.settle(30min);
+    const bool settled = cluster.settle(6h);
     auto broken = cluster.broken_promises();
     if (!settled) broken.push_back("did not settle");
     for (const auto& [name, count] : cluster.world().counts().rows())

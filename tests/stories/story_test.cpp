@@ -39,6 +39,10 @@ class Stage {
             turn(Resume{});
         else if (verb == "show")
             show(subject);
+        else if (verb == "explain")
+            explain(subject);
+        else if (verb == "set-clock")  // the wall clock alone
+            now_.wall += (given.contains("back") ? -1 : 1) * *parse_duration(subject), turn(Tick{});
         else
             turn(command(verb, subject, given));
         return out_.str();
@@ -54,7 +58,10 @@ class Stage {
         if (verb == "cancel")
             return Cancel{id(subject), given.contains("reason") ? given.at("reason") : ""};
         const LeaseRef lease{id(subject), LeaseEpoch{std::stoull(given.at("epoch"))}};
-        if (verb == "complete") return Complete{lease, Blob{given.at("result")}};
+        if (verb == "complete")
+            return Complete{
+                lease, Blob{given.at("result")},
+                given.contains("took") ? parse_duration(given.at("took")) : std::nullopt};
         if (verb == "fail")
             return Fail{lease, {given.at("code"), "said so", given.contains("permanent")}};
         if (verb == "release") return Release{lease};
@@ -75,6 +82,19 @@ class Stage {
         if (given.contains("crashes_max"))
             made.crashes_max = static_cast<std::uint32_t>(std::stoul(given.at("crashes_max")));
         if (given.contains("backoff")) made.backoff.initial = *parse_duration(given.at("backoff"));
+        if (given.contains("backoff_max"))
+            made.backoff.max = *parse_duration(given.at("backoff_max"));
+        if (given.contains("kind")) made.backoff.kind = *parse_backoff_kind(given.at("kind"));
+        if (given.contains("jitter"))
+            made.backoff.jitter = static_cast<std::uint8_t>(std::stoi(given.at("jitter")));
+        if (given.contains("no_retry")) made.no_retry = {given.at("no_retry")};
+        if (given.contains("delay")) made.delay = *parse_duration(given.at("delay"));
+        if (given.contains("run_in")) made.run_at = now_.wall + *parse_duration(given.at("run_in"));
+        if (given.contains("timeout")) made.timeout = *parse_duration(given.at("timeout"));
+        if (given.contains("queue_timeout"))
+            made.queue_timeout = *parse_duration(given.at("queue_timeout"));
+        if (given.contains("total_timeout"))
+            made.total_timeout = *parse_duration(given.at("total_timeout"));
         return made;
     }
 
@@ -117,8 +137,8 @@ class Stage {
     // Moves the clock from deadline to deadline, as the dispatcher's timer does.
     void advance(Duration by) {
         const EngineTime end = now_.engine + by;
-        while (engine_.next_deadline() && *engine_.next_deadline() <= end) {
-            set_time(std::max(now_.engine, *engine_.next_deadline()));
+        while (engine_.next_deadline(now_) && *engine_.next_deadline(now_) <= end) {
+            set_time(std::max(now_.engine, *engine_.next_deadline(now_)));
             turn(Tick{});
         }
         set_time(end);
@@ -133,8 +153,17 @@ class Stage {
         const Task& task = *engine_.find(id(name));
         state_of(task);
         out_ << " failures=" << task.failures << " crashes=" << task.crashes;
-        if (const auto waiting = engine_.why_waiting(task)) out_ << " waits: " << waiting->text;
+        if (task.state == TaskState::queued || task.state == TaskState::scheduled)
+            out_ << "\n  waits: " << engine_.explain(now_, task).text;
         out_ << "\n";
+    }
+
+    void explain(const std::string& name) {
+        const auto why = engine_.explain(now_, *engine_.find(id(name)));
+        out_ << name << " " << why.rule << ": " << why.text << "\n";
+        if (!why.release.empty()) out_ << "  until " << why.release << "\n";
+        for (const auto& phase : why.spent)
+            out_ << "  " << phase.name << " " << to_text(phase.took) << "\n";
     }
 
     void state_of(const Task& task) { out_ << names_[task.spec.id] << " " << to_text(task.state); }
@@ -151,6 +180,11 @@ class Stage {
     }
     void tell(const AttemptFailed& record) { ended_badly(record.id, record.error.code); }
     void tell(const AttemptCrashed& record) { ended_badly(record.id, "lease_expired"); }
+    void tell(const AttemptTimedOut& record) { ended_badly(record.id, "attempt_timeout"); }
+    void tell(const TimedOutLeaseEnded& record) { ended_badly(record.id, "slot free"); }
+    void tell(const TaskExpired& record) {
+        ended_badly(record.id, engine_.find(record.id)->error->code);
+    }
     void tell(const RevokedLeaseEnded& record) { out_ << names_[record.id] << " slot free\n"; }
     void tell(const TaskSubmitted& record) { plain(record.spec.id); }
     void tell(const EngineResumed& record) {

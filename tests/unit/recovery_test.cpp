@@ -123,6 +123,10 @@ class Life {
         spec.priority = static_cast<std::uint8_t>(random_.below(10));
         spec.attempts_max = 2;
         spec.crashes_max = 2;
+        if (random_.chance(1, 3)) spec.delay = std::chrono::milliseconds{random_.below(5'000)};
+        if (random_.chance(1, 3)) spec.timeout = std::chrono::milliseconds{random_.below(5'000)};
+        if (random_.chance(1, 4)) spec.queue_timeout = 4s;
+        if (random_.chance(1, 4)) spec.total_timeout = 9s;
         ids_.push_back(spec.id);
         run(Submit{{spec}});
     }
@@ -191,7 +195,7 @@ TEST_CASE("an engine rebuilt from view and journal is the one that never stopped
         Engine rebuilt{EngineSettings{.lease_duration = 3s}};
         life.rebuild(rebuilt);
         CHECK(rebuilt.totals() == life.engine().totals());
-        CHECK(rebuilt.next_deadline() == life.engine().next_deadline());
+        CHECK(rebuilt.next_deadline(life.now()) == life.engine().next_deadline(life.now()));
         std::size_t live = 0;
         life.load_all();
         life.load_all(rebuilt);

@@ -41,10 +41,12 @@ struct Cancel {
 struct Complete {
     LeaseRef lease;
     Blob result;
+    std::optional<Duration> took = {};  // as the worker measured it
 };
 struct Fail {
     LeaseRef lease;
     TaskError error;
+    std::optional<Duration> took = {};
 };
 struct Release {
     LeaseRef lease;
@@ -111,12 +113,17 @@ struct TaskLoaded {
 struct TaskUnloaded {
     TaskId id;
 };
+// The end of a task was durable and told this long after it was decided.
+struct EndTold {
+    TaskId id;
+    Duration took;
+};
 // Nothing is missing near the head of this queue.
 struct LookedAhead {
     std::string type;
 };
 using Note = std::variant<LeaseRenewed, WorkerNoted, WorkerForgotten, TaskForgotten, TaskLoaded,
-                          TaskUnloaded, LookedAhead>;
+                          TaskUnloaded, EndTold, LookedAhead>;
 
 // Outputs leave only after everything decided before them is synced.
 struct SendLease {
@@ -129,6 +136,7 @@ struct SendRevoke {
 };
 struct TaskEnded {
     TaskId id;
+    EngineTime at;
 };
 using Output = std::variant<SendLease, SendRevoke, TaskEnded>;
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,11 +25,28 @@ struct EngineSettings {
     std::size_t waiting_bytes_max = limits::waiting_bytes_max;
 };
 
-// Why a task waits: a rule by name and a sentence about it.
-struct Waiting {
-    std::string rule;  // no_worker, workers_full, leasing, backoff
-    std::string text;
+// Which rule holds a task, and what would release it.
+struct Explanation {
+    std::string_view rule;  // of rule_table()
+    std::string text;       // what holds it, for people
+    std::string release;    // what would let it go on; empty when it has ended
+    std::optional<WallTime> until;
+
+    // Where its time went, as far as it is known: queued, between_attempts, dispatched (to the
+    // worker and back), running, committing.
+    struct Phase {
+        std::string_view name;
+        Duration took;
+    };
+    std::vector<Phase> spent;
 };
+
+// Every rule that can hold a task, in the order in which they are looked at.
+struct HoldingRule {
+    std::string_view name;
+    std::string_view text;
+};
+std::span<const HoldingRule> rule_table();
 
 struct QueueFigures {
     std::string type;
@@ -64,7 +82,9 @@ class Engine {
     void restore(const Totals& totals, std::optional<TaskId> newest_ended);
 
     // When the next Tick has something to do.
-    std::optional<EngineTime> next_deadline() const;
+    std::optional<EngineTime> next_deadline(const Now& now) const;
+    // Then the wall clock is to be looked at now and again: it may be set.
+    bool waits_for_wall_time() const;
     // Whether a Match would lease something, and whether a Look would ask for something.
     bool can_match() const;
     bool can_look() const;
@@ -77,7 +97,9 @@ class Engine {
     // The task a record changes, when its body has to be loaded before it is applied.
     std::optional<TaskId> body_needed(const Record& record) const;
     LeaseStanding standing(const LeaseRef& lease) const;
-    std::optional<Waiting> why_waiting(const Task& task) const;
+    // The first rule that holds the task; for an ended one, where its time went. The task as it is
+    // now, from here or from the view.
+    Explanation explain(const Now& now, const Task& task) const;
     std::vector<LeaseRef> leases_of(const std::string& worker) const;  // not revoked ones
     std::size_t held_by(const std::string& worker) const;
 

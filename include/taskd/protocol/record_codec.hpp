@@ -14,7 +14,7 @@
 namespace taskd::protocol {
 
 inline constexpr std::uint8_t batch_version = 1;
-inline constexpr std::uint8_t task_row_version = 1;
+inline constexpr std::uint8_t task_row_version = 2;
 inline constexpr std::uint8_t task_head_version = 1;
 
 // What a batch takes besides its records: version, first sequence, engine time, count.
@@ -27,7 +27,7 @@ std::size_t encoded_bytes_max(const Record& record);
 // Appends to `out`. The batch holds at least one record.
 void encode_batch(const RecordBatch& batch, std::string& out);
 // journal_too_new when a newer version wrote it, journal_corrupt when it is not a batch at all.
-// Bytes that decode are exactly the bytes that the batch encodes to.
+// Bytes of kinds that are still written are exactly the bytes that the batch encodes to.
 Result<RecordBatch> decode_batch(std::string_view bytes);
 // The first sequence alone, from the first bytes of an encoded batch, unverified otherwise.
 Result<Sequence> peek_first_sequence(std::string_view bytes);

@@ -24,6 +24,7 @@ class TaskApi {
     void get_results(Call call);
     void list(Call call);
     void cancel(Call call);
+    void explain(Call call);
     void stats(Call call);
     void workers(Call call);
     void lease_payload(Call call);

@@ -19,7 +19,8 @@ constexpr std::size_t matches_max = 2;
 constexpr std::size_t id_text_size = 36;
 
 constexpr TaskState all_states[] = {TaskState::scheduled, TaskState::queued, TaskState::running,
-                                    TaskState::succeeded, TaskState::dead,   TaskState::cancelled};
+                                    TaskState::succeeded, TaskState::dead,   TaskState::cancelled,
+                                    TaskState::expired};
 
 #define ROW_COLUMNS "id, row, payload, result"
 
@@ -128,7 +129,8 @@ Result<void> SqliteView::Impl::prepare_all() {
          " state = ?3, live = ?4, queued_as = ?5, row = ?6, result = ?8, head = ?9"},
         {&put_mark_,
          "UPDATE mark SET sequence = ?1, engine = ?2, submitted = ?3, succeeded = ?4, dead = ?5,"
-         " cancelled = ?6, failures = ?7, crashes = ?8, leases = ?9, newest_ended = ?10"},
+         " cancelled = ?6, failures = ?7, crashes = ?8, leases = ?9, newest_ended = ?10,"
+         " expired = ?11"},
         {&find_, "SELECT " ROW_COLUMNS " FROM tasks WHERE id = ?1"},
         {&all_, "SELECT id FROM tasks WHERE id > ?1 ORDER BY id LIMIT ?2"},
         {&by_type_state_,
@@ -153,7 +155,7 @@ Result<void> SqliteView::Impl::prepare_all() {
 Result<void> SqliteView::Impl::read_mark() {
     auto select = db_.prepare(
         "SELECT sequence, engine, submitted, succeeded, dead, cancelled, failures, crashes, leases,"
-        " newest_ended FROM mark");
+        " newest_ended, expired FROM mark");
     if (!select) return std::unexpected{select.error()};
     const auto row = select->step();
     if (!row) return std::unexpected{row.error()};
@@ -163,7 +165,8 @@ Result<void> SqliteView::Impl::read_mark() {
     };
     mark.sequence = Sequence{number(0)};
     mark.engine = EngineTime{Duration{select->number(1)}};
-    mark.totals = {number(2), number(3), number(4), number(5), number(6), number(7), number(8)};
+    mark.totals = {number(2), number(3), number(4), number(5),
+                   number(6), number(7), number(8), number(10)};
     newest_ended.reset();
     if (!select->is_null(9)) {
         if (select->bytes(9).size() != 16) return fail(ErrorCode::view_corrupt, "newest_ended");
@@ -208,7 +211,8 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
         .bind(6, totals.cancelled)
         .bind(7, totals.failures)
         .bind(8, totals.crashes)
-        .bind(9, totals.leases);
+        .bind(9, totals.leases)
+        .bind(11, totals.expired);
     newest ? put_mark_.bind_blob(10, newest->bytes()) : put_mark_.bind_null(10);
     return put_mark_.run();
 }

@@ -43,6 +43,7 @@ CREATE TABLE mark (
     failures INTEGER NOT NULL DEFAULT 0,
     crashes INTEGER NOT NULL DEFAULT 0,
     leases INTEGER NOT NULL DEFAULT 0,
+    expired INTEGER NOT NULL DEFAULT 0,
     newest_ended BLOB
 );
 )";
@@ -87,6 +88,8 @@ Result<void> upgrade(SqliteDb& db, std::int64_t version) {
             " CREATE INDEX tasks_live ON tasks (live, queued_as, head) WHERE live = 1");
         if (done) done = add_heads(db);
     }
+    if (done && version < 3)
+        done = db.run("ALTER TABLE mark ADD COLUMN expired INTEGER NOT NULL DEFAULT 0");
     if (done) done = db.run(fmt::format("PRAGMA user_version = {}; COMMIT", view_version).c_str());
     return done;
 }

@@ -279,8 +279,12 @@ void Core::synced(Batch batch, Result<void> result) {
 }
 
 void Core::tell(Batch& batch) {
-    for (const engine::Output& output : batch.outputs)
+    const EngineTime told_at = now().engine;
+    for (const engine::Output& output : batch.outputs) {
+        if (const auto* ended = std::get_if<engine::TaskEnded>(&output))
+            engine_.apply(engine::EndTold{ended->id, told_at - ended->at});
         if (on_output_) on_output_(output);
+    }
     for (const Reply& reply : batch.replies)
         reply();
 }
@@ -308,11 +312,14 @@ std::optional<Error> Core::slow_down() const {
 }
 
 void Core::arm_tick() {
-    const auto deadline = engine_.next_deadline();
+    const Now time = now();
+    auto deadline = engine_.next_deadline(time);
     if (!deadline) {
         tick_timer_->clear();
         return;
     }
+    if (engine_.waits_for_wall_time())
+        deadline = std::min(*deadline, time.engine + limits::wall_clock_look);
     const SteadyTime at = steady_start_ + (*deadline - engine_start_);
     tick_timer_->set(std::max(at, tick_not_before_), [this] { tick(); });
 }

@@ -69,6 +69,12 @@ struct Submitted {
     }
 };
 
+protocol::TaskExtras extras_of(const Core& core, const Task& task) {
+    if (task.state != TaskState::scheduled && task.state != TaskState::queued) return {};
+    const auto why = core.engine().explain(core.now(), task);
+    return {why.rule, why.text};
+}
+
 std::vector<TaskId> still_open(const std::vector<const Task*>& tasks) {
     std::vector<TaskId> open;
     for (const Task* task : tasks)
@@ -93,6 +99,7 @@ void TaskApi::add_routes(HttpFront& front) {
     front.add({"GET", "/v1/tasks", {"type", "state", "limit", "after"}, to(&TaskApi::list)});
     front.add({"GET", "/v1/tasks/{id}", {}, to(&TaskApi::get_task)});
     front.add({"GET", "/v1/tasks/{id}/result", {"wait"}, to(&TaskApi::get_result)});
+    front.add({"GET", "/v1/tasks/{id}/explain", {}, to(&TaskApi::explain)});
     front.add({"POST", "/v1/tasks/{id}/cancel", {}, to(&TaskApi::cancel)});
     front.add({"POST", "/v1/results", {}, to(&TaskApi::get_results)});
     front.add({"GET", "/v1/stats", {}, to(&TaskApi::stats)});
@@ -213,11 +220,8 @@ void TaskApi::get_task(Call call) {
     auto shared = share(std::move(call));
     find_task(shared->parameters[0], [this, shared](Result<Task> task) {
         if (!task) return shared->answer(task.error());
-        protocol::TaskExtras extras;
-        if (const auto waiting = core_.engine().why_waiting(*task))
-            extras = {waiting->rule, waiting->text};
         std::string out;
-        protocol::write_task(out, *task, extras);
+        protocol::write_task(out, *task, extras_of(core_, *task));
         shared->answer(200, std::move(out));
     });
 }
@@ -271,10 +275,7 @@ void TaskApi::list(Call call) {
                           std::string out = "{\"tasks\":[";
                           for (const Task& task : (*page)->tasks) {
                               if (&task != &(*page)->tasks.front()) out.push_back(',');
-                              protocol::TaskExtras extras;
-                              if (const auto waiting = core_.engine().why_waiting(task))
-                                  extras = {waiting->rule, waiting->text};
-                              protocol::write_task(out, task, extras);
+                              protocol::write_task(out, task, extras_of(core_, task));
                           }
                           out.append("],\"next\":");
                           const auto& next = (*page)->next;

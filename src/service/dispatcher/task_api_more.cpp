@@ -81,6 +81,7 @@ void put_totals(JsonWriter& json, const Totals& totals) {
         .field("failures", totals.failures)
         .field("crashes", totals.crashes)
         .field("leases", totals.leases)
+        .field("expired", totals.expired)
         .end_object();
 }
 
@@ -186,6 +187,32 @@ void TaskApi::workers(Call call) {
     call.answer(200, std::move(out));
 }
 
+void TaskApi::explain(Call call) {
+    auto shared = std::make_shared<Call>(std::move(call));
+    find_task(shared->parameters[0], [this, shared](Result<Task> task) {
+        if (!task) return shared->answer(task.error());
+        const auto why = core_.engine().explain(core_.now(), *task);
+        std::string out;
+        JsonWriter json{out};
+        json.begin_object()
+            .field("id", task->spec.id.to_string())
+            .field("state", to_text(task->state))
+            .field("rule", why.rule)
+            .field("text", why.text);
+        if (!why.release.empty()) json.field("release", why.release);
+        if (why.until) json.field("until", to_rfc3339(*why.until));
+        json.key("spent").begin_array();
+        for (const auto& phase : why.spent)
+            json.begin_object()
+                .field("phase", phase.name)
+                .key("ms")
+                .number(static_cast<double>(phase.took.count()) / 1000)
+                .end_object();
+        json.end_array().end_object();
+        shared->answer(200, std::move(out));
+    });
+}
+
 void TaskApi::lease_payload(Call call) {
     const auto lease = protocol::read_lease_path(call.parameters[0]);
     if (!lease) return call.answer(lease.error());
@@ -209,7 +236,14 @@ void TaskApi::lease_end(Call call, bool completed) {
     if (!fields) return call.answer(fields.error());
     const std::string_view wanted = completed ? "result" : "error";
     std::optional<std::string_view> raw;
+    std::optional<Duration> took;
     for (const auto& [key, value] : *fields) {
+        if (key == "took_us") {
+            const auto us = protocol::read_integer(value, key, 0, limits::timeout_most.count());
+            if (!us) return call.answer(us.error());
+            took = Duration{*us};
+            continue;
+        }
         if (key != wanted) return call.answer(Error{ErrorCode::unknown_field, key});
         raw = value;
     }
@@ -217,11 +251,11 @@ void TaskApi::lease_end(Call call, bool completed) {
     if (raw->size() > limits::result_bytes_max)
         return call.answer(Error{ErrorCode::task_too_large, {}});
     const engine::LeaseRef ref{lease->id, lease->epoch};
-    engine::Command command = engine::Complete{ref, Blob{std::string{*raw}}};
+    engine::Command command = engine::Complete{ref, Blob{std::string{*raw}}, took};
     if (!completed) {
         auto error = protocol::parse_task_error(*raw);
         if (!error) return call.answer(error.error());
-        command = engine::Fail{ref, std::move(*error)};
+        command = engine::Fail{ref, std::move(*error), took};
     }
     auto shared = std::make_shared<Call>(std::move(call));
     core_.execute(std::move(command),
