@@ -17,7 +17,7 @@ std::span<const Command* const> commands() {
         &submit_command(),  &result_command(),     &task_command(),        &list_command(),
         &cancel_command(),  &stats_command(),      &workers_command(),     &load_command(),
         &up_command(),      &dispatcher_command(), &nameservice_command(), &worker_command(),
-        &monitor_command(), &health_command(),     &store_command(),
+        &monitor_command(), &health_command(),     &store_command(),       &compose_command(),
     };
     return table;
 }
