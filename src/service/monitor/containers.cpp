@@ -8,6 +8,9 @@
 namespace taskd::service {
 namespace {
 
+constexpr Duration events_ahead = std::chrono::seconds{1};
+constexpr Duration events_overlap = std::chrono::seconds{2};
+
 std::string_view state_of(const Error& fault) {
     if (fault.code == ErrorCode::socket_missing) return "absent";
     if (fault.code == ErrorCode::socket_forbidden) return "forbidden";
@@ -139,11 +142,14 @@ void Containers::take_use(Container& container, const std::string& body) {
     samples_[container.id] = {use->cpu_ns, now};
 }
 
+// The span ends a little ahead, because podman tells nothing of one that has passed when it is
+// asked; and spans overlap, because it stops reading when the time has come, whatever was still to
+// read.
 void Containers::look_at_events() {
-    const WallTime until = clock_.wall();
-    if (until <= events_until_) return finish_round();  // the clock was set back
+    const WallTime until = clock_.wall() + events_ahead;
+    const WallTime since = std::min(events_until_, until) - events_overlap;
     ask(
-        protocol::container_events_target(events_until_, until),
+        protocol::container_events_target(since, until),
         [this, until](const std::string& body) {
             events_until_ = until;
             take_events(body);
@@ -154,8 +160,7 @@ void Containers::look_at_events() {
 
 void Containers::take_events(const std::string& body) {
     for (ContainerEvent& event : protocol::parse_container_events(body)) {
-        // The ends of two spans touch, and some engines tell each good check of a container's
-        // health.
+        // Spans overlap, and some engines tell each good check of a container's health.
         const auto newest = std::ranges::find(events_, event.id, &ContainerEvent::id);
         const bool again = std::ranges::find(events_, event) != events_.end();
         const bool same_health = newest != events_.end() && newest->action == event.action &&
