@@ -61,20 +61,24 @@ int run(const Options& options) {
 }  // namespace
 
 const Command& monitor_command() {
-    static const Command command{{.name = "monitor",
-                                  .arguments = {},
-                                  .summary = "serve the page that shows how all of it stands",
-                                  .text = {},
-                                  .options = with_role_rows({{.name = "dispatcher",
-                                                              .value = "URL",
-                                                              .fallback = "http://127.0.0.1:4000",
-                                                              .help = "the dispatcher to watch"},
-                                                             {.name = "nameservice",
-                                                              .value = "URL",
-                                                              .fallback = "http://127.0.0.1:5001",
-                                                              .help = "the name service to watch"}},
-                                                            "8080")},
-                                 run};
+    static const Command command{
+        {.name = "monitor",
+         .arguments = {},
+         .summary = "serve the page that shows how all of it stands",
+         .text = {},
+         .options = with_role_rows({{.name = "dispatcher",
+                                     .value = "URL",
+                                     .fallback = "http://127.0.0.1:4000",
+                                     .help = "the dispatcher to watch"},
+                                    {.name = "nameservice",
+                                     .value = "URL",
+                                     .fallback = "http://127.0.0.1:5001",
+                                     .help = "the name service to watch"}},
+                                   "8080"),
+         .kind = PageKind::role,
+         .examples = {{"taskd monitor", "http://127.0.0.1:8080"},
+                      {"taskd monitor --dispatcher http://10.0.0.5:4000", "of another machine"}}},
+        run};
     return command;
 }
 
