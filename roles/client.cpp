@@ -62,6 +62,10 @@ std::vector<OptionRow> with_client_rows(std::vector<OptionRow> own, std::string_
                    .value = "DURATION",
                    .fallback = retry_for,
                    .help = "go on over broken connections for so long"});
+    own.push_back({.name = "client-config",
+                   .value = "FILE",
+                   .help = "settings file in place of ~/.config/taskd/client.yaml",
+                   .from_file = false});
     return own;
 }
 

@@ -50,8 +50,7 @@ const Command& compose_command() {
          .summary = "write compose.yaml for all roles and one worker of each type",
          .text = "One image for every service, the network tasknet, a volume for the logs, and a\n"
                  "cluster key that is made once and shared as a secret. No port is published\n"
-                 "unless asked.\n"
-                 "Example: taskd compose --publish 4000",
+                 "unless asked.",
          .options = {{.name = "file",
                       .letter = 'f',
                       .value = "FILE",
@@ -77,7 +76,9 @@ const Command& compose_command() {
                       .from_environment = false},
                      {.name = "publish",
                       .value = "[ADDRESS:]PORT",
-                      .help = "publish the dispatcher's TCP port; on loopback unless said"}}},
+                      .help = "publish the dispatcher's TCP port; on loopback unless said"}},
+         .examples = {{"taskd compose", "compose.yaml and secrets/cluster_key"},
+                      {"taskd compose --publish 4000", "clients on this machine reach it"}}},
         run};
     return command;
 }

@@ -81,7 +81,10 @@ const Command& monitor_command() {
                               .value = "PATH",
                               .fallback = "/var/run/docker.sock",
                               .help = "the container engine's API to watch; none to leave it"}},
-                            "8080")},
+                            "8080"),
+         .kind = PageKind::role,
+         .examples = {{"taskd monitor", "http://127.0.0.1:8080"},
+                      {"taskd monitor --dispatcher http://10.0.0.5:4000", "of another machine"}}},
         run};
     return command;
 }

@@ -9,10 +9,9 @@
 
 #include "client.hpp"
 #include "key_file.hpp"
-#include "role.hpp"
+#include "reload.hpp"
 #include "taskd/io/clock.hpp"
 #include "taskd/io/http_exchange.hpp"
-#include "taskd/io/log.hpp"
 #include "taskd/io/loop.hpp"
 #include "taskd/io/posix_files.hpp"
 #include "taskd/io/private_files.hpp"
@@ -74,6 +73,33 @@ class KeyNotes {
     std::vector<std::string> paths_;
 };
 
+// Those of the folder that are there; a child without one takes none, whatever the environment
+// says.
+std::map<std::string, std::string, std::less<>> config_files(const std::string& dir) {
+    std::map<std::string, std::string, std::less<>> files;
+    if (dir.empty()) return files;
+    for (const char* role : {"dispatcher", "nameservice", "monitor", "worker"}) {
+        const auto path = std::filesystem::path{dir} / (std::string{role} + ".yaml");
+        std::error_code error;
+        if (std::filesystem::exists(path, error)) files.emplace(role, path.string());
+    }
+    return files;
+}
+
+// What holds for all children, unless their own settings say it: the environment reaches them
+// anyway.
+std::vector<std::string> log_flags(const Options& options) {
+    std::vector<std::string> flags;
+    for (const OptionRow& row : with_log_rows({})) {
+        const auto source = options.source(row.name);
+        if (row.name == "config" || (source != OptionSource::flag && source != OptionSource::file))
+            continue;
+        flags.push_back("--" + std::string{row.name});
+        flags.push_back(options.text(row.name));
+    }
+    return flags;
+}
+
 Result<service::UpSettings> read_settings(const Options& options) {
     service::UpSettings settings;
     auto workers = read_workers(options.text("workers"));
@@ -86,7 +112,8 @@ Result<service::UpSettings> read_settings(const Options& options) {
                             : settings.data + "/key";
     settings.workers = std::move(*workers);
     settings.port = options.port("port");
-    settings.log_level = options.text("log-level");
+    settings.config_files = config_files(options.text("config-dir"));
+    settings.common_flags = log_flags(options);
     if (options.given("lease")) settings.lease = options.text("lease");
     return settings;
 }
@@ -118,8 +145,7 @@ int run(const Options& options) {
 
     io::Loop loop;
     const auto clock = io::make_system_clock();
-    const auto log =
-        io::make_log({.level = *io::parse_log_level(settings.log_level), .role = "up"});
+    const auto log = make_role_log(options, "up");
     io::ProcessRunner processes{loop};
     io::HttpExchange http{loop};
     KeyNotes notes{settings.key_file};
@@ -139,6 +165,10 @@ int run(const Options& options) {
                          .print = print_child_line},
         [&](int status) { loop.post([&boot, status] { boot.shutdown(status); }); },
         [&] { tell_ready(boot.get(*up), settings, notes); });
+    // Children take the same signals the same way.
+    SettingsReload reload{options, *log};
+    const auto pass_on = [&](int number) { boot.get(*up).pass_on(number); };
+    if (auto listens = reload.listen(loop, pass_on); !listens) return report(listens.error());
     const int status = boot.run();
     io::remove_file(settings.data + "/endpoints.json");
     return status;
@@ -155,30 +185,31 @@ const Command& up_command() {
                  "processes on loopback.\nPORT is the dispatcher's; then come name service, "
                  "monitor and workers. DIR/endpoints.json\ntells all addresses as soon as all "
                  "are ready. A child that dies is started again on its port.",
-         .options = {{.name = "data",
-                      .value = "DIR",
-                      .fallback = "taskd-data",
-                      .help = "everything that lasts, and the cluster key"},
-                     {.name = "port",
-                      .kind = OptionKind::port,
-                      .value = "PORT",
-                      .fallback = "4000",
-                      .help = "the first of consecutive ports; 0 takes free ones"},
-                     {.name = "workers",
-                      .value = "FILE",
-                      .help = "list of workers in place of the built-in config/workers.json"},
-                     {.name = "key-file",
-                      .value = "FILE",
-                      .help = "the cluster key in place of DIR/key"},
-                     {.name = "lease",
-                      .kind = OptionKind::duration,
-                      .value = "DURATION",
-                      .help = "how long a silent worker keeps a task"},
-                     {.name = "log-level",
-                      .kind = OptionKind::choice,
-                      .value = "trace|debug|info|warn|error",
-                      .fallback = "info",
-                      .help = "how much to say on stderr"}}},
+         .options = with_log_rows(
+             {{.name = "data",
+               .value = "DIR",
+               .fallback = "taskd-data",
+               .help = "everything that lasts, and the cluster key"},
+              {.name = "port",
+               .kind = OptionKind::port,
+               .value = "PORT",
+               .fallback = "4000",
+               .help = "the first of consecutive ports; 0 takes free ones"},
+              {.name = "workers",
+               .value = "FILE",
+               .help = "list of workers in place of the built-in config/workers.json"},
+              {.name = "key-file", .value = "FILE", .help = "the cluster key in place of DIR/key"},
+              {.name = "lease",
+               .kind = OptionKind::duration,
+               .value = "DURATION",
+               .help = "how long a silent worker keeps a task"},
+              {.name = "config-dir",
+               .value = "DIR",
+               .help = "settings of the roles: dispatcher.yaml, worker.yaml and so on"}}),
+         .kind = PageKind::role,
+         .examples = {{"taskd up", "everything, data under ./taskd-data"},
+                      {"taskd up --data /tmp/first --port 0", "on free ports"},
+                      {"taskd up --config-dir /etc/taskd", "each role with its settings file"}}},
         run};
     return command;
 }
