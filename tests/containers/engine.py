@@ -41,9 +41,9 @@ class Engine:
         return run("docker", *words, env=environment, **how)
 
     def compose(self, *words, cwd, **how):
-        environment = {**os.environ, "DOCKER_HOST": self.socket, "DOCKER_BUILDKIT": "0",
-                       "COMPOSE_DOCKER_CLI_BUILD": "0",
-                       "DOCKER_SOCKET": self.socket.removeprefix("unix://")}
+        path = self.socket.removeprefix("unix://")
+        environment = {**os.environ, "DOCKER_HOST": self.socket, "DOCKER_SOCKET": path,
+                       "DOCKER_GID": str(os.stat(path).st_gid)}
         return run("docker-compose", *words, env=environment, cwd=cwd, **how)
 
     def answers(self):
