@@ -44,7 +44,9 @@ class Engine:
         path = self.socket.removeprefix("unix://")
         environment = {**os.environ, "DOCKER_HOST": self.socket, "DOCKER_SOCKET": path,
                        "DOCKER_GID": str(os.stat(path).st_gid)}
-        return run("docker-compose", *words, env=environment, cwd=cwd, **how)
+        plugin = self.docker("compose", "version", check=False).returncode == 0
+        program = ["docker", "compose"] if plugin else ["docker-compose"]
+        return run(*program, *words, env=environment, cwd=cwd, **how)
 
     def answers(self):
         if shutil.which("docker") is None:
