@@ -62,6 +62,10 @@ std::vector<OptionRow> with_client_rows(std::vector<OptionRow> own, std::string_
                    .value = "DURATION",
                    .fallback = retry_for,
                    .help = "go on over broken connections for so long"});
+    own.push_back({.name = "client-config",
+                   .value = "FILE",
+                   .help = "settings file in place of ~/.config/taskd/client.yaml",
+                   .from_file = false});
     return own;
 }
 
@@ -97,31 +101,6 @@ int with_client(const Options& options, const std::function<int(service::TaskCli
     if (!server) return report(server.error());
     Client client{std::move(*server), options.duration("retry-for")};
     return use(client.api());
-}
-
-JsonView JsonView::operator[](std::string_view field) const {
-    if (empty() || protocol::kind_of(raw_) != protocol::JsonKind::object) return {};
-    const auto fields = protocol::split_object(raw_);
-    if (!fields) return {};
-    for (const auto& [name, raw] : *fields)
-        if (name == field) return JsonView{raw};
-    return {};
-}
-
-std::vector<JsonView> JsonView::items() const {
-    if (empty() || protocol::kind_of(raw_) != protocol::JsonKind::array) return {};
-    const auto elements = protocol::split_array(raw_);
-    if (!elements) return {};
-    std::vector<JsonView> views;
-    for (const std::string_view element : *elements)
-        views.emplace_back(element);
-    return views;
-}
-
-std::string JsonView::text() const {
-    if (empty()) return {};
-    if (protocol::kind_of(raw_) != protocol::JsonKind::string) return std::string{raw_};
-    return protocol::read_string(raw_, "value").value_or("");
 }
 
 std::string write_table(const TableRows& rows) {

@@ -1,5 +1,7 @@
-// The subcommands: each is a page and a function, in a file of its own. main.cpp has the table.
+// The subcommands: each is a page and a function, in a file of its own. commands.cpp has the table.
 #pragma once
+
+#include <span>
 
 #include "options.hpp"
 
@@ -17,6 +19,7 @@ const Command& nameservice_command();
 const Command& worker_command();
 const Command& monitor_command();
 const Command& up_command();
+const Command& compose_command();
 
 // For people and scripts.
 const Command& submit_command();
@@ -30,6 +33,19 @@ const Command& workers_command();
 const Command& load_command();
 const Command& health_command();
 const Command& store_command();
+const Command& config_command();
+
+// All of them, in the order the overview shows them.
+std::span<const Command* const> commands();
+const Command* find_command(std::string_view name);  // nullptr when there is none
+// bad_usage: there is no such command; with the one that may be meant.
+Error no_such_command(std::string_view name);
+std::vector<const Page*> pages_of(PageKind kind);
+
+// Flags, environment and files of this process.
+const OptionSources& process_sources();
+
+std::string_view program_version();  // "0.1.0"
 
 // Says on stderr what went wrong; returns the exit code of the error table.
 int report(const Error& error);

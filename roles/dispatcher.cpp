@@ -120,8 +120,7 @@ const Command& dispatcher_command() {
         {.name = "dispatcher",
          .arguments = "",
          .summary = "take tasks, lease them to workers, keep the results",
-         .text =
-             "Example: taskd dispatcher --data /var/lib/taskd --nameservice http://127.0.0.1:5001",
+         .text = {},
          .options = with_role_rows({{.name = "data",
                                      .value = "DIR",
                                      .fallback = "taskd-data/dispatcher",
@@ -136,7 +135,11 @@ const Command& dispatcher_command() {
                                      .fallback = "15s",
                                      .help = "how long a silent worker keeps a task",
                                      .least = 100'000}},
-                                   "4000")},
+                                   "4000"),
+         .kind = PageKind::role,
+         .examples = {{"taskd dispatcher --data /var/lib/taskd/dispatcher", "alone, on port 4000"},
+                      {"taskd dispatcher --config /etc/taskd/dispatcher.yaml",
+                       "as the file says"}}},
         run};
     return command;
 }

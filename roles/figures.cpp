@@ -107,7 +107,10 @@ const Command& stats_command() {
                                   .arguments = {},
                                   .summary = "show the dispatcher's figures",
                                   .text = {},
-                                  .options = with_client_rows({form_row()}, "0s")},
+                                  .options = with_client_rows({form_row()}, "0s"),
+                                  .kind = PageKind::client,
+                                  .examples = {{"taskd stats", "tasks, queues, journal"},
+                                               {"taskd stats -o json", "for programs"}}},
                                  run_stats};
     return command;
 }
@@ -117,7 +120,9 @@ const Command& workers_command() {
                                   .arguments = {},
                                   .summary = "show the workers the dispatcher knows",
                                   .text = {},
-                                  .options = with_client_rows({form_row()}, "0s")},
+                                  .options = with_client_rows({form_row()}, "0s"),
+                                  .kind = PageKind::client,
+                                  .examples = {{"taskd workers", "who is there and reachable"}}},
                                  run_workers};
     return command;
 }
@@ -132,7 +137,10 @@ const Command& health_command() {
                                        .kind = OptionKind::toggle,
                                        .help = "ask only whether its process is alive",
                                        .from_environment = false}},
-                                     "0s")},
+                                     "0s"),
+         .kind = PageKind::client,
+         .examples = {{"taskd health", "is the dispatcher ready?"},
+                      {"taskd health --url http://127.0.0.1:8080", "is the monitor?"}}},
         run_health};
     return command;
 }

@@ -207,7 +207,10 @@ const Command& load_command() {
                                        .fallback = "table",
                                        .help = "print the figures so",
                                        .from_environment = false}},
-                                     "5s")},
+                                     "5s"),
+         .kind = PageKind::client,
+         .examples = {{"taskd load --rate 500 --for 10s", "rates and latencies"},
+                      {"taskd load --rate max --mix sum=1", "as fast as it goes"}}},
         run};
     return command;
 }

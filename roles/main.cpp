@@ -1,32 +1,13 @@
-// The table of subcommands, and what they share: help, version, exit codes.
+// Picks the subcommand; help, version, exit codes.
 #include <fmt/format.h>
 
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 
 #include "command.hpp"
 
 namespace taskd::roles {
 namespace {
-
-constexpr std::string_view version = TASKD_VERSION;
-
-std::span<const Command* const> commands() {
-    static const Command* const table[] = {
-        &submit_command(),  &result_command(),  &task_command(),       &list_command(),
-        &explain_command(), &cancel_command(),  &stats_command(),      &workers_command(),
-        &load_command(),    &up_command(),      &dispatcher_command(), &nameservice_command(),
-        &worker_command(),  &monitor_command(), &health_command(),     &store_command(),
-    };
-    return table;
-}
-
-const Command* find(std::string_view name) {
-    for (const Command* command : commands())
-        if (command->page.name == name) return command;
-    return nullptr;
-}
 
 std::string overview() {
     std::string out =
@@ -38,7 +19,8 @@ std::string overview() {
     out +=
         "  help         how a command is used: taskd help COMMAND\n"
         "  version      which version this is\n\n"
-        "Each option can also be set in the environment as TASKD_NAME; the flag wins.\n"
+        "A flag goes over the environment (TASKD_NAME), that over the settings file (--config),\n"
+        "that over the default; 'taskd config show' says what holds and why.\n"
         "Exit codes: 0 ok, 1 general, 2 usage, 3 input file missing, 4 server not reachable,\n"
         "5 the task ended without success, 6 timed out.\n";
     return out;
@@ -51,11 +33,8 @@ int print(const std::string& text) {
 
 int help(std::span<const std::string> arguments) {
     if (arguments.empty()) return print(overview());
-    const Command* command = find(arguments.front());
-    if (command == nullptr)
-        return report(
-            {ErrorCode::bad_usage,
-             fmt::format("there is no command '{}'; see 'taskd help'", arguments.front())});
+    const Command* command = find_command(arguments.front());
+    if (command == nullptr) return report(no_such_command(arguments.front()));
     return print(write_page(command->page));
 }
 
@@ -67,27 +46,18 @@ int run(std::span<const std::string> arguments) {
     const std::string& name = arguments.front();
     const auto rest = arguments.subspan(1);
     if (name == "help" || name == "--help" || name == "-h") return help(rest);
-    if (name == "version" || name == "--version") return print(fmt::format("taskd {}\n", version));
+    if (name == "version" || name == "--version")
+        return print(fmt::format("taskd {}\n", program_version()));
     if (name == "client" && !rest.empty()) return run(rest);  // taskd client submit …
-    const Command* command = find(name);
-    if (command == nullptr)
-        return report({ErrorCode::bad_usage,
-                       fmt::format("there is no command '{}'; see 'taskd help'", name)});
-    const auto options = Options::parse(command->page, rest, [](const char* variable) {
-        return static_cast<const char*>(std::getenv(variable));
-    });
+    const Command* command = find_command(name);
+    if (command == nullptr) return report(no_such_command(name));
+    const auto options = Options::parse(command->page, rest, process_sources());
     if (!options) return report(options.error());
     if (options->help()) return print(write_page(command->page));
     return command->run(*options);
 }
 
 }  // namespace
-
-int report(const Error& error) {
-    std::fputs(fmt::format("taskd: {}\n", error.to_string()).c_str(), stderr);
-    return row_of(error.code).exit_code;
-}
-
 }  // namespace taskd::roles
 
 int main(int argc, char** argv) {

@@ -70,7 +70,7 @@ const Command& nameservice_command() {
         {.name = "nameservice",
          .arguments = "",
          .summary = "know which workers there are and where",
-         .text = "Example: taskd nameservice --data /var/lib/taskd/nameservice",
+         .text = {},
          .options = with_role_rows({{.name = "data",
                                      .value = "DIR",
                                      .fallback = "taskd-data/nameservice",
@@ -87,7 +87,11 @@ const Command& nameservice_command() {
                                      .fallback = "30s",
                                      .help = "after which silence one is forgotten",
                                      .least = 300'000}},
-                                   "5001")},
+                                   "5001"),
+         .kind = PageKind::role,
+         .examples = {{"taskd nameservice --data /var/lib/taskd/nameservice", "on port 5001"},
+                      {"taskd nameservice --config /etc/taskd/nameservice.yaml",
+                       "as the file says"}}},
         run};
     return command;
 }

@@ -4,11 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cxxopts.hpp>
 
+#include "settings_file.hpp"
 #include "taskd/base/assert.hpp"
-#include "taskd/base/duration_text.hpp"
+#include "taskd/base/nearest.hpp"
 
 namespace taskd::roles {
 namespace {
@@ -28,37 +28,6 @@ std::string show(std::string text) {
     return text;
 }
 
-std::unexpected<Error> bad_value(const OptionRow& row, OptionSource source, const std::string& text,
-                                 std::string_view expected) {
-    const std::string name = source == OptionSource::environment ? environment_name(row.name)
-                                                                 : fmt::format("--{}", row.name);
-    return fail(ErrorCode::bad_usage, fmt::format("{} takes {}, not '{}'", name, expected, text));
-}
-
-std::optional<std::int64_t> read_number(std::string_view text) {
-    std::int64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return number;
-}
-
-std::optional<bool> read_switch(std::string_view text) {
-    constexpr std::string_view on[] = {"1", "true", "yes", "on"};
-    constexpr std::string_view off[] = {"0", "false", "no", "off"};
-    if (std::ranges::find(on, text) != std::end(on)) return true;
-    if (std::ranges::find(off, text) != std::end(off)) return false;
-    return std::nullopt;
-}
-
-bool is_choice(std::string_view choices, std::string_view text) {
-    while (!choices.empty()) {
-        const std::string_view choice = choices.substr(0, choices.find('|'));
-        if (choice == text) return true;
-        choices.remove_prefix(std::min(choice.size() + 1, choices.size()));
-    }
-    return false;
-}
-
 cxxopts::Options table_of(const Page& page) {
     cxxopts::Options table{std::string{page.name}};
     auto add = table.add_options();
@@ -73,6 +42,22 @@ cxxopts::Options table_of(const Page& page) {
     return table;
 }
 
+// The flag that one of these arguments may have meant.
+std::string meant_flag(const Page& page, std::span<const std::string> arguments) {
+    std::vector<std::string_view> names{"help"};
+    for (const OptionRow& row : page.options)
+        names.push_back(row.name);
+    for (std::string_view argument : arguments) {
+        if (argument == "--") break;
+        if (!argument.starts_with("--")) continue;
+        argument = argument.substr(2, argument.find('=') - 2);
+        if (std::ranges::find(names, argument) != names.end()) continue;
+        const std::string_view nearest = nearest_name(argument, names);
+        return nearest.empty() ? "" : fmt::format("; did you mean '--{}'?", nearest);
+    }
+    return {};
+}
+
 Result<cxxopts::ParseResult> parse_flags(const Page& page, std::span<const std::string> arguments) {
     std::vector<std::string> hidden{"taskd"};
     std::ranges::transform(arguments, std::back_inserter(hidden), hide);
@@ -82,8 +67,8 @@ Result<cxxopts::ParseResult> parse_flags(const Page& page, std::span<const std::
     try {
         return table_of(page).parse(static_cast<int>(pointers.size()), pointers.data());
     } catch (const cxxopts::exceptions::exception& error) {
-        return fail(ErrorCode::bad_usage,
-                    fmt::format("{}; see 'taskd help {}'", error.what(), page.name));
+        return fail(ErrorCode::bad_usage, fmt::format("{}{}; see 'taskd help {}'", error.what(),
+                                                      meant_flag(page, arguments), page.name));
     }
 }
 
@@ -97,82 +82,97 @@ std::string environment_name(std::string_view option) {
     return name;
 }
 
+std::string_view config_option(PageKind kind) {
+    if (kind == PageKind::tool) return {};
+    return kind == PageKind::role ? "config" : "client-config";
+}
+
 Result<Options> Options::parse(const Page& page, std::span<const std::string> arguments,
-                               const char* (*environment)(const char*)) {
+                               const OptionSources& sources) {
     const auto flags = parse_flags(page, arguments);
     if (!flags) return std::unexpected{flags.error()};
     Options options;
+    options.input_ =
+        std::make_shared<const Input>(Input{page, {arguments.begin(), arguments.end()}, sources});
     options.help_ = flags->count("help") != 0;
     for (const std::string& text : flags->unmatched())
         options.positional_.push_back(show(text));
     for (const OptionRow& row : page.options) {
         const std::string name{row.name};
-        OptionSource source = row.fallback.empty() ? OptionSource::none : OptionSource::fallback;
-        std::string text{row.fallback};
-        const char* variable =
-            row.from_environment ? environment(environment_name(row.name).c_str()) : nullptr;
+        Value value{row.kind, OptionSource::none, {}, {}};
         if (flags->count(name) != 0) {
-            source = OptionSource::flag;
-            text = show((*flags)[name].as<std::string>());
-        } else if (variable != nullptr && *variable != '\0') {
-            source = OptionSource::environment;
-            text = variable;
+            std::string text = show((*flags)[name].as<std::string>());
+            auto read = read_option(row, text);
+            if (!read && !options.help_)
+                return fail(ErrorCode::bad_usage,
+                            fmt::format("--{} takes {}, not '{}'", name, read.error(), text));
+            if (read) value = {row.kind, OptionSource::flag, "--" + name, std::move(*read)};
+        } else if (!row.fallback.empty()) {
+            auto read = read_option(row, std::string{row.fallback});
+            TASKD_ASSERT(read.has_value());  // the table's own defaults are right
+            value = {row.kind, OptionSource::fallback, "default", std::move(*read)};
         }
-        auto value = read(row, source, std::move(text));
-        if (!value && !options.help_) return fail(std::move(value));
-        if (value) options.values_.emplace(name, std::move(*value));
+        options.values_.emplace(name, std::move(value));
     }
-    const std::size_t count = options.positional_.size();
-    if (!options.help_ && (count < page.positional_min || count > page.positional_max))
-        return fail(
-            ErrorCode::bad_usage,
-            fmt::format(
-                "{} argument{}; usage: taskd {} {}",
-                count < page.positional_min ? "missing" : "unexpected",
-                count < page.positional_min ? "" : fmt::format(" '{}'", options.positional_.back()),
-                page.name, page.arguments));
+    if (options.help_) return options;
+    if (auto taken = options.take_environment(); !taken) return fail(std::move(taken));
+    if (auto taken = options.take_file(); !taken) return fail(std::move(taken));
+    if (auto checked = options.check_positional(); !checked) return fail(std::move(checked));
     return options;
 }
 
-Result<Options::Value> Options::read(const OptionRow& row, OptionSource source, std::string text) {
-    Value value{row.kind, source, std::move(text), 0};
-    if (source == OptionSource::none) return value;
-    switch (row.kind) {
-        case OptionKind::text:
-            break;
-        case OptionKind::choice:
-            if (!is_choice(row.value, value.text))
-                return bad_value(row, source, value.text, row.value);
-            break;
-        case OptionKind::toggle: {
-            const auto on = read_switch(value.text);
-            if (!on) return bad_value(row, source, value.text, "1 or 0");
-            value.number = *on ? 1 : 0;
-            break;
-        }
-        case OptionKind::number:
-        case OptionKind::port: {
-            const std::int64_t most = row.kind == OptionKind::port ? 65535 : row.most;
-            const auto number = read_number(value.text);
-            if (!number || *number < row.least || *number > most)
-                return bad_value(row, source, value.text,
-                                 fmt::format("a number from {} to {}", row.least, most));
-            value.number = *number;
-            break;
-        }
-        case OptionKind::duration: {
-            const auto duration = parse_duration(value.text);
-            if (!duration)
-                return bad_value(row, source, value.text,
-                                 "a duration such as 1.5s, 250ms or 2m30s");
-            if (duration->count() < row.least)
-                return bad_value(row, source, value.text,
-                                 "at least " + to_text(Duration{row.least}));
-            value.number = duration->count();
-            break;
-        }
+Result<Options> Options::again() const {
+    return parse(input_->page, input_->arguments, input_->sources);
+}
+
+Result<void> Options::take_environment() {
+    if (input_->sources.environment == nullptr) return {};
+    for (const OptionRow& row : input_->page.options) {
+        Value& value = values_.find(row.name)->second;
+        if (!row.from_environment || value.source == OptionSource::flag) continue;
+        const std::string name = environment_name(row.name);
+        const char* variable = input_->sources.environment(name.c_str());
+        if (variable == nullptr || *variable == '\0') continue;
+        auto read = read_option(row, variable);
+        if (!read)
+            return fail(ErrorCode::bad_usage,
+                        fmt::format("{} takes {}, not '{}'", name, read.error(), variable));
+        value = {row.kind, OptionSource::environment, name, std::move(*read)};
     }
-    return value;
+    return {};
+}
+
+Result<void> Options::take_file() {
+    const auto& [page, arguments, sources] = *input_;
+    const auto named = values_.find(config_option(page.kind));
+    if (named == values_.end() || !sources.read_file) return {};
+    const bool is_named = named->second.source != OptionSource::none;
+    const std::string& path = is_named ? named->second.value.text : sources.client_file;
+    if (path.empty() || (!is_named && page.kind != PageKind::client)) return {};
+    const auto document = sources.read_file(path);
+    if (!document && document.error().code == ErrorCode::file_missing && !is_named) return {};
+    if (!document) return std::unexpected{document.error()};
+    auto settings = read_settings(*document, page, sources.pages);
+    if (!settings.faults.empty()) return std::unexpected{settings.faults.front()};
+    for (auto& [name, setting] : settings.values) {
+        Value& value = values_.find(name)->second;
+        if (value.source <= OptionSource::file)
+            value = {value.kind, OptionSource::file, std::move(setting.place),
+                     std::move(setting.value)};
+    }
+    return {};
+}
+
+Result<void> Options::check_positional() const {
+    const Page& page = input_->page;
+    const std::size_t count = positional_.size();
+    if (count >= page.positional_min && count <= page.positional_max) return {};
+    return fail(
+        ErrorCode::bad_usage,
+        fmt::format("{} argument{}; usage: taskd {} {}",
+                    count < page.positional_min ? "missing" : "unexpected",
+                    count < page.positional_min ? "" : fmt::format(" '{}'", positional_.back()),
+                    page.name, page.arguments));
 }
 
 const Options::Value& Options::value(std::string_view name) const {
@@ -181,51 +181,42 @@ const Options::Value& Options::value(std::string_view name) const {
     return found->second;
 }
 
+const OptionValue& Options::value(std::string_view name, OptionKind kind) const {
+    const Value& found = value(name);
+    TASKD_ASSERT(found.kind == kind);
+    return found.value;
+}
+
 const std::string& Options::text(std::string_view name) const {
-    return value(name).text;
+    return value(name).value.text;
 }
 
 bool Options::toggle(std::string_view name) const {
-    TASKD_ASSERT(value(name).kind == OptionKind::toggle);
-    return value(name).number != 0;
+    return value(name, OptionKind::toggle).number != 0;
 }
 
 std::int64_t Options::number(std::string_view name) const {
-    TASKD_ASSERT(value(name).kind == OptionKind::number);
-    return value(name).number;
+    return value(name, OptionKind::number).number;
 }
 
 std::uint16_t Options::port(std::string_view name) const {
-    TASKD_ASSERT(value(name).kind == OptionKind::port);
-    return static_cast<std::uint16_t>(value(name).number);
+    return static_cast<std::uint16_t>(value(name, OptionKind::port).number);
 }
 
 Duration Options::duration(std::string_view name) const {
-    TASKD_ASSERT(value(name).kind == OptionKind::duration);
-    return Duration{value(name).number};
+    return Duration{value(name, OptionKind::duration).number};
+}
+
+std::uint64_t Options::bytes(std::string_view name) const {
+    return static_cast<std::uint64_t>(value(name, OptionKind::bytes).number);
 }
 
 OptionSource Options::source(std::string_view name) const {
     return value(name).source;
 }
 
-std::string write_page(const Page& page) {
-    std::string out = fmt::format("usage: taskd {}{}{}{}\n\n{}\n", page.name,
-                                  page.options.empty() ? "" : " [OPTION…]",
-                                  page.arguments.empty() ? "" : " ", page.arguments, page.summary);
-    if (!page.text.empty()) out += fmt::format("\n{}\n", page.text);
-    if (page.options.empty()) return out;
-    out += "\noptions:\n";
-    for (const OptionRow& row : page.options) {
-        std::string left = row.letter != 0 ? fmt::format("  -{}, --{}", row.letter, row.name)
-                                           : fmt::format("      --{}", row.name);
-        if (row.kind != OptionKind::toggle) left += fmt::format(" {}", row.value);
-        out += fmt::format("{:<30} {}", left, row.help);
-        if (!row.fallback.empty()) out += fmt::format(" (default {})", row.fallback);
-        if (row.from_environment) out += fmt::format(" [{}]", environment_name(row.name));
-        out += '\n';
-    }
-    return out;
+const std::string& Options::origin(std::string_view name) const {
+    return value(name).origin;
 }
 
 }  // namespace taskd::roles

@@ -29,18 +29,13 @@ std::vector<OptionRow> with_role_rows(std::vector<OptionRow> own, std::string_vi
         {.name = "insecure",
          .kind = OptionKind::toggle,
          .help = "listen beyond loopback without a key"},
-        {.name = "log-level",
-         .kind = OptionKind::choice,
-         .value = "trace|debug|info|warn|error",
-         .fallback = "info",
-         .help = "what is logged"},
         {.name = "port-file",
          .value = "FILE",
          .help = "where the port is written once the role listens",
          .from_environment = false},
     };
     own.insert(own.end(), std::begin(shared), std::end(shared));
-    return own;
+    return with_log_rows(std::move(own));
 }
 
 std::function<void(const Error&)> Ground::lost_disk() {
@@ -55,9 +50,7 @@ Result<std::unique_ptr<Ground>> make_ground(const Options& options, std::string 
     auto ground = std::make_unique<Ground>();
     ground->role = std::move(role);
     ground->clock = io::make_system_clock();
-    ground->log = io::make_log({.level = *io::parse_log_level(options.text("log-level")),
-                                .role = ground->role,
-                                .instance = std::move(instance)});
+    ground->log = make_role_log(options, ground->role, std::move(instance));
     auto key = read_key_file(options.text("key-file"));
     if (!key) return fail(std::move(key));
     ground->key = std::move(*key);
@@ -66,6 +59,9 @@ Result<std::unique_ptr<Ground>> make_ground(const Options& options, std::string 
     ground->port_file = options.text("port-file");
     if (!is_loopback(ground->host) && ground->key.empty() && !options.toggle("insecure"))
         return fail(ErrorCode::key_required, "give --key-file, or --insecure to do without");
+    ground->reload = std::make_unique<SettingsReload>(options, *ground->log);
+    if (auto listens = ground->reload->listen(ground->loop); !listens)
+        return fail(std::move(listens));
     return ground;
 }
 

@@ -7,9 +7,10 @@
 #include <vector>
 
 #include "command.hpp"
+#include "reload.hpp"
+#include "taskd/io/log.hpp"
 #include "taskd/io/loop.hpp"
 #include "taskd/port/clock.hpp"
-#include "taskd/port/log.hpp"
 #include "taskd/protocol/datagram.hpp"
 
 namespace taskd::roles {
@@ -22,11 +23,12 @@ struct Ground {
     std::string role;
     io::Loop loop;
     std::unique_ptr<port::Clock> clock;
-    std::unique_ptr<port::Log> log;
+    std::unique_ptr<io::ProcessLog> log;
     protocol::ClusterKey key;
     std::string host;
     std::uint16_t port = 0;
     std::string port_file;
+    std::unique_ptr<SettingsReload> reload;
 
     // Ends the process without an answer: the disk may have kept anything.
     std::function<void(const Error&)> lost_disk();

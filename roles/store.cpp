@@ -61,7 +61,9 @@ const Command& store_command() {
                       .fallback = "taskd-data",
                       .help = "the directory, when it is no argument"}},
          .positional_min = 1,
-         .positional_max = 2},
+         .positional_max = 2,
+         .examples = {{"taskd store check /var/lib/taskd/dispatcher",
+                       "sound or damaged, and where"}}},
         run};
     return command;
 }

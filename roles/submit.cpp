@@ -97,9 +97,7 @@ const Command& submit_command() {
          .text = "One ARG is the payload, several are an array of them. An ARG that is a JSON "
                  "number, true,\nfalse or null stays so, anything else is a text. A single @FILE "
                  "or - (stdin) gives any\npayload: one JSON value as it stands, or a text; @@ is "
-                 "a text that begins with @.\nArguments after -- are never options.\n\n"
-                 "  taskd submit sum 1 2 3\n  taskd submit upper straße\n"
-                 "  taskd submit hash --json '{\"text\": \"a\", \"algorithm\": \"sha512\"}'",
+                 "a text that begins with @.\nArguments after -- are never options.",
          .options = with_client_rows(
              {{.name = "json",
                .value = "JSON",
@@ -140,7 +138,14 @@ const Command& submit_command() {
               output_row()},
              "5s"),
          .positional_min = 1,
-         .positional_max = 10'000},
+         .positional_max = 10'000,
+         .kind = PageKind::client,
+         .examples = {{"taskd submit sum 1 2 3", "6"},
+                      {"taskd submit upper straße", "STRASSE"},
+                      {"taskd submit hash --json '{\"text\": \"a\", \"algorithm\": \"sha512\"}'",
+                       ""},
+                      {"taskd submit reverse @letter.txt", "the payload from a file"},
+                      {"id=$(taskd submit wait 30 --detach)", "the id only, at once"}}},
         run};
     return command;
 }

@@ -17,7 +17,8 @@ std::string path_of(const Options& options) {
 int run_result(const Options& options) {
     return with_client(options, [&](service::TaskClient& client) {
         auto outcome = client.await(options.positional().front(), options.duration("wait"));
-        if (!outcome && outcome.error().code == ErrorCode::timed_out && !options.given("wait"))
+        if (!outcome && outcome.error().code == ErrorCode::timed_out &&
+            options.duration("wait") == Duration{0})
             outcome = fail(ErrorCode::result_not_ready, outcome.error().detail);
         return print_outcome(client, outcome, options.text("output"));
     });
@@ -147,7 +148,10 @@ const Command& result_command() {
                                       output_row()},
                                      "5s"),
          .positional_min = 1,
-         .positional_max = 1},
+         .positional_max = 1,
+         .kind = PageKind::client,
+         .examples = {{"taskd result 0199c2f1", "as it stands now"},
+                      {"taskd result 0199c2f1 --wait 1m", "once it has ended"}}},
         run_result};
     return command;
 }
@@ -160,27 +164,33 @@ const Command& task_command() {
          .text = {},
          .options = with_client_rows({form_row("print it so (a table unless said)")}, "0s"),
          .positional_min = 1,
-         .positional_max = 1},
+         .positional_max = 1,
+         .kind = PageKind::client,
+         .examples = {{"taskd task 0199c2f1", "where it is and why"},
+                      {"taskd task 0199c2f1 -o json", "for programs"}}},
         run_task};
     return command;
 }
 
 const Command& explain_command() {
-    static const Command command{{.name = "explain",
-                                  .arguments = "ID",
-                                  .summary = "say what holds a task and what would release it",
-                                  .text = "Of a task that has ended it says where its time went.",
-                                  .options = with_client_rows({{.name = "output",
-                                                                .letter = 'o',
-                                                                .kind = OptionKind::choice,
-                                                                .value = "json|table",
-                                                                .fallback = "table",
-                                                                .help = "print it so",
-                                                                .from_environment = false}},
-                                                              "0s"),
-                                  .positional_min = 1,
-                                  .positional_max = 1},
-                                 run_explain};
+    static const Command command{
+        {.name = "explain",
+         .arguments = "ID",
+         .summary = "say what holds a task and what would release it",
+         .text = "Of a task that has ended it says where its time went.",
+         .options = with_client_rows({{.name = "output",
+                                       .letter = 'o',
+                                       .kind = OptionKind::choice,
+                                       .value = "json|table",
+                                       .fallback = "table",
+                                       .help = "print it so",
+                                       .from_environment = false}},
+                                     "0s"),
+         .positional_min = 1,
+         .positional_max = 1,
+         .kind = PageKind::client,
+         .examples = {{"taskd explain 7d24", "by a unique part of its id"}}},
+        run_explain};
     return command;
 }
 
@@ -212,25 +222,32 @@ const Command& list_command() {
                                 .help = "the page behind this task",
                                 .from_environment = false},
                                form_row("print them so (a table unless said)")},
-                              "0s")},
+                              "0s"),
+         .kind = PageKind::client,
+         .examples = {{"taskd list --state dead", "what needs a person"},
+                      {"taskd list --type sum --limit 5 -o id", "ids only"}}},
         run_list};
     return command;
 }
 
 const Command& cancel_command() {
-    static const Command command{{.name = "cancel",
-                                  .arguments = "ID",
-                                  .summary = "cancel a task",
-                                  .text = {},
-                                  .options = with_client_rows({{.name = "reason",
-                                                                .value = "TEXT",
-                                                                .help = "shown with the task",
-                                                                .from_environment = false},
-                                                               form_row("print the answer so")},
-                                                              "5s"),
-                                  .positional_min = 1,
-                                  .positional_max = 1},
-                                 run_cancel};
+    static const Command command{
+        {.name = "cancel",
+         .arguments = "ID",
+         .summary = "cancel a task",
+         .text = {},
+         .options = with_client_rows({{.name = "reason",
+                                       .value = "TEXT",
+                                       .help = "shown with the task",
+                                       .from_environment = false},
+                                      form_row("print the answer so")},
+                                     "5s"),
+         .positional_min = 1,
+         .positional_max = 1,
+         .kind = PageKind::client,
+         .examples = {{"taskd cancel 0199c2f1", ""},
+                      {"taskd cancel 0199c2f1 --reason 'sent twice'", "shown with the task"}}},
+        run_cancel};
     return command;
 }
 

@@ -9,11 +9,9 @@
 
 #include "client.hpp"
 #include "key_file.hpp"
-#include "role.hpp"
+#include "reload.hpp"
 #include "taskd/io/clock.hpp"
-#include "taskd/io/entropy.hpp"
 #include "taskd/io/http_exchange.hpp"
-#include "taskd/io/log.hpp"
 #include "taskd/io/loop.hpp"
 #include "taskd/io/posix_files.hpp"
 #include "taskd/io/private_files.hpp"
@@ -36,17 +34,6 @@ Result<std::vector<service::WorkerEntry>> read_workers(const std::string& path) 
     auto workers = service::parse_worker_list(text);
     if (workers) std::erase_if(*workers, [](const auto& worker) { return !worker.enabled; });
     return workers;
-}
-
-// 64 hex digits from the kernel, made at the first start and kept.
-Result<void> make_key(const std::string& path) {
-    if (std::filesystem::exists(path)) return {};
-    char secret[32];
-    io::fill_random(secret);
-    std::string text;
-    for (const char byte : secret)
-        text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
-    return io::write_private_file(path, text + "\n");
 }
 
 std::optional<std::uint16_t> read_port(const std::string& path) {
@@ -86,6 +73,33 @@ class KeyNotes {
     std::vector<std::string> paths_;
 };
 
+// Those of the folder that are there; a child without one takes none, whatever the environment
+// says.
+std::map<std::string, std::string, std::less<>> config_files(const std::string& dir) {
+    std::map<std::string, std::string, std::less<>> files;
+    if (dir.empty()) return files;
+    for (const char* role : {"dispatcher", "nameservice", "monitor", "worker"}) {
+        const auto path = std::filesystem::path{dir} / (std::string{role} + ".yaml");
+        std::error_code error;
+        if (std::filesystem::exists(path, error)) files.emplace(role, path.string());
+    }
+    return files;
+}
+
+// What holds for all children, unless their own settings say it: the environment reaches them
+// anyway.
+std::vector<std::string> log_flags(const Options& options) {
+    std::vector<std::string> flags;
+    for (const OptionRow& row : with_log_rows({})) {
+        const auto source = options.source(row.name);
+        if (row.name == "config" || (source != OptionSource::flag && source != OptionSource::file))
+            continue;
+        flags.push_back("--" + std::string{row.name});
+        flags.push_back(options.text(row.name));
+    }
+    return flags;
+}
+
 Result<service::UpSettings> read_settings(const Options& options) {
     service::UpSettings settings;
     auto workers = read_workers(options.text("workers"));
@@ -98,7 +112,8 @@ Result<service::UpSettings> read_settings(const Options& options) {
                             : settings.data + "/key";
     settings.workers = std::move(*workers);
     settings.port = options.port("port");
-    settings.log_level = options.text("log-level");
+    settings.config_files = config_files(options.text("config-dir"));
+    settings.common_flags = log_flags(options);
     if (options.given("lease")) settings.lease = options.text("lease");
     return settings;
 }
@@ -121,7 +136,8 @@ int run(const Options& options) {
     if (auto made = files->make_dir(settings.data); !made) return report(made.error());
     const auto lock = files->lock(settings.data + "/up.lock");
     if (!lock) return report(lock.error());
-    if (auto made = make_key(settings.key_file); !made) return report(made.error());
+    if (auto made = make_key_file(settings.key_file, io::Readers::owner); !made)
+        return report(made.error());
     auto key = read_key_file(settings.key_file);
     if (!key) return report(key.error());
     settings.key = std::move(*key);
@@ -129,8 +145,7 @@ int run(const Options& options) {
 
     io::Loop loop;
     const auto clock = io::make_system_clock();
-    const auto log =
-        io::make_log({.level = *io::parse_log_level(settings.log_level), .role = "up"});
+    const auto log = make_role_log(options, "up");
     io::ProcessRunner processes{loop};
     io::HttpExchange http{loop};
     KeyNotes notes{settings.key_file};
@@ -150,6 +165,10 @@ int run(const Options& options) {
                          .print = print_child_line},
         [&](int status) { loop.post([&boot, status] { boot.shutdown(status); }); },
         [&] { tell_ready(boot.get(*up), settings, notes); });
+    // Children take the same signals the same way.
+    SettingsReload reload{options, *log};
+    const auto pass_on = [&](int number) { boot.get(*up).pass_on(number); };
+    if (auto listens = reload.listen(loop, pass_on); !listens) return report(listens.error());
     const int status = boot.run();
     io::remove_file(settings.data + "/endpoints.json");
     return status;
@@ -166,30 +185,31 @@ const Command& up_command() {
                  "processes on loopback.\nPORT is the dispatcher's; then come name service, "
                  "monitor and workers. DIR/endpoints.json\ntells all addresses as soon as all "
                  "are ready. A child that dies is started again on its port.",
-         .options = {{.name = "data",
-                      .value = "DIR",
-                      .fallback = "taskd-data",
-                      .help = "everything that lasts, and the cluster key"},
-                     {.name = "port",
-                      .kind = OptionKind::port,
-                      .value = "PORT",
-                      .fallback = "4000",
-                      .help = "the first of consecutive ports; 0 takes free ones"},
-                     {.name = "workers",
-                      .value = "FILE",
-                      .help = "list of workers in place of the built-in config/workers.json"},
-                     {.name = "key-file",
-                      .value = "FILE",
-                      .help = "the cluster key in place of DIR/key"},
-                     {.name = "lease",
-                      .kind = OptionKind::duration,
-                      .value = "DURATION",
-                      .help = "how long a silent worker keeps a task"},
-                     {.name = "log-level",
-                      .kind = OptionKind::choice,
-                      .value = "trace|debug|info|warn|error",
-                      .fallback = "info",
-                      .help = "how much to say on stderr"}}},
+         .options = with_log_rows(
+             {{.name = "data",
+               .value = "DIR",
+               .fallback = "taskd-data",
+               .help = "everything that lasts, and the cluster key"},
+              {.name = "port",
+               .kind = OptionKind::port,
+               .value = "PORT",
+               .fallback = "4000",
+               .help = "the first of consecutive ports; 0 takes free ones"},
+              {.name = "workers",
+               .value = "FILE",
+               .help = "list of workers in place of the built-in config/workers.json"},
+              {.name = "key-file", .value = "FILE", .help = "the cluster key in place of DIR/key"},
+              {.name = "lease",
+               .kind = OptionKind::duration,
+               .value = "DURATION",
+               .help = "how long a silent worker keeps a task"},
+              {.name = "config-dir",
+               .value = "DIR",
+               .help = "settings of the roles: dispatcher.yaml, worker.yaml and so on"}}),
+         .kind = PageKind::role,
+         .examples = {{"taskd up", "everything, data under ./taskd-data"},
+                      {"taskd up --data /tmp/first --port 0", "on free ports"},
+                      {"taskd up --config-dir /etc/taskd", "each role with its settings file"}}},
         run};
     return command;
 }

@@ -99,8 +99,7 @@ int run(const Options& options) {
 }  // namespace
 
 const Command& worker_command() {
-    static const std::string text =
-        "TYPE is one of " + known_types() + ". Example: taskd worker sum --port 0";
+    static const std::string text = "TYPE is one of " + known_types() + ".";
     static const Command command{
         {.name = "worker",
          .arguments = "TYPE",
@@ -128,7 +127,10 @@ const Command& worker_command() {
                .least = 100'000}},
              "6000"),
          .positional_min = 1,
-         .positional_max = 1},
+         .positional_max = 1,
+         .kind = PageKind::role,
+         .examples = {{"taskd worker sum --port 0", "on a free port"},
+                      {"taskd worker hash --concurrency 8 --name hash-a", "eight at a time"}}},
         run};
     return command;
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <mutex>
 
 #include "io/log_line.hpp"
@@ -39,16 +40,22 @@ class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
     int descriptor_;
 };
 
-class SpdLog final : public port::Log {
+class SpdLog final : public ProcessLog {
   public:
     explicit SpdLog(const LogSettings& settings)
         : settings_{settings},
           clock_{make_system_clock()},
           logger_{"taskd", std::make_shared<DescriptorSink>(settings.descriptor)} {
-        if (settings_.format == LogFormat::automatic)
-            settings_.format =
-                isatty(settings.descriptor) != 0 ? LogFormat::text : LogFormat::logfmt;
+        set_format(settings.format);
         logger_.set_level(to_spd(settings.level));
+    }
+
+    void set_level(port::LogLevel level) override { logger_.set_level(to_spd(level)); }
+
+    void set_format(LogFormat format) override {
+        if (format == LogFormat::automatic)
+            format = isatty(settings_.descriptor) != 0 ? LogFormat::text : LogFormat::logfmt;
+        format_ = format;
     }
 
     void write(port::LogLevel level, std::string_view message,
@@ -56,9 +63,8 @@ class SpdLog final : public port::Log {
         if (!logger_.should_log(to_spd(level))) return;
         const LogRecord record{
             .at = clock_->wall(), .level = level, .message = message, .fields = fields};
-        const std::string line = settings_.format == LogFormat::text
-                                     ? text_line(settings_, record)
-                                     : logfmt_line(settings_, record);
+        const std::string line = format_.load() == LogFormat::text ? text_line(settings_, record)
+                                                                   : logfmt_line(settings_, record);
         logger_.log(to_spd(level), spdlog::string_view_t{line.data(), line.size()});
     }
 
@@ -68,6 +74,7 @@ class SpdLog final : public port::Log {
     }
 
     LogSettings settings_;
+    std::atomic<LogFormat> format_;
     std::unique_ptr<port::Clock> clock_;
     spdlog::logger logger_;
 };
@@ -84,7 +91,14 @@ std::string_view to_text(port::LogLevel level) {
     return level_names[static_cast<std::size_t>(level)];
 }
 
-std::unique_ptr<port::Log> make_log(const LogSettings& settings) {
+std::optional<LogFormat> parse_log_format(std::string_view text) {
+    if (text == "auto") return LogFormat::automatic;
+    if (text == "text") return LogFormat::text;
+    if (text == "logfmt") return LogFormat::logfmt;
+    return std::nullopt;
+}
+
+std::unique_ptr<ProcessLog> make_log(const LogSettings& settings) {
     return std::make_unique<SpdLog>(settings);
 }
 

@@ -153,6 +153,7 @@ class RealProcess final : public port::Process {
     RealProcess(const RealProcess&) = delete;
     RealProcess& operator=(const RealProcess&) = delete;
     int pid() const override { return child_->pid(); }
+    void signal(int number) override { child_->signal(number); }
     void terminate() override { child_->signal(SIGTERM); }
     void kill() override { child_->signal(SIGKILL); }
 

@@ -34,6 +34,9 @@ struct RealProcesses : RealWorld {
     port::ProcessSpec refuses_to_end() {
         return shell("trap '' TERM; echo up; while :; do sleep 1; done");
     }
+    port::ProcessSpec takes_hangups() {
+        return shell("trap 'echo heard; exit 0' HUP; echo up; while :; do sleep 0.05; done");
+    }
     port::ProcessSpec missing() { return {.argv = {"/no/such/program"}, .env = {}}; }
 };
 
@@ -58,6 +61,13 @@ struct TwinProcesses : TwinWorld {
             self->on_terminate([] {});
             self->print(ProcessStream::out, "up");
         });
+        twin.install("/hangup", [](const Program& self) {
+            self->on_signal(SIGHUP, [it = self.get()] {
+                it->print(ProcessStream::out, "heard");
+                it->exit(0);
+            });
+            self->print(ProcessStream::out, "up");
+        });
     }
     static port::ProcessSpec spec(std::string path) {
         return {.argv = {std::move(path)}, .env = {{"GREETING", "hello"}}};
@@ -66,6 +76,7 @@ struct TwinProcesses : TwinWorld {
     port::ProcessSpec prints_one_long_line() { return spec("/long"); }
     port::ProcessSpec waits() { return spec("/wait"); }
     port::ProcessSpec refuses_to_end() { return spec("/refuse"); }
+    port::ProcessSpec takes_hangups() { return spec("/hangup"); }
     port::ProcessSpec missing() { return spec("/missing"); }
 };
 
@@ -137,6 +148,22 @@ TEMPLATE_TEST_CASE("terminate asks, kill does not", "[process]", RealProcesses, 
     stubborn.process->kill();
     REQUIRE(world.run_until([&] { return stubborn.end.has_value(); }));
     CHECK(stubborn.end == ProcessEnd{.signal = SIGKILL});
+}
+
+TEMPLATE_TEST_CASE("a signal reaches the child, which may take it or die of it", "[process]",
+                   RealProcesses, TwinProcesses) {
+    TestType world;
+    Watched listens;
+    Watched deaf;
+    listens.spawn(world, world.takes_hangups());
+    deaf.spawn(world, world.waits());
+    REQUIRE(world.run_until([&] { return listens.out.size() + deaf.out.size() == 2; }));
+    listens.process->signal(SIGHUP);
+    deaf.process->signal(SIGHUP);
+    REQUIRE(world.run_until([&] { return listens.end && deaf.end; }));
+    CHECK(listens.out == std::vector<std::string>{"up", "heard"});
+    CHECK(listens.end == ProcessEnd{.status = 0});
+    CHECK(deaf.end == ProcessEnd{.signal = SIGHUP});
 }
 
 TEMPLATE_TEST_CASE("a program that is missing is named", "[process]", RealProcesses,

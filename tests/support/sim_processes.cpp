@@ -12,7 +12,9 @@ struct SimProcessRunner::State final : SimProgram, std::enable_shared_from_this<
 
     const port::ProcessSpec& spec() const override { return asked; }
     int pid() const override { return id; }
-    void on_terminate(std::function<void()> act) override { terminated = std::move(act); }
+    void on_signal(int number, std::function<void()> act) override {
+        acts[number] = std::move(act);
+    }
 
     void print(port::ProcessStream stream, const std::string& line) override {
         if (ended) return;
@@ -25,7 +27,7 @@ struct SimProcessRunner::State final : SimProgram, std::enable_shared_from_this<
 
     void end(port::ProcessEnd how) {
         if (std::exchange(ended, true)) return;
-        terminated = nullptr;
+        acts.clear();
         post([how](State& self) {
             if (self.handlers.ended) self.handlers.ended(how);
         });
@@ -41,10 +43,14 @@ struct SimProcessRunner::State final : SimProgram, std::enable_shared_from_this<
     port::ProcessSpec asked;
     int id;
     port::ProcessHandlers handlers;
-    std::function<void()> terminated;
+    std::map<int, std::function<void()>> acts;
     bool ended = false;
     bool gone = false;  // nobody listens any more
 };
+
+void SimProgram::on_terminate(std::function<void()> act) {
+    on_signal(SIGTERM, std::move(act));
+}
 
 class SimProcess final : public port::Process {
   public:
@@ -57,14 +63,16 @@ class SimProcess final : public port::Process {
     SimProcess(const SimProcess&) = delete;
     SimProcess& operator=(const SimProcess&) = delete;
     int pid() const override { return state_->id; }
-    void terminate() override {
-        state_->post([](SimProcessRunner::State& state) {
+    void signal(int number) override {
+        state_->post([number](SimProcessRunner::State& state) {
             if (state.ended) return;
-            if (!state.terminated) return state.end({.signal = SIGTERM});
-            const auto act = state.terminated;
+            const auto found = state.acts.find(number);
+            if (found == state.acts.end()) return state.end({.signal = number});
+            const auto act = found->second;
             act();
         });
     }
+    void terminate() override { signal(SIGTERM); }
     void kill() override { state_->end({.signal = SIGKILL}); }
 
   private:

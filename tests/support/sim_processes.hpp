@@ -21,8 +21,9 @@ class SimProgram {
     virtual int pid() const = 0;
     virtual void print(port::ProcessStream stream, const std::string& line) = 0;
     virtual void exit(int status) = 0;
-    // Instead of dying of SIGTERM.
-    virtual void on_terminate(std::function<void()> act) = 0;
+    // Instead of dying of this signal.
+    virtual void on_signal(int number, std::function<void()> act) = 0;
+    void on_terminate(std::function<void()> act);
 };
 
 class SimProcessRunner final : public port::ProcessRunner {

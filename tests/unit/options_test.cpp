@@ -50,12 +50,19 @@ Page page() {
                      .value = "json|table",
                      .help = "form",
                      .from_environment = false},
+                    {.name = "size",
+                     .kind = OptionKind::bytes,
+                     .value = "SIZE",
+                     .fallback = "16MiB",
+                     .help = "how large",
+                     .least = 1024,
+                     .most = 1 << 30},
                     {.name = "quiet", .kind = OptionKind::toggle, .help = "say less"}},
         .positional_max = 3};
 }
 
 Result<Options> parse(std::vector<std::string> arguments) {
-    return Options::parse(page(), arguments, environment);
+    return Options::parse(page(), arguments, {.environment = environment});
 }
 
 std::string fault(std::vector<std::string> arguments) {
@@ -78,6 +85,9 @@ TEST_CASE("a flag goes over the environment, that over the default") {
     CHECK(options->source("port") == OptionSource::none);
     CHECK_FALSE(options->given("port"));
     CHECK(options->duration("retry-for") == 5s);
+    CHECK(options->bytes("size") == 16U << 20);
+    CHECK(options->origin("size") == "default");
+    CHECK(options->origin("port").empty());
 
     variables() = {{"TASKD_URL", "http://env"},
                    {"TASKD_RETRY_FOR", "250ms"},
@@ -88,6 +98,8 @@ TEST_CASE("a flag goes over the environment, that over the default") {
     REQUIRE(options);
     CHECK(options->text("url") == "http://flag");
     CHECK(options->source("url") == OptionSource::flag);
+    CHECK(options->origin("url") == "--url");
+    CHECK(options->origin("retry-for") == "TASKD_RETRY_FOR");
     CHECK(options->duration("retry-for") == 250ms);
     CHECK(options->source("retry-for") == OptionSource::environment);
     CHECK(options->source("port") == OptionSource::none);  // empty is not given
@@ -118,6 +130,11 @@ TEST_CASE("negative numbers, commas and a single dash are arguments") {
 
 TEST_CASE("each slip is told in one line") {
     CHECK_THAT(fault({"--nonsense"}), Contains("nonsense") && Contains("taskd help try"));
+    CHECK_THAT(fault({"--retryfor", "1s"}), Contains("did you mean '--retry-for'?"));
+    CHECK_THAT(fault({"--size", "1.5MiB"}), Contains("512KiB") && Contains("'1.5MiB'"));
+    CHECK_THAT(fault({"--size", "9GiB"}), Contains("from 1024 to 1073741824"));
+    CHECK_THAT(fault({"--size", "99999999999GiB"}), Contains("from 1024 to 1073741824"));
+    CHECK_THAT(fault({"--size", "1KB"}), Contains("'1KB'"));
     CHECK_THAT(fault({"-x"}), Contains("x"));
     CHECK_THAT(fault({"--url"}), Contains("url"));
     CHECK_THAT(fault({"--quiet=5"}), Contains("--quiet takes 1 or 0"));
@@ -138,11 +155,11 @@ TEST_CASE("each slip is told in one line") {
 TEST_CASE("a missing argument is told; help asks for nothing") {
     Page wants = page();
     wants.positional_min = 1;
-    const auto missing = Options::parse(wants, {}, environment);
+    const auto missing = Options::parse(wants, {}, {.environment = environment});
     REQUIRE_FALSE(missing);
     CHECK_THAT(missing.error().detail, Contains("missing"));
     const std::vector<std::string> help{"--help", "--port", "x"};
-    const auto helped = Options::parse(wants, help, environment);
+    const auto helped = Options::parse(wants, help, {.environment = environment});
     REQUIRE(helped);
     CHECK(helped->help());
 }

@@ -3,6 +3,7 @@
 #include "taskd/service/up.hpp"
 
 #include <algorithm>
+#include <csignal>
 
 #include "catch.hpp"
 #include "memory_log.hpp"
@@ -48,6 +49,7 @@ struct Machine {
     std::map<int, Life> lives;
     std::vector<std::string> started;  // names, in order
     std::vector<std::string> ended;
+    std::vector<std::string> hangups;
     std::map<std::string, std::vector<std::string>> arguments;  // of the newest life
     std::vector<std::string> printed;
     std::optional<int> failure;
@@ -66,6 +68,8 @@ struct Machine {
         settings.key = protocol::ClusterKey{"0123456789abcdef"};
         settings.port = port;
         settings.workers = {{"sum", "", 7, true}, {"wait", "", 9, true}};
+        settings.config_files = {{"worker", "/etc/worker.yaml"}};
+        settings.common_flags = {"--log-level", "warn"};
         settings.drain_max = 10s;
         up = std::make_unique<Up>(
             settings,
@@ -104,6 +108,7 @@ struct Machine {
         life.instance = option(spec, "--name") + "-" + std::to_string(program->pid());
         files[option(spec, "--port-file")] = std::to_string(life.port);
         program->print(port::ProcessStream::err, "hello from " + life.name);
+        program->on_signal(SIGHUP, [this, name = life.name] { hangups.push_back(name); });
         program->on_terminate([this, name = life.name, pid = program->pid()] {
             if (name == never_ends) return;
             ended.push_back(name);
@@ -157,6 +162,23 @@ TEST_CASE("on free ports each child starts once it can be told where the others 
     CHECK(option(monitor, "--dispatcher") == machine.up->url("dispatcher"));
     const port::ProcessSpec sum{machine.arguments["sum"], {}};
     CHECK(option(sum, "--concurrency") == "7");
+    CHECK(option(sum, "--config") == "/etc/worker.yaml");
+    CHECK(option(sum, "--log-level") == "warn");
+    CHECK(option(spec, "--config").empty());  // none, whatever the environment says
+}
+
+TEST_CASE("a signal is passed on to children that listen, and to no other") {
+    Machine machine{0};
+    machine.ready = false;
+    REQUIRE(machine.up->start());
+    machine.up->pass_on(SIGHUP);  // the first has just been started
+    machine.ready = true;
+    REQUIRE(machine.wait_ready());
+    CHECK(machine.started.size() == 5);
+    CHECK(machine.hangups.empty());
+    machine.up->pass_on(SIGHUP);
+    REQUIRE(machine.world.run_until([&] { return machine.hangups.size() == 5; }, 5s));
+    CHECK(machine.processes.running().size() == 5);
 }
 
 TEST_CASE("endpoints are told once all are ready, and not before") {

@@ -35,6 +35,13 @@ inline constexpr std::size_t result_ids_max = 1'000;
 inline constexpr std::size_t page_tasks_default = 50;
 inline constexpr std::size_t page_tasks_max = 1'000;
 
+// A search: each term is a part of one SQL statement.
+inline constexpr std::size_t search_bytes_max = 4 * kibibyte;
+inline constexpr std::size_t search_terms_max = 32;
+inline constexpr std::size_t search_values_max = 100;
+inline constexpr std::size_t search_steps_max = 16;
+inline constexpr std::uint64_t search_index_max = 1'000'000;
+
 // Requests that wait for something: too_many_waiters. Each is a few hundred bytes.
 inline constexpr std::size_t waiters_max = 100'000;
 inline constexpr Duration wait_max = 10min;  // longer waits are cut and asked again

@@ -26,6 +26,15 @@ struct LogSettings {
 std::optional<port::LogLevel> parse_log_level(std::string_view text);
 std::string_view to_text(port::LogLevel level);
 
-std::unique_ptr<port::Log> make_log(const LogSettings& settings);
+std::optional<LogFormat> parse_log_format(std::string_view text);  // "auto", "text", "logfmt"
+
+// A log whose settings may change while it runs.
+class ProcessLog : public port::Log {
+  public:
+    virtual void set_level(port::LogLevel level) = 0;
+    virtual void set_format(LogFormat format) = 0;
+};
+
+std::unique_ptr<ProcessLog> make_log(const LogSettings& settings);
 
 }  // namespace taskd::io

@@ -38,6 +38,7 @@ class Process {
   public:
     virtual ~Process() = default;  // kills it if it still runs
     virtual int pid() const = 0;
+    virtual void signal(int number) = 0;
     virtual void terminate() = 0;  // asks (SIGTERM)
     virtual void kill() = 0;       // does not ask (SIGKILL), and takes its own children along
 };

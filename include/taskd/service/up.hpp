@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,7 +31,9 @@ struct UpSettings {
     protocol::ClusterKey key;
     std::uint16_t port = 0;  // dispatcher's; then name service, monitor, workers. 0: free ones
     std::vector<WorkerEntry> workers;  // those to start
-    std::string log_level = "info";
+    std::vector<std::string> common_flags;  // for every child
+    // By role: "worker" to "/etc/taskd/worker.yaml". A role without one reads none.
+    std::map<std::string, std::string, std::less<>> config_files;
     std::string lease;  // of the dispatcher; empty: its default
     Duration poll_interval = std::chrono::milliseconds{25};
     Duration drain_max = limits::drain_timeout + std::chrono::seconds{5};  // then a child is killed
@@ -64,6 +67,7 @@ class Up {
     // holds while those it needs are still there.
     void drain(std::function<void()> done);
     void stop();  // kills what is left
+    void pass_on(int signal);  // to every child that runs
 
     std::string url(std::string_view child) const;  // empty while its port is not known
     std::string endpoints() const;                  // the content of endpoints.json

@@ -119,7 +119,9 @@ std::vector<std::string> Up::arguments(const Child& child) const {
     option("--port", std::to_string(child.port));
     option("--port-file", child.port_file);
     option("--key-file", settings_.key_file);
-    option("--log-level", settings_.log_level);
+    const auto config = settings_.config_files.find(out[1]);
+    option("--config", config == settings_.config_files.end() ? "" : config->second);
+    out.insert(out.end(), settings_.common_flags.begin(), settings_.common_flags.end());
     return out;
 }
 
@@ -351,6 +353,12 @@ void Up::drain_next() {
 int Up::stage_of(Role role) {
     if (role == Role::dispatcher) return 2;
     return role == Role::nameservice ? 3 : 1;
+}
+
+void Up::pass_on(int signal) {
+    for (const auto& child : children_)
+        // One that does not listen yet has no handler either, and would die of it.
+        if (child->process && child->port_told) child->process->signal(signal);
 }
 
 void Up::stop() {

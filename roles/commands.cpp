@@ -1,0 +1,80 @@
+// The table of subcommands, and what their options are read from.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include "command.hpp"
+#include "taskd/base/nearest.hpp"
+#include "taskd/io/yaml.hpp"
+
+namespace taskd::roles {
+namespace {
+
+const char* variable(const char* name) {
+    return std::getenv(name);
+}
+
+// Where a person's own settings of client commands lie; empty when there is no home.
+std::string client_file() {
+    const char* dir = std::getenv("XDG_CONFIG_HOME");
+    if (dir != nullptr && *dir != '\0') return std::string{dir} + "/taskd/client.yaml";
+    const char* home = std::getenv("HOME");
+    if (home == nullptr || *home == '\0') return {};
+    return std::string{home} + "/.config/taskd/client.yaml";
+}
+
+}  // namespace
+
+std::span<const Command* const> commands() {
+    static const Command* const table[] = {
+        &submit_command(),  &result_command(),  &task_command(),       &list_command(),
+        &explain_command(), &cancel_command(),  &stats_command(),      &workers_command(),
+        &load_command(),    &up_command(),      &dispatcher_command(), &nameservice_command(),
+        &worker_command(),  &monitor_command(), &health_command(),     &config_command(),
+        &store_command(),   &compose_command(),
+    };
+    return table;
+}
+
+const Command* find_command(std::string_view name) {
+    const auto all = commands();
+    const auto found =
+        std::ranges::find(all, name, [](const Command* it) { return it->page.name; });
+    return found == all.end() ? nullptr : *found;
+}
+
+Error no_such_command(std::string_view name) {
+    std::vector<std::string_view> names{"help", "version"};
+    for (const Command* command : commands())
+        names.push_back(command->page.name);
+    return {ErrorCode::bad_usage, fmt::format("there is no command '{}'{}; see 'taskd help'", name,
+                                              meant_instead(name, names))};
+}
+
+std::vector<const Page*> pages_of(PageKind kind) {
+    std::vector<const Page*> pages;
+    for (const Command* command : commands())
+        if (command->page.kind == kind) pages.push_back(&command->page);
+    return pages;
+}
+
+const OptionSources& process_sources() {
+    static const OptionSources sources{.environment = variable,
+                                       .read_file = io::read_yaml_file,
+                                       .client_file = client_file(),
+                                       .pages = pages_of(PageKind::client)};
+    return sources;
+}
+
+std::string_view program_version() {
+    return TASKD_VERSION;
+}
+
+int report(const Error& error) {
+    std::fputs(fmt::format("taskd: {}\n", error.to_string()).c_str(), stderr);
+    return row_of(error.code).exit_code;
+}
+
+}  // namespace taskd::roles

@@ -1,0 +1,39 @@
+// What a running role does on SIGHUP: reads its settings again, takes those that may change while
+// it runs, and says which others need a restart.
+#pragma once
+
+#include <functional>
+
+#include "options.hpp"
+#include "taskd/io/log.hpp"
+#include "taskd/port/main_loop.hpp"
+
+namespace taskd::roles {
+
+// The rows of `own`, then those of the log and of the settings file.
+std::vector<OptionRow> with_log_rows(std::vector<OptionRow> own);
+
+std::unique_ptr<io::ProcessLog> make_role_log(const Options& options, std::string role,
+                                              std::string instance = {});
+
+class SettingsReload {
+  public:
+    // `log` outlives it.
+    SettingsReload(const Options& options, io::ProcessLog& log);
+
+    // SIGHUP from now on. When it came because the terminal is gone, the role ends as on SIGTERM:
+    // nobody is left who could end it.
+    Result<void> listen(port::MainLoop& loop, std::function<void(int)> pass_on = {});
+
+    // Old settings stay when the new ones are not valid.
+    void reload();
+
+  private:
+    void take(const Options& fresh);
+
+    Options started_;  // what the role was started with
+    Options current_;  // what it has taken since
+    io::ProcessLog& log_;
+};
+
+}  // namespace taskd::roles
