@@ -51,6 +51,9 @@ Result<TaskSpec> read_spec(const Options& options) {
          {std::pair{"timeout", &spec.timeout}, std::pair{"queue-timeout", &spec.queue_timeout},
           std::pair{"total-timeout", &spec.total_timeout}, std::pair{"delay", &spec.delay}})
         if (options.given(name)) *field = options.duration(name);
+    spec.idempotency_key = options.text("once");
+    if (spec.idempotency_key.size() > limits::key_bytes_max)
+        return fail(ErrorCode::bad_usage, "--once takes a key of up to 256 bytes");
     if (options.given("at")) {
         spec.run_at = parse_rfc3339(options.text("at"));
         if (!spec.run_at)
@@ -127,6 +130,10 @@ const Command& submit_command() {
                .help = "attempts that may fail before the task is dead",
                .least = 1,
                .most = limits::attempts_max_max},
+              {.name = "once",
+               .value = "KEY",
+               .help = "do nothing if this was sent under KEY before",
+               .from_environment = false},
               time_row("delay", "not before so long from now"),
               {.name = "at",
                .value = "INSTANT",

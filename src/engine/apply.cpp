@@ -28,6 +28,7 @@ class Applier {
         state_.attach(header, std::move(task));
         state_.touch(*header.body, sequence_);
         state_.place(header);
+        state_.use_key(key_use_of(record.spec, record.at), sequence_);
         ++state_.totals.submitted;
     }
 
@@ -265,6 +266,14 @@ class NoteApplier {
         state_.headers[slot].body->committing = note.took;
     }
 
+    void operator()(const KeyForgotten& note) {
+        const Sequence since = state_.key_order.front().second;
+        state_.key_order.pop_front();
+        state_.keys_elsewhere = state_.keys_elsewhere || note.elsewhere;
+        const auto found = state_.keys.find(note.key);
+        if (found != state_.keys.end() && found->second.since == since) state_.keys.erase(found);
+    }
+
     void operator()(const TaskUnloaded& note) { state_.body_goes(state_.at(note.id)); }
 
     void operator()(const LookedAhead& note) {
@@ -305,6 +314,13 @@ void Engine::restore(std::shared_ptr<Task> task) {
     Header& header = state_->add(head_of(*task));
     state_->attach(header, std::move(task));
     state_->place(header);
+}
+
+void Engine::restore(const KeyUse& use) {
+    if (state_->keys.size() < state_->settings.keys_in_memory_max)
+        state_->use_key(use, Sequence{});
+    else
+        state_->keys_elsewhere = true;
 }
 
 void Engine::restore(const Totals& totals, std::optional<TaskId> newest_ended) {

@@ -1,7 +1,5 @@
 // The rules: what each command leads to. Nothing here changes state.
 #include <algorithm>
-#include <unordered_map>
-#include <unordered_set>
 
 #include "engine/rules.hpp"
 #include "taskd/base/assert.hpp"
@@ -35,20 +33,6 @@ std::expected<const Task*, Decision> look_up(const Context& context, TaskId id) 
     return std::unexpected{std::move(decision)};
 }
 
-// When it may begin, and by when it must have begun and ended. The limits follow engine time, which
-// a clock set forward does not move.
-TaskSubmitted submitted(const Now& now, const TaskSpec& spec) {
-    TaskSubmitted record{spec, now.wall, std::nullopt, std::nullopt, std::nullopt};
-    if (spec.run_at) record.due = spec.run_at;
-    if (spec.delay > Duration{0}) record.due = now.wall + spec.delay;
-    if (record.due && *record.due <= now.wall) record.due.reset();
-    const Duration ahead = record.due ? *record.due - now.wall : Duration{0};
-    record.expires =
-        now.engine + (spec.expires_at ? *spec.expires_at - now.wall : ahead + spec.queue_timeout);
-    record.ends_by = now.engine + ahead + spec.total_timeout;
-    return record;
-}
-
 // The attempt of this epoch when it is the newest and still shown.
 const Attempt* newest_attempt(const Task& task, LeaseEpoch epoch) {
     if (task.attempts.empty() || task.attempts.back().epoch != epoch) return nullptr;
@@ -56,42 +40,6 @@ const Attempt* newest_attempt(const Task& task, LeaseEpoch epoch) {
 }
 
 }  // namespace
-
-Decision decide_submit(const Context& context, const Submit& command) {
-    if (command.tasks.empty())
-        return refuse(ErrorCode::invalid_field, "an array of at least one task is needed");
-    if (command.tasks.size() > limits::submit_tasks_max) return refuse(ErrorCode::too_many_tasks);
-    std::unordered_map<TaskId, const Task*> known;
-    for (const Task& task : command.known)
-        known.emplace(task.spec.id, &task);
-    std::unordered_set<TaskId> seen;
-    Decision decision;
-    for (std::size_t i = 0; i < command.tasks.size(); ++i) {
-        const TaskSpec& spec = command.tasks[i];
-        if (command.tasks.size() > 1 && !seen.insert(spec.id).second)
-            return refuse(ErrorCode::id_conflict, "the id stands twice in this request", i);
-        const Task* there = nullptr;
-        if (const Header* header = context.state.find(spec.id)) {
-            if (!header->body) {
-                decision.fetch.push_back(spec.id);
-                continue;
-            }
-            there = header->body->task.get();
-        }
-        if (const auto found = known.find(spec.id); there == nullptr && found != known.end())
-            decision.known.push_back(*(there = found->second));
-        if (there != nullptr) {
-            if (there->spec != spec) return refuse(ErrorCode::id_conflict, spec.id.to_string(), i);
-            continue;
-        }
-        const bool may_be_forgotten =
-            context.state.forgotten_max && spec.id <= *context.state.forgotten_max;
-        if (may_be_forgotten && !command.fetched) decision.fetch.push_back(spec.id);
-        decision.records.emplace_back(submitted(context.now, spec));
-    }
-    if (!decision.fetch.empty()) decision.records.clear();
-    return decision;
-}
 
 Decision decide_cancel(const Context& context, const Cancel& command) {
     const auto found = look_up(context, command.id);

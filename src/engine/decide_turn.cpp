@@ -126,6 +126,30 @@ Decision decide_look(const Context& context) {
     return decision;
 }
 
+namespace {
+
+// Keys whose time is over and whose task has ended need no memory; beyond the bound the oldest go.
+void forget_keys(const Context& context, Sequence covered, Decision& decision) {
+    const State& state = context.state;
+    std::size_t left = state.keys.size();
+    for (const auto& [name, since] : state.key_order) {
+        if (decision.notes.size() >= limits::turn_tasks_max || since > covered) break;
+        const auto found = state.keys.find(name);
+        const bool current = found != state.keys.end() && found->second.since == since;
+        bool over = true;
+        if (current) {
+            const Header* header = state.find(found->second.id);
+            over = found->second.until <= context.now.wall &&
+                   (header == nullptr || is_terminal(header->state));
+        }
+        if (!over && left <= state.settings.keys_in_memory_max) break;
+        decision.notes.emplace_back(KeyForgotten{name, !over});
+        left -= current ? 1 : 0;
+    }
+}
+
+}  // namespace
+
 Decision decide_forget(const Context& context, const Forget& command) {
     Decision decision;
     const State& state = context.state;
@@ -149,6 +173,7 @@ Decision decide_forget(const Context& context, const Forget& command) {
         decision.notes.emplace_back(TaskUnloaded{body->task->spec.id});
         bytes -= body->bytes;
     }
+    forget_keys(context, command.covered, decision);
     return decision;
 }
 

@@ -106,6 +106,12 @@ void State::touch(Body& body, Sequence sequence) {
     changed.push_back(&body);
 }
 
+void State::use_key(const KeyUse& use, Sequence sequence) {
+    if (use.key.empty()) return;
+    keys[use.key] = {use.id, use.until, sequence};
+    key_order.emplace_back(use.key, sequence);
+}
+
 void State::displace_header(Header& header, Slot slot) {
     Queue& queue = queue_at(header);
     (header.by_wall ? wall_deadlines : deadlines).remove(slot);

@@ -71,6 +71,14 @@ struct State {
     std::size_t ahead_bytes = 0;                // of bodies read ahead
     IntrusiveList<Body, &Body::in_kept> ended;  // without lease, in the order they ended
     std::size_t ended_bytes = 0;
+    struct Key {
+        TaskId id;
+        WallTime until;
+        Sequence since;
+    };
+    std::map<std::string, Key, std::less<>> keys;  // idempotency keys; a map grows without a pause
+    std::deque<std::pair<std::string, Sequence>> key_order;  // oldest use first
+    bool keys_elsewhere = false;                             // the view may know more of them
     std::optional<TaskId> forgotten_max;  // greatest id that may be in the view alone
     std::vector<Body*> changed;
     Totals totals;
@@ -91,6 +99,7 @@ struct State {
     void move(Header& header, Task& task, TaskEvent event);   // by the state table, counted
     void touch(Body& body, Sequence sequence);
 
+    void use_key(const KeyUse& use, Sequence sequence);
     // Takes a task with its body out of every index, and puts it back where it now belongs.
     void displace(Header& header);
     void place(Header& header);

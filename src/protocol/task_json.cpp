@@ -50,6 +50,15 @@ Result<BackoffKind> parse_kind(std::string_view raw) {
     return *kind;
 }
 
+Result<std::string> parse_key(std::string_view raw, std::string_view name) {
+    auto key = read_string(raw, name);
+    if (!key) return fail(std::move(key));
+    if (!key->empty() && key->size() <= limits::key_bytes_max) return key;
+    std::string why{name};
+    why += " must have 1 to 256 bytes";
+    return fail(ErrorCode::invalid_field, std::move(why));
+}
+
 Result<std::vector<std::string>> parse_codes(std::string_view raw) {
     const auto elements = split_array(raw);
     if (!elements || elements->size() > limits::no_retry_max)
@@ -131,6 +140,7 @@ Result<void> take_field(TaskSpec& spec, bool& has_id, std::string_view key, std:
     if (key == "crashes_max")
         return take(read_integer(raw, key, 1, limits::attempts_max_max), spec.crashes_max);
     if (key == "backoff") return take(parse_backoff(raw), spec.backoff);
+    if (key == "idempotency_key") return take(parse_key(raw, key), spec.idempotency_key);
     if (key == "no_retry") return take(parse_codes(raw), spec.no_retry);
     if (auto taken = take_time(spec, key, raw)) return *taken;
     return fail(ErrorCode::unknown_field, std::string{key});
@@ -173,6 +183,7 @@ void put_options(JsonWriter& json, const TaskSpec& spec) {
     if (spec.delay != Duration{0}) json.field("delay_ms", to_ms(spec.delay));
     if (spec.run_at) json.field("run_at", to_rfc3339(*spec.run_at));
     if (spec.expires_at) json.field("expires_at", to_rfc3339(*spec.expires_at));
+    if (!spec.idempotency_key.empty()) json.field("idempotency_key", spec.idempotency_key);
     if (spec.no_retry.empty()) return;
     json.key("no_retry").begin_array();
     for (const std::string& code : spec.no_retry)

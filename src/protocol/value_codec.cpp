@@ -10,6 +10,7 @@ enum class SpecField : std::uint8_t {
     delay = 2,
     expires_at = 3,
     no_retry = 4,
+    idempotency_key = 5,
 };
 
 }  // namespace
@@ -67,6 +68,10 @@ void write(ByteWriter& out, const TaskSpec& spec) {
         for (const std::string& code : spec.no_retry)
             out.text(code);
     }
+    if (!spec.idempotency_key.empty()) {
+        write(out, SpecField::idempotency_key);
+        out.text(spec.idempotency_key);
+    }
     write(out, SpecField::end);
 }
 
@@ -90,6 +95,10 @@ static void read_spec_field(ByteReader& in, SpecField field, TaskSpec& spec) {
                 spec.no_retry.emplace_back(in.text());
             return;
         }
+        case SpecField::idempotency_key:
+            spec.idempotency_key = in.text();
+            if (spec.idempotency_key.empty()) in.fail();
+            return;
         case SpecField::end:
             break;
     }
@@ -125,8 +134,9 @@ TaskSpec read_spec(ByteReader& in) {
 }
 
 std::size_t bytes_max(const TaskSpec& spec) {
-    constexpr std::size_t numbers = 14;
-    std::size_t bytes = id_bytes + numbers * number_max + spec.type.size() + spec.payload.size();
+    constexpr std::size_t numbers = 16;
+    std::size_t bytes = id_bytes + numbers * number_max + spec.type.size() + spec.payload.size() +
+                        spec.idempotency_key.size();
     for (const std::string& code : spec.no_retry)
         bytes += number_max + code.size();
     return bytes;

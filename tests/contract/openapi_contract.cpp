@@ -194,6 +194,24 @@ void try_submits(Judge& judge) {
               200);
     judge.ask("POST", "/v1/tasks", "/v1/tasks?wait=1ms", "[{\"type\":\"sleep\",\"payload\":60000}]",
               202);
+    const auto once = [&](const std::string& body, int status, const std::string& error,
+                          const std::string& header) {
+        return judge.ask("POST", "/v1/tasks", "/v1/tasks", body, status, error,
+                         {{"Idempotency-Key", header}});
+    };
+    const std::string first = once("{\"type\":\"echo\",\"payload\":7}", 202, "", "key-1");
+    const auto id_of = [](const std::string& answer) { return std::string{field(answer, "id")}; };
+    CHECK(id_of(once("{\"type\":\"echo\",\"payload\":7}", 202, "", "key-1")) == id_of(first));
+    CHECK(id_of(judge.ask("POST", "/v1/tasks", "/v1/tasks?wait=20s",
+                          "{\"type\":\"echo\",\"payload\":7,\"idempotency_key\":\"key-1\"}",
+                          200)) == id_of(first));
+    once("{\"type\":\"echo\",\"payload\":8}", 409, "key_conflict", "key-1");
+    once("[{\"type\":\"echo\"}]", 422, "invalid_field", "key-2");
+    once("{\"type\":\"echo\",\"idempotency_key\":\"other\"}", 422, "invalid_field", "key-2");
+    once("{\"type\":\"echo\"}", 422, "invalid_field", std::string(300, 'k'));
+    refused("{\"type\":\"echo\",\"idempotency_key\":\"\"}", 422, "invalid_field");
+    const std::string keyed = "{\"type\":\"echo\",\"idempotency_key\":\"twice\"}";
+    refused("[" + keyed + "," + keyed + "]", 409, "key_conflict");
     const std::string mine = "{\"id\":\"" + unknown_id + "\",\"type\":\"echo\",\"payload\":";
     judge.ask("POST", "/v1/tasks", "/v1/tasks", mine + "1}", 202);
     judge.ask("POST", "/v1/tasks", "/v1/tasks", mine + "1}", 202);

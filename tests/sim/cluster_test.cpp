@@ -39,6 +39,7 @@ TaskSpec any_task(SimCluster& cluster) {
     spec.backoff.initial = std::chrono::milliseconds{random.below(8'000)};
     spec.backoff.kind = static_cast<BackoffKind>(random.below(3));
     if (random.chance(1, 6)) spec.delay = std::chrono::milliseconds{random.below(20'000)};
+    if (random.chance(1, 4)) spec.idempotency_key = "order-" + spec.id.to_string();
     if (random.chance(1, 12)) spec.no_retry = {"not_now"};
     if (random.chance(1, 8)) spec.timeout = std::chrono::milliseconds{100 + random.below(4'000)};
     if (random.chance(1, 6))
@@ -89,6 +90,10 @@ std::vector<Step> steps_of_the_dispatcher() {
         {"submit_again", 6,
          [](SimCluster& c) {
              if (auto id = any_known(c)) c.submit_again(*id);
+         }},
+        {"submit_under_its_key", 8,
+         [](SimCluster& c) {
+             if (auto id = any_known(c)) c.submit_under_its_key(*id);
          }},
         {"cancel", 12,
          [](SimCluster& c) {
@@ -221,6 +226,7 @@ std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std
     faults["disk syncs failed"] += disk.syncs_failed;
     faults["disk full"] += disk.disk_full;
     faults["starts failed"] += cluster.failed_starts();
+    faults["keys met again"] += cluster.keys_met();
     faults["bodies read back"] += cluster.bodies_read();
     const auto& hits = cluster.row_hits();
     for (std::size_t i = 0; i < hits.size(); ++i)

@@ -87,6 +87,7 @@ class Stage {
         if (given.contains("kind")) made.backoff.kind = *parse_backoff_kind(given.at("kind"));
         if (given.contains("jitter"))
             made.backoff.jitter = static_cast<std::uint8_t>(std::stoi(given.at("jitter")));
+        if (given.contains("once")) made.idempotency_key = given.at("once");
         if (given.contains("no_retry")) made.no_retry = {given.at("no_retry")};
         if (given.contains("delay")) made.delay = *parse_duration(given.at("delay"));
         if (given.contains("run_in")) made.run_at = now_.wall + *parse_duration(given.at("run_in"));
@@ -116,6 +117,8 @@ class Stage {
         if (decision.refused)
             out_ << "error " << decision.refused->name() << " (" << decision.refused->detail
                  << ")\n";
+        for (const auto& [index, existing] : decision.existing)
+            out_ << "it is " << names_[existing] << "\n";
         for (const Record& record : decision.records) {
             sequence_ = sequence_.next();
             engine_.apply(sequence_, record);

@@ -57,6 +57,7 @@ TaskSpec random_spec(Random& random) {
     if (random.chance(1, 3)) spec.delay = random_duration(random);
     spec.run_at = random_optional<WallTime>(random);
     spec.expires_at = random_optional<WallTime>(random);
+    if (random.chance(1, 2)) spec.idempotency_key = random_text(random, 40);
     for (std::uint64_t n = random.below(3); n > 0; --n)
         spec.no_retry.push_back(random_text(random, 10));
     return spec;

@@ -146,6 +146,7 @@ void SimCluster::start_dispatcher() {
     settings.core.engine.lease_duration = options_.lease;
     settings.core.engine.ended_in_memory_max = 20;
     settings.core.engine.waiting_bytes_max = 3'000;
+    settings.core.engine.keys_in_memory_max = 3;
     settings.core.batch_bytes_soft = 16 * limits::kibibyte;
     settings.workers.key = options_.key;
     settings.workers.store_id = "0000000000000007";
@@ -326,6 +327,23 @@ void SimCluster::submit(std::vector<TaskSpec> tasks) {
 void SimCluster::submit_again(const TaskId& id) {
     post_tasks({id}, std::make_shared<std::string>(
                          protocol::write_submit({promises_.at(id).spec}, false)));
+}
+
+// What was acknowledged answers for its key.
+void SimCluster::submit_under_its_key(const TaskId& id) {
+    const Promise& promise = promises_.at(id);
+    if (promise.spec.idempotency_key.empty() || !promise.acknowledged) return;
+    TaskSpec again = promise.spec;
+    again.id = TaskId::make(client().clock().wall(), random_);
+    client().http().send(
+        "http://dispatcher:4000",
+        {"POST", "/v1/tasks", key_header(), protocol::write_submit({again}, false)}, 2s,
+        [this, id](Result<port::HttpResponse> answer) {
+            if (!answer || answer->status >= 500 || answer->status == 429) return;
+            ++keys_met_;
+            if (answer->body.find("\"" + id.to_string() + "\"") == std::string::npos)
+                faults_seen_.push_back("the key of " + id.to_string() + " gave " + answer->body);
+        });
 }
 
 // As the command line does: no answer is no refusal, the same ids go out again.

@@ -90,6 +90,13 @@ inline constexpr Duration wall_clock_look = 1s;
 
 inline constexpr Duration lease_duration_default = 15s;
 
+// A task's key, and the key under which a submit is done once.
+inline constexpr std::size_t key_bytes_max = 256;
+// A submit with the same idempotency key is the same submit for so long, and while its task lives.
+inline constexpr Duration idempotency_window = 24h;
+// Idempotency keys kept in memory; the rest is asked of the view.
+inline constexpr std::size_t idempotency_keys_in_memory = 100'000;
+
 // Name service: a registration is a lease of its own.
 inline constexpr Duration heartbeat_interval = 10s;
 inline constexpr Duration registration_expiry = 30s;

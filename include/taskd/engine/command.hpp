@@ -28,6 +28,7 @@ struct Submit {
     // Set when the command comes again: what the view alone knows of the ids asked for.
     bool fetched = false;
     std::vector<Task> known;
+    std::vector<KeyUse> known_keys;
 };
 
 // task_not_found when it is not in memory: the caller asks the view first.
@@ -118,12 +119,17 @@ struct EndTold {
     TaskId id;
     Duration took;
 };
+// An idempotency key leaves memory; `elsewhere` when the view must be asked for it from now on.
+struct KeyForgotten {
+    std::string key;
+    bool elsewhere = false;
+};
 // Nothing is missing near the head of this queue.
 struct LookedAhead {
     std::string type;
 };
 using Note = std::variant<LeaseRenewed, WorkerNoted, WorkerForgotten, TaskForgotten, TaskLoaded,
-                          TaskUnloaded, EndTold, LookedAhead>;
+                          TaskUnloaded, EndTold, KeyForgotten, LookedAhead>;
 
 // Outputs leave only after everything decided before them is synced.
 struct SendLease {
@@ -150,6 +156,9 @@ struct Decision {
     // Not decided yet: ask the view for these, note those that are in memory without their body as
     // loaded, and come again (a Look need not).
     std::vector<TaskId> fetch;
+    std::vector<std::string> fetch_keys;  // of a submit: idempotency keys to ask for as well
+    // Of a submit: which of its tasks are another one, submitted before under the same key.
+    std::vector<std::pair<std::size_t, TaskId>> existing;
 };
 
 }  // namespace taskd::engine

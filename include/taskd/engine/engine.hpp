@@ -23,6 +23,7 @@ struct EngineSettings {
     std::size_t ended_bytes_max = 32 * limits::mebibyte;
     // Bodies of tasks that wait; the rest of them is in the view.
     std::size_t waiting_bytes_max = limits::waiting_bytes_max;
+    std::size_t keys_in_memory_max = limits::idempotency_keys_in_memory;
 };
 
 // Which rule holds a task, and what would release it.
@@ -79,6 +80,7 @@ class Engine {
     // newest ended id there.
     void restore(const TaskHead& head);
     void restore(std::shared_ptr<Task> task);
+    void restore(const KeyUse& use);  // oldest first
     void restore(const Totals& totals, std::optional<TaskId> newest_ended);
 
     // When the next Tick has something to do.

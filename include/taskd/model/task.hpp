@@ -48,6 +48,7 @@ struct TaskSpec {
     std::uint32_t attempts_max = limits::attempts_max_default;
     std::uint32_t crashes_max = limits::crashes_max_default;
     Backoff backoff;
+    std::string idempotency_key;         // may be empty: the submit is done once under this name
     std::vector<std::string> no_retry;   // codes of errors that are not to be tried again
     Duration delay{0};                   // not before this long after the submit
     std::optional<WallTime> run_at;      // not before; excludes delay
@@ -136,6 +137,18 @@ struct Totals {
 
     friend bool operator==(const Totals&, const Totals&) = default;
 };
+
+// An idempotency key in use: by the task, until then and while the task lives.
+struct KeyUse {
+    std::string key;
+    TaskId id;
+    WallTime until;
+
+    friend bool operator==(const KeyUse&, const KeyUse&) = default;
+};
+inline KeyUse key_use_of(const TaskSpec& spec, WallTime submitted_at) {
+    return {spec.idempotency_key, spec.id, submitted_at + limits::idempotency_window};
+}
 
 // A question for many tasks, answered in id order (oldest first).
 struct TaskQuery {

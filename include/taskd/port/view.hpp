@@ -27,6 +27,7 @@ struct ViewMark {
 struct ViewChange {
     ViewMark mark;
     std::vector<std::shared_ptr<const Task>> tasks;
+    WallTime at{};  // keys whose time was over then, and whose task has ended, may go
 };
 
 class View {
@@ -43,6 +44,9 @@ class View {
     virtual Result<std::vector<TaskId>> match(std::string_view part) = 0;
     // Tasks that have not ended or whose lease is still held, in `queued_as` order.
     virtual Result<void> each_live(const std::function<void(const TaskHead&)>& take) = 0;
+    // Idempotency keys in use, oldest first; all of them, or those asked for.
+    virtual Result<void> each_key(const std::function<void(const KeyUse&)>& take) = 0;
+    virtual Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys) = 0;
     // The greatest id of an ended task, none when there is none: older ids may be in the view
     // alone.
     virtual Result<std::optional<TaskId>> newest_ended() = 0;

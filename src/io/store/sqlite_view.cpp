@@ -64,6 +64,8 @@ class SqliteView::Impl {
     Result<TaskPage> list(const TaskQuery& query);
     Result<std::vector<TaskId>> match(std::string_view part);
     Result<void> each_live(const std::function<void(const TaskHead&)>& take);
+    Result<void> each_key(const std::function<void(const KeyUse&)>& take);
+    Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys);
     Result<void> checkpoint();
 
     port::ViewMark mark;
@@ -83,7 +85,7 @@ class SqliteView::Impl {
     SqliteViewSettings settings_;
     SqliteDb db_;
     SqliteStatement begin_, commit_, rollback_, put_, put_mark_, find_, all_, by_type_state_,
-        next_type_, range_, newest_, live_;
+        next_type_, range_, newest_, live_, put_key_, drop_keys_, find_key_, all_keys_;
     std::string buffer_, head_;
     std::optional<Error> poison_;  // set when nobody knows what a failed store left
 };
@@ -141,6 +143,15 @@ Result<void> SqliteView::Impl::prepare_all() {
          " WHERE type > ?1 ORDER BY type LIMIT 1"},
         {&range_, "SELECT id FROM tasks WHERE id BETWEEN ?1 AND ?3 ORDER BY id LIMIT ?2"},
         {&newest_, "SELECT id FROM tasks ORDER BY id DESC LIMIT ?1"},
+        {&put_key_,
+         "INSERT INTO keys (key, id, until) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET"
+         " id = ?2, until = ?3 WHERE until < ?3"},
+        // A thousand at a time; those whose task lives are passed over.
+        {&drop_keys_,
+         "DELETE FROM keys WHERE key IN (SELECT key FROM keys AS k WHERE until <= ?1 AND NOT EXISTS"
+         " (SELECT 1 FROM tasks WHERE tasks.id = k.id AND live = 1) ORDER BY until LIMIT 1000)"},
+        {&find_key_, "SELECT id, until FROM keys WHERE key = ?1"},
+        {&all_keys_, "SELECT id, until, key FROM keys ORDER BY until"},
         {&live_,
          "SELECT id, head FROM tasks INDEXED BY tasks_live WHERE live = 1 ORDER BY queued_as"},
     };
@@ -202,6 +213,8 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
                                          std::optional<TaskId> newest) {
     for (const auto& task : change.tasks)
         if (auto done = store_task(*task); !done) return done;
+    if (auto done = drop_keys_.bind(1, change.at.time_since_epoch().count()).run(); !done)
+        return done;
     const Totals& totals = change.mark.totals;
     put_mark_.bind(1, change.mark.sequence.value)
         .bind(2, change.mark.engine.time_since_epoch().count())
@@ -218,6 +231,14 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
 }
 
 Result<void> SqliteView::Impl::store_task(const Task& task) {
+    if (!task.spec.idempotency_key.empty()) {
+        const KeyUse use = key_use_of(task.spec, task.submitted_at);
+        auto done = put_key_.bind_text(1, use.key)
+                        .bind_blob(2, use.id.bytes())
+                        .bind(3, use.until.time_since_epoch().count())
+                        .run();
+        if (!done) return done;
+    }
     buffer_.clear();
     protocol::encode_task_row(task, buffer_);
     head_.clear();
@@ -392,6 +413,35 @@ Result<void> SqliteView::Impl::each_live(const std::function<void(const TaskHead
     }
 }
 
+Result<void> SqliteView::Impl::each_key(const std::function<void(const KeyUse&)>& take) {
+    for (;;) {
+        const auto row = all_keys_.step();
+        if (!row) return std::unexpected{row.error()};
+        if (!*row) return {};
+        const auto id = id_of(all_keys_);
+        if (!id) {
+            all_keys_.reset();
+            return std::unexpected{id.error()};
+        }
+        take({std::string{all_keys_.bytes(2)}, *id, WallTime{Duration{all_keys_.number(1)}}});
+    }
+}
+
+Result<std::vector<KeyUse>> SqliteView::Impl::find_keys(std::span<const std::string> keys) {
+    std::vector<KeyUse> found;
+    for (const std::string& key : keys) {
+        const auto row = find_key_.bind_text(1, key).step();
+        if (!row) return std::unexpected{row.error()};
+        if (!*row) continue;
+        const auto id = id_of(find_key_);
+        const WallTime until{Duration{find_key_.number(1)}};
+        find_key_.reset();
+        if (!id) return std::unexpected{id.error()};
+        found.push_back({key, *id, until});
+    }
+    return found;
+}
+
 Result<void> SqliteView::Impl::checkpoint() {
     if (poison_) return std::unexpected{*poison_};
     int pages = 0;
@@ -430,6 +480,12 @@ Result<std::vector<TaskId>> SqliteView::match(std::string_view part) {
 }
 Result<void> SqliteView::each_live(const std::function<void(const TaskHead&)>& take) {
     return impl_->each_live(take);
+}
+Result<void> SqliteView::each_key(const std::function<void(const KeyUse&)>& take) {
+    return impl_->each_key(take);
+}
+Result<std::vector<KeyUse>> SqliteView::find_keys(std::span<const std::string> keys) {
+    return impl_->find_keys(keys);
 }
 Result<std::optional<TaskId>> SqliteView::newest_ended() {
     return impl_->newest_ended;

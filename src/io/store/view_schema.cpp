@@ -31,6 +31,12 @@ CREATE TABLE tasks (
 ) WITHOUT ROWID;
 CREATE INDEX tasks_by_type_state ON tasks (type, state);
 CREATE INDEX tasks_live ON tasks (live, queued_as, head) WHERE live = 1;
+CREATE TABLE keys (
+    key TEXT PRIMARY KEY,
+    id BLOB NOT NULL,
+    until INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX keys_until ON keys (until);
 CREATE TABLE mark (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     store_id INTEGER NOT NULL,
@@ -90,6 +96,10 @@ Result<void> upgrade(SqliteDb& db, std::int64_t version) {
     }
     if (done && version < 3)
         done = db.run("ALTER TABLE mark ADD COLUMN expired INTEGER NOT NULL DEFAULT 0");
+    if (done && version < 4)
+        done = db.run(
+            "CREATE TABLE keys (key TEXT PRIMARY KEY, id BLOB NOT NULL, until INTEGER NOT NULL)"
+            " WITHOUT ROWID; CREATE INDEX keys_until ON keys (until)");
     if (done) done = db.run(fmt::format("PRAGMA user_version = {}; COMMIT", view_version).c_str());
     return done;
 }

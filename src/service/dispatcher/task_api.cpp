@@ -69,6 +69,20 @@ struct Submitted {
     }
 };
 
+// The header stands for the field of the one task.
+Result<void> take_key_header(const port::HttpHeaders& headers, protocol::SubmitBody& body) {
+    const std::string_view key = port::find_header(headers, "Idempotency-Key");
+    if (key.empty()) return {};
+    if (body.is_array)
+        return fail(ErrorCode::invalid_field,
+                    "Idempotency-Key is for one task; an array says idempotency_key of each");
+    std::string& field = body.tasks.front().idempotency_key;
+    if (key.size() > limits::key_bytes_max || (!field.empty() && field != key))
+        return fail(ErrorCode::invalid_field, "Idempotency-Key");
+    field = key;
+    return {};
+}
+
 protocol::TaskExtras extras_of(const Core& core, const Task& task) {
     if (task.state != TaskState::scheduled && task.state != TaskState::queued) return {};
     const auto why = core.engine().explain(core.now(), task);
@@ -121,6 +135,8 @@ void TaskApi::submit(Call call) {
         return call.answer(Error{ErrorCode::too_many_waiters, {}});
     auto body = protocol::parse_submit(call.request.body, [this] { return core_.make_id(); });
     if (!body) return call.answer(body.error().error, body.error().index);
+    if (auto taken = take_key_header(call.request.headers, *body); !taken)
+        return call.answer(taken.error());
     auto submitted = std::make_shared<Submitted>();
     submitted->is_array = body->is_array;
     for (const TaskSpec& spec : body->tasks)
@@ -136,6 +152,8 @@ void TaskApi::submit(Call call) {
                     shared->answer(error, index);
                 };
             submitted->from_view = decision.known;
+            for (const auto& [index, id] : decision.existing)
+                submitted->ids[index] = id;
             const auto tasks = submitted->tasks(core_.engine());
             const auto open = still_open(tasks);
             if (wait == Duration{0} || open.empty()) {
