@@ -103,31 +103,6 @@ int with_client(const Options& options, const std::function<int(service::TaskCli
     return use(client.api());
 }
 
-JsonView JsonView::operator[](std::string_view field) const {
-    if (empty() || protocol::kind_of(raw_) != protocol::JsonKind::object) return {};
-    const auto fields = protocol::split_object(raw_);
-    if (!fields) return {};
-    for (const auto& [name, raw] : *fields)
-        if (name == field) return JsonView{raw};
-    return {};
-}
-
-std::vector<JsonView> JsonView::items() const {
-    if (empty() || protocol::kind_of(raw_) != protocol::JsonKind::array) return {};
-    const auto elements = protocol::split_array(raw_);
-    if (!elements) return {};
-    std::vector<JsonView> views;
-    for (const std::string_view element : *elements)
-        views.emplace_back(element);
-    return views;
-}
-
-std::string JsonView::text() const {
-    if (empty()) return {};
-    if (protocol::kind_of(raw_) != protocol::JsonKind::string) return std::string{raw_};
-    return protocol::read_string(raw_, "value").value_or("");
-}
-
 std::string write_table(const TableRows& rows) {
     std::vector<std::size_t> widths;
     for (const auto& row : rows) {

@@ -10,6 +10,7 @@
 
 #include "command.hpp"
 #include "taskd/port/clock.hpp"
+#include "taskd/protocol/json_view.hpp"
 #include "taskd/service/task_client.hpp"
 
 namespace taskd::roles {
@@ -42,24 +43,9 @@ class Client {
 // Finds the server and runs `use`; returns the exit code.
 int with_client(const Options& options, const std::function<int(service::TaskClient&)>& use);
 
-// ---- answers
-// -------------------------------------------------------------------------------------
+// ---- answers ---------------------------------------------------------------------------------
 
-// One JSON value from a server, read forgivingly: what is missing or of another kind is empty.
-class JsonView {
-  public:
-    JsonView() = default;
-    explicit JsonView(std::string_view raw) : raw_{raw} {}
-
-    JsonView operator[](std::string_view field) const;
-    std::vector<JsonView> items() const;
-    std::string text() const;  // a string's text, any other value as it stands; null is ""
-    std::string_view raw() const { return raw_; }
-    bool empty() const { return raw_.empty() || raw_ == "null"; }
-
-  private:
-    std::string_view raw_;
-};
+using protocol::JsonView;
 
 using TableRows = std::vector<std::vector<std::string>>;
 // The first row is the head. Columns as wide as they need to be, for a terminal.

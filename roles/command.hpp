@@ -19,6 +19,7 @@ const Command& nameservice_command();
 const Command& worker_command();
 const Command& monitor_command();
 const Command& up_command();
+const Command& compose_command();
 
 // For people and scripts.
 const Command& submit_command();

@@ -33,6 +33,7 @@ std::span<const Command* const> commands() {
         &cancel_command(),  &stats_command(),      &workers_command(),     &load_command(),
         &up_command(),      &dispatcher_command(), &nameservice_command(), &worker_command(),
         &monitor_command(), &health_command(),     &config_command(),      &store_command(),
+        &compose_command(),
     };
     return table;
 }

@@ -1,8 +1,11 @@
 #include "key_file.hpp"
 
-#include <cstdlib>
+#include <fmt/format.h>
 
-#include "taskd/io/private_files.hpp"
+#include <cstdlib>
+#include <filesystem>
+
+#include "taskd/io/entropy.hpp"
 
 namespace taskd::roles {
 namespace {
@@ -31,6 +34,16 @@ Result<protocol::ClusterKey> read_key_file(const std::string& path) {
         if (c <= ' ' || c > '~')  // it travels in a header
             return fail(ErrorCode::key_unreadable, path + " holds more than printable characters");
     return protocol::ClusterKey{std::move(secret)};
+}
+
+Result<void> make_key_file(const std::string& path, io::Readers readers) {
+    if (std::filesystem::exists(path)) return {};
+    char secret[32];
+    io::fill_random(secret);
+    std::string text;
+    for (const char byte : secret)
+        text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+    return io::replace_file(path, text + "\n", readers);
 }
 
 std::string key_note_path(std::string_view url) {

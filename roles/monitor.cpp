@@ -51,6 +51,8 @@ int run(const Options& options) {
     settings.dispatcher_url = options.text("dispatcher");
     settings.nameservice_url = options.text("nameservice");
     settings.key = ground.key;
+    if (const std::string& path = options.text("container-socket"); path != "none")
+        settings.container_socket = path;
     runtime::Boot boot{ground.loop, *ground.clock, *ground.log};
     auto door = boot.add<Door>("door", std::ref(ground), Speaks::http);
     auto monitor = boot.add<MonitorPart>("monitor", std::ref(ground), door, std::move(settings));
@@ -66,15 +68,20 @@ const Command& monitor_command() {
          .arguments = {},
          .summary = "serve the page that shows how all of it stands",
          .text = {},
-         .options = with_role_rows({{.name = "dispatcher",
-                                     .value = "URL",
-                                     .fallback = "http://127.0.0.1:4000",
-                                     .help = "the dispatcher to watch"},
-                                    {.name = "nameservice",
-                                     .value = "URL",
-                                     .fallback = "http://127.0.0.1:5001",
-                                     .help = "the name service to watch"}},
-                                   "8080"),
+         .options =
+             with_role_rows({{.name = "dispatcher",
+                              .value = "URL",
+                              .fallback = "http://127.0.0.1:4000",
+                              .help = "the dispatcher to watch"},
+                             {.name = "nameservice",
+                              .value = "URL",
+                              .fallback = "http://127.0.0.1:5001",
+                              .help = "the name service to watch"},
+                             {.name = "container-socket",
+                              .value = "PATH",
+                              .fallback = "/var/run/docker.sock",
+                              .help = "the container engine's API to watch; none to leave it"}},
+                            "8080"),
          .kind = PageKind::role,
          .examples = {{"taskd monitor", "http://127.0.0.1:8080"},
                       {"taskd monitor --dispatcher http://10.0.0.5:4000", "of another machine"}}},

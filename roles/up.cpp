@@ -11,7 +11,6 @@
 #include "key_file.hpp"
 #include "reload.hpp"
 #include "taskd/io/clock.hpp"
-#include "taskd/io/entropy.hpp"
 #include "taskd/io/http_exchange.hpp"
 #include "taskd/io/loop.hpp"
 #include "taskd/io/posix_files.hpp"
@@ -35,17 +34,6 @@ Result<std::vector<service::WorkerEntry>> read_workers(const std::string& path) 
     auto workers = service::parse_worker_list(text);
     if (workers) std::erase_if(*workers, [](const auto& worker) { return !worker.enabled; });
     return workers;
-}
-
-// 64 hex digits from the kernel, made at the first start and kept.
-Result<void> make_key(const std::string& path) {
-    if (std::filesystem::exists(path)) return {};
-    char secret[32];
-    io::fill_random(secret);
-    std::string text;
-    for (const char byte : secret)
-        text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
-    return io::write_private_file(path, text + "\n");
 }
 
 std::optional<std::uint16_t> read_port(const std::string& path) {
@@ -148,7 +136,8 @@ int run(const Options& options) {
     if (auto made = files->make_dir(settings.data); !made) return report(made.error());
     const auto lock = files->lock(settings.data + "/up.lock");
     if (!lock) return report(lock.error());
-    if (auto made = make_key(settings.key_file); !made) return report(made.error());
+    if (auto made = make_key_file(settings.key_file, io::Readers::owner); !made)
+        return report(made.error());
     auto key = read_key_file(settings.key_file);
     if (!key) return report(key.error());
     settings.key = std::move(*key);

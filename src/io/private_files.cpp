@@ -69,12 +69,14 @@ Result<std::string> read_whole_file(const std::string& path, std::size_t bytes_m
     }
 }
 
-Result<void> write_private_file(const std::string& path, const std::string& content) {
+Result<void> replace_file(const std::string& path, const std::string& content, Readers readers) {
     make_private_dir(std::filesystem::path{path}.parent_path());
     const std::string fresh = path + ".new." + std::to_string(::getpid());
     const Descriptor file{
         ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, S_IRUSR | S_IWUSR)};
     if (file.get() < 0) return failed(ErrorCode::io_failed, fresh);
+    const bool open_to_all = readers == Readers::everybody;
+    if (open_to_all) ::fchmod(file.get(), S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH);
     if (!write_all(file.get(), content) || ::fdatasync(file.get()) != 0 ||
         ::rename(fresh.c_str(), path.c_str()) != 0) {
         const auto error =

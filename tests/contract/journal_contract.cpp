@@ -1,10 +1,12 @@
-// What every port::Journal promises: here FileJournal, on the real disk and on the simulated one.
+// What every port::Journal promises: FileJournal, on the real disk and on the simulated one, and
+// its twin in memory. What only segments can show runs on the disks alone.
 #include <thread>
 
 #include "catch.hpp"
 #include "disk_worlds.hpp"
 #include "journal_driver.hpp"
 #include "manual_clock.hpp"
+#include "memory_journal.hpp"
 
 using namespace taskd;
 using namespace taskd::support;
@@ -14,14 +16,28 @@ namespace {
 
 constexpr std::uint64_t seed = 7;
 
+enum class JournalKind { real, simulated, memory };
+
 struct JournalWorld {
-    explicit JournalWorld(DiskKind kind) : disk{make_disk_world(kind)} {
+    explicit JournalWorld(JournalKind kind_in)
+        : kind{kind_in},
+          disk{make_disk_world(kind == JournalKind::simulated ? DiskKind::simulated
+                                                              : DiskKind::real)} {
         settings = small_journal(disk.dir + "/journal");
         open();
     }
 
+    std::string name() const { return kind == JournalKind::memory ? "memory" : disk.name; }
+
     // As after a restart; recovery is up to the test.
     void open() {
+        if (kind == JournalKind::memory) {
+            journal = std::make_unique<test::MemoryJournal>(
+                tape, test::MemoryJournal::Settings{.frame_bytes_max = settings.frame_bytes_max,
+                                                    .room_bytes = 3 * settings.segment_bytes,
+                                                    .old_work_bytes = settings.segment_bytes});
+            return;
+        }
         ++settings.salt_seed;
         journal = std::make_unique<io::FileJournal>(*disk.files, clock, settings);
     }
@@ -29,7 +45,7 @@ struct JournalWorld {
     std::vector<RecordBatch> reopen(Sequence after = {}) {
         open();
         const auto batches = recover_all(*journal, after);
-        INFO(disk.name << (batches ? "" : batches.error().to_string()));
+        INFO(name() << (batches ? "" : batches.error().to_string()));
         REQUIRE(batches.has_value());
         return *batches;
     }
@@ -39,32 +55,36 @@ struct JournalWorld {
         const RecordBatch batch = history_batch(seed, last.next());
         if (journal->stats().wants_prepare) REQUIRE(journal->prepare());
         const auto done = append(*journal, batch);
-        INFO(disk.name << (done ? "" : done.error().to_string()));
+        INFO(name() << (done ? "" : done.error().to_string()));
         REQUIRE(done.has_value());
         last = batch.last();
         written.push_back(batch);
         return batch;
     }
 
+    JournalKind kind;
     DiskWorld disk;
+    test::JournalTape tape;
     ManualClock clock;
     io::FileJournalSettings settings;
-    std::unique_ptr<io::FileJournal> journal;
+    std::unique_ptr<port::Journal> journal;
     Sequence last;
     std::vector<RecordBatch> written;
 };
 
 }  // namespace
 
-#define ON_EVERY_DISK                                                     \
-    JournalWorld world{GENERATE(DiskKind::real, DiskKind::simulated)};    \
-    INFO(world.disk.name);                                                \
+#define ON_EACH_OF(...)                                                   \
+    JournalWorld world{GENERATE(__VA_ARGS__)};                            \
+    INFO(world.name());                                                   \
     REQUIRE(recover_all(*world.journal).value_or(world.written).empty()); \
     port::Journal& journal = *world.journal;                              \
     static_cast<void>(journal)
+#define ON_EVERY_JOURNAL ON_EACH_OF(JournalKind::real, JournalKind::simulated, JournalKind::memory)
+#define ON_EVERY_DISK ON_EACH_OF(JournalKind::real, JournalKind::simulated)
 
 TEST_CASE("what was committed is handed over in order, again and again") {
-    ON_EVERY_DISK;
+    ON_EVERY_JOURNAL;
     CHECK(world.reopen().empty());
     for (int i = 0; i < 5; ++i)
         world.add();
@@ -78,7 +98,7 @@ TEST_CASE("what was committed is handed over in order, again and again") {
 }
 
 TEST_CASE("recovery hands over only batches that end after the mark") {
-    ON_EVERY_DISK;
+    ON_EVERY_JOURNAL;
     for (int i = 0; i < 60; ++i)
         world.add();
     for (std::size_t from = 0; from <= world.written.size(); from += 6) {
@@ -94,7 +114,7 @@ TEST_CASE("recovery hands over only batches that end after the mark") {
 }
 
 TEST_CASE("a refused batch ends the recovery with its error") {
-    ON_EVERY_DISK;
+    ON_EVERY_JOURNAL;
     world.add();
     world.add();
     world.open();
@@ -109,7 +129,7 @@ TEST_CASE("a refused batch ends the recovery with its error") {
 }
 
 TEST_CASE("several batches may be sealed before the first is committed") {
-    ON_EVERY_DISK;
+    ON_EVERY_JOURNAL;
     std::vector<RecordBatch> waiting;
     for (int i = 0; i < 12; ++i) {
         const RecordBatch batch = history_batch(seed, world.last.next());
@@ -128,7 +148,7 @@ TEST_CASE("several batches may be sealed before the first is committed") {
 }
 
 TEST_CASE("at the end of what is filled ahead new work is refused and old work goes on") {
-    ON_EVERY_DISK;
+    ON_EVERY_JOURNAL;
     std::size_t old_work = 0;
     for (;;) {
         const RecordBatch batch = history_batch(seed, world.last.next());
@@ -155,7 +175,7 @@ TEST_CASE("at the end of what is filled ahead new work is refused and old work g
 }
 
 TEST_CASE("a batch takes no more than a frame holds") {
-    ON_EVERY_DISK;
+    ON_EVERY_JOURNAL;
     CHECK(journal.reserve(8'000, Purpose::new_work).error().code == ErrorCode::body_too_large);
     CHECK(journal.reserve(9'000, Purpose::old_work).error().code == ErrorCode::body_too_large);
     REQUIRE(journal.reserve(6'000, Purpose::new_work));
@@ -167,7 +187,7 @@ TEST_CASE("a batch takes no more than a frame holds") {
 }
 
 TEST_CASE("what is reserved and not used comes back") {
-    ON_EVERY_DISK;
+    ON_EVERY_JOURNAL;
     const std::uint64_t room = journal.stats().bytes_room;
     const RecordBatch batch = history_batch(seed, Sequence{1});
     REQUIRE(journal.reserve(6'000, Purpose::new_work));
@@ -179,7 +199,7 @@ TEST_CASE("what is reserved and not used comes back") {
 }
 
 TEST_CASE("segments that the view covers go, and the rest is handed over") {
-    ON_EVERY_DISK;
+    ON_EVERY_JOURNAL;
     for (int i = 0; i < 400; ++i)
         world.add();
     const std::uint64_t used = world.journal->stats().bytes_used;
@@ -222,7 +242,7 @@ TEST_CASE("covered segments stay for readers until they are old or many") {
 }
 
 TEST_CASE("a journal that does not meet the view's mark is refused") {
-    ON_EVERY_DISK;
+    ON_EVERY_JOURNAL;
     for (int i = 0; i < 100; ++i)
         world.add();
     REQUIRE(journal.drop_through(world.last));
@@ -230,6 +250,11 @@ TEST_CASE("a journal that does not meet the view's mark is refused") {
     CHECK(recover_all(*world.journal, world.last.next()).error().code == ErrorCode::store_mismatch);
     world.open();
     CHECK(recover_all(*world.journal).error().code == ErrorCode::store_mismatch);
+}
+
+TEST_CASE("segments of another store are refused") {
+    ON_EVERY_DISK;
+    world.add();
     world.settings.store_id ^= 1;
     world.open();
     CHECK(recover_all(*world.journal, world.last).error().code == ErrorCode::store_mismatch);
@@ -249,8 +274,8 @@ TEST_CASE("other segment sizes are taken over") {
 }
 
 TEST_CASE("the lanes work at the same time") {
-    ON_EVERY_DISK;
-    if (world.disk.temp == nullptr) return;  // the simulated disk is for one thread
+    ON_EVERY_JOURNAL;
+    if (world.kind == JournalKind::simulated) return;  // the simulated disk is for one thread
     std::atomic<std::uint64_t> committed{0};
     std::atomic<bool> stop{false};
     std::atomic<int> failures{0};

@@ -1,6 +1,7 @@
 // Holds the handlers to config/openapi.yaml: the same routes on both sides, and every answer's
 // status and error among those its operation lists. What the contract lists must have been seen, or
 // stands below with the place where it is tested.
+#include <fstream>
 #include <map>
 #include <set>
 
@@ -324,14 +325,20 @@ void try_a_full_disk(Judge& judge, const std::string& slow) {
 // Listed by the contract and tested elsewhere, with the place.
 bool tested_elsewhere(const Operation& operation, const std::string& error) {
     static const std::map<std::string, std::string> places{
-        {"body_too_large", "contract/http_contract: the server answers it"},
-        {"io_failed", "sim: the process ends with it"},
-        {"view_corrupt", "contract/view_contract"},
-        {"too_many_waiters", "unit/waiters_test"},
-        {"overloaded", "unit/http_front_test"},
-        {"shutting_down", "unit/http_front_test"},
+        {"body_too_large", "tests/unit/dispatcher_test.cpp"},
+        {"io_failed", "tests/unit/dispatcher_test.cpp"},
+        {"view_corrupt", "tests/contract/view_contract.cpp"},
+        {"too_many_waiters", "tests/unit/waiters_test.cpp"},
+        {"overloaded", "tests/unit/dispatcher_test.cpp"},
+        {"shutting_down", "tests/unit/dispatcher_test.cpp"},
     };
-    if (places.contains(error)) return true;
+    if (const auto place = places.find(error); place != places.end()) {
+        std::ifstream file{TASKD_SOURCE_DIR "/" + place->second};
+        const std::string text{std::istreambuf_iterator<char>{file}, {}};
+        INFO(place->second << " must test " << error);
+        REQUIRE(text.find(error) != std::string::npos);
+        return true;
+    }
     if (error == "not_ready")
         return operation.path != "/readyz";  // the door answers it: system tests
     // Ending a lease is old work: it is refused only when the last segment is full too.

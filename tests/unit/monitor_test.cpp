@@ -73,7 +73,8 @@ struct Setting {
 const std::string all_well =
     R"({"dispatcher":{"reachable":true,"stats":{"totals":{"submitted":1}},)"
     R"("workers":[{"instance":"w"}]},)"
-    R"("nameservice":{"reachable":true,"registrations":[{"instance":"w"}]}})";
+    R"("nameservice":{"reachable":true,"registrations":[{"instance":"w"}]},)"
+    R"("containers":{"state":"off"}})";
 
 }  // namespace
 

@@ -13,9 +13,13 @@ namespace taskd::io {
 // beyond `bytes_max`.
 Result<std::string> read_whole_file(const std::string& path, std::size_t bytes_max);
 
-// Replaces the file as a whole, so that a reader finds the old or the new; mode 0600. Folders that
-// are missing are made, with mode 0700.
-Result<void> write_private_file(const std::string& path, const std::string& content);
+// Replaces the file as a whole, so that a reader finds the old or the new; mode 0600, or 0644 for
+// everybody. Folders that are missing are made, with mode 0700.
+enum class Readers { owner, everybody };
+Result<void> replace_file(const std::string& path, const std::string& content, Readers readers);
+inline Result<void> write_private_file(const std::string& path, const std::string& content) {
+    return replace_file(path, content, Readers::owner);
+}
 
 void remove_file(const std::string& path);  // missing is fine
 

@@ -12,6 +12,7 @@
 #include "taskd/port/log.hpp"
 #include "taskd/port/timers.hpp"
 #include "taskd/protocol/datagram.hpp"
+#include "taskd/service/containers.hpp"
 #include "taskd/service/http_front.hpp"
 
 namespace taskd::service {
@@ -22,6 +23,7 @@ struct MonitorSettings {
     protocol::ClusterKey key;
     Duration interval = std::chrono::seconds{1};
     Duration timeout = std::chrono::seconds{3};
+    std::string container_socket;  // path; empty: containers are not looked at
 };
 
 class Monitor {
@@ -64,6 +66,7 @@ class Monitor {
     Source stats_;
     Source workers_;
     Source registrations_;
+    Containers containers_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come after our end
 };
 

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <httplib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <csignal>
@@ -26,6 +28,21 @@ bool may_repeat(std::string_view method) {
     return method != "POST" && method != "PATCH";
 }
 
+// Why there is no connection: the library does not say, so the socket is tried once more.
+Error unix_fault(const std::string& path) {
+    const int tried = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    errno = 0;
+    if (tried >= 0) ::connect(tried, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    const int fault = errno;
+    if (tried >= 0) ::close(tried);
+    if (fault == ENOENT || fault == ENOTDIR) return {ErrorCode::socket_missing, path};
+    if (fault == EACCES || fault == EPERM) return {ErrorCode::socket_forbidden, path};
+    return {ErrorCode::unreachable, path + ": nobody listens"};
+}
+
 // cpp-httplib writes without MSG_NOSIGNAL.
 void ignore_broken_pipes() {
     static std::once_flag once;
@@ -35,12 +52,20 @@ void ignore_broken_pipes() {
 }  // namespace
 
 std::string BaseUrl::host_header() const {
+    if (is_unix) return "localhost";  // a path is no host, and some servers say so
     const bool v6 = host.find(':') != host.npos;
     return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
 Result<BaseUrl> parse_base_url(std::string_view url) {
     const auto bad = [&] { return fail(ErrorCode::bad_address, std::string{url}); };
+    constexpr std::string_view unix_scheme = "unix:";
+    if (url.starts_with(unix_scheme)) {
+        BaseUrl base{.host = std::string{url.substr(unix_scheme.size())}, .is_unix = true};
+        const bool fits = base.host.size() < sizeof(sockaddr_un::sun_path);
+        if (!base.host.starts_with('/') || !fits || !is_header_safe(url)) return bad();
+        return base;
+    }
     constexpr std::string_view scheme = "http://";
     if (!url.starts_with(scheme) || !is_header_safe(url)) return bad();
     std::string_view authority = url.substr(scheme.size());
@@ -75,7 +100,10 @@ struct BlockingClient::Impl {
     Impl(BaseUrl where, const HttpExchangeSettings& how)
         : base{std::move(where)}, settings{how}, client{base.host, base.port} {
         client.set_keep_alive(true);
-        client.set_tcp_nodelay(true);
+        if (base.is_unix)
+            client.set_address_family(AF_UNIX);
+        else
+            client.set_tcp_nodelay(true);
         client.set_url_encode(false);
         client.set_decompress(false);
         client.set_socket_options([this](int socket) { watch(socket); });
@@ -115,12 +143,13 @@ struct BlockingClient::Impl {
 
 Error BlockingClient::Impl::explain(httplib::Error error, bool late, bool too_large,
                                     std::uint64_t before) {
-    const std::string where = base.host_header();
+    const std::string where = base.is_unix ? base.host : base.host_header();
     if (too_large) return {ErrorCode::bad_answer, where + ": the answer is too large"};
     if (late) return {ErrorCode::timed_out, where};
     switch (error) {
         case httplib::Error::Connection:
         case httplib::Error::ConnectionTimeout:
+            if (base.is_unix) return unix_fault(base.host);
             return {ErrorCode::unreachable, where + ": no connection"};
         case httplib::Error::Read:
             // The end of the stream counts as one.

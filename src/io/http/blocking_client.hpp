@@ -10,13 +10,14 @@
 namespace taskd::io {
 
 struct BaseUrl {
-    std::string host;  // without the brackets of an IPv6 address
+    std::string host;  // without the brackets of an IPv6 address; a socket's path after "unix:"
     std::uint16_t port = 80;
     std::string prefix;  // path in front of every target, without a slash at its end
+    bool is_unix = false;
     std::string host_header() const;
 };
 
-// "http://host[:port][/prefix]"; bad_address for anything else.
+// "http://host[:port][/prefix]" or "unix:/path/to/socket"; bad_address for anything else.
 Result<BaseUrl> parse_base_url(std::string_view url);
 
 class BlockingClient {

@@ -18,7 +18,12 @@ constexpr std::string_view page_policy =
 
 Monitor::Monitor(MonitorSettings settings, std::string_view page, port::HttpExchange& http,
                  port::Clock& clock, port::Timers& timers, port::Log& log)
-    : settings_{std::move(settings)}, page_{page}, http_{http}, clock_{clock}, log_{log} {
+    : settings_{std::move(settings)},
+      page_{page},
+      http_{http},
+      clock_{clock},
+      log_{log},
+      containers_{{.socket = settings_.container_socket}, http, clock, timers, log} {
     const auto source = [&](std::string name, const std::string& url, std::string target,
                             std::string field) {
         return Source{.name = std::move(name),
@@ -38,6 +43,7 @@ Monitor::Monitor(MonitorSettings settings, std::string_view page, port::HttpExch
 Result<void> Monitor::start() {
     for (Source* source : {&stats_, &workers_, &registrations_})
         ask(*source);
+    containers_.start();
     return {};
 }
 
@@ -119,7 +125,9 @@ std::string Monitor::overview() const {
         json.key("registrations").raw(registrations_.body);
     else
         json.field("detail", registrations_.why);
-    json.end_object().end_object();
+    json.end_object().key("containers");
+    containers_.write(json);
+    json.end_object();
     return out;
 }
 
