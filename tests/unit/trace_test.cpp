@@ -7,9 +7,9 @@
 
 using namespace taskd;
 using namespace taskd::test;
-using taskd::support::ManualClock;
 using Catch::Matchers::Contains;
 using protocol::parse_trace_id;
+using taskd::support::ManualClock;
 
 namespace {
 

@@ -19,7 +19,8 @@ struct ProblemExtras {
     std::string trace_id;              // empty: left out
 };
 
-// {"type","title","status","error","detail"?,"index"?,"reasons"?,"trace_id"?,"retryable"} as the contract says.
+// As the contract says: {"type","title","status","error","detail"?,"index"?,"reasons"?,"trace_id"?,
+// "retryable"}.
 std::string write_problem(const Error& error, const ProblemExtras& extras = {});
 // The error of a problem answer; bad_answer when it is none of ours.
 Error parse_problem(std::string_view body, int status);

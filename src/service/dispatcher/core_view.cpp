@@ -90,7 +90,8 @@ void Core::when_viewed(std::function<void(port::View&)> ask, Reply then) {
 
 // The view cannot catch up now, and nobody knows when it will: those who wait are told.
 void Core::turn_away_view_waiters() {
-    for (ViewWaiter& waiter : std::exchange(view_waiters_, {})) waiter.then();
+    for (ViewWaiter& waiter : std::exchange(view_waiters_, {}))
+        waiter.then();
 }
 
 void Core::serve_view_waiters() {
