@@ -13,22 +13,20 @@ class Applier {
     Applier(State& state, Sequence sequence) : state_{state}, sequence_{sequence} {}
 
     void operator()(const TaskSubmitted& record) {
-        auto made = std::make_unique<Entry>();
-        Entry& entry = *made;
-        const auto [place, added] = state_.tasks.emplace(record.spec.id, std::move(made));
-        TASKD_ASSERT(added);
-        entry.queue = &state_.queue_of(record.spec.type);
-        entry.task.spec = record.spec;
-        entry.task.submitted_at = record.at;
-        entry.task.queued_as = sequence_;
-        state_.touch(entry, sequence_);
-        state_.place(entry);
+        auto task = std::make_shared<Task>();
+        task->spec = record.spec;
+        task->submitted_at = record.at;
+        task->queued_as = sequence_;
+        Header& header = state_.add(head_of(*task));
+        state_.attach(header, std::move(task));
+        state_.touch(*header.body, sequence_);
+        state_.place(header);
         ++state_.totals.submitted;
     }
 
     void operator()(const TaskLeased& record) {
-        change(record.id, [&](Entry& entry, Task& task) {
-            state_.move(entry, TaskEvent::lease);
+        change(record.id, [&](Header& header, Task& task) {
+            state_.move(header, task, TaskEvent::lease);
             task.epoch = record.epoch;
             task.lease = Lease{record.epoch, record.worker, record.until, false};
             ++task.attempts_made;
@@ -36,13 +34,14 @@ class Applier {
                 task.attempts.erase(task.attempts.begin());
             task.attempts.push_back({task.attempts_made, record.epoch, record.worker, record.at,
                                      std::nullopt, AttemptOutcome::running, std::nullopt});
+            ++state_.queue_at(header).leased_since_look;
             ++state_.totals.leases;
         });
     }
 
     void operator()(const TaskCompleted& record) {
-        change(record.id, [&](Entry& entry, Task& task) {
-            state_.move(entry, TaskEvent::complete);
+        change(record.id, [&](Header& header, Task& task) {
+            state_.move(header, task, TaskEvent::complete);
             end_attempt(task, record.epoch, AttemptOutcome::succeeded, record.at);
             task.lease.reset();
             task.result = record.result;
@@ -53,8 +52,8 @@ class Applier {
     }
 
     void operator()(const AttemptFailed& record) {
-        change(record.id, [&](Entry& entry, Task& task) {
-            state_.move(entry, record.due_at ? TaskEvent::fail_again : TaskEvent::fail_dead);
+        change(record.id, [&](Header& header, Task& task) {
+            state_.move(header, task, record.due_at ? TaskEvent::fail_again : TaskEvent::fail_dead);
             end_attempt(task, record.epoch, AttemptOutcome::failed, record.at, record.error);
             task.error = record.error;
             ++task.failures;
@@ -64,8 +63,9 @@ class Applier {
     }
 
     void operator()(const AttemptCrashed& record) {
-        change(record.id, [&](Entry& entry, Task& task) {
-            state_.move(entry, record.due_at ? TaskEvent::crash_again : TaskEvent::crash_dead);
+        change(record.id, [&](Header& header, Task& task) {
+            state_.move(header, task,
+                        record.due_at ? TaskEvent::crash_again : TaskEvent::crash_dead);
             TaskError error{std::string{row_of(ErrorCode::crashed).name},
                             "worker " + task.lease->worker + " vanished", false};
             end_attempt(task, record.epoch, AttemptOutcome::crashed, record.at, error);
@@ -77,8 +77,8 @@ class Applier {
     }
 
     void operator()(const AttemptReleased& record) {
-        change(record.id, [&](Entry& entry, Task& task) {
-            state_.move(entry, TaskEvent::release);
+        change(record.id, [&](Header& header, Task& task) {
+            state_.move(header, task, TaskEvent::release);
             end_attempt(task, record.epoch, AttemptOutcome::released, record.at);
             task.lease.reset();
             task.queued_as = sequence_;
@@ -86,8 +86,8 @@ class Applier {
     }
 
     void operator()(const TaskDue& record) {
-        change(record.id, [&](Entry& entry, Task& task) {
-            state_.move(entry, TaskEvent::due);
+        change(record.id, [&](Header& header, Task& task) {
+            state_.move(header, task, TaskEvent::due);
             task.due_at.reset();
             task.due_shown.reset();
             task.queued_as = sequence_;
@@ -95,8 +95,8 @@ class Applier {
     }
 
     void operator()(const TaskCancelled& record) {
-        change(record.id, [&](Entry& entry, Task& task) {
-            state_.move(entry, TaskEvent::cancel);
+        change(record.id, [&](Header& header, Task& task) {
+            state_.move(header, task, TaskEvent::cancel);
             if (task.lease) {
                 end_attempt(task, task.lease->epoch, AttemptOutcome::cancelled, record.at);
                 task.lease->revoked = true;
@@ -109,32 +109,31 @@ class Applier {
     }
 
     void operator()(const RevokedLeaseEnded& record) {
-        change(record.id, [&](Entry&, Task& task) {
+        change(record.id, [&](Header&, Task& task) {
             TASKD_ASSERT(task.lease && task.lease->revoked && task.lease->epoch == record.epoch);
             task.lease.reset();
         });
     }
 
     void operator()(const EngineResumed& record) {
-        std::vector<Entry*> leased;
-        for (const auto& [id, entry] : state_.tasks)
-            if (entry->task.lease) leased.push_back(entry.get());
-        for (Entry* entry : leased) {
-            state_.displace(*entry);
-            entry->task.lease->until = record.leases_until;
-            state_.touch(*entry, sequence_);
-            state_.place(*entry);
-        }
+        std::vector<TaskId> leased;
+        for (const auto& [name, worker] : state_.workers)
+            for (const Body* body = worker.leases.front(); body != nullptr;
+                 body = worker.leases.next(*body))
+                leased.push_back(body->task->spec.id);
+        for (const TaskId& id : leased)
+            change(id, [&](Header&, Task& task) { task.lease->until = record.leases_until; });
     }
 
   private:
     template <class Change>
     void change(TaskId id, Change&& how) {
-        Entry& entry = state_.at(id);
-        state_.displace(entry);
-        how(entry, entry.task);
-        state_.touch(entry, sequence_);
-        state_.place(entry);
+        Header& header = state_.at(id);
+        TASKD_ASSERT(header.body);
+        state_.displace(header);
+        how(header, header.body->edit());
+        state_.touch(*header.body, sequence_);
+        state_.place(header);
     }
 
     static void end_attempt(Task& task, LeaseEpoch epoch, AttemptOutcome outcome, WallTime at,
@@ -173,10 +172,10 @@ class NoteApplier {
     explicit NoteApplier(State& state) : state_{state} {}
 
     void operator()(const LeaseRenewed& note) {
-        Entry& entry = state_.at(note.lease.id);
-        state_.deadlines.erase({entry.task.lease->until, note.lease.id});
-        entry.task.lease->until = note.until;
-        state_.deadlines.insert({note.until, note.lease.id});
+        Header& header = state_.at(note.lease.id);
+        state_.deadlines.remove(header.body->slot);
+        header.body->edit().lease->until = header.deadline = note.until;
+        state_.deadlines.put(header.body->slot);
     }
 
     void operator()(const WorkerNoted& note) {
@@ -197,12 +196,25 @@ class NoteApplier {
     }
 
     void operator()(const TaskForgotten& note) {
-        Entry& entry = state_.at(note.id);
-        state_.displace(entry);
+        Header& header = state_.at(note.id);
+        TASKD_ASSERT(header.body && !header.body->changed);  // the view covers it
+        state_.displace(header);
         if (!state_.forgotten_max || note.id > *state_.forgotten_max)
             state_.forgotten_max = note.id;
-        TASKD_ASSERT(!entry.changed);  // the view covers it
-        state_.tasks.erase(note.id);
+        state_.headers.remove(header.body->slot);
+    }
+
+    void operator()(const TaskLoaded& note) {
+        Header& header = state_.at(note.task->spec.id);
+        if (!header.body) state_.body_came(header, note.task, note.ahead);
+    }
+
+    void operator()(const TaskUnloaded& note) { state_.body_goes(state_.at(note.id)); }
+
+    void operator()(const LookedAhead& note) {
+        Queue& queue = state_.queue_of(note.type);
+        queue.leased_since_look = 0;
+        state_.refresh(queue);
     }
 
   private:
@@ -228,14 +240,15 @@ void Engine::apply(const Note& note) {
     std::visit(NoteApplier{*state_}, note);
 }
 
-void Engine::restore(const Task& task) {
-    auto made = std::make_unique<Entry>();
-    Entry& entry = *made;
-    const auto [place, added] = state_->tasks.emplace(task.spec.id, std::move(made));
-    TASKD_ASSERT(added);
-    entry.queue = &state_->queue_of(task.spec.type);
-    entry.task = task;
-    state_->place(entry);
+void Engine::restore(const TaskHead& head) {
+    Header& header = state_->add(head);
+    state_->place_header(header, state_->slot_of(header));
+}
+
+void Engine::restore(std::shared_ptr<Task> task) {
+    Header& header = state_->add(head_of(*task));
+    state_->attach(header, std::move(task));
+    state_->place(header);
 }
 
 void Engine::restore(const Totals& totals, std::optional<TaskId> newest_ended) {

@@ -55,6 +55,32 @@ Decision stale(const Task& task, const LeaseRef& lease) {
                                               ", task is " + std::string{to_text(task.state)});
 }
 
+// The task a command is about; else what to answer: that it is not here, or that its body is
+// needed.
+std::expected<const Task*, Decision> look_up(const Context& context, TaskId id) {
+    const Header* header = context.state.find(id);
+    if (header == nullptr)
+        return std::unexpected{refuse(ErrorCode::task_not_found, id.to_string())};
+    if (header->body) return header->body->task.get();
+    Decision decision;
+    decision.fetch.push_back(id);
+    return std::unexpected{std::move(decision)};
+}
+
+// Those of them whose bodies are away, as many as may be read at once.
+std::vector<TaskId> bodies_missing(const State& state, const std::vector<Slot>& slots) {
+    std::vector<TaskId> ids;
+    std::size_t bytes = 0;
+    for (const Slot slot : slots) {
+        const Header& header = state.headers[slot];
+        if (header.body) continue;
+        bytes += header.body_kib * limits::kibibyte;
+        if (!ids.empty() && bytes > state.settings.waiting_bytes_max) break;
+        ids.push_back(header.id);
+    }
+    return ids;
+}
+
 // The attempt of this epoch when it is the newest and still shown.
 const Attempt* newest_attempt(const Task& task, LeaseEpoch epoch) {
     if (task.attempts.empty() || task.attempts.back().epoch != epoch) return nullptr;
@@ -77,7 +103,13 @@ Decision decide_submit(const Context& context, const Submit& command) {
         if (command.tasks.size() > 1 && !seen.insert(spec.id).second)
             return refuse(ErrorCode::id_conflict, "the id stands twice in this request", i);
         const Task* there = nullptr;
-        if (const Entry* entry = context.state.find(spec.id)) there = &entry->task;
+        if (const Header* header = context.state.find(spec.id)) {
+            if (!header->body) {
+                decision.fetch.push_back(spec.id);
+                continue;
+            }
+            there = header->body->task.get();
+        }
         if (const auto found = known.find(spec.id); there == nullptr && found != known.end())
             decision.known.push_back(*(there = found->second));
         if (there != nullptr) {
@@ -94,9 +126,9 @@ Decision decide_submit(const Context& context, const Submit& command) {
 }
 
 Decision decide_cancel(const Context& context, const Cancel& command) {
-    const Entry* entry = context.state.find(command.id);
-    if (entry == nullptr) return refuse(ErrorCode::task_not_found, command.id.to_string());
-    const Task& task = entry->task;
+    const auto found = look_up(context, command.id);
+    if (!found) return found.error();
+    const Task& task = **found;
     if (task.state == TaskState::cancelled) return {};
     if (is_terminal(task.state))
         return refuse(ErrorCode::task_finished, "it is " + std::string{to_text(task.state)});
@@ -110,9 +142,9 @@ Decision decide_cancel(const Context& context, const Cancel& command) {
 }
 
 Decision decide_complete(const Context& context, const Complete& command) {
-    const Entry* entry = context.state.find(command.lease.id);
-    if (entry == nullptr) return refuse(ErrorCode::task_not_found, command.lease.id.to_string());
-    const Task& task = entry->task;
+    const auto found = look_up(context, command.lease.id);
+    if (!found) return found.error();
+    const Task& task = **found;
     const bool newest = task.epoch == command.lease.epoch && command.lease.epoch.value > 0;
     if (newest && task.state == TaskState::succeeded) return {};
     if (!newest || is_terminal(task.state)) return stale(task, command.lease);
@@ -124,9 +156,9 @@ Decision decide_complete(const Context& context, const Complete& command) {
 }
 
 Decision decide_fail(const Context& context, const Fail& command) {
-    const Entry* entry = context.state.find(command.lease.id);
-    if (entry == nullptr) return refuse(ErrorCode::task_not_found, command.lease.id.to_string());
-    const Task& task = entry->task;
+    const auto found = look_up(context, command.lease.id);
+    if (!found) return found.error();
+    const Task& task = **found;
     const Attempt* attempt = newest_attempt(task, command.lease.epoch);
     if (attempt != nullptr && attempt->outcome == AttemptOutcome::failed) return {};
     if (task.epoch != command.lease.epoch || task.state != TaskState::running)
@@ -142,9 +174,9 @@ Decision decide_fail(const Context& context, const Fail& command) {
 }
 
 Decision decide_release(const Context& context, const Release& command) {
-    const Entry* entry = context.state.find(command.lease.id);
-    if (entry == nullptr) return refuse(ErrorCode::task_not_found, command.lease.id.to_string());
-    const Task& task = entry->task;
+    const auto found = look_up(context, command.lease.id);
+    if (!found) return found.error();
+    const Task& task = **found;
     const Attempt* attempt = newest_attempt(task, command.lease.epoch);
     if (attempt != nullptr && attempt->outcome == AttemptOutcome::released) return {};
     if (task.epoch != command.lease.epoch || task.state != TaskState::running)
@@ -156,17 +188,18 @@ Decision decide_release(const Context& context, const Release& command) {
 }
 
 Decision decide_confirm(const Context& context, const ConfirmRevoked& command) {
-    const Entry* entry = context.state.find(command.lease.id);
-    if (entry == nullptr || !is_revoked(entry->task, command.lease.epoch)) return {};
-    return stale(entry->task, command.lease);
+    const Header* header = context.state.find(command.lease.id);
+    if (header == nullptr || !header->body) return {};
+    const Task& task = *header->body->task;
+    return is_revoked(task, command.lease.epoch) ? stale(task, command.lease) : Decision{};
 }
 
 Decision decide_renew(const Context& context, const Renew& command) {
     Decision decision;
     for (const LeaseRef& lease : command.leases) {
-        const Entry* entry = context.state.find(lease.id);
-        if (entry == nullptr || !entry->task.lease) continue;
-        const Lease& held = *entry->task.lease;
+        const Header* header = context.state.find(lease.id);
+        if (header == nullptr || !header->body || !header->body->task->lease) continue;
+        const Lease& held = *header->body->task->lease;
         if (held.epoch != lease.epoch || held.worker != command.worker) continue;
         // A revoked lease is not made longer: its slot must come free even if the task is deaf.
         if (held.revoked)
@@ -199,11 +232,11 @@ Decision decide_worker_gone(const Context& context, const WorkerGone& command) {
 
 Decision decide_tick(const Context& context) {
     Decision decision;
-    std::size_t done = 0;
-    for (const auto& [at, id] : context.state.deadlines) {
-        if (at > context.now.engine || done == limits::turn_tasks_max) break;
-        ++done;
-        const Task& task = context.state.at(id).task;
+    const auto due = context.state.deadlines.due(context.now.engine, limits::turn_tasks_max);
+    for (const Slot slot : due) {
+        if (!context.state.headers[slot].body) continue;
+        const Task& task = *context.state.headers[slot].body->task;
+        const TaskId id = task.spec.id;
         if (!task.lease) {
             decision.records.emplace_back(TaskDue{id});
             continue;
@@ -218,6 +251,7 @@ Decision decide_tick(const Context& context) {
             AttemptCrashed{id, task.lease->epoch, next.due_at, next.due_shown, context.now.wall});
         if (dead) decision.outputs.emplace_back(TaskEnded{id});
     }
+    if (decision.records.empty()) decision.fetch = bodies_missing(context.state, due);
     return decision;
 }
 
@@ -225,7 +259,7 @@ Decision decide_match(const Context& context) {
     Decision decision;
     if (context.state.matchable.empty()) return decision;
     const Queue& queue = **context.state.matchable.begin();
-    const Task& task = queue.next()->task;
+    const Task& task = *context.state.headers[queue.next()].body->task;
     const Worker& worker = **queue.free_workers.begin();
     const LeaseEpoch epoch = task.epoch.next();
     decision.records.emplace_back(
@@ -242,20 +276,52 @@ Decision decide_resume(const Context& context) {
     return decision;
 }
 
+// The bodies that are missing among the first of the queue, as far as the budget goes; that of the
+// very first whatever it takes.
+Decision decide_look(const Context& context) {
+    Decision decision;
+    const State& state = context.state;
+    std::size_t bytes = state.ahead_bytes;
+    for (const Queue* queue : state.hungry) {
+        std::size_t seen = 0;
+        for (std::size_t p = priorities; p-- > 0;) {
+            for (Slot slot = queue->waiting[p].first; slot != 0; slot = state.headers[slot].after) {
+                if (decision.fetch.size() == limits::look_ahead_step) return decision;
+                const Header& header = state.headers[slot];
+                if (++seen > limits::look_ahead_tasks) break;
+                if (seen > 1 && bytes > state.settings.waiting_bytes_max) break;
+                if (header.body) continue;
+                decision.fetch.push_back(header.id);
+                bytes += header.body_kib * limits::kibibyte;
+            }
+        }
+        decision.notes.emplace_back(LookedAhead{queue->type});
+    }
+    return decision;
+}
+
 Decision decide_forget(const Context& context, const Forget& command) {
     Decision decision;
-    const auto& settings = context.state.settings;
-    std::size_t left = context.state.ended.size();
-    std::size_t bytes = context.state.ended_bytes;
-    for (const Entry* entry = context.state.ended.front(); entry != nullptr;
-         entry = context.state.ended.next(*entry)) {
+    const State& state = context.state;
+    const auto& settings = state.settings;
+    std::size_t left = state.ended.size();
+    std::size_t bytes = state.ended_bytes;
+    for (const Body* body = state.ended.front(); body != nullptr; body = state.ended.next(*body)) {
         const bool enough =
             left <= settings.ended_in_memory_max && bytes <= settings.ended_bytes_max;
         if (enough || decision.notes.size() == limits::turn_tasks_max) break;
-        if (entry->task.changed_as > command.covered) continue;
-        decision.notes.emplace_back(TaskForgotten{entry->task.spec.id});
+        if (body->task->changed_as > command.covered) continue;
+        decision.notes.emplace_back(TaskForgotten{body->task->spec.id});
         --left;
-        bytes -= entry->task.spec.payload.size() + entry->task.result.size();
+        bytes -= body->bytes;
+    }
+    bytes = state.waiting_bytes;
+    for (const Body* body = state.waiting.front();
+         body != nullptr && bytes > settings.waiting_bytes_max; body = state.waiting.next(*body)) {
+        if (decision.notes.size() == limits::turn_tasks_max) break;
+        if (body->task->changed_as > command.covered) break;
+        decision.notes.emplace_back(TaskUnloaded{body->task->spec.id});
+        bytes -= body->bytes;
     }
     return decision;
 }

@@ -25,6 +25,7 @@ class Decider {
     Decision operator()(const Match&) { return decide_match(context_); }
     Decision operator()(const Resume&) { return decide_resume(context_); }
     Decision operator()(const Forget& command) { return decide_forget(context_, command); }
+    Decision operator()(const Look&) { return decide_look(context_); }
 
   private:
     const Context& context_;
@@ -42,23 +43,45 @@ Decision Engine::decide(const Now& now, const Command& command, Random& random) 
 
 std::optional<EngineTime> Engine::next_deadline() const {
     if (state_->deadlines.empty()) return std::nullopt;
-    return state_->deadlines.begin()->first;
+    return state_->headers[state_->deadlines.first()].deadline;
 }
 
 bool Engine::can_match() const {
     return !state_->matchable.empty();
 }
 
+bool Engine::can_look() const {
+    return !state_->hungry.empty();
+}
+
 const Task* Engine::find(TaskId id) const {
-    const Entry* entry = state_->find(id);
-    return entry == nullptr ? nullptr : &entry->task;
+    const Header* header = state_->find(id);
+    return header == nullptr || !header->body ? nullptr : header->body->task.get();
+}
+
+std::optional<TaskState> Engine::state_of(TaskId id) const {
+    const Header* header = state_->find(id);
+    if (header == nullptr) return std::nullopt;
+    return header->state;
+}
+
+bool Engine::is_bodiless(TaskId id) const {
+    const Header* header = state_->find(id);
+    return header != nullptr && !header->body;
+}
+
+std::optional<TaskId> Engine::body_needed(const Record& record) const {
+    const auto id = task_of(record);
+    if (!id || std::holds_alternative<TaskSubmitted>(record) || !is_bodiless(*id))
+        return std::nullopt;
+    return id;
 }
 
 LeaseStanding Engine::standing(const LeaseRef& lease) const {
-    const Entry* entry = state_->find(lease.id);
-    if (entry == nullptr || !entry->task.lease || entry->task.lease->epoch != lease.epoch)
+    const Task* task = find(lease.id);
+    if (task == nullptr || !task->lease || task->lease->epoch != lease.epoch)
         return LeaseStanding::lost;
-    return entry->task.lease->revoked ? LeaseStanding::revoked : LeaseStanding::held;
+    return task->lease->revoked ? LeaseStanding::revoked : LeaseStanding::held;
 }
 
 std::optional<Waiting> Engine::why_waiting(const Task& task) const {
@@ -82,9 +105,9 @@ std::vector<LeaseRef> Engine::leases_of(const std::string& worker) const {
     const auto found = state_->workers.find(worker);
     if (found == state_->workers.end()) return leases;
     const auto& list = found->second.leases;
-    for (const Entry* entry = list.front(); entry != nullptr; entry = list.next(*entry))
-        if (!entry->task.lease->revoked)
-            leases.push_back({entry->task.spec.id, entry->task.lease->epoch});
+    for (const Body* body = list.front(); body != nullptr; body = list.next(*body))
+        if (!body->task->lease->revoked)
+            leases.push_back({body->task->spec.id, body->task->lease->epoch});
     return leases;
 }
 
@@ -107,9 +130,9 @@ std::vector<QueueFigures> Engine::queues() const {
             figures.slots += worker->slots;
             figures.slots_used += worker->leases.size();
         }
-        for (const auto& waiting : queue.waiting) {
+        for (const Line& waiting : queue.waiting) {
             if (waiting.empty()) continue;
-            const WallTime at = waiting.front()->task.submitted_at;
+            const WallTime at = state_->headers[waiting.first].submitted_at;
             figures.oldest_queued_at = std::min(at, figures.oldest_queued_at.value_or(at));
         }
         all.push_back(std::move(figures));
@@ -118,21 +141,25 @@ std::vector<QueueFigures> Engine::queues() const {
 }
 
 std::size_t Engine::tasks_in_memory() const {
-    return state_->tasks.size();
+    return state_->headers.size();
+}
+
+std::size_t Engine::waiting_bytes() const {
+    return state_->waiting_bytes;
 }
 
 void Engine::each_task(const std::function<void(const Task&)>& take) const {
-    for (const auto& [id, entry] : state_->tasks)
-        take(entry->task);
+    state_->headers.each([&](const Header& header) {
+        if (header.body) take(*header.body->task);
+    });
 }
 
-std::vector<Task> Engine::take_changed() {
-    std::vector<Task> rows;
+std::vector<std::shared_ptr<const Task>> Engine::take_changed() {
+    std::vector<std::shared_ptr<const Task>> rows;
     rows.reserve(state_->changed.size());
-    for (const TaskId& id : state_->changed) {
-        Entry& entry = state_->at(id);
-        entry.changed = false;
-        rows.push_back(entry.task);
+    for (Body* body : state_->changed) {
+        body->changed = false;
+        rows.push_back(body->task);
     }
     state_->changed.clear();
     return rows;

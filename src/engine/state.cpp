@@ -1,67 +1,9 @@
 #include "engine/state.hpp"
 
-#include <algorithm>
-
 #include "taskd/base/assert.hpp"
 
 namespace taskd::engine {
-
-Entry* Queue::next() const {
-    for (std::size_t p = priorities; p-- > 0;)
-        if (!waiting[p].empty()) return waiting[p].front();
-    return nullptr;
-}
-
-State::State(EngineSettings settings_in)
-    : settings{settings_in}, row_hits(state_table().size(), 0) {}
-
-Entry* State::find(TaskId id) const {
-    const auto found = tasks.find(id);
-    return found == tasks.end() ? nullptr : found->second.get();
-}
-
-Entry& State::at(TaskId id) const {
-    Entry* entry = find(id);
-    TASKD_ASSERT(entry != nullptr);
-    return *entry;
-}
-
-Queue& State::queue_of(const std::string& type) {
-    Queue& queue = queues[type];
-    if (queue.type.empty()) queue.type = type;
-    return queue;
-}
-
-Worker& State::worker_of(const std::string& instance) {
-    Worker& worker = workers[instance];
-    if (worker.order == 0) {
-        worker.instance = instance;
-        worker.order = ++workers_seen;
-    }
-    return worker;
-}
-
-void State::move(Entry& entry, TaskEvent event) {
-    const auto row = find_row(entry.task.state, event);
-    TASKD_ASSERT(row.has_value());
-    ++row_hits[*row];
-    entry.task.state = state_table()[*row].to;
-}
-
-void State::touch(Entry& entry, Sequence sequence) {
-    entry.task.changed_as = sequence;
-    if (entry.changed) return;
-    entry.changed = true;
-    changed.push_back(entry.task.spec.id);
-}
-
 namespace {
-
-std::optional<EngineTime> deadline_of(const Task& task) {
-    if (task.lease) return task.lease->until;
-    if (task.state == TaskState::scheduled) return task.due_at;
-    return std::nullopt;
-}
 
 std::size_t* count_of(Queue& queue, TaskState state) {
     switch (state) {
@@ -76,51 +18,193 @@ std::size_t* count_of(Queue& queue, TaskState state) {
     }
 }
 
+std::size_t bytes_of(const Task& task) {
+    std::size_t bytes = sizeof(Body) + sizeof(Task) + task.spec.type.capacity() +
+                        task.spec.payload.size() + task.result.size() +
+                        task.attempts.capacity() * sizeof(Attempt);
+    if (task.error) bytes += task.error->message.capacity();
+    return bytes;
+}
+
 }  // namespace
 
-void State::displace(Entry& entry) {
-    const Task& task = entry.task;
-    if (const auto deadline = deadline_of(task)) deadlines.erase({*deadline, task.spec.id});
-    if (auto* count = count_of(*entry.queue, task.state)) --*count;
-    if (task.state == TaskState::queued) entry.queue->waiting[task.spec.priority].remove(entry);
-    if (entry.holder != nullptr) {
-        take_free(*entry.holder);
-        entry.holder->leases.remove(entry);
-        give_free(*entry.holder);
+Slot Queue::next() const {
+    for (std::size_t p = priorities; p-- > 0;)
+        if (!waiting[p].empty()) return waiting[p].first;
+    return 0;
+}
+
+State::State(EngineSettings settings_in)
+    : settings{settings_in}, row_hits(state_table().size(), 0) {}
+
+const Header* State::find(TaskId id) const {
+    const Slot slot = headers.find(id);
+    return slot == 0 ? nullptr : &headers[slot];
+}
+
+Header& State::at(TaskId id) {
+    const Slot slot = headers.find(id);
+    TASKD_ASSERT(slot != 0);
+    return headers[slot];
+}
+
+Queue& State::queue_of(const std::string& type) {
+    Queue& queue = queues[type];
+    if (queue.type.empty()) {
+        queue.type = type;
+        queue.index = static_cast<std::uint32_t>(queue_by_index.size());
+        queue_by_index.push_back(&queue);
     }
-    if (ended.contains(entry)) {
-        ended.remove(entry);
-        ended_bytes -= task.spec.payload.size() + task.result.size();
+    return queue;
+}
+
+Worker& State::worker_of(const std::string& instance) {
+    Worker& worker = workers[instance];
+    if (worker.order == 0) {
+        worker.instance = instance;
+        worker.order = ++workers_seen;
+    }
+    return worker;
+}
+
+Header& State::add(const TaskHead& head) {
+    TASKD_ASSERT(headers.find(head.id) == 0);
+    Header& header = headers[headers.add(head.id)];
+    header.queue = queue_of(head.type).index;
+    header.state = head.state;
+    header.priority = head.priority;
+    header.submitted_at = head.submitted_at;
+    header.deadline = head.deadline.value_or(Header::never);
+    static_assert(limits::task_bytes_max / limits::kibibyte < UINT16_MAX);
+    header.body_kib = static_cast<std::uint16_t>(1 + head.payload_bytes / limits::kibibyte);
+    return header;
+}
+
+void State::attach(Header& header, std::shared_ptr<Task> task) {
+    TASKD_ASSERT(!header.body);
+    header.body = std::make_unique<Body>();
+    header.body->task = std::move(task);
+    header.body->slot = slot_of(header);
+}
+
+void State::move(Header& header, Task& task, TaskEvent event) {
+    const auto row = find_row(task.state, event);
+    TASKD_ASSERT(row.has_value());
+    ++row_hits[*row];
+    header.state = task.state = state_table()[*row].to;
+}
+
+void State::touch(Body& body, Sequence sequence) {
+    body.task->changed_as = sequence;
+    if (body.changed) return;
+    body.changed = true;
+    changed.push_back(&body);
+}
+
+void State::displace_header(Header& header, Slot slot) {
+    Queue& queue = queue_at(header);
+    deadlines.remove(slot);
+    if (auto* count = count_of(queue, header.state)) --*count;
+    if (header.state != TaskState::queued) return;
+    queue.waiting[header.priority].remove(headers, slot);
+    if (!header.body) --queue.queued_bodiless;
+}
+
+void State::place_header(Header& header, Slot slot) {
+    Queue& queue = queue_at(header);
+    if (header.deadline != Header::never) deadlines.put(slot);
+    if (auto* count = count_of(queue, header.state)) ++*count;
+    if (header.state == TaskState::queued) {
+        queue.waiting[header.priority].push_back(headers, slot);
+        if (!header.body) ++queue.queued_bodiless;
+    }
+    refresh(queue);
+}
+
+void State::keep(Body& body) {
+    const bool over = is_terminal(body.task->state);
+    body.bytes = bytes_of(*body.task);
+    (over ? ended : waiting).push_back(body);
+    (over ? ended_bytes : waiting_bytes) += body.bytes;
+}
+
+// Before its task changes: the list it is in follows from the state.
+void State::release(Body& body) {
+    if (body.ahead) {
+        ahead_bytes -= body.bytes;
+        body.ahead = false;
+    } else if (waiting.contains(body)) {
+        const bool over = is_terminal(body.task->state);
+        (over ? ended : waiting).remove(body);
+        (over ? ended_bytes : waiting_bytes) -= body.bytes;
     }
 }
 
-void State::place(Entry& entry) {
-    const Task& task = entry.task;
-    Worker* holder_before = entry.holder;
-    entry.holder = nullptr;
-    if (const auto deadline = deadline_of(task)) deadlines.insert({*deadline, task.spec.id});
-    if (auto* count = count_of(*entry.queue, task.state)) ++*count;
-    if (task.state == TaskState::queued) entry.queue->waiting[task.spec.priority].push_back(entry);
+void State::displace(Header& header) {
+    Body& body = *header.body;
+    displace_header(header, body.slot);
+    release(body);
+    if (body.holder == nullptr) return;
+    take_free(*body.holder);
+    body.holder->leases.remove(body);
+    give_free(*body.holder);
+}
+
+void State::place(Header& header) {
+    Body& body = *header.body;
+    const Task& task = *body.task;
+    Worker* holder_before = std::exchange(body.holder, nullptr);
+    header.state = task.state;
+    header.deadline = deadline_of(task).value_or(Header::never);
+    place_header(header, body.slot);
     if (task.lease) {
-        entry.holder = &worker_of(task.lease->worker);
-        take_free(*entry.holder);
-        entry.holder->leases.push_back(entry);
-        give_free(*entry.holder);
+        body.holder = &worker_of(task.lease->worker);
+        take_free(*body.holder);
+        body.holder->leases.push_back(body);
+        give_free(*body.holder);
+    } else if (task.state != TaskState::running) {
+        keep(body);
     }
-    if (is_terminal(task.state) && !task.lease) {
-        ended.push_back(entry);
-        ended_bytes += task.spec.payload.size() + task.result.size();
-    }
-    refresh(*entry.queue);
-    if (holder_before != nullptr && holder_before != entry.holder)
+    if (holder_before != nullptr && holder_before != body.holder)
         drop_worker_if_idle(*holder_before);
 }
 
+void State::body_came(Header& header, std::shared_ptr<Task> task, bool ahead) {
+    attach(header, std::move(task));
+    Body& body = *header.body;
+    TASKD_ASSERT(body.task->state == header.state);
+    Queue& queue = queue_at(header);
+    if (header.state == TaskState::queued) --queue.queued_bodiless;
+    body.ahead = ahead;
+    if (ahead)
+        ahead_bytes += body.bytes = bytes_of(*body.task);
+    else
+        keep(body);
+    refresh(queue);
+}
+
+void State::body_goes(Header& header) {
+    TASKD_ASSERT(header.body && !header.body->changed && !is_terminal(header.state));
+    release(*header.body);
+    header.body.reset();
+    Queue& queue = queue_at(header);
+    if (header.state == TaskState::queued) ++queue.queued_bodiless;
+    refresh(queue);
+}
+
 void State::refresh(Queue& queue) {
-    if (queue.queued > 0 && !queue.free_workers.empty())
+    const Slot next = queue.next();
+    const bool ready = next != 0 && headers[next].body != nullptr;
+    if (ready && !queue.free_workers.empty())
         matchable.insert(&queue);
     else
         matchable.erase(&queue);
+    const bool look = queue.queued_bodiless > 0 && !queue.workers.empty() &&
+                      (!ready || queue.leased_since_look >= limits::look_ahead_step);
+    if (look)
+        hungry.insert(&queue);
+    else
+        hungry.erase(&queue);
 }
 
 void State::take_free(Worker& worker) {

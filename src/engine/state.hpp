@@ -6,25 +6,13 @@
 #include <map>
 #include <memory>
 #include <set>
-#include <unordered_map>
 
-#include "taskd/base/intrusive_list.hpp"
+#include "engine/headers.hpp"
 #include "taskd/engine/engine.hpp"
 
 namespace taskd::engine {
 
 struct Queue;
-struct Worker;
-
-struct Entry {
-    Task task;
-    Queue* queue = nullptr;
-    Worker* holder = nullptr;  // of its lease, revoked or not
-    bool changed = false;      // since the last take_changed
-    ListHook<Entry> in_queue;
-    ListHook<Entry> in_worker;
-    ListHook<Entry> in_ended;
-};
 
 // One running process that takes tasks. It stays known as long as it holds leases.
 struct Worker {
@@ -33,7 +21,7 @@ struct Worker {
     std::uint32_t slots = 0;
     bool up = false;
     std::uint64_t order = 0;  // of arrival: breaks ties, so that runs repeat
-    IntrusiveList<Entry, &Entry::in_worker> leases;
+    IntrusiveList<Body, &Body::in_worker> leases;
 
     bool has_free_slot() const { return up && leases.size() < slots; }
 };
@@ -49,49 +37,73 @@ inline constexpr std::size_t priorities = 10;
 
 struct Queue {
     std::string type;
-    std::array<IntrusiveList<Entry, &Entry::in_queue>, priorities> waiting;
+    std::uint32_t index = 0;
+    std::array<Line, priorities> waiting;
     std::size_t queued = 0;
+    std::size_t queued_bodiless = 0;  // of them, those whose body is away
     std::size_t running = 0;
     std::size_t scheduled = 0;
+    std::size_t leased_since_look = 0;
     std::set<Worker*, LeastLoaded> free_workers;
     std::set<Worker*> workers;  // those that are up
 
-    Entry* next() const;  // highest priority, longest in the queue
+    Slot next() const;  // highest priority, longest in the queue; 0 when there is none
 };
 
 struct State {
     EngineSettings settings;
-    std::unordered_map<TaskId, std::unique_ptr<Entry>> tasks;
+    Headers headers;
+    DeadlineHeap deadlines{headers};  // of leases and of scheduled tasks
     std::map<std::string, Queue, std::less<>> queues;
+    std::vector<Queue*> queue_by_index;
     std::map<std::string, Worker, std::less<>> workers;
     std::uint64_t workers_seen = 0;
-    std::set<Queue*> matchable;                         // work and a free slot for it
-    std::set<std::pair<EngineTime, TaskId>> deadlines;  // of leases and of scheduled tasks
-    IntrusiveList<Entry, &Entry::in_ended> ended;       // without lease, in the order they ended
+    std::set<Queue*> matchable;                   // work and a free slot for it
+    std::set<Queue*> hungry;                      // workers, and bodies to be read soon
+    IntrusiveList<Body, &Body::in_kept> waiting;  // bodies that may leave, oldest change first
+    std::size_t waiting_bytes = 0;
+    std::size_t ahead_bytes = 0;                // of bodies read ahead
+    IntrusiveList<Body, &Body::in_kept> ended;  // without lease, in the order they ended
     std::size_t ended_bytes = 0;
     std::optional<TaskId> forgotten_max;  // greatest id that may be in the view alone
-    std::vector<TaskId> changed;
+    std::vector<Body*> changed;
     Totals totals;
     std::vector<std::uint64_t> row_hits;
 
     explicit State(EngineSettings settings_in);
 
-    Entry* find(TaskId id) const;
-    Entry& at(TaskId id) const;
+    const Header* find(TaskId id) const;
+    Header& at(TaskId id);
+    Slot slot_of(const Header& header) const { return headers.find(header.id); }
+    const Queue& queue_at(const Header& header) const { return *queue_by_index[header.queue]; }
+    Queue& queue_at(const Header& header) { return *queue_by_index[header.queue]; }
     Queue& queue_of(const std::string& type);
     Worker& worker_of(const std::string& instance);
 
-    void move(Entry& entry, TaskEvent event);  // by the state table, counted
-    void touch(Entry& entry, Sequence sequence);
+    Header& add(const TaskHead& head);                        // in no index yet
+    void attach(Header& header, std::shared_ptr<Task> task);  // gives it its body
+    void move(Header& header, Task& task, TaskEvent event);   // by the state table, counted
+    void touch(Body& body, Sequence sequence);
 
-    // Takes the entry out of every index, and puts it back where its task now belongs.
-    void displace(Entry& entry);
-    void place(Entry& entry);
+    // Takes a task with its body out of every index, and puts it back where it now belongs.
+    void displace(Header& header);
+    void place(Header& header);
+    // The part of it that needs no body: counts, line and deadline.
+    void displace_header(Header& header, Slot slot);
+    void place_header(Header& header, Slot slot);
+
+    // The body of a task that waits, coming and going.
+    void body_came(Header& header, std::shared_ptr<Task> task, bool ahead);
+    void body_goes(Header& header);
 
     void refresh(Queue& queue);
     void take_free(Worker& worker);  // before its load changes
     void give_free(Worker& worker);  // after
     void drop_worker_if_idle(Worker& worker);
+
+  private:
+    void keep(Body& body);
+    void release(Body& body);
 };
 
 // Decisions, one function a command. They read the state and change nothing.
@@ -111,6 +123,7 @@ Decision decide_worker_up(const Context& context, const WorkerUp& command);
 Decision decide_worker_gone(const Context& context, const WorkerGone& command);
 Decision decide_tick(const Context& context);
 Decision decide_match(const Context& context);
+Decision decide_look(const Context& context);
 Decision decide_resume(const Context& context);
 Decision decide_forget(const Context& context, const Forget& command);
 

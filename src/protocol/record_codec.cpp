@@ -378,4 +378,34 @@ Result<Task> decode_task_row(std::string_view bytes, Blob payload, Blob result) 
     return task;
 }
 
+void encode_task_head(const TaskHead& head, std::string& out) {
+    ByteWriter writer{out};
+    writer.byte(task_head_version);
+    writer.text(head.type);
+    writer.byte(static_cast<std::uint8_t>(head.state));
+    writer.number(head.priority);
+    writer.flag(head.leased);
+    write_optional(writer, head.deadline);
+    writer.instant(head.submitted_at);
+    writer.number(head.payload_bytes);
+}
+
+Result<TaskHead> decode_task_head(std::string_view bytes) {
+    ByteReader in{bytes};
+    const std::uint8_t version = in.byte();
+    if (version > task_head_version)
+        return fail(ErrorCode::store_too_new, "task head version " + std::to_string(version));
+    if (version == 0) return fail(ErrorCode::view_corrupt, "a task head without a version");
+    TaskHead head;
+    head.type = in.text();
+    head.state = read_state(in);
+    head.priority = static_cast<std::uint8_t>(in.number_to(priority_max));
+    head.leased = in.flag();
+    head.deadline = read_optional<EngineTime>(in);
+    head.submitted_at = in.instant<WallTime>();
+    head.payload_bytes = in.number32();
+    if (!in.finished()) return fail(ErrorCode::view_corrupt, "a task head that does not decode");
+    return head;
+}
+
 }  // namespace taskd::protocol

@@ -106,7 +106,7 @@ void bench_view(const std::string& path, std::size_t rows, std::size_t changes) 
             mark.sequence = mark.sequence.next();
             port::ViewChange change{mark, {}};
             for (std::size_t n = 0; n < rows; ++n)
-                change.tasks.push_back(task_at(i * rows + n));
+                change.tasks.push_back(std::make_shared<const Task>(task_at(i * rows + n)));
             const Times one;
             need(view->store(change));
             slowest = std::max(slowest, seconds_since(one));

@@ -41,10 +41,12 @@ class Engine:
         return run("docker", *words, env=environment, **how)
 
     def compose(self, *words, cwd, **how):
-        environment = {**os.environ, "DOCKER_HOST": self.socket, "DOCKER_BUILDKIT": "0",
-                       "COMPOSE_DOCKER_CLI_BUILD": "0",
-                       "DOCKER_SOCKET": self.socket.removeprefix("unix://")}
-        return run("docker-compose", *words, env=environment, cwd=cwd, **how)
+        path = self.socket.removeprefix("unix://")
+        environment = {**os.environ, "DOCKER_HOST": self.socket, "DOCKER_SOCKET": path,
+                       "DOCKER_GID": str(os.stat(path).st_gid)}
+        plugin = self.docker("compose", "version", check=False).returncode == 0
+        program = ["docker", "compose"] if plugin else ["docker-compose"]
+        return run(*program, *words, env=environment, cwd=cwd, **how)
 
     def answers(self):
         if shutil.which("docker") is None:

@@ -5,6 +5,7 @@
 #include "files_vfs.hpp"
 #include "journal_driver.hpp"
 #include "manual_clock.hpp"
+#include "memory_view.hpp"
 #include "random_model.hpp"
 #include "sim_files.hpp"
 #include "taskd/io/file_journal.hpp"
@@ -48,7 +49,7 @@ struct StoreWorld {
             task.queued_as = last;
             tasks.push_back(task);
             view_at = last;
-            REQUIRE((*view)->store({{last, {}, {}}, {task}}));
+            REQUIRE((*view)->store({{last, {}, {}}, test::as_rows({task})}));
         }
     }
 
@@ -202,7 +203,7 @@ TEST_CASE("what a killed process left in the view's log is checked and left as i
     REQUIRE(view.has_value());
     Task task = random_task(random);
     task.spec.type = "email";
-    REQUIRE((*view)->store({{Sequence{}, {}, {}}, {task}}));
+    REQUIRE((*view)->store({{Sequence{}, {}, {}}, test::as_rows({task})}));
     REQUIRE(copy.make_dir("/data"));
     for (const auto& [path, bytes] : disk.snapshot())
         copy.set_content(path, bytes);

@@ -5,6 +5,7 @@
 #include "catch.hpp"
 #include "disk_worlds.hpp"
 #include "files_vfs.hpp"
+#include "io/store/sqlite_db.hpp"
 #include "memory_view.hpp"
 #include "random_model.hpp"
 #include "taskd/io/sqlite_view.hpp"
@@ -56,7 +57,7 @@ struct ViewWorld {
         mark.engine += Duration{7};
         ++mark.totals.submitted;
         mark.totals.leases += 3;
-        REQUIRE(view->store({mark, std::move(tasks)}));
+        REQUIRE(view->store({mark, test::as_rows(std::move(tasks))}));
     }
 
     DiskWorld disk;
@@ -78,10 +79,16 @@ std::vector<TaskId> ids_of(const std::vector<Task>& tasks) {
     return ids;
 }
 
-std::vector<Task> live_of(port::View& view) {
-    std::vector<Task> tasks;
-    REQUIRE(view.each_live([&](Task&& task) { tasks.push_back(std::move(task)); }));
-    return tasks;
+std::vector<TaskHead> live_of(port::View& view) {
+    std::vector<TaskHead> heads;
+    REQUIRE(view.each_live([&](const TaskHead& head) { heads.push_back(head); }));
+    return heads;
+}
+
+std::vector<TaskHead> heads_of(const std::vector<Task>& tasks) {
+    std::vector<TaskHead> heads;
+    std::ranges::transform(tasks, std::back_inserter(heads), head_of);
+    return heads;
 }
 
 // Every page after the other, a few at a time.
@@ -206,12 +213,12 @@ TEST_CASE("what lives is handed over in the order it was queued") {
     world.store(tasks);
     std::erase_if(tasks, [](const Task& task) { return is_terminal(task.state) && !task.lease; });
     std::ranges::sort(tasks, {}, [](const Task& task) { return task.queued_as; });
-    CHECK(live_of(*world.view) == tasks);
+    CHECK(live_of(*world.view) == heads_of(tasks));
     CHECK(tasks.size() == 50);
     tasks.front().state = TaskState::dead;
     tasks.front().lease.reset();
     world.store({tasks.front()});
-    CHECK(live_of(*world.view) == std::vector(tasks.begin() + 1, tasks.end()));
+    CHECK(live_of(*world.view) == heads_of(std::vector(tasks.begin() + 1, tasks.end())));
 }
 
 TEST_CASE("a part of an id finds its tasks, two at most") {
@@ -281,7 +288,7 @@ TEST_CASE("the view of another store or a newer version is refused by name") {
     CHECK(io::SqliteView::open(other).error().code == ErrorCode::store_mismatch);
     std::string bytes = get_file(*world.disk.files, world.settings.path);
     const std::string whole = bytes;
-    bytes[63] = 2;  // user_version, big-endian at 60
+    bytes[63] = 99;  // user_version, big-endian at 60
     put_file(*world.disk.files, world.settings.path, bytes);
     CHECK(io::SqliteView::open(world.settings).error().code == ErrorCode::store_too_new);
     bytes = whole;
@@ -290,6 +297,28 @@ TEST_CASE("the view of another store or a newer version is refused by name") {
     CHECK(io::SqliteView::open(world.settings).error().code == ErrorCode::view_corrupt);
     put_file(*world.disk.files, world.settings.path, std::string(8'192, 'x'));
     CHECK(io::SqliteView::open(world.settings).error().code == ErrorCode::view_corrupt);
+}
+
+TEST_CASE("a view of version 1 is brought up to date") {
+    ViewWorld world{DiskKind::real};
+    std::vector<Task> tasks;
+    for (int i = 0; i < 20; ++i)
+        tasks.push_back(world.task("email", i % 2 == 0 ? TaskState::queued : TaskState::succeeded));
+    world.store(tasks);
+    const auto heads = live_of(*world.view);
+    world.view.reset();
+    // As version 1 left it: without heads.
+    auto db = io::SqliteDb::open(world.settings.path, "", SQLITE_OPEN_READWRITE);
+    REQUIRE(db);
+    REQUIRE(
+        db->run("DROP INDEX tasks_live; ALTER TABLE tasks DROP COLUMN head;"
+                " CREATE INDEX tasks_live ON tasks (queued_as) WHERE live = 1;"
+                " PRAGMA user_version = 1"));
+    *db = {};
+    world.reopen();
+    CHECK(heads.size() == 10);
+    CHECK(live_of(*world.view) == heads);
+    CHECK(world.view->find(ids_of(tasks)) == tasks);
 }
 
 TEST_CASE("a folder that is not there is an error by name") {

@@ -213,6 +213,7 @@ std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std
     faults["disk syncs failed"] += disk.syncs_failed;
     faults["disk full"] += disk.disk_full;
     faults["starts failed"] += cluster.failed_starts();
+    faults["bodies read back"] += cluster.bodies_read();
     const auto& hits = cluster.row_hits();
     for (std::size_t i = 0; i < hits.size(); ++i)
         rows[i] += hits[i];

@@ -13,6 +13,14 @@ struct MemoryTable {
     std::map<TaskId, Task> tasks;
 };
 
+// Rows as a change of the view carries them.
+inline std::vector<std::shared_ptr<const Task>> as_rows(std::vector<Task> tasks) {
+    std::vector<std::shared_ptr<const Task>> rows;
+    for (Task& task : tasks)
+        rows.push_back(std::make_shared<const Task>(std::move(task)));
+    return rows;
+}
+
 class MemoryView final : public port::View {
   public:
     explicit MemoryView(MemoryTable& table) : table_{table} {}
@@ -20,8 +28,8 @@ class MemoryView final : public port::View {
     Result<port::ViewMark> mark() override { return table_.mark; }
 
     Result<void> store(const port::ViewChange& change) override {
-        for (const Task& task : change.tasks)
-            table_.tasks[task.spec.id] = task;
+        for (const auto& task : change.tasks)
+            table_.tasks[task->spec.id] = *task;
         table_.mark = change.mark;
         return {};
     }
@@ -65,13 +73,13 @@ class MemoryView final : public port::View {
         return found;
     }
 
-    Result<void> each_live(const std::function<void(Task&&)>& take) override {
+    Result<void> each_live(const std::function<void(const TaskHead&)>& take) override {
         std::vector<Task> live;
         for (const auto& [id, task] : table_.tasks)
-            if (!is_terminal(task.state) || task.lease) live.push_back(task);
+            if (is_live(task)) live.push_back(task);
         std::ranges::sort(live, {}, &Task::queued_as);
-        for (Task& task : live)
-            take(std::move(task));
+        for (const Task& task : live)
+            take(head_of(task));
         return {};
     }
 

@@ -146,6 +146,7 @@ void SimCluster::start_dispatcher() {
     service::DispatcherSettings settings;
     settings.core.engine.lease_duration = options_.lease;
     settings.core.engine.ended_in_memory_max = 20;
+    settings.core.engine.waiting_bytes_max = 3'000;
     settings.core.batch_bytes_soft = 16 * limits::kibibyte;
     settings.workers.key = options_.key;
     settings.workers.store_id = "0000000000000007";
@@ -182,6 +183,7 @@ void SimCluster::start_failed(const Error& error) {
 
 void SimCluster::gather_rows() {
     if (!dispatcher_ || dispatcher_->rows_at_start.empty()) return;
+    bodies_read_ += dispatcher_->service->core().bodies_read();
     const auto& now = dispatcher_->service->core().engine().row_hits();
     for (std::size_t i = 0; i < now.size(); ++i)
         row_hits_[i] += now[i] - std::exchange(dispatcher_->rows_at_start[i], now[i]);

@@ -80,6 +80,7 @@ class SimCluster {
     const std::map<TaskId, Promise>& promises() const { return promises_; }
     const std::vector<std::uint64_t>& row_hits();  // over all lives, replays not counted
     std::uint64_t failed_starts() const { return failed_starts_; }
+    std::uint64_t bodies_read() const { return bodies_read_; }  // by the lives that are over
 
   private:
     struct DispatcherLife;
@@ -107,6 +108,7 @@ class SimCluster {
     std::vector<std::string> faults_seen_;  // promises already seen broken
     std::vector<std::uint64_t> row_hits_;
     std::uint64_t failed_starts_ = 0;
+    std::uint64_t bodies_read_ = 0;
     std::uint64_t lives_ = 0;
 };
 

@@ -80,6 +80,9 @@ std::map<std::string, std::string> golden_now() {
     for (const auto& [name, record] : records)
         golden[name] = to_hex(encoded(RecordBatch{Sequence{200}, EngineTime{1us}, {record}}));
     golden["task_row"] = to_hex(encoded(golden_task()));
+    std::string head;
+    encode_task_head(head_of(golden_task()), head);
+    golden["task_head"] = to_hex(head);
     return golden;
 }
 
@@ -94,7 +97,7 @@ TEST_CASE("each kind of record still has the bytes of version 1") {
     while (file >> name >> hex)
         kept[name] = hex;
     const auto now = golden_now();
-    CHECK(now.size() == support::record_kinds + 1);
+    CHECK(now.size() == support::record_kinds + 2);
     for (const auto& [each, bytes] : now) {
         INFO(each << " " << bytes);
         CHECK(kept[each] == bytes);
@@ -133,6 +136,22 @@ TEST_CASE("every task row reads back as written") {
         const auto again = decode_task_row(encoded(task), task.spec.payload, task.result);
         REQUIRE(again.has_value());
         CHECK(*again == task);
+    }
+}
+
+TEST_CASE("every task head reads back as written, and no part of it passes for it") {
+    for (std::uint64_t seed = 0; seed < 500; ++seed) {
+        INFO("seed " << seed);
+        Random random{seed};
+        TaskHead head = head_of(support::random_task(random));
+        std::string bytes;
+        encode_task_head(head, bytes);
+        head.id = {};  // stands beside it
+        CHECK(decode_task_head(bytes).value() == head);
+        const auto part = decode_task_head(std::string_view{bytes}.substr(0, bytes.size() - 1));
+        CHECK(part.error().code == ErrorCode::view_corrupt);
+        bytes[0] = task_head_version + 1;
+        CHECK(decode_task_head(bytes).error().code == ErrorCode::store_too_new);
     }
 }
 

@@ -44,7 +44,8 @@ class ViewScript {
         const auto& [mark, rows] = history_[acked + 1];
         port::ViewChange change{mark, {}};
         for (const auto& [id, task] : rows)
-            if (task.changed_as == mark.sequence) change.tasks.push_back(task);
+            if (task.changed_as == mark.sequence)
+                change.tasks.push_back(std::make_shared<const Task>(task));
         if (auto done = view->store(change); !done) return done;
         ++acked;
         return {};
@@ -76,7 +77,7 @@ class ViewScript {
             found[task.spec.id] = task;
         REQUIRE(found == history_[at].rows);
         std::size_t live = 0;
-        REQUIRE(view->each_live([&](Task&&) { ++live; }));
+        REQUIRE(view->each_live([&](const TaskHead&) { ++live; }));
         REQUIRE(static_cast<long>(live) == std::ranges::count_if(found, [](const auto& row) {
                     return !is_terminal(row.second.state) || row.second.lease;
                 }));

@@ -35,12 +35,27 @@ inline constexpr std::size_t result_ids_max = 1'000;
 inline constexpr std::size_t page_tasks_default = 50;
 inline constexpr std::size_t page_tasks_max = 1'000;
 
+// A search: each term is a part of one SQL statement.
+inline constexpr std::size_t search_bytes_max = 4 * kibibyte;
+inline constexpr std::size_t search_terms_max = 32;
+inline constexpr std::size_t search_values_max = 100;
+inline constexpr std::size_t search_steps_max = 16;
+inline constexpr std::uint64_t search_index_max = 1'000'000;
+
 // Requests that wait for something: too_many_waiters. Each is a few hundred bytes.
 inline constexpr std::size_t waiters_max = 100'000;
 inline constexpr Duration wait_max = 10min;  // longer waits are cut and asked again
 
 // What one turn of the engine may touch, so that no turn is long.
 inline constexpr std::size_t turn_tasks_max = 1'000;
+
+// Tasks whose bodies are read before their turn comes, and how many at a time: a worker should not
+// wait for the view.
+inline constexpr std::size_t look_ahead_tasks = 4'096;
+inline constexpr std::size_t look_ahead_step = 1'024;
+static_assert(look_ahead_step < look_ahead_tasks);
+// Bodies of tasks that only wait, beyond which they are left to the view.
+inline constexpr std::size_t waiting_bytes_max = 8 * mebibyte;
 
 // Texts that people write.
 inline constexpr std::size_t reason_bytes_max = 1'000;
@@ -78,6 +93,9 @@ inline constexpr Duration resend_max = 2s;
 // The view may lag behind the journal; beyond this submits are slowed (overloaded).
 inline constexpr std::size_t view_lag_bytes_max = 1024 * mebibyte;
 inline constexpr Duration view_lag_max = 5s;
+// Bodies in memory of tasks that wait, all of them younger than the view: overloaded.
+inline constexpr std::size_t unviewed_bytes_max = 32 * mebibyte;
+static_assert(waiting_bytes_max < unviewed_bytes_max);
 
 // Ended tasks kept in memory after the view has them, so that repeated submits are cheap.
 inline constexpr std::size_t ended_in_memory_max = 100'000;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -24,8 +25,7 @@ struct LeaseRef {
 // content it is id_conflict.
 struct Submit {
     std::vector<TaskSpec> tasks;
-    // Set when the command comes again: what the view knows of the ids asked for in
-    // Decision::fetch.
+    // Set when the command comes again: what the view alone knows of the ids asked for.
     bool fetched = false;
     std::vector<Task> known;
 };
@@ -76,12 +76,16 @@ struct WorkerGone {
 struct Tick {};    // does what is due
 struct Match {};   // leases at most one queued task to a worker with a free slot
 struct Resume {};  // once, after recovery
-struct Forget {    // drops ended tasks from memory that the view covers, oldest first
+// Drops from memory what the view covers and what is beyond the budget: ended tasks, and the bodies
+// of those that wait.
+struct Forget {
     Sequence covered;
 };
+// Asks for the bodies of tasks whose turn comes soon (Decision::fetch).
+struct Look {};
 
 using Command = std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew,
-                             WorkerUp, WorkerGone, Tick, Match, Resume, Forget>;
+                             WorkerUp, WorkerGone, Tick, Match, Resume, Forget, Look>;
 
 // Notes: changes of what a restart may forget. Applied like records, never written.
 struct LeaseRenewed {
@@ -99,7 +103,20 @@ struct WorkerForgotten {
 struct TaskForgotten {
     TaskId id;
 };
-using Note = std::variant<LeaseRenewed, WorkerNoted, WorkerForgotten, TaskForgotten>;
+// The body of a task that waits came from the view, or is left to it.
+struct TaskLoaded {
+    std::shared_ptr<Task> task;
+    bool ahead = false;  // its turn comes soon
+};
+struct TaskUnloaded {
+    TaskId id;
+};
+// Nothing is missing near the head of this queue.
+struct LookedAhead {
+    std::string type;
+};
+using Note = std::variant<LeaseRenewed, WorkerNoted, WorkerForgotten, TaskForgotten, TaskLoaded,
+                          TaskUnloaded, LookedAhead>;
 
 // Outputs leave only after everything decided before them is synced.
 struct SendLease {
@@ -122,7 +139,9 @@ struct Decision {
     std::optional<Error> refused;      // then nothing else is set
     std::optional<std::size_t> index;  // which task of a submit was refused
     std::vector<Task> known;           // of a submit: tasks there already that only the view has
-    std::vector<TaskId> fetch;         // not decided yet: ask the view for these and come again
+    // Not decided yet: ask the view for these, note those that are in memory without their body as
+    // loaded, and come again (a Look need not).
+    std::vector<TaskId> fetch;
 };
 
 }  // namespace taskd::engine

@@ -12,13 +12,16 @@
 
 #include "taskd/base/random.hpp"
 #include "taskd/engine/command.hpp"
+#include "taskd/model/task_head.hpp"
 
 namespace taskd::engine {
 
 struct EngineSettings {
     Duration lease_duration = limits::lease_duration_default;
     std::size_t ended_in_memory_max = limits::ended_in_memory_max;
-    std::size_t ended_bytes_max = 64 * limits::mebibyte;
+    std::size_t ended_bytes_max = 32 * limits::mebibyte;
+    // Bodies of tasks that wait; the rest of them is in the view.
+    std::size_t waiting_bytes_max = limits::waiting_bytes_max;
 };
 
 // Why a task waits: a rule by name and a sentence about it.
@@ -54,17 +57,25 @@ class Engine {
     void apply(Sequence sequence, const Record& record);
     void apply(const Note& note);
 
-    // Recovery from the view: rows in queued_as order, then the sums and the newest ended id there.
-    void restore(const Task& task);
+    // Recovery from the view: heads in queued_as order, leased tasks whole, then the sums and the
+    // newest ended id there.
+    void restore(const TaskHead& head);
+    void restore(std::shared_ptr<Task> task);
     void restore(const Totals& totals, std::optional<TaskId> newest_ended);
 
     // When the next Tick has something to do.
     std::optional<EngineTime> next_deadline() const;
-    // Whether a Match would lease something.
+    // Whether a Match would lease something, and whether a Look would ask for something.
     bool can_match() const;
+    bool can_look() const;
 
-    // The task while it is in memory; until the next apply.
+    // The task while it is in memory with its body; until the next apply. A task without its body
+    // only waits, and its row in the view is as it is.
     const Task* find(TaskId id) const;
+    std::optional<TaskState> state_of(TaskId id) const;
+    bool is_bodiless(TaskId id) const;
+    // The task a record changes, when its body has to be loaded before it is applied.
+    std::optional<TaskId> body_needed(const Record& record) const;
     LeaseStanding standing(const LeaseRef& lease) const;
     std::optional<Waiting> why_waiting(const Task& task) const;
     std::vector<LeaseRef> leases_of(const std::string& worker) const;  // not revoked ones
@@ -73,10 +84,11 @@ class Engine {
     const Totals& totals() const;
     std::vector<QueueFigures> queues() const;
     std::size_t tasks_in_memory() const;
-    void each_task(const std::function<void(const Task&)>& take) const;  // in no order
+    std::size_t waiting_bytes() const;  // of bodies in memory that could leave it
+    void each_task(const std::function<void(const Task&)>& take) const;  // with a body, in no order
 
-    // Copies of the tasks changed since the last call, each once.
-    std::vector<Task> take_changed();
+    // The tasks changed since the last call, each once, as they now are.
+    std::vector<std::shared_ptr<const Task>> take_changed();
 
     // How often each row of state_table() was used, in its order.
     const std::vector<std::uint64_t>& row_hits() const;

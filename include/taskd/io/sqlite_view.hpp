@@ -16,7 +16,7 @@ struct SqliteViewSettings {
     // Pages in the write-ahead log from which it is copied back; also its bound but for one
     // store().
     std::size_t checkpoint_pages = 4'000;
-    std::size_t cache_bytes = 32 * limits::mebibyte;
+    std::size_t cache_bytes = 16 * limits::mebibyte;
 };
 
 class SqliteView final : public port::View {
@@ -33,7 +33,7 @@ class SqliteView final : public port::View {
     Result<std::vector<Task>> find(std::span<const TaskId> ids) override;
     Result<TaskPage> list(const TaskQuery& query) override;
     Result<std::vector<TaskId>> match(std::string_view part) override;
-    Result<void> each_live(const std::function<void(Task&&)>& take) override;
+    Result<void> each_live(const std::function<void(const TaskHead&)>& take) override;
     Result<std::optional<TaskId>> newest_ended() override;
 
     // Copies the log back into the file; tens of milliseconds. store() does it before a transaction

@@ -92,6 +92,9 @@ using Record =
     std::variant<TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed,
                  AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed>;
 
+// The task a record is about; none when it is about more than one.
+std::optional<TaskId> task_of(const Record& record);
+
 // What the journal commits at once: all of it or nothing. Sequences are first, first+1, ...
 struct RecordBatch {
     Sequence first;     // of records[0]

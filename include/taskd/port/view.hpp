@@ -5,11 +5,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "taskd/base/result.hpp"
-#include "taskd/model/task.hpp"
+#include "taskd/model/task_head.hpp"
 
 namespace taskd::port {
 
@@ -25,7 +26,7 @@ struct ViewMark {
 // Every task changed since the mark before, as it stood at `mark`.
 struct ViewChange {
     ViewMark mark;
-    std::vector<Task> tasks;
+    std::vector<std::shared_ptr<const Task>> tasks;
 };
 
 class View {
@@ -41,7 +42,7 @@ class View {
     // among the newest 100,000; at most two are returned.
     virtual Result<std::vector<TaskId>> match(std::string_view part) = 0;
     // Tasks that have not ended or whose lease is still held, in `queued_as` order.
-    virtual Result<void> each_live(const std::function<void(Task&&)>& take) = 0;
+    virtual Result<void> each_live(const std::function<void(const TaskHead&)>& take) = 0;
     // The greatest id of an ended task, none when there is none: older ids may be in the view
     // alone.
     virtual Result<std::optional<TaskId>> newest_ended() = 0;

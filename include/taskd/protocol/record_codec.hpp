@@ -9,11 +9,13 @@
 
 #include "taskd/base/result.hpp"
 #include "taskd/model/record.hpp"
+#include "taskd/model/task_head.hpp"
 
 namespace taskd::protocol {
 
 inline constexpr std::uint8_t batch_version = 1;
 inline constexpr std::uint8_t task_row_version = 1;
+inline constexpr std::uint8_t task_head_version = 1;
 
 // What a batch takes besides its records: version, first sequence, engine time, count.
 inline constexpr std::size_t batch_bytes_overhead_max = 1 + 10 + 10 + 10;
@@ -34,5 +36,10 @@ Result<Sequence> peek_first_sequence(std::string_view bytes);
 void encode_task_row(const Task& task, std::string& out);
 // store_too_new or view_corrupt.
 Result<Task> decode_task_row(std::string_view bytes, Blob payload, Blob result);
+
+// A task's head without its id, which the view keeps beside it.
+void encode_task_head(const TaskHead& head, std::string& out);
+// store_too_new or view_corrupt; the id is left empty.
+Result<TaskHead> decode_task_head(std::string_view bytes);
 
 }  // namespace taskd::protocol

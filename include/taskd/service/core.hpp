@@ -79,6 +79,8 @@ class Core {
     Sequence applied() const { return applied_; }
     Sequence viewed() const { return viewed_; }
 
+    std::uint64_t bodies_read() const { return bodies_read_; }  // from the view, of live tasks
+
     // Nothing is waiting to be written or told.
     bool idle() const;
     // Runs `done` when everything applied is durable and stands in the view.
@@ -106,7 +108,11 @@ class Core {
     void match();
     bool must_defer() const;
     void run_deferred();
-    void fetch_and_run(engine::Submit command, std::vector<TaskId> ids, Decided decided);
+    Result<void> load_needed(const RecordBatch& batch);
+    void fetch(std::vector<TaskId> ids, bool ahead,
+               std::function<void(std::vector<Task> unknown)> then);
+    void fetch_and_run(engine::Command command, std::vector<TaskId> ids, Decided decided);
+    void look();
     void finish_turn();
     void flush();
     void synced(Batch batch, Result<void> result);
@@ -142,7 +148,10 @@ class Core {
     bool flush_posted_ = false;
     bool needs_room_ = false;  // the batch is full or the journal's filler behind
     std::deque<Deferred> deferred_;
-    std::size_t fetches_ = 0;  // submits waiting for the view's word on their ids
+    std::size_t fetches_ = 0;    // commands waiting for the view
+    std::size_t questions_ = 0;  // those of them that ask what the view alone knows
+    bool looking_ = false;
+    std::uint64_t bodies_read_ = 0;
 
     std::optional<port::ViewChange> for_view_;  // taken when its batch was closed
     bool view_busy_ = false;
@@ -153,6 +162,8 @@ class Core {
     std::unique_ptr<port::Timer> view_timer_;
 
     std::unique_ptr<port::Timer> tick_timer_;
+    bool ticking_ = false;  // a tick waits for bodies or for room
+    SteadyTime tick_not_before_{};
     bool space_busy_ = false;
     std::unique_ptr<port::Timer> space_timer_;
     bool journal_full_ = false;  // and told so

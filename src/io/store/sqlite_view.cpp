@@ -23,10 +23,6 @@ constexpr TaskState all_states[] = {TaskState::scheduled, TaskState::queued, Tas
 
 #define ROW_COLUMNS "id, row, payload, result"
 
-bool is_live(const Task& task) {
-    return !is_terminal(task.state) || task.lease.has_value();
-}
-
 bool is_hex(char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
 }
@@ -66,7 +62,7 @@ class SqliteView::Impl {
     Result<std::vector<Task>> find(std::span<const TaskId> ids);
     Result<TaskPage> list(const TaskQuery& query);
     Result<std::vector<TaskId>> match(std::string_view part);
-    Result<void> each_live(const std::function<void(Task&&)>& take);
+    Result<void> each_live(const std::function<void(const TaskHead&)>& take);
     Result<void> checkpoint();
 
     port::ViewMark mark;
@@ -87,7 +83,7 @@ class SqliteView::Impl {
     SqliteDb db_;
     SqliteStatement begin_, commit_, rollback_, put_, put_mark_, find_, all_, by_type_state_,
         next_type_, range_, newest_, live_;
-    std::string buffer_;
+    std::string buffer_, head_;
     std::optional<Error> poison_;  // set when nobody knows what a failed store left
 };
 
@@ -127,9 +123,9 @@ Result<void> SqliteView::Impl::prepare_all() {
         {&commit_, "COMMIT"},
         {&rollback_, "ROLLBACK"},
         {&put_,
-         "INSERT INTO tasks (id, type, state, live, queued_as, row, payload, result)"
-         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO UPDATE SET"
-         " state = ?3, live = ?4, queued_as = ?5, row = ?6, result = ?8"},
+         "INSERT INTO tasks (id, type, state, live, queued_as, row, payload, result, head)"
+         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO UPDATE SET"
+         " state = ?3, live = ?4, queued_as = ?5, row = ?6, result = ?8, head = ?9"},
         {&put_mark_,
          "UPDATE mark SET sequence = ?1, engine = ?2, submitted = ?3, succeeded = ?4, dead = ?5,"
          " cancelled = ?6, failures = ?7, crashes = ?8, leases = ?9, newest_ended = ?10"},
@@ -143,8 +139,8 @@ Result<void> SqliteView::Impl::prepare_all() {
          " WHERE type > ?1 ORDER BY type LIMIT 1"},
         {&range_, "SELECT id FROM tasks WHERE id BETWEEN ?1 AND ?3 ORDER BY id LIMIT ?2"},
         {&newest_, "SELECT id FROM tasks ORDER BY id DESC LIMIT ?1"},
-        {&live_, "SELECT " ROW_COLUMNS
-                 " FROM tasks INDEXED BY tasks_live WHERE live = 1 ORDER BY queued_as"},
+        {&live_,
+         "SELECT id, head FROM tasks INDEXED BY tasks_live WHERE live = 1 ORDER BY queued_as"},
     };
     for (const auto& [statement, sql] : wanted) {
         auto prepared = db_.prepare(sql);
@@ -180,8 +176,9 @@ Result<void> SqliteView::Impl::store(const port::ViewChange& change) {
     if (poison_) return std::unexpected{*poison_};
     TASKD_ASSERT(change.mark.sequence >= mark.sequence);
     std::optional<TaskId> newest = newest_ended;
-    for (const Task& task : change.tasks)
-        if (is_terminal(task.state) && (!newest || *newest < task.spec.id)) newest = task.spec.id;
+    for (const auto& task : change.tasks)
+        if (is_terminal(task->state) && (!newest || *newest < task->spec.id))
+            newest = task->spec.id;
     Result<void> done{};
     if (log_pages >= settings_.checkpoint_pages) done = checkpoint();
     if (done) done = begin_.run();
@@ -200,8 +197,8 @@ Result<void> SqliteView::Impl::store(const port::ViewChange& change) {
 
 Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
                                          std::optional<TaskId> newest) {
-    for (const Task& task : change.tasks)
-        if (auto done = store_task(task); !done) return done;
+    for (const auto& task : change.tasks)
+        if (auto done = store_task(*task); !done) return done;
     const Totals& totals = change.mark.totals;
     put_mark_.bind(1, change.mark.sequence.value)
         .bind(2, change.mark.engine.time_since_epoch().count())
@@ -219,6 +216,8 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
 Result<void> SqliteView::Impl::store_task(const Task& task) {
     buffer_.clear();
     protocol::encode_task_row(task, buffer_);
+    head_.clear();
+    if (is_live(task)) protocol::encode_task_head(head_of(task), head_);
     return put_.bind_blob(1, task.spec.id.bytes())
         .bind_text(2, task.spec.type)
         .bind(3, std::int64_t{std::to_underlying(task.state)})
@@ -227,6 +226,7 @@ Result<void> SqliteView::Impl::store_task(const Task& task) {
         .bind_blob(6, buffer_)
         .bind_blob(7, task.spec.payload.view())
         .bind_blob(8, task.result.view())
+        .bind_blob(9, head_)
         .run();
 }
 
@@ -372,17 +372,19 @@ Result<std::vector<TaskId>> SqliteView::Impl::match(std::string_view asked) {
     }
 }
 
-Result<void> SqliteView::Impl::each_live(const std::function<void(Task&&)>& take) {
+Result<void> SqliteView::Impl::each_live(const std::function<void(const TaskHead&)>& take) {
     for (;;) {
         const auto row = live_.step();
         if (!row) return std::unexpected{row.error()};
         if (!*row) return {};
-        auto task = task_of(live_);
-        if (!task) {
+        const auto id = id_of(live_);
+        auto head = id ? protocol::decode_task_head(live_.bytes(1)) : fail(Result<TaskId>{id});
+        if (!head) {
             live_.reset();
-            return std::unexpected{task.error()};
+            return std::unexpected{head.error()};
         }
-        take(std::move(*task));
+        head->id = *id;
+        take(*head);
     }
 }
 
@@ -422,7 +424,7 @@ Result<TaskPage> SqliteView::list(const TaskQuery& query) {
 Result<std::vector<TaskId>> SqliteView::match(std::string_view part) {
     return impl_->match(part);
 }
-Result<void> SqliteView::each_live(const std::function<void(Task&&)>& take) {
+Result<void> SqliteView::each_live(const std::function<void(const TaskHead&)>& take) {
     return impl_->each_live(take);
 }
 Result<std::optional<TaskId>> SqliteView::newest_ended() {

@@ -90,7 +90,8 @@ class Checker {
 
     // Each row decodes, and what is kept beside it for searching says the same.
     Result<void> check_rows(SqliteDb& db) {
-        auto rows = db.prepare("SELECT id, type, state, live, queued_as, row FROM tasks");
+        auto rows = db.prepare(
+            "SELECT id, type, state, live, queued_as, row, head, length(payload) FROM tasks");
         if (!rows) return std::unexpected{rows.error()};
         for (;;) {
             const auto row = rows->step();
@@ -102,13 +103,18 @@ class Checker {
                 note(task.error());
                 continue;
             }
-            const bool live = !is_terminal(task->state) || task->lease.has_value();
+            const bool live = is_live(*task);
             if (live) ++report_.live;
-            const bool agrees = task->spec.id.bytes() == rows->bytes(0) &&
-                                task->spec.type == rows->bytes(1) &&
-                                rows->number(2) == static_cast<std::int64_t>(task->state) &&
-                                rows->number(3) == (live ? 1 : 0) &&
-                                rows->number(4) == static_cast<std::int64_t>(task->queued_as.value);
+            std::string bytes;
+            TaskHead head = head_of(*task);
+            head.payload_bytes = static_cast<std::uint32_t>(rows->number(7));
+            if (live) protocol::encode_task_head(head, bytes);
+            const bool agrees =
+                task->spec.id.bytes() == rows->bytes(0) && task->spec.type == rows->bytes(1) &&
+                rows->number(2) == static_cast<std::int64_t>(task->state) &&
+                rows->number(3) == (live ? 1 : 0) &&
+                rows->number(4) == static_cast<std::int64_t>(task->queued_as.value) &&
+                rows->bytes(6) == bytes;
             if (!agrees)
                 note({ErrorCode::view_corrupt,
                       task->spec.id.to_string() + ": row and columns differ"});

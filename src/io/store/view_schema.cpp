@@ -2,6 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <string>
+#include <vector>
+
+#include "taskd/model/task_head.hpp"
+#include "taskd/protocol/record_codec.hpp"
+
 namespace taskd::io {
 namespace {
 
@@ -9,7 +15,8 @@ constexpr std::int64_t application_id = 0x7461736b;  // "task"
 
 // Keyed by the time-ordered id, so that inserts go to the end; a row in one place, without a second
 // key. Payload and result stand beside the encoded row: they are bound without a copy, and one day
-// may be read alone. The live index holds only rows that live.
+// may be read alone. The live index holds only rows that live, and their heads, so that a start
+// reads nothing else.
 constexpr char tables[] = R"(
 CREATE TABLE tasks (
     id BLOB PRIMARY KEY,
@@ -19,10 +26,11 @@ CREATE TABLE tasks (
     queued_as INTEGER NOT NULL,
     row BLOB NOT NULL,
     payload BLOB NOT NULL,
-    result BLOB NOT NULL
+    result BLOB NOT NULL,
+    head BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX tasks_by_type_state ON tasks (type, state);
-CREATE INDEX tasks_live ON tasks (queued_as) WHERE live = 1;
+CREATE INDEX tasks_live ON tasks (live, queued_as, head) WHERE live = 1;
 CREATE TABLE mark (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     store_id INTEGER NOT NULL,
@@ -47,6 +55,42 @@ Result<void> make_schema(SqliteDb& db, std::uint64_t store_id) {
     return db.run(sql.c_str());
 }
 
+// Version 1 had no heads.
+Result<void> add_heads(SqliteDb& db) {
+    auto select = db.prepare("SELECT id, row, length(payload) FROM tasks WHERE live = 1");
+    if (!select) return std::unexpected{select.error()};
+    std::vector<std::pair<std::string, std::string>> heads;
+    for (;;) {
+        const auto row = select->step();
+        if (!row) return std::unexpected{row.error()};
+        if (!*row) break;
+        const auto task = protocol::decode_task_row(select->bytes(1), {}, {});
+        if (!task) return std::unexpected{task.error()};
+        TaskHead head = head_of(*task);
+        head.payload_bytes = static_cast<std::uint32_t>(select->number(2));
+        auto& [id, bytes] = heads.emplace_back(select->bytes(0), "");
+        protocol::encode_task_head(head, bytes);
+    }
+    auto update = db.prepare("UPDATE tasks SET head = ?2 WHERE id = ?1");
+    if (!update) return std::unexpected{update.error()};
+    for (const auto& [id, head] : heads)
+        if (auto done = update->bind_blob(1, id).bind_blob(2, head).run(); !done) return done;
+    return {};
+}
+
+Result<void> upgrade(SqliteDb& db, std::int64_t version) {
+    auto done = db.run("BEGIN IMMEDIATE");
+    if (done && version < 2) {
+        done = db.run(
+            "ALTER TABLE tasks ADD COLUMN head BLOB NOT NULL DEFAULT x'';"
+            " DROP INDEX tasks_live;"
+            " CREATE INDEX tasks_live ON tasks (live, queued_as, head) WHERE live = 1");
+        if (done) done = add_heads(db);
+    }
+    if (done) done = db.run(fmt::format("PRAGMA user_version = {}; COMMIT", view_version).c_str());
+    return done;
+}
+
 }  // namespace
 
 Result<void> check_schema(SqliteDb& db, std::uint64_t store_id) {
@@ -69,7 +113,10 @@ Result<void> open_schema(SqliteDb& db, std::uint64_t store_id) {
     const auto entries = db.number("SELECT count(*) FROM sqlite_schema");
     if (!entries) return std::unexpected{entries.error()};
     if (*entries == 0) return make_schema(db, store_id);
-    return check_schema(db, store_id);
+    if (auto checked = check_schema(db, store_id); !checked) return checked;
+    const auto version = db.number("PRAGMA user_version");
+    if (!version) return std::unexpected{version.error()};
+    return *version < view_version ? upgrade(db, *version) : Result<void>{};
 }
 
 }  // namespace taskd::io

@@ -29,8 +29,18 @@ Result<void> Core::recover() {
     if (!mark) return fail(std::move(mark));
     auto newest = ports_.view.newest_ended();
     if (!newest) return fail(std::move(newest));
-    auto live = ports_.view.each_live([&](Task&& task) { engine_.restore(task); });
+    std::vector<TaskId> leased;
+    auto live = ports_.view.each_live([&](const TaskHead& head) {
+        if (head.leased)
+            leased.push_back(head.id);
+        else
+            engine_.restore(head);
+    });
     if (!live) return fail(std::move(live));
+    auto tasks = ports_.view.find(leased);
+    if (!tasks) return fail(std::move(tasks));
+    for (Task& task : *tasks)
+        engine_.restore(std::make_shared<Task>(std::move(task)));
     engine_.restore(mark->totals, *newest);
     applied_ = viewed_ = dropped_ = mark->sequence;
     EngineTime engine_time = mark->engine;
@@ -39,6 +49,7 @@ Result<void> Core::recover() {
             return fail(ErrorCode::store_mismatch,
                         "the journal goes on at " + std::to_string(batch.first.value) +
                             ", the view ends at " + std::to_string(applied_.value));
+        if (auto loaded = load_needed(batch); !loaded) return loaded;
         for (const Record& record : batch.records)
             engine_.apply(applied_ = applied_.next(), record);
         engine_time = batch.engine;
@@ -52,6 +63,19 @@ Result<void> Core::recover() {
                                   {"tasks", std::to_string(engine_.tasks_in_memory())}});
     execute(engine::Resume{}, [](const Decision&) { return Reply{}; });
     look_after_journal();
+    return {};
+}
+
+Result<void> Core::load_needed(const RecordBatch& batch) {
+    std::vector<TaskId> ids;
+    for (const Record& record : batch.records)
+        if (const auto id = engine_.body_needed(record)) ids.push_back(*id);
+    auto tasks = ports_.view.find(ids);
+    if (!tasks) return fail(std::move(tasks));
+    for (Task& task : *tasks)
+        engine_.apply(engine::TaskLoaded{std::make_shared<Task>(std::move(task))});
+    for (const TaskId& id : ids)
+        if (engine_.is_bodiless(id)) return fail(ErrorCode::view_corrupt, id.to_string());
     return {};
 }
 
@@ -80,8 +104,7 @@ void Core::run(Command command, Decided decided) {
     const bool new_work = std::holds_alternative<engine::Submit>(command);
     Decision decision = engine_.decide(now(), command, random_);
     if (!decision.fetch.empty()) {
-        fetch_and_run(std::move(std::get<engine::Submit>(command)), std::move(decision.fetch),
-                      std::move(decided));
+        fetch_and_run(std::move(command), std::move(decision.fetch), std::move(decided));
         return;
     }
     const auto purpose = new_work ? port::Purpose::new_work : port::Purpose::old_work;
@@ -145,24 +168,67 @@ void Core::match() {
     }
 }
 
-void Core::fetch_and_run(engine::Submit command, std::vector<TaskId> ids, Decided decided) {
-    ++fetches_;
+// Bodies that came are noted; `unknown` are the tasks that the view alone knows.
+void Core::fetch(std::vector<TaskId> ids, bool ahead,
+                 std::function<void(std::vector<Task> unknown)> then) {
     auto found = std::make_shared<Result<std::vector<Task>>>();
-    auto asked = std::make_shared<engine::Submit>(std::move(command));
-    ask_view([found, ids = std::move(ids)](port::View& view) { *found = view.find(ids); },
-             [this, found, asked, decided = std::move(decided)] {
-                 --fetches_;
-                 if (!*found) {
-                     lost_disk_(found->error());
-                     return;
+    auto asked = std::make_shared<std::vector<TaskId>>(std::move(ids));
+    ask_view([found, asked](port::View& view) { *found = view.find(*asked); },
+             [this, found, asked, ahead, then = std::move(then)] {
+                 if (!*found) return lost_disk_(found->error());
+                 std::vector<Task> unknown;
+                 for (Task& task : **found) {
+                     if (!engine_.state_of(task.spec.id)) {
+                         unknown.push_back(std::move(task));
+                     } else if (engine_.is_bodiless(task.spec.id)) {
+                         ++bodies_read_;
+                         engine_.apply(
+                             engine::TaskLoaded{std::make_shared<Task>(std::move(task)), ahead});
+                     }
                  }
-                 asked->fetched = true;
-                 asked->known = std::move(**found);
-                 execute(std::move(*asked), decided);
+                 for (const TaskId& id : *asked)
+                     if (engine_.is_bodiless(id))
+                         return lost_disk_(Error{ErrorCode::view_corrupt,
+                                                 id.to_string() + " is not in the view"});
+                 then(std::move(unknown));
              });
 }
 
+void Core::fetch_and_run(Command command, std::vector<TaskId> ids, Decided decided) {
+    const bool question = std::holds_alternative<engine::Submit>(command);
+    ++fetches_;
+    questions_ += question ? 1 : 0;
+    auto again = std::make_shared<Command>(std::move(command));
+    fetch(std::move(ids), false,
+          [this, question, again, decided = std::move(decided)](std::vector<Task> unknown) {
+              --fetches_;
+              questions_ -= question ? 1 : 0;
+              if (auto* submit = std::get_if<engine::Submit>(again.get())) {
+                  submit->fetched = true;
+                  submit->known = std::move(unknown);
+              }
+              execute(std::move(*again), decided);
+          });
+}
+
+// Reads the bodies of tasks whose turn comes soon.
+void Core::look() {
+    while (!looking_ && engine_.can_look()) {
+        Decision decision = engine_.decide(now(), engine::Look{}, random_);
+        for (const engine::Note& note : decision.notes)
+            engine_.apply(note);
+        if (decision.fetch.empty()) return;
+        looking_ = true;
+        fetch(std::move(decision.fetch), true, [this](const std::vector<Task>&) {
+            looking_ = false;
+            match();
+            finish_turn();
+        });
+    }
+}
+
 void Core::finish_turn() {
+    look();
     arm_tick();
     if (flush_posted_) return;
     flush_posted_ = true;
@@ -234,6 +300,8 @@ std::optional<Error> Core::slow_down() const {
     const auto behind = view_behind_since_;
     if (behind && ports_.clock.steady() - *behind > limits::view_lag_max)
         return Error{ErrorCode::overloaded, "the view is behind"};
+    if (engine_.waiting_bytes() > limits::unviewed_bytes_max)
+        return Error{ErrorCode::overloaded, "new tasks wait for the view"};
     if (ports_.journal.stats().bytes_since_drop > limits::view_lag_bytes_max)
         return Error{ErrorCode::overloaded, "the journal waits for the view"};
     return std::nullopt;
@@ -245,15 +313,17 @@ void Core::arm_tick() {
         tick_timer_->clear();
         return;
     }
-    tick_timer_->set(steady_start_ + (*deadline - engine_start_), [this] { tick(); });
+    const SteadyTime at = steady_start_ + (*deadline - engine_start_);
+    tick_timer_->set(std::max(at, tick_not_before_), [this] { tick(); });
 }
 
 void Core::tick() {
+    if (std::exchange(ticking_, true)) return;
     execute(engine::Tick{}, [this](const Decision& decision) {
+        ticking_ = false;
         // A full disk refuses even this: come again later instead of at once.
         if (decision.refused)
-            tick_timer_->set(ports_.clock.steady() + std::chrono::milliseconds{100},
-                             [this] { tick(); });
+            tick_not_before_ = ports_.clock.steady() + std::chrono::milliseconds{100};
         return Reply{};
     });
 }

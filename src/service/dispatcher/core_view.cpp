@@ -54,7 +54,8 @@ void Core::view_stored(port::ViewChange change, Result<void> result) {
 }
 
 SteadyTime Core::view_due_at() const {
-    const bool awaited = !view_waiters_.empty() || !draining_.empty();
+    const bool awaited = !view_waiters_.empty() || !draining_.empty() ||
+                         engine_.waiting_bytes() > 2 * settings_.engine.waiting_bytes_max;
     return awaited ? view_stored_at_ : view_stored_at_ + settings_.view_interval;
 }
 
@@ -105,10 +106,11 @@ void Core::serve_view_waiters() {
 // While a submit asks the view about its ids nothing is forgotten: what the view answered would no
 // longer be all there is.
 void Core::forget() {
-    if (fetches_ > 0) return;
+    if (questions_ > 0) return;
     engine::Decision decision = engine_.decide(now(), engine::Forget{viewed_}, random_);
     for (const engine::Note& note : decision.notes)
         engine_.apply(note);
+    look();
     if (decision.notes.size() == limits::turn_tasks_max) ports_.timers.post([this] { forget(); });
 }
 

@@ -229,8 +229,8 @@ void TaskApi::get_result(Call call) {
     find_task(shared->parameters[0], [this, shared, wait = *wait](Result<Task> task) {
         if (!task) return shared->answer(task.error());
         const TaskId id = task->spec.id;
-        const Task* now = core_.engine().find(id);
-        const bool open = now != nullptr && !is_terminal(now->state);
+        const auto now = core_.engine().state_of(id);
+        const bool open = now && !is_terminal(*now);
         const auto answer = [this, shared, id] {
             find_by_id(id, [shared](Result<Task> ended) {
                 if (!ended) return shared->answer(ended.error());

@@ -113,8 +113,8 @@ void TaskApi::get_results(Call call) {
         bool ended = false;
         std::vector<TaskId> open;
         for (const Task& seen : *found) {
-            const Task* now = core_.engine().find(seen.spec.id);
-            if (is_terminal(now == nullptr ? seen.state : now->state))
+            const auto now = core_.engine().state_of(seen.spec.id);
+            if (is_terminal(now.value_or(seen.state)))
                 ended = true;
             else
                 open.push_back(seen.spec.id);

@@ -1,0 +1,140 @@
+// The headers of all tasks in memory, 64 bytes each: by slot, by id, in lines and in a heap of
+// deadlines. Every structure grows a piece at a time, so that no turn waits for a copy of it all.
+#pragma once
+
+#include <array>
+#include <cstdlib>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "taskd/base/intrusive_list.hpp"
+#include "taskd/model/task_head.hpp"
+
+namespace taskd::engine {
+
+struct Worker;
+
+using Slot = std::uint32_t;  // place of a header; 0 is none
+
+// The rest of a task. It may be away while the task only waits and the view covers it.
+struct Body {
+    std::shared_ptr<Task> task;  // shared with the view's transactions; changed through edit()
+    Slot slot = 0;
+    bool changed = false;      // since the last take_changed
+    bool ahead = false;        // read because its turn comes soon: stays until then
+    Worker* holder = nullptr;  // of its lease, revoked or not
+    std::size_t bytes = 0;     // as counted in the list it is in
+    ListHook<Body> in_worker;
+    ListHook<Body> in_kept;  // of those that wait, or of those that ended
+
+    // What others still read is left to them.
+    Task& edit() {
+        if (task.use_count() > 1) task = std::make_shared<Task>(*task);
+        return *task;
+    }
+};
+
+struct Header {
+    static constexpr EngineTime never = EngineTime::max();
+
+    TaskId id;
+    std::unique_ptr<Body> body;
+    EngineTime deadline = never;
+    WallTime submitted_at;
+    Slot before = 0, after = 0;    // in its line
+    std::uint32_t queue = 0;       // index of its queue
+    std::uint32_t heap_place = 0;  // in the heap of deadlines, from 1; 0: not in it
+    TaskState state = TaskState::queued;
+    std::uint8_t priority = 0;
+    std::uint16_t body_kib = 0;  // what its body would take, rounded up
+};
+static_assert(sizeof(Header) <= 64, "ten million of them must fit in a small machine");
+
+class Headers {
+  public:
+    Headers() = default;
+    Headers(const Headers&) = delete;
+    Headers& operator=(const Headers&) = delete;
+
+    Header& operator[](Slot slot) { return chunks_[slot / chunk_size][slot % chunk_size]; }
+    const Header& operator[](Slot slot) const {
+        return chunks_[slot / chunk_size][slot % chunk_size];
+    }
+    std::size_t size() const { return size_; }
+
+    Slot find(TaskId id) const;  // 0 when there is none
+    Slot add(TaskId id);         // a new header; the id must not be there
+    void remove(Slot slot);      // no pointer to it may be left
+
+    template <class Take>
+    void each(Take&& take) const {
+        for (Slot slot = 1; slot < made_; ++slot)
+            if ((*this)[slot].id != TaskId{}) take((*this)[slot]);
+    }
+
+  private:
+    // Open addressing, linear probing. While a larger table fills, the old one is emptied a few
+    // places at each change; what was taken out of it leaves a mark.
+    struct Table {
+        struct Free {
+            void operator()(Slot* places) const { std::free(places); }
+        };
+        std::unique_ptr<Slot[], Free> places;  // 0: empty
+        std::size_t mask = 0;
+        std::size_t used = 0;
+    };
+    static constexpr std::size_t chunk_size = 1024;
+    static constexpr std::size_t places_at_first = 1024;
+    static constexpr std::size_t moved_at_once = 16;
+    static constexpr Slot moved_away = UINT32_MAX;
+
+    static Table make_table(std::size_t places);
+    Slot find_in(const Table& table, TaskId id) const;
+    void put(Table& table, Slot slot);
+    void take_out(Table& table, Slot slot);
+    void move_some();
+
+    std::vector<std::unique_ptr<Header[]>> chunks_;
+    Slot made_ = 1;  // slots ever used, 0 among them
+    Slot free_ = 0;  // the first unused one below made_, linked by `after`
+    std::size_t size_ = 0;
+    Table table_;
+    Table old_;
+    std::size_t moved_ = 0;  // places of old_ that are done
+};
+
+// A first-come-first-served line of headers.
+struct Line {
+    Slot first = 0, last = 0;
+
+    bool empty() const { return first == 0; }
+    void push_back(Headers& headers, Slot slot);
+    void remove(Headers& headers, Slot slot);
+};
+
+// The earliest deadline first; equal ones in the order of their ids.
+class DeadlineHeap {
+  public:
+    explicit DeadlineHeap(Headers& headers) : headers_{headers} {}
+
+    bool empty() const { return places_.empty(); }
+    Slot first() const { return places_.front(); }
+    void put(Slot slot);  // by its deadline, which stays as it is while it is here
+    void remove(Slot slot);
+    // Those due at `now`, earliest first, at most `count`.
+    std::vector<Slot> due(EngineTime now, std::size_t count) const;
+
+  private:
+    static constexpr std::size_t arity = 4;
+
+    bool before(Slot a, Slot b) const;
+    void set(std::size_t place, Slot slot);
+    void rise(std::size_t place);
+    void sink(std::size_t place);
+
+    Headers& headers_;
+    std::deque<Slot> places_;
+};
+
+}  // namespace taskd::engine
