@@ -8,7 +8,10 @@ Dispatcher::Dispatcher(DispatcherSettings settings, DispatcherPorts ports,
       ports_{ports},
       core_{settings_.core, ports.core, settings_.seed, std::move(lost_disk)},
       waiters_{ports.core.clock, ports.core.timers},
-      front_{settings_.workers.key, "dispatcher", [this] { return not_ready(); }} {}
+      front_{settings_.workers.key,
+             "dispatcher",
+             [this] { return not_ready(); },
+             {&ports.core.log, &ports.core.clock, settings_.seed}} {}
 
 Dispatcher::~Dispatcher() = default;
 
