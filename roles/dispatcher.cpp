@@ -101,7 +101,7 @@ class DispatcherPart {
 };
 
 int run(const Options& options) {
-    auto made = make_ground(options, "dispatcher");
+    auto made = make_ground(options, {.role = "dispatcher"});
     if (!made) return report(made.error());
     Ground& ground = **made;
     runtime::Boot boot{ground.loop, *ground.clock, *ground.log};

@@ -16,7 +16,7 @@ class MonitorPart {
           http_{ground.loop},
           service_{std::move(settings), web::monitor_page(), http_,
                    *ground.clock,       ground.loop,         *ground.log},
-          front_{ground.key, "monitor", [this] { return not_ready(); }} {
+          front_{ground.key, "monitor", [this] { return not_ready(); }, ground.front_watch()} {
         service_.add_routes(front_);
     }
 
@@ -44,7 +44,7 @@ class MonitorPart {
 };
 
 int run(const Options& options) {
-    auto made = make_ground(options, "monitor");
+    auto made = make_ground(options, {.role = "monitor"});
     if (!made) return report(made.error());
     Ground& ground = **made;
     service::MonitorSettings settings;

@@ -22,7 +22,7 @@ class NameServicePart {
               *ground.clock,
               ground.loop,
               *ground.log},
-          front_{ground.key, "nameservice", [this] { return not_ready(); }} {
+          front_{ground.key, "nameservice", [this] { return not_ready(); }, ground.front_watch()} {
         service_.add_routes(front_);
     }
 
@@ -52,7 +52,7 @@ class NameServicePart {
 };
 
 int run(const Options& options) {
-    auto made = make_ground(options, "nameservice");
+    auto made = make_ground(options, {.role = "nameservice"});
     if (!made) return report(made.error());
     Ground& ground = **made;
     runtime::Boot boot{ground.loop, *ground.clock, *ground.log};

@@ -1,5 +1,5 @@
-// What a running role does on SIGHUP: reads its settings again, takes those that may change while
-// it runs, and says which others need a restart.
+// What a running role does on SIGHUP (reads its settings again, takes those that may change while
+// it runs, says which others need a restart) and on SIGUSR1 (opens its log file again).
 #pragma once
 
 #include <functional>
@@ -13,20 +13,26 @@ namespace taskd::roles {
 // The rows of `own`, then those of the log and of the settings file.
 std::vector<OptionRow> with_log_rows(std::vector<OptionRow> own);
 
-std::unique_ptr<io::ProcessLog> make_role_log(const Options& options, std::string role,
-                                              std::string instance = {});
+// What stands in each line, and which file of --log-dir is meant.
+struct LogName {
+    std::string role;
+    std::string instance;  // empty: the role and some random digits
+    std::string file;      // tells processes of one role apart; may be empty
+};
+Result<std::unique_ptr<io::ProcessLog>> make_role_log(const Options& options, LogName name);
 
 class SettingsReload {
   public:
     // `log` outlives it.
     SettingsReload(const Options& options, io::ProcessLog& log);
 
-    // SIGHUP from now on. When it came because the terminal is gone, the role ends as on SIGTERM:
-    // nobody is left who could end it.
+    // Both signals from now on. When it came because the terminal is gone, the role ends as on
+    // SIGTERM: nobody is left who could end it.
     Result<void> listen(port::MainLoop& loop, std::function<void(int)> pass_on = {});
 
     // Old settings stay when the new ones are not valid.
     void reload();
+    void reopen();
 
   private:
     void take(const Options& fresh);

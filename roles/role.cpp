@@ -5,6 +5,7 @@
 #include "door.hpp"
 #include "key_file.hpp"
 #include "taskd/io/clock.hpp"
+#include "taskd/io/entropy.hpp"
 #include "taskd/io/log.hpp"
 #include "taskd/io/private_files.hpp"
 
@@ -38,6 +39,10 @@ std::vector<OptionRow> with_role_rows(std::vector<OptionRow> own, std::string_vi
     return with_log_rows(std::move(own));
 }
 
+service::FrontWatch Ground::front_watch() {
+    return {log.get(), clock.get(), io::random_seed()};
+}
+
 std::function<void(const Error&)> Ground::lost_disk() {
     return [this](const Error& error) {
         log->error("the disk failed, leaving", {{"error", error.to_string()}});
@@ -45,12 +50,13 @@ std::function<void(const Error&)> Ground::lost_disk() {
     };
 }
 
-Result<std::unique_ptr<Ground>> make_ground(const Options& options, std::string role,
-                                            std::string instance) {
+Result<std::unique_ptr<Ground>> make_ground(const Options& options, LogName name) {
     auto ground = std::make_unique<Ground>();
-    ground->role = std::move(role);
+    ground->role = name.role;
     ground->clock = io::make_system_clock();
-    ground->log = make_role_log(options, ground->role, std::move(instance));
+    auto log = make_role_log(options, std::move(name));
+    if (!log) return fail(std::move(log));
+    ground->log = std::move(*log);
     auto key = read_key_file(options.text("key-file"));
     if (!key) return fail(std::move(key));
     ground->key = std::move(*key);

@@ -12,6 +12,7 @@
 #include "taskd/io/loop.hpp"
 #include "taskd/port/clock.hpp"
 #include "taskd/protocol/datagram.hpp"
+#include "taskd/service/http_front.hpp"
 
 namespace taskd::roles {
 
@@ -30,13 +31,13 @@ struct Ground {
     std::string port_file;
     std::unique_ptr<SettingsReload> reload;
 
+    service::FrontWatch front_watch();
     // Ends the process without an answer: the disk may have kept anything.
     std::function<void(const Error&)> lost_disk();
 };
 
 // key_unreadable, and key_required when it would listen beyond loopback without a key.
-Result<std::unique_ptr<Ground>> make_ground(const Options& options, std::string role,
-                                            std::string instance = {});
+Result<std::unique_ptr<Ground>> make_ground(const Options& options, LogName name);
 
 class Door;
 

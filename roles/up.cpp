@@ -145,7 +145,9 @@ int run(const Options& options) {
 
     io::Loop loop;
     const auto clock = io::make_system_clock();
-    const auto log = make_role_log(options, "up");
+    const auto made_log = make_role_log(options, {.role = "up"});
+    if (!made_log) return report(made_log.error());
+    const auto& log = *made_log;
     io::ProcessRunner processes{loop};
     io::HttpExchange http{loop};
     KeyNotes notes{settings.key_file};

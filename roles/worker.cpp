@@ -23,7 +23,7 @@ class WorkerPart {
           service_{with_port(settings, door),
                    type,
                    {door.udp(), http_, lane_, *ground.clock, ground.loop, *ground.log}},
-          front_{ground.key, "worker", [this] { return not_ready(); }} {
+          front_{ground.key, "worker", [this] { return not_ready(); }, ground.front_watch()} {
         door.open(front_);
     }
 
@@ -73,12 +73,13 @@ int run(const Options& options) {
             {ErrorCode::unknown_type, fmt::format("'{}' is none of {}", name, known_types())});
     const SessionId session{io::random_seed() | 1};
     service::WorkerSettings settings;
+    const std::string& shown = options.given("name") ? options.text("name") : name;
     settings.registration.instance =
-        fmt::format("{}-{}", options.given("name") ? options.text("name") : name,
-                    protocol::write_session(session).substr(0, 8));
+        fmt::format("{}-{}", shown, protocol::write_session(session).substr(0, 8));
     if (!is_instance_name(settings.registration.instance))
         return report({ErrorCode::bad_usage, "--name takes letters, digits, '.', '_' and '-'"});
-    auto made = make_ground(options, "worker", settings.registration.instance);
+    auto made = make_ground(
+        options, {.role = "worker", .instance = settings.registration.instance, .file = shown});
     if (!made) return report(made.error());
     Ground& ground = **made;
     settings.registration.session = session;

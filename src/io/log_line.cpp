@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "taskd/protocol/json.hpp"
+
 namespace taskd::io {
 namespace {
 
@@ -49,6 +51,42 @@ void append_escaped(std::string& out, std::string_view text) {
     }
 }
 
+// The same for JSON, which must also be UTF-8: bytes that are not become U+FFFD.
+void append_json(std::string& out, std::string_view text) {
+    const bool valid = protocol::is_utf8(text);
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto byte = static_cast<unsigned char>(text[i]);
+        const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0U;
+        if (byte == '"' || byte == '\\') {
+            out.append("\\").push_back(text[i]);
+        } else if (byte < 0x20 || byte == 0x7f) {
+            fmt::format_to(std::back_inserter(out), "\\u{:04x}", byte);
+        } else if (valid && byte == 0xc2 && next >= 0x80 && next < 0xa0) {
+            fmt::format_to(std::back_inserter(out), "\\u{:04x}", next);
+            ++i;
+        } else if (!valid && byte >= 0x80) {
+            out += "\xef\xbf\xbd";
+        } else {
+            out += text[i];
+        }
+    }
+}
+
+std::string_view colour_of(port::LogLevel level) {
+    switch (level) {
+        case port::LogLevel::trace:
+        case port::LogLevel::debug:
+            return "\x1b[2m";  // faint
+        case port::LogLevel::info:
+            return "\x1b[32m";
+        case port::LogLevel::warn:
+            return "\x1b[33m";
+        case port::LogLevel::error:
+            return "\x1b[31m";
+    }
+    return "";
+}
+
 void append_value(std::string& out, std::string_view value) {
     if (!value.empty() && std::ranges::all_of(value, is_plain)) {
         out += value;
@@ -90,13 +128,32 @@ std::string logfmt_line(const LogSettings& settings, const LogRecord& record) {
     return line;
 }
 
-std::string text_line(const LogSettings& settings, const LogRecord& record) {
+std::string json_line(const LogSettings& settings, const LogRecord& record) {
+    std::string line = "{\"ts\":\"" + short_time(record.at) + "\"";
+    const auto field = [&line](std::string_view name, std::string_view value) {
+        line.append(",\"").append(name).append("\":\"");
+        append_json(line, value);
+        line += '"';
+    };
+    field("level", to_text(record.level));
+    field("role", settings.role);
+    if (!settings.instance.empty()) field("instance", settings.instance);
+    field("msg", record.message);
+    for (const auto& [name, value] : record.fields)
+        field(name, value);
+    return line + '}';
+}
+
+std::string text_line(const LogSettings& settings, const LogRecord& record, bool colour) {
     std::string level{to_text(record.level)};
     std::ranges::transform(level, level.begin(), [](char c) { return static_cast<char>(c - 32); });
-    std::string line = fmt::format("{} {:<5} ", short_time(record.at), level);
-    append_escaped(line, settings.role);
+    const std::string_view paint = colour ? colour_of(record.level) : "";
+    const std::string_view plain = paint.empty() ? "" : "\x1b[0m";
+    std::string line = fmt::format("{} {}{:<5}{} ", short_time(record.at), paint, level, plain);
+    const bool says_role = settings.instance.starts_with(settings.role + "-");
+    if (!says_role) append_escaped(line, settings.role);
     if (!settings.instance.empty()) {
-        line += ' ';
+        if (!says_role) line += ' ';
         append_escaped(line, settings.instance);
     }
     line += ": ";

@@ -80,7 +80,7 @@ Result<void> Boot::load_and_start() {
         component->info.load_time = clock_.steady() - begin;
         ++loaded_;
         log_.debug("loaded", {{"component", component->info.name},
-                              {"level", std::to_string(component->info.level)},
+                              {"depth", std::to_string(component->info.level)},
                               {"ms", milliseconds(component->info.load_time)}});
     }
     for (Component* component : order_) {

@@ -6,6 +6,7 @@
 #include "taskd/protocol/openapi.hpp"
 #include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/task_json.hpp"
+#include "taskd/protocol/trace.hpp"
 
 namespace taskd::service {
 namespace {
@@ -56,20 +57,31 @@ void Call::answer(int status, std::string json) {
 }
 
 void Call::answer(const Error& error, std::optional<std::size_t> index) {
-    respond(problem_response(error, {index, {}}));
+    respond(problem_response(error, {index, {}, trace_id()}));
 }
 
-HttpFront::HttpFront(protocol::ClusterKey key, std::string role, Readiness readiness)
-    : key_{std::move(key)}, role_{std::move(role)}, readiness_{std::move(readiness)} {
+const std::string& Call::trace_id() {
+    if (!trace.empty()) return trace;
+    auto given = protocol::parse_trace_id(port::find_header(request.headers, "traceparent"));
+    if (given)
+        trace = std::move(*given);
+    else if (chance != nullptr)
+        trace = protocol::make_trace_id(*chance);
+    return trace;
+}
+
+HttpFront::HttpFront(protocol::ClusterKey key, std::string role, Readiness readiness,
+                     FrontWatch watch)
+    : key_{std::move(key)},
+      role_{std::move(role)},
+      readiness_{std::move(readiness)},
+      watch_{watch},
+      random_{watch.seed} {
     add({"GET", "/openapi.json", {}, [](Call call) {
              call.answer(200, std::string{protocol::openapi_json()});
          }});
-    add({"GET", "/healthz", {}, [this](Call call) {
-             health(call.target, std::move(call.respond));
-         }});
-    add({"GET", "/readyz", {}, [this](Call call) {
-             health(call.target, std::move(call.respond));
-         }});
+    add({"GET", "/healthz", {}, [this](Call call) { health(std::move(call)); }});
+    add({"GET", "/readyz", {}, [this](Call call) { health(std::move(call)); }});
 }
 
 void HttpFront::add(Route route) {
@@ -78,16 +90,20 @@ void HttpFront::add(Route route) {
 
 void HttpFront::handle(port::HttpRequest&& request, port::HttpResponder respond) {
     auto target = protocol::parse_target(request.target);
-    if (!target) return respond(problem_response(target.error()));
-    const bool guarded = !target->path.empty() && target->path.front() == "v1";
+    Call call{std::move(request), {}, {}, std::move(respond), &random_, {}};
+    if (!target) return call.answer(target.error());
+    call.target = std::move(*target);
+    const bool guarded = !call.target.path.empty() && call.target.path.front() == "v1";
     if (guarded)
-        if (const auto error = refused(request)) return respond(problem_response(*error));
-    const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
+        if (const auto error = refused(call.request)) return call.answer(*error);
+    const std::string_view method = call.request.method == "HEAD" ? "GET" : call.request.method;
     std::string allowed;
-    Call call{std::move(request), std::move(*target), {}, std::move(respond)};
     for (const Route& route : routes_) {
         if (!fits(route.pattern, call.target.path, call.parameters)) continue;
-        if (route.method == method) return enter(route, std::move(call));
+        if (route.method == method) {
+            call.respond = watched(call, route);
+            return enter(route, std::move(call));
+        }
         if (!allowed.empty()) allowed += ", ";
         allowed += route.method;
         if (route.method == "GET") allowed += ", HEAD";
@@ -95,7 +111,8 @@ void HttpFront::handle(port::HttpRequest&& request, port::HttpResponder respond)
     if (allowed.empty()) return call.answer(Error{ErrorCode::not_found, call.request.target});
     allowed += ", OPTIONS";
     if (method == "OPTIONS") return call.respond(empty_response(204, std::move(allowed)));
-    auto response = problem_response({ErrorCode::method_not_allowed, call.request.method});
+    auto response = problem_response({ErrorCode::method_not_allowed, call.request.method},
+                                     {{}, {}, call.trace_id()});
     response.headers.emplace_back("Allow", std::move(allowed));
     call.respond(std::move(response));
 }
@@ -125,18 +142,50 @@ std::optional<Error> HttpFront::refused(const port::HttpRequest& request) const 
 }
 
 // Alive is not ready: /healthz says the loop turns, /readyz that work may come.
-void HttpFront::health(const protocol::Target& target, port::HttpResponder respond) const {
-    const bool asks_ready = target.path.front() == "readyz";
+void HttpFront::health(Call call) const {
+    const bool asks_ready = call.target.path.front() == "readyz";
     if (asks_ready)
         if (auto why = readiness_())
-            return respond(problem_response({why->code, {}}, {{}, std::move(why->reasons)}));
+            return call.respond(
+                problem_response({why->code, {}}, {{}, std::move(why->reasons), call.trace_id()}));
     std::string body;
     protocol::JsonWriter{body}
         .begin_object()
         .field("status", "ok")
         .field("role", role_)
         .end_object();
-    respond(json_response(200, std::move(body)));
+    call.answer(200, std::move(body));
+}
+
+// One line a request once it is answered, when such lines are wanted.
+port::HttpResponder HttpFront::watched(Call& call, const Route& route) {
+    const bool tells = watch_.clock != nullptr && watch_.log != nullptr &&
+                       watch_.log->takes(port::LogLevel::debug);
+    if (!tells) return std::move(call.respond);
+    const bool has_task = route.pattern.find("{id}") != std::string_view::npos &&
+                          TaskId::parse(call.parameters.front()).has_value();
+    return [log = watch_.log, clock = watch_.clock, &route, begin = watch_.clock->steady(),
+            trace = call.trace_id(), task = has_task ? call.parameters.front() : std::string{},
+            respond = std::move(call.respond)](port::HttpResponse response) mutable {
+        const std::string took = std::to_string((clock->steady() - begin).count()) + "us";
+        const std::string status = std::to_string(response.status);
+        const std::string method{route.method};
+        const std::string pattern{route.pattern};
+        if (task.empty())
+            log->debug("request", {{"method", method},
+                                   {"route", pattern},
+                                   {"status", status},
+                                   {"took", took},
+                                   {"trace_id", trace}});
+        else
+            log->debug("request", {{"method", method},
+                                   {"route", pattern},
+                                   {"status", status},
+                                   {"took", took},
+                                   {"trace_id", trace},
+                                   {"task_id", task}});
+        respond(std::move(response));
+    };
 }
 
 void add_key(port::HttpHeaders& headers, const protocol::ClusterKey& key) {

@@ -132,7 +132,7 @@ void NameService::put(Call call) {
     }
     expires_[instance] = clock_.steady() + settings_.expiry;
     arm();
-    if (is_new) log_.info("registered", {{"instance", instance}});
+    if (is_new) log_.info("registered", {{"worker", instance}});
     if (differs) ++registry_.version;
     auto shared = std::make_shared<Call>(std::move(call));
     const auto answer = [this, shared, is_new] {
@@ -164,7 +164,7 @@ void NameService::remove(Call call) {
         return call.answer(Error{ErrorCode::registration_conflict, instance});
     if (there == nullptr) return call.answer(Error{ErrorCode::registration_not_found, instance});
     erase(instance);
-    log_.info("deregistered", {{"instance", instance}});
+    log_.info("deregistered", {{"worker", instance}});
     ++registry_.version;
     changed([shared = std::make_shared<Call>(std::move(call))] {
         shared->respond(port::HttpResponse{204, {}, {}});
@@ -283,7 +283,7 @@ void NameService::expire() {
     for (const auto& [instance, at] : expires_)
         if (at <= now) gone.push_back(instance);
     for (const std::string& instance : gone) {
-        log_.warn("registration expired", {{"instance", instance}});
+        log_.warn("registration expired", {{"worker", instance}});
         erase(instance);
     }
     if (!gone.empty()) {

@@ -7,6 +7,7 @@
 #include "catch.hpp"
 #include "memory_log.hpp"
 #include "taskd/io/log.hpp"
+#include "taskd/protocol/json.hpp"
 
 using namespace taskd;
 using namespace taskd::test;
@@ -21,13 +22,15 @@ struct RealLog {
                              .role = "dispatcher",
                              .instance = "d-1",
                              .format = format,
-                             .descriptor = pipe_[1]});
+                             .descriptor = pipe_[1]})
+                   .value();
     }
     ~RealLog() {
         close(pipe_[0]);
         if (pipe_[1] >= 0) close(pipe_[1]);
     }
     port::Log& log() { return *log_; }
+    io::ProcessLog& process_log() { return *log_; }
     std::size_t records() { return lines().size(); }
     bool mentions(std::string_view part) { return text().find(part) != std::string::npos; }
     const std::string& text() {
@@ -50,7 +53,7 @@ struct RealLog {
 
   private:
     int pipe_[2];
-    std::unique_ptr<port::Log> log_;
+    std::unique_ptr<io::ProcessLog> log_;
     std::string text_;
 };
 
@@ -132,6 +135,36 @@ TEST_CASE("lines of several threads do not mix", "[log]") {
     CHECK(lines.size() == 400);
     for (const auto& line : lines)
         CHECK(line.starts_with("ts="));
+}
+
+TEST_CASE("a JSON line is one JSON object, whatever it holds", "[log]") {
+    RealLog world{port::LogLevel::trace, io::LogFormat::json};
+    world.log().info("task \"taken\"\n", {{"task_id", "7"}, {"bad", "\xff\xc2\x9b \x1b[0m"}});
+    world.log().info("c1", {{"value", "\xc2\x9b\xe2\x82\xac\x7f"}});
+    const auto lines = world.lines();
+    REQUIRE(lines.size() == 2);
+    for (const auto& line : lines)
+        CHECK(protocol::check_json(line));
+    CHECK(std::regex_match(
+        lines[0],
+        std::regex{R"(\{"ts":"[0-9T:.-]+Z","level":"info","role":"dispatcher","instance":"d-1",)"
+                   R"rx("msg":"task \\"taken\\"\\u000a","task_id":"7",.*)rx"}));
+    CHECK_THAT(lines[1], Catch::Matchers::Contains("\\u009b\xe2\x82\xac\\u007f"));
+}
+
+TEST_CASE("what a log keeps can be asked and changed", "[log]") {
+    RealLog world{port::LogLevel::warn};
+    CHECK_FALSE(world.log().takes(port::LogLevel::info));
+    world.log().info("not kept");
+    world.process_log().set_level(port::LogLevel::debug);
+    CHECK(world.log().takes(port::LogLevel::debug));
+    world.log().debug("kept");
+    world.process_log().set_format(io::LogFormat::json);
+    world.log().info("as JSON");
+    const auto lines = world.lines();
+    REQUIRE(lines.size() == 2);
+    CHECK(lines[0].starts_with("ts="));
+    CHECK(lines[1].starts_with("{\"ts\":"));
 }
 
 TEST_CASE("levels have names", "[log]") {

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "taskd/base/assert.hpp"
 #include "taskd/port/log.hpp"
 
 namespace taskd::test {
@@ -20,12 +21,15 @@ class MemoryLog final : public port::Log {
     // Records below the level are left out, as by the real one.
     explicit MemoryLog(port::LogLevel level = port::LogLevel::trace) : level_{level} {}
 
+    bool takes(port::LogLevel level) const override { return level >= level_; }
     void write(port::LogLevel level, std::string_view message,
                std::initializer_list<port::LogField> fields) override {
         if (level < level_) return;
         Entry& entry = entries.emplace_back(Entry{level, std::string{message}, {}});
-        for (const auto& field : fields)
+        for (const auto& field : fields) {
+            TASKD_ASSERT(!port::is_line_field(field.name));
             entry.fields.emplace_back(field.name, field.value);
+        }
     }
 
     std::vector<Entry> entries;

@@ -20,6 +20,7 @@ constexpr std::uint16_t worker_port = 6000;
 
 class QuietLog final : public port::Log {
   public:
+    bool takes(port::LogLevel) const override { return false; }
     void write(port::LogLevel, std::string_view, Fields) override {}
 };
 

@@ -123,7 +123,7 @@ class Alone(harness.SystemTest):
         for name in ("dispatcher", "nameservice"):
             self.assertEqual(overview[name]["reachable"], False)
             self.assertIn("detail", overview[name])
-        monitor.wait_log("cannot be asked", "role=dispatcher", self.nowhere)
+        monitor.wait_log("cannot be asked", "asked=dispatcher", self.nowhere)
         self.assertIn("taskd", monitor.api.get("/").text)
 
     def test_monitor_sees_them_come(self):

@@ -62,31 +62,31 @@ const std::map<std::string_view, Situation>& situations() {
         {"not_due", [](Stage& stage) { return stage.submit({.delay = 10s}); }},
         {"workers_full",
          [](Stage& stage) {
-             stage.run(WorkerUp{"w1", "email", 1});
+             stage.run(WorkerUp{"w1", {"email"}, 1});
              stage.submit({});
              return stage.submit({});
          }},
         {"leasing",
          [](Stage& stage) {
              stage.matching = false;
-             stage.run(WorkerUp{"w1", "email", 1});
+             stage.run(WorkerUp{"w1", {"email"}, 1});
              return stage.submit({});
          }},
         {"running",
          [](Stage& stage) {
-             stage.run(WorkerUp{"w1", "email", 1});
+             stage.run(WorkerUp{"w1", {"email"}, 1});
              return stage.submit({});
          }},
         {"stopping",
          [](Stage& stage) {
-             stage.run(WorkerUp{"w1", "email", 1});
+             stage.run(WorkerUp{"w1", {"email"}, 1});
              const TaskId id = stage.submit({});
              stage.run(Cancel{id, ""});
              return id;
          }},
         {"backoff",
          [](Stage& stage) {
-             stage.run(WorkerUp{"w1", "email", 1});
+             stage.run(WorkerUp{"w1", {"email"}, 1});
              const TaskId id = stage.submit({});
              stage.run(Fail{{id, LeaseEpoch{1}}, {"smtp_down", "", false}});
              return id;
@@ -130,7 +130,7 @@ TEST_CASE("of a task that has ended it is said where its time went") {
     Stage stage;
     const TaskId id = stage.submit({.backoff = {.initial = 2s, .max = 2s, .jitter = 0}});
     stage.advance(3s);
-    stage.run(WorkerUp{"w1", "email", 1});
+    stage.run(WorkerUp{"w1", {"email"}, 1});
     stage.advance(1s);
     stage.run(Fail{{id, LeaseEpoch{1}}, {"smtp_down", "", false}, 600ms});
     stage.advance(2s);

@@ -46,6 +46,12 @@ inline constexpr std::uint64_t search_index_max = 1'000'000;
 inline constexpr std::size_t waiters_max = 100'000;
 inline constexpr Duration wait_max = 10min;  // longer waits are cut and asked again
 
+// Workers that pull: what one question may ask for, and how many questions may wait
+// (too_many_waiters).
+inline constexpr std::size_t lease_types_max = 100;
+inline constexpr std::size_t lease_tasks_max = 1'000;
+inline constexpr std::size_t lease_questions_max = 10'000;
+
 // What one turn of the engine may touch, so that no turn is long.
 inline constexpr std::size_t turn_tasks_max = 1'000;
 
@@ -140,6 +146,12 @@ static_assert(target_bytes_max < header_bytes_max && body_bytes_max < bodies_byt
 
 // One line of a child process; longer ones are passed on in pieces.
 inline constexpr std::size_t process_line_bytes_max = 16 * kibibyte;
+
+// One log file, and how many full ones are kept beside it. At the bound the oldest goes.
+inline constexpr std::uint64_t log_file_bytes_default = 16 * mebibyte;
+inline constexpr std::uint32_t log_files_default = 5;
+// Processes of one name that may log into one folder: io_failed.
+inline constexpr unsigned log_writers_max = 100;
 
 // Shutdown: what is held may finish for this long.
 inline constexpr Duration drain_timeout = 30s;

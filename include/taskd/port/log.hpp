@@ -15,9 +15,17 @@ struct LogField {
     std::string value;
 };
 
+// Names that every line has of its own; no field may take one.
+constexpr bool is_line_field(std::string_view name) {
+    return name == "ts" || name == "level" || name == "role" || name == "instance" || name == "msg";
+}
+
 class Log {
   public:
     virtual ~Log() = default;
+    // Whether such a record would be kept: asked before costly fields are made.
+    virtual bool takes(LogLevel level) const = 0;
+    // A line about a task names it in a field task_id, one about a request its trace in trace_id.
     virtual void write(LogLevel level, std::string_view message,
                        std::initializer_list<LogField> fields) = 0;
 

@@ -16,9 +16,11 @@ inline constexpr std::string_view problem_content_type = "application/problem+js
 struct ProblemExtras {
     std::optional<std::size_t> index;  // which task of an array
     std::vector<std::string> reasons;  // what a role that is not ready waits for
+    std::string trace_id;              // empty: left out
 };
 
-// {"type","title","status","error","detail"?,"index"?,"reasons"?,"retryable"} as the contract says.
+// As the contract says: {"type","title","status","error","detail"?,"index"?,"reasons"?,"trace_id"?,
+// "retryable"}.
 std::string write_problem(const Error& error, const ProblemExtras& extras = {});
 // The error of a problem answer; bad_answer when it is none of ours.
 Error parse_problem(std::string_view body, int status);

@@ -7,7 +7,10 @@
 #include <string_view>
 #include <vector>
 
+#include "taskd/base/random.hpp"
+#include "taskd/port/clock.hpp"
 #include "taskd/port/http.hpp"
+#include "taskd/port/log.hpp"
 #include "taskd/protocol/datagram.hpp"
 #include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/target.hpp"
@@ -20,7 +23,11 @@ struct Call {
     protocol::Target target;
     std::vector<std::string> parameters;  // what stood for {…} in the pattern
     port::HttpResponder respond;
+    Random* chance = nullptr;  // for a new trace id
+    std::string trace;         // once it was asked for
 
+    // The request's own (traceparent), else a new one.
+    const std::string& trace_id();
     void answer(int status, std::string json);
     void answer(const Error& error, std::optional<std::size_t> index = {});
 };
@@ -42,9 +49,17 @@ struct Route {
     std::function<void(Call)> handle;
 };
 
+// What a front looks at its requests with; without a clock it does not look.
+struct FrontWatch {
+    port::Log* log = nullptr;  // a line a request, at level debug
+    const port::Clock* clock = nullptr;
+    std::uint64_t seed = 1;  // of trace ids
+};
+
 class HttpFront : public port::HttpHandler {
   public:
-    HttpFront(protocol::ClusterKey key, std::string role, Readiness readiness);
+    HttpFront(protocol::ClusterKey key, std::string role, Readiness readiness,
+              FrontWatch watch = {});
 
     void add(Route route);
     void handle(port::HttpRequest&& request, port::HttpResponder respond) override;
@@ -54,11 +69,14 @@ class HttpFront : public port::HttpHandler {
   private:
     std::optional<Error> refused(const port::HttpRequest& request) const;
     void enter(const Route& route, Call call) const;
-    void health(const protocol::Target& target, port::HttpResponder respond) const;
+    void health(Call call) const;
+    port::HttpResponder watched(Call& call, const Route& route);
 
     protocol::ClusterKey key_;
     std::string role_;
     Readiness readiness_;
+    FrontWatch watch_;
+    Random random_;
     std::vector<Route> routes_;
 };
 

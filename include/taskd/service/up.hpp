@@ -30,7 +30,7 @@ struct UpSettings {
     std::string key_file;  // the same
     protocol::ClusterKey key;
     std::uint16_t port = 0;  // dispatcher's; then name service, monitor, workers. 0: free ones
-    std::vector<WorkerEntry> workers;  // those to start
+    std::vector<WorkerEntry> workers;       // those to start
     std::vector<std::string> common_flags;  // for every child
     // By role: "worker" to "/etc/taskd/worker.yaml". A role without one reads none.
     std::map<std::string, std::string, std::less<>> config_files;
@@ -66,7 +66,7 @@ class Up {
     // Workers and monitor first, then the dispatcher, then the name service: each finishes what it
     // holds while those it needs are still there.
     void drain(std::function<void()> done);
-    void stop();  // kills what is left
+    void stop();               // kills what is left
     void pass_on(int signal);  // to every child that runs
 
     std::string url(std::string_view child) const;  // empty while its port is not known

@@ -81,6 +81,7 @@ std::string write_problem(const Error& error, const ProblemExtras& extras) {
             json.string(reason);
         json.end_array();
     }
+    if (!extras.trace_id.empty()) json.field("trace_id", extras.trace_id);
     json.field("retryable", row.retryable).end_object();
     return out;
 }

@@ -109,7 +109,7 @@ void WorkerLink::greet_all() {
         Peer& peer = *each->second;
         const bool silent = !peer.heard || now - *peer.heard > settings_.silence_max;
         if (silent && peer.up) {
-            log_.warn("worker unreachable", {{"instance", peer.registration.instance}});
+            log_.warn("worker unreachable", {{"worker", peer.registration.instance}});
             set_up(peer, false);
         }
         if (!peer.registered && (silent || peer.slots == 0)) {
@@ -177,9 +177,9 @@ void WorkerLink::set_up(Peer& peer, bool up) {
     }
     if (peer.up) return;
     peer.up = true;
-    log_.info("worker up", {{"instance", instance}, {"type", peer.registration.type}});
+    log_.info("worker up", {{"worker", instance}, {"type", peer.registration.type}});
     send_again(peer);
-    core_.execute(engine::WorkerUp{instance, peer.registration.type, peer.slots},
+    core_.execute(engine::WorkerUp{instance, {peer.registration.type}, peer.slots},
                   [](const auto&) { return Core::Reply{}; });
 }
 

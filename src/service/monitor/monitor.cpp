@@ -99,12 +99,12 @@ void Monitor::answered(Source& source, const Result<port::HttpResponse>& answer)
         source.body = std::move(*body);
         source.why.clear();
         if (std::exchange(source.told, false))
-            log_.info("answers again", {{"role", source.name}, {"url", source.url}});
+            log_.info("answers again", {{"asked", source.name}, {"url", source.url}});
     } else {
         source.why = body.error().to_string();
         if (!std::exchange(source.told, true))
             log_.warn("cannot be asked",
-                      {{"role", source.name}, {"url", source.url}, {"error", source.why}});
+                      {{"asked", source.name}, {"url", source.url}, {"error", source.why}});
     }
     source.timer->set(clock_.steady() + settings_.interval, [this, &source] { ask(source); });
 }

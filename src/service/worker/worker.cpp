@@ -290,7 +290,7 @@ void Worker::take_lost(std::string_view item) {
 
 void Worker::forget(const LeaseKey& lease) {
     if (running_.erase(lease) == 0) return;
-    ports_.log.info("task stopped", {{"task", lease.id.to_string()}});
+    ports_.log.info("task stopped", {{"task_id", lease.id.to_string()}});
     check_drained();
 }
 

@@ -1,0 +1,18 @@
+// W3C trace context: which trace a request belongs to. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "taskd/base/random.hpp"
+
+namespace taskd::protocol {
+
+// The trace id of a traceparent header, 32 hex digits; none when the header is not valid.
+std::optional<std::string> parse_trace_id(std::string_view traceparent);
+
+// A new one; not for secrets.
+std::string make_trace_id(Random& random);
+
+}  // namespace taskd::protocol
