@@ -51,6 +51,9 @@ Result<TaskSpec> read_spec(const Options& options) {
          {std::pair{"timeout", &spec.timeout}, std::pair{"queue-timeout", &spec.queue_timeout},
           std::pair{"total-timeout", &spec.total_timeout}, std::pair{"delay", &spec.delay}})
         if (options.given(name)) *field = options.duration(name);
+    spec.key = options.text("key");
+    if (spec.key.size() > limits::key_bytes_max)
+        return fail(ErrorCode::bad_usage, "--key takes up to 256 bytes");
     spec.idempotency_key = options.text("once");
     if (spec.idempotency_key.size() > limits::key_bytes_max)
         return fail(ErrorCode::bad_usage, "--once takes a key of up to 256 bytes");
@@ -130,6 +133,10 @@ const Command& submit_command() {
                .help = "attempts that may fail before the task is dead",
                .least = 1,
                .most = limits::attempts_max_max},
+              {.name = "key",
+               .value = "KEY",
+               .help = "whose task it is: keys take turns, and may have limits",
+               .from_environment = false},
               {.name = "once",
                .value = "KEY",
                .help = "do nothing if this was sent under KEY before",

@@ -24,7 +24,27 @@ int run_result(const Options& options) {
     });
 }
 
+// taskd task priority ID N
+int run_priority(const Options& options) {
+    const auto& words = options.positional();
+    if (words.size() != 3) return report({ErrorCode::bad_usage, "usage: taskd task priority ID N"});
+    return with_client(options, [&](service::TaskClient& client) {
+        const auto answer =
+            client.ask("POST", "/v1/tasks/" + protocol::percent_encode(words[1]) + "/priority",
+                       fmt::format(R"({{"priority":{}}})", words[2]));
+        if (!answer) return report(answer.error());
+        const JsonView task{answer->body};
+        print_line(options.text("output") == "json"
+                       ? answer->body
+                       : fmt::format("{} {}", task["id"].text(), task["state"].text()));
+        return 0;
+    });
+}
+
 int run_task(const Options& options) {
+    if (options.positional().front() == "priority") return run_priority(options);
+    if (options.positional().size() != 1)
+        return report({ErrorCode::bad_usage, "usage: taskd task ID, taskd task priority ID N"});
     return with_client(options, [&](service::TaskClient& client) {
         const auto task = client.ask("GET", path_of(options));
         if (!task) return report(task.error());
@@ -159,12 +179,12 @@ const Command& result_command() {
 const Command& task_command() {
     static const Command command{
         {.name = "task",
-         .arguments = "ID",
+         .arguments = "ID | priority ID N",
          .summary = "show one task: where it is and why",
          .text = {},
          .options = with_client_rows({form_row("print it so (a table unless said)")}, "0s"),
          .positional_min = 1,
-         .positional_max = 1,
+         .positional_max = 3,
          .kind = PageKind::client,
          .examples = {{"taskd task 0199c2f1", "where it is and why"},
                       {"taskd task 0199c2f1 -o json", "for programs"}}},

@@ -8,6 +8,14 @@
 namespace taskd::engine {
 namespace {
 
+void apply_rules(State& state, const QueueRules& rules) {
+    Queue& queue = state.queue_of(rules.type);
+    queue.rules = rules;
+    for (auto& [key, lane] : queue.lanes)
+        state.refresh(lane);
+    state.refresh(queue);
+}
+
 class Applier {
   public:
     Applier(State& state, Sequence sequence) : state_{state}, sequence_{sequence} {}
@@ -15,6 +23,7 @@ class Applier {
     void operator()(const TaskSubmitted& record) {
         auto task = std::make_shared<Task>();
         task->spec = record.spec;
+        task->priority = record.spec.priority;
         task->submitted_at = record.at;
         task->queued_as = sequence_;
         task->expires = record.expires;
@@ -42,6 +51,7 @@ class Applier {
                 task.attempts.erase(task.attempts.begin());
             task.attempts.push_back({task.attempts_made, record.epoch, record.worker, record.at,
                                      std::nullopt, AttemptOutcome::running, std::nullopt});
+            state_.take_turn(state_.lane_at(header));
             ++state_.queue_at(header).leased_since_look;
             ++state_.totals.leases;
         });
@@ -148,6 +158,18 @@ class Applier {
         });
     }
 
+    void operator()(const PriorityChanged& record) {
+        change(record.id, [&](Header&, Task& task) {
+            task.priority = record.priority;
+            if (task.state == TaskState::queued) task.queued_as = sequence_;
+        });
+    }
+
+    void operator()(const QueueChanged& record) {
+        apply_rules(state_, record.rules);
+        state_.changed_queues.insert(record.rules.type);
+    }
+
     void operator()(const RevokedLeaseEnded& record) {
         change(record.id, [&](Header&, Task& task) {
             TASKD_ASSERT(task.lease && task.lease->revoked && task.lease->epoch == record.epoch);
@@ -156,6 +178,9 @@ class Applier {
     }
 
     void operator()(const EngineResumed& record) {
+        state_.started_at = record.leases_until - state_.settings.lease_duration;
+        for (auto& [type, queue] : state_.queues)
+            close_buckets(queue);
         std::vector<TaskId> leased;
         for (const auto& [name, worker] : state_.workers)
             for (const Body* body = worker.leases.front(); body != nullptr;
@@ -166,6 +191,17 @@ class Applier {
     }
 
   private:
+    void close_buckets(Queue& queue) {
+        if (queue.rules.rate.limits())
+            state_.close_at_start(queue.bucket, queue.rules.rate, queue.type, std::nullopt);
+        for (auto& [key, lane] : queue.lanes) {
+            if (!queue.rules.key_rate.limits()) break;
+            state_.close_at_start(lane.bucket, queue.rules.key_rate, queue.type, key);
+            state_.refresh(lane);
+        }
+        state_.refresh(queue);
+    }
+
     template <class Change>
     void change(TaskId id, Change&& how) {
         Header& header = state_.at(id);
@@ -256,7 +292,49 @@ class NoteApplier {
         state_.displace(header);
         if (!state_.forgotten_max || note.id > *state_.forgotten_max)
             state_.forgotten_max = note.id;
+        Lane& lane = state_.lane_at(header);
         state_.headers.remove(header.body->slot);
+        --lane.tasks;
+        state_.drop_lane_if_idle(lane);
+    }
+
+    void operator()(const RateTaken& note) {
+        Queue& queue = state_.queue_of(note.type);
+        Lane& lane = state_.lane_of(queue, note.key);
+        state_.rates_at = std::max(state_.rates_at, note.at);
+        state_.use_rate(queue.bucket, queue.rules.rate, note.type, std::nullopt, note.at);
+        state_.use_rate(lane.bucket, queue.rules.key_rate, note.type, note.key, note.at);
+        state_.refresh(lane);
+        state_.refresh(queue);
+    }
+
+    void operator()(const RateOpened& note) {
+        Queue& queue = state_.queue_of(note.type);
+        state_.rates_at = std::max(state_.rates_at, note.at);
+        state_.wakes.erase({note.wake, note.type, note.key});
+        const auto open = [&](Bucket& bucket, const Rate& rate) {
+            if (!rate.limits() || bucket.opens_at(rate) <= note.at) bucket.closed = false;
+        };
+        if (!note.key) {
+            open(queue.bucket, queue.rules.rate);
+        } else if (const auto found = queue.lanes.find(*note.key); found != queue.lanes.end()) {
+            Lane& lane = found->second;
+            open(lane.bucket, queue.rules.key_rate);
+            state_.refresh(lane);
+            state_.drop_lane_if_idle(lane);
+        }
+        state_.refresh(queue);
+    }
+
+    void operator()(const RatesReset& note) {
+        Queue& queue = state_.queue_of(note.type);
+        state_.rates_at = std::max(state_.rates_at, note.at);
+        queue.bucket = {note.at, false};
+        for (auto& [key, lane] : queue.lanes) {
+            lane.bucket = {note.at, false};
+            state_.refresh(lane);
+        }
+        state_.refresh(queue);
     }
 
     void operator()(const TaskLoaded& note) {
@@ -306,6 +384,10 @@ void Engine::apply(Sequence sequence, const Record& record) {
 
 void Engine::apply(const Note& note) {
     std::visit(NoteApplier{*state_}, note);
+}
+
+void Engine::restore(const QueueRules& rules) {
+    apply_rules(*state_, rules);
 }
 
 void Engine::restore(const TaskHead& head) {

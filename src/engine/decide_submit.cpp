@@ -60,12 +60,28 @@ class Submission {
             if (auto refused = take_key(i, done)) return refused;
             if (done) return std::nullopt;
         }
+        if (auto refused = take_room(i)) return refused;
         // An id greater than every forgotten one cannot have been forgotten.
         const auto& forgotten = context_.state.forgotten_max;
         if (forgotten && spec.id <= *forgotten && !command_.fetched)
             decision_.fetch.push_back(spec.id);
         decision_.records.emplace_back(submitted(context_.now, spec));
         return std::nullopt;
+    }
+
+    // New tasks alone are refused for want of room.
+    std::optional<Decision> take_room(std::size_t i) {
+        const TaskSpec& spec = command_.tasks[i];
+        const auto queue = context_.state.queues.find(spec.type);
+        if (queue == context_.state.queues.end()) return std::nullopt;
+        const QueueRules& rules = queue->second.rules;
+        if (rules.draining) return refuse(ErrorCode::queue_draining, spec.type, i);
+        if (rules.key_backlog_max == 0 || spec.key.empty()) return std::nullopt;
+        const auto lane = queue->second.lanes.find(spec.key);
+        const std::size_t there = lane == queue->second.lanes.end() ? 0 : lane->second.backlog;
+        if (there + ++coming_[{spec.type, spec.key}] <= rules.key_backlog_max) return std::nullopt;
+        return refuse(ErrorCode::key_backlog_full,
+                      std::to_string(rules.key_backlog_max) + " of key '" + spec.key + "'", i);
     }
 
     // Whether the task is known; asked: its body must be read first.
@@ -129,6 +145,7 @@ class Submission {
     std::unordered_map<std::string, const KeyUse*> known_keys_;
     std::unordered_set<TaskId> seen_;
     std::unordered_set<std::string> seen_keys_;
+    std::map<std::pair<std::string_view, std::string_view>, std::size_t> coming_;
 };
 
 }  // namespace

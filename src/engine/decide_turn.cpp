@@ -75,6 +75,10 @@ Decision decide_tick(const Context& context) {
     for (const Slot slot : by_wall)
         if (const Header& header = state.headers[slot]; header.body)
             decision.records.emplace_back(TaskDue{header.id});
+    for (const auto& [at, type, key] : state.wakes) {
+        if (at > context.now.engine || decision.notes.size() == limits::turn_tasks_max) break;
+        decision.notes.emplace_back(RateOpened{type, key, at, context.now.engine});
+    }
     if (decision.records.empty()) {
         due.insert(due.end(), by_wall.begin(), by_wall.end());
         decision.fetch = bodies_missing(state, due);
@@ -93,6 +97,8 @@ Decision decide_match(const Context& context) {
         TaskLeased{task.spec.id, epoch, worker.instance,
                    context.now.engine + context.state.settings.lease_duration, context.now.wall,
                    context.now.engine + task.spec.timeout});
+    if (queue.rules.rate.limits() || queue.rules.key_rate.limits())
+        decision.notes.emplace_back(RateTaken{queue.type, task.spec.key, context.now.engine});
     decision.outputs.emplace_back(SendLease{worker.instance, {task.spec.id, epoch}});
     return decision;
 }
@@ -104,6 +110,39 @@ Decision decide_resume(const Context& context) {
     return decision;
 }
 
+namespace {
+
+// Round after round the lanes' next tasks, as they would come. True when enough is asked for.
+bool look_into(const State& state, const Queue& queue, std::size_t& bytes,
+               std::vector<TaskId>& fetch) {
+    std::size_t seen = 0;
+    for (std::size_t p = priorities; p-- > 0;) {
+        std::vector<Slot> next;
+        for (const Lane* lane : queue.turns[p]) {
+            if (next.size() == limits::look_ahead_step) break;
+            next.push_back(lane->waiting[p].first);
+        }
+        while (!next.empty()) {
+            std::size_t left = 0;
+            for (const Slot slot : next) {
+                if (fetch.size() == limits::look_ahead_step) return true;
+                const Header& header = state.headers[slot];
+                if (++seen > limits::look_ahead_tasks) return false;
+                if (seen > 1 && bytes > state.settings.waiting_bytes_max) return false;
+                if (!header.body) {
+                    fetch.push_back(header.id);
+                    bytes += header.body_kib * limits::kibibyte;
+                }
+                if (header.after != 0) next[left++] = header.after;
+            }
+            next.resize(left);
+        }
+    }
+    return false;
+}
+
+}  // namespace
+
 // The bodies that are missing among the first of the queue, as far as the budget goes; that of the
 // very first whatever it takes.
 Decision decide_look(const Context& context) {
@@ -111,18 +150,7 @@ Decision decide_look(const Context& context) {
     const State& state = context.state;
     std::size_t bytes = state.ahead_bytes;
     for (const Queue* queue : state.hungry) {
-        std::size_t seen = 0;
-        for (std::size_t p = priorities; p-- > 0;) {
-            for (Slot slot = queue->waiting[p].first; slot != 0; slot = state.headers[slot].after) {
-                if (decision.fetch.size() == limits::look_ahead_step) return decision;
-                const Header& header = state.headers[slot];
-                if (++seen > limits::look_ahead_tasks) break;
-                if (seen > 1 && bytes > state.settings.waiting_bytes_max) break;
-                if (header.body) continue;
-                decision.fetch.push_back(header.id);
-                bytes += header.body_kib * limits::kibibyte;
-            }
-        }
+        if (look_into(state, *queue, bytes, decision.fetch)) return decision;
         decision.notes.emplace_back(LookedAhead{queue->type});
     }
     return decision;

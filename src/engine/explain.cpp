@@ -4,13 +4,19 @@
 namespace taskd::engine {
 namespace {
 
-constexpr HoldingRule rules[] = {
+constexpr HoldingRule rule_rows[] = {
     {"ended", "it has ended"},
     {"stopping", "its worker has been told to stop and has not confirmed"},
     {"running", "a worker works on it"},
     {"not_due", "it was put off until a time"},
     {"backoff", "its last attempt failed; it is tried again at a time"},
+    {"queue_paused", "somebody paused its queue"},
+    {"key_paused", "somebody paused its key"},
     {"no_worker", "no worker of its type is there"},
+    {"queue_limit", "its queue holds as many leases as it may"},
+    {"key_limit", "its key holds as many leases as it may"},
+    {"queue_rate", "its queue leases no faster"},
+    {"key_rate", "its key is leased no faster"},
     {"workers_full", "every worker of its type holds as many tasks as it may"},
     {"leasing", "it is being handed to a worker"},
 };
@@ -84,9 +90,94 @@ Explanation scheduled(const Now& now, const Task& task) {
             {}};
 }
 
-Explanation queued(const State& state, const Task& task) {
+std::string said_by(const Pause& pause) {
+    std::string text = "since " + at(pause.since);
+    if (!pause.by.empty()) text += " by " + pause.by;
+    if (!pause.reason.empty()) text += ": " + pause.reason;
+    return text;
+}
+
+// The leases that fill a limit, the first of them by name.
+std::string holders(const State& state, const Queue& queue, const std::string* key) {
+    constexpr std::size_t named = 1;
+    std::size_t more = 0;
+    std::string text;
+    std::size_t count = 0;
+    for (const auto& [name, worker] : state.workers)
+        for (const Body* body = worker.leases.front(); body != nullptr;
+             body = worker.leases.next(*body)) {
+            const TaskSpec& spec = body->task->spec;
+            if (spec.type != queue.type || (key != nullptr && spec.key != *key)) continue;
+            if (++count > named) {
+                ++more;
+                continue;
+            }
+            text += (text.empty() ? "" : ", ") + spec.id.to_string();
+        }
+    return more == 0 ? text : text + " and " + std::to_string(more) + " more";
+}
+
+std::optional<Explanation> by_pause(const QueueRules& rules, const TaskSpec& spec) {
+    if (rules.paused)
+        return Explanation{"queue_paused",
+                           "queue '" + rules.type + "' is paused " + said_by(*rules.paused),
+                           "it is resumed",
+                           std::nullopt,
+                           {}};
+    if (const auto found = rules.paused_keys.find(spec.key); found != rules.paused_keys.end())
+        return Explanation{"key_paused",
+                           "key '" + spec.key + "' is paused " + said_by(found->second),
+                           "it is resumed",
+                           std::nullopt,
+                           {}};
+    return std::nullopt;
+}
+
+std::optional<Explanation> by_limit(const Now& now, const State& state, const Queue& queue,
+                                    const Lane* lane) {
+    const QueueRules& rules = queue.rules;
+    const auto in = [&](EngineTime time) { return now.wall + (time - now.engine); };
+    if (rules.concurrency > 0 && queue.leased >= rules.concurrency)
+        return Explanation{"queue_limit",
+                           std::to_string(queue.leased) + " of " +
+                               std::to_string(rules.concurrency) +
+                               " are leased: " + holders(state, queue, nullptr),
+                           "one of them ends",
+                           std::nullopt,
+                           {}};
+    if (lane != nullptr && rules.key_concurrency > 0 && !lane->key.empty() &&
+        lane->leased >= rules.key_concurrency)
+        return Explanation{"key_limit",
+                           std::to_string(lane->leased) + " of " +
+                               std::to_string(rules.key_concurrency) + " of key '" + lane->key +
+                               "' are leased: " + holders(state, queue, &lane->key),
+                           "one of them ends",
+                           std::nullopt,
+                           {}};
+    if (queue.bucket.closed) {
+        const WallTime until = in(queue.bucket.opens_at(rules.rate));
+        return Explanation{"queue_rate",
+                           "queue '" + queue.type + "' leases no faster",
+                           "the time comes at " + at(until),
+                           until,
+                           {}};
+    }
+    if (lane != nullptr && lane->bucket.closed) {
+        const WallTime until = in(lane->bucket.opens_at(rules.key_rate));
+        return Explanation{"key_rate",
+                           "key '" + lane->key + "' is leased no faster",
+                           "the time comes at " + at(until),
+                           until,
+                           {}};
+    }
+    return std::nullopt;
+}
+
+Explanation queued(const Now& now, const State& state, const Task& task) {
     const std::string& type = task.spec.type;
     const auto found = state.queues.find(type);
+    if (found != state.queues.end())
+        if (auto why = by_pause(found->second.rules, task.spec)) return *why;
     if (found == state.queues.end() || found->second.workers.empty())
         return {"no_worker",
                 "no worker of type '" + type + "' is registered",
@@ -94,6 +185,9 @@ Explanation queued(const State& state, const Task& task) {
                 std::nullopt,
                 {}};
     const Queue& queue = found->second;
+    const auto lane = queue.lanes.find(task.spec.key);
+    if (auto why = by_limit(now, state, queue, lane == queue.lanes.end() ? nullptr : &lane->second))
+        return *why;
     if (queue.free_workers.empty())
         return {"workers_full",
                 "all workers of type '" + type + "' are busy, " + std::to_string(queue.queued) +
@@ -109,7 +203,7 @@ Explanation queued(const State& state, const Task& task) {
 }  // namespace
 
 std::span<const HoldingRule> rule_table() {
-    return rules;
+    return rule_rows;
 }
 
 Explanation Engine::explain(const Now& now, const Task& task) const {
@@ -121,7 +215,7 @@ Explanation Engine::explain(const Now& now, const Task& task) const {
     else if (task.state == TaskState::scheduled)
         why = scheduled(now, task);
     else
-        why = queued(*state_, task);
+        why = queued(now, *state_, task);
     const Header* header = state_->find(task.spec.id);
     const bool known = header != nullptr && header->body && is_terminal(task.state);
     why.spent = spent_of(now, task, known ? header->body->committing : std::nullopt);

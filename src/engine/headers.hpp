@@ -44,7 +44,7 @@ struct Header {
     EngineTime deadline = never;
     WallTime submitted_at;
     Slot before = 0, after = 0;    // in its line
-    std::uint32_t queue = 0;       // index of its queue
+    std::uint32_t lane = 0;        // index of its queue's line for its key
     std::uint32_t heap_place = 0;  // in the heap of deadlines, from 1; 0: not in it
     TaskState state = TaskState::queued;
     std::uint8_t priority = 0;

@@ -29,15 +29,11 @@ std::optional<EngineTime> deadline_of(const Task& task) {
 }
 
 TaskHead head_of(const Task& task) {
-    return {task.spec.id,
-            task.spec.type,
-            task.state,
-            task.spec.priority,
-            task.lease.has_value(),
-            deadline_of(task),
-            task.due_by_wall ? task.due_shown : std::nullopt,
-            task.submitted_at,
-            static_cast<std::uint32_t>(task.spec.payload.size())};
+    return {task.spec.id,      task.spec.type,
+            task.spec.key,     task.state,
+            task.priority,     task.lease.has_value(),
+            deadline_of(task), task.due_by_wall ? task.due_shown : std::nullopt,
+            task.submitted_at, static_cast<std::uint32_t>(task.spec.payload.size())};
 }
 
 }  // namespace taskd

@@ -27,8 +27,10 @@ enum class RecordKind : std::uint8_t {
     attempt_timed_out = 15,
     timed_out_lease_ended = 16,
     task_expired = 17,
+    priority_changed = 18,
+    queue_changed = 19,
 };
-constexpr auto kind_last = RecordKind::task_expired;
+constexpr auto kind_last = RecordKind::queue_changed;
 
 template <class... Handlers>
 struct Overloaded : Handlers... {
@@ -115,6 +117,15 @@ class RecordWriter {
         write_optional(out_, r.due_at);
         write_optional(out_, r.due_shown);
         out_.instant(r.at);
+    }
+    void operator()(const PriorityChanged& r) {
+        write(out_, RecordKind::priority_changed);
+        out_.id(r.id);
+        out_.number(r.priority);
+    }
+    void operator()(const QueueChanged& r) {
+        write(out_, RecordKind::queue_changed);
+        write(out_, r.rules);
     }
     void operator()(const TaskExpired& r) {
         write(out_, RecordKind::task_expired);
@@ -213,6 +224,10 @@ Record read_record(ByteReader& in, RecordKind kind) {
             return TimedOutLeaseEnded{in.id(), read_number<LeaseEpoch>(in),
                                       read_optional<EngineTime>(in), read_optional<WallTime>(in),
                                       in.instant<WallTime>()};
+        case RecordKind::priority_changed:
+            return PriorityChanged{in.id(), static_cast<std::uint8_t>(in.number_to(priority_max))};
+        case RecordKind::queue_changed:
+            return QueueChanged{read_queue_rules(in)};
         case RecordKind::task_expired:
             return TaskExpired{in.id(), in.flag(), in.instant<WallTime>()};
         default:
@@ -248,6 +263,8 @@ std::size_t encoded_bytes_max(const Record& record) {
             [](const EngineResumed&) { return 1 + number_max; },
             [](const AttemptTimedOut&) { return kind_id_epoch + number_max; },
             [](const TimedOutLeaseEnded&) { return kind_id_epoch + due_max + number_max; },
+            [](const PriorityChanged&) { return 1 + id_bytes + number_max; },
+            [](const QueueChanged& r) { return 1 + bytes_max(r.rules); },
             [](const TaskExpired&) { return 1 + id_bytes + 1 + number_max; },
         },
         record);

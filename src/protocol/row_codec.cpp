@@ -73,6 +73,7 @@ void encode_task_row(const Task& task, std::string& out) {
     writer.byte(task_row_version);
     write(writer, task.spec);
     writer.byte(static_cast<std::uint8_t>(task.state));
+    writer.number(task.priority);
     writer.instant(task.submitted_at);
     write_optional(writer, task.ended_at);
     write_optional(writer, task.due_at);
@@ -104,6 +105,8 @@ Result<Task> decode_task_row(std::string_view bytes, Blob payload, Blob result) 
     task.spec = version == 1 ? read_spec_1(in) : read_spec(in);
     task.spec.payload = std::move(payload);
     task.state = read_state(in);
+    task.priority =
+        version > 2 ? static_cast<std::uint8_t>(in.number_to(priority_max)) : task.spec.priority;
     task.submitted_at = in.instant<WallTime>();
     task.ended_at = read_optional<WallTime>(in);
     task.due_at = read_optional<EngineTime>(in);
@@ -129,10 +132,28 @@ Result<Task> decode_task_row(std::string_view bytes, Blob payload, Blob result) 
     return task;
 }
 
+void encode_queue_row(const QueueRules& rules, std::string& out) {
+    ByteWriter writer{out};
+    writer.byte(queue_row_version);
+    write(writer, rules);
+}
+
+Result<QueueRules> decode_queue_row(std::string_view bytes) {
+    ByteReader in{bytes};
+    const std::uint8_t version = in.byte();
+    if (version > queue_row_version)
+        return fail(ErrorCode::store_too_new, "queue row version " + std::to_string(version));
+    QueueRules rules = read_queue_rules(in);
+    if (version == 0 || !in.finished())
+        return fail(ErrorCode::view_corrupt, "a queue row that does not decode");
+    return rules;
+}
+
 void encode_task_head(const TaskHead& head, std::string& out) {
     ByteWriter writer{out};
     writer.byte(task_head_version);
     writer.text(head.type);
+    writer.text(head.key);
     writer.byte(static_cast<std::uint8_t>(head.state));
     writer.number(head.priority);
     writer.flag(head.leased);
@@ -150,6 +171,7 @@ Result<TaskHead> decode_task_head(std::string_view bytes) {
     if (version == 0) return fail(ErrorCode::view_corrupt, "a task head without a version");
     TaskHead head;
     head.type = in.text();
+    head.key = in.text();
     head.state = read_state(in);
     head.priority = static_cast<std::uint8_t>(in.number_to(priority_max));
     head.leased = in.flag();

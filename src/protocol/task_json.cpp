@@ -140,6 +140,7 @@ Result<void> take_field(TaskSpec& spec, bool& has_id, std::string_view key, std:
     if (key == "crashes_max")
         return take(read_integer(raw, key, 1, limits::attempts_max_max), spec.crashes_max);
     if (key == "backoff") return take(parse_backoff(raw), spec.backoff);
+    if (key == "key") return take(parse_key(raw, key), spec.key);
     if (key == "idempotency_key") return take(parse_key(raw, key), spec.idempotency_key);
     if (key == "no_retry") return take(parse_codes(raw), spec.no_retry);
     if (auto taken = take_time(spec, key, raw)) return *taken;
@@ -183,6 +184,7 @@ void put_options(JsonWriter& json, const TaskSpec& spec) {
     if (spec.delay != Duration{0}) json.field("delay_ms", to_ms(spec.delay));
     if (spec.run_at) json.field("run_at", to_rfc3339(*spec.run_at));
     if (spec.expires_at) json.field("expires_at", to_rfc3339(*spec.expires_at));
+    if (!spec.key.empty()) json.field("key", spec.key);
     if (!spec.idempotency_key.empty()) json.field("idempotency_key", spec.idempotency_key);
     if (spec.no_retry.empty()) return;
     json.key("no_retry").begin_array();
@@ -281,7 +283,7 @@ void write_task(std::string& out, const Task& task, const TaskExtras& extras) {
     JsonWriter json{out};
     json.begin_object().field("id", task.spec.id.to_string()).field("type", task.spec.type);
     json.key("payload").raw(task.spec.payload.view());
-    json.field("state", to_text(task.state)).field("priority", task.spec.priority);
+    json.field("state", to_text(task.state)).field("priority", task.priority);
     put_outcome(json, task);
     json.key("attempts").begin_array();
     for (const Attempt& attempt : task.attempts)

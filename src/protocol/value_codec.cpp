@@ -11,6 +11,7 @@ enum class SpecField : std::uint8_t {
     expires_at = 3,
     no_retry = 4,
     idempotency_key = 5,
+    key = 6,
 };
 
 }  // namespace
@@ -72,6 +73,10 @@ void write(ByteWriter& out, const TaskSpec& spec) {
         write(out, SpecField::idempotency_key);
         out.text(spec.idempotency_key);
     }
+    if (!spec.key.empty()) {
+        write(out, SpecField::key);
+        out.text(spec.key);
+    }
     write(out, SpecField::end);
 }
 
@@ -98,6 +103,10 @@ static void read_spec_field(ByteReader& in, SpecField field, TaskSpec& spec) {
         case SpecField::idempotency_key:
             spec.idempotency_key = in.text();
             if (spec.idempotency_key.empty()) in.fail();
+            return;
+        case SpecField::key:
+            spec.key = in.text();
+            if (spec.key.empty()) in.fail();
             return;
         case SpecField::end:
             break;
@@ -134,9 +143,9 @@ TaskSpec read_spec(ByteReader& in) {
 }
 
 std::size_t bytes_max(const TaskSpec& spec) {
-    constexpr std::size_t numbers = 16;
+    constexpr std::size_t numbers = 18;
     std::size_t bytes = id_bytes + numbers * number_max + spec.type.size() + spec.payload.size() +
-                        spec.idempotency_key.size();
+                        spec.idempotency_key.size() + spec.key.size();
     for (const std::string& code : spec.no_retry)
         bytes += number_max + code.size();
     return bytes;
@@ -152,6 +161,104 @@ TaskSpec read_spec_1(ByteReader& in) {
     spec.backoff.initial = in.duration();
     spec.backoff.max = in.duration();
     return spec;
+}
+
+namespace {
+
+void write(ByteWriter& out, const Rate& rate) {
+    out.number(rate.count);
+    out.duration(rate.per);
+    out.number(rate.burst);
+}
+
+Rate read_rate(ByteReader& in) {
+    return {in.number32(), in.duration(), in.number32()};
+}
+
+void write(ByteWriter& out, const Pause& pause) {
+    out.text(pause.by);
+    out.text(pause.reason);
+    out.instant(pause.since);
+}
+
+Pause read_pause(ByteReader& in) {
+    return {std::string{in.text()}, std::string{in.text()}, in.instant<WallTime>()};
+}
+
+void write(ByteWriter& out, const std::optional<Pause>& pause) {
+    out.flag(pause.has_value());
+    if (pause) write(out, *pause);
+}
+
+std::optional<Pause> read_optional_pause(ByteReader& in) {
+    if (!in.flag()) return std::nullopt;
+    return read_pause(in);
+}
+
+// The next key of a map: in order, so that there is one form.
+std::string read_map_key(ByteReader& in, std::string_view last, bool first) {
+    std::string key{in.text()};
+    if (!first && key <= last) in.fail();
+    return key;
+}
+
+}  // namespace
+
+void write(ByteWriter& out, const QueueRules& rules) {
+    out.text(rules.type);
+    out.number(rules.concurrency);
+    out.number(rules.key_concurrency);
+    write(out, rules.rate);
+    write(out, rules.key_rate);
+    out.number(rules.key_backlog_max);
+    out.number(rules.weights.size());
+    for (const auto& [key, weight] : rules.weights) {
+        out.text(key);
+        out.number(weight);
+    }
+    write(out, rules.paused);
+    write(out, rules.draining);
+    out.number(rules.paused_keys.size());
+    for (const auto& [key, pause] : rules.paused_keys) {
+        out.text(key);
+        write(out, pause);
+    }
+}
+
+QueueRules read_queue_rules(ByteReader& in) {
+    QueueRules rules;
+    rules.type = in.text();
+    rules.concurrency = in.number32();
+    rules.key_concurrency = in.number32();
+    rules.rate = read_rate(in);
+    rules.key_rate = read_rate(in);
+    rules.key_backlog_max = in.number32();
+    std::string last;
+    for (std::uint64_t left = in.number_to(in.left()); left > 0 && !in.failed(); --left) {
+        last = read_map_key(in, last, rules.weights.empty());
+        rules.weights[last] = in.number32();
+    }
+    rules.paused = read_optional_pause(in);
+    rules.draining = read_optional_pause(in);
+    for (std::uint64_t left = in.number_to(in.left()); left > 0 && !in.failed(); --left) {
+        last = read_map_key(in, last, rules.paused_keys.empty());
+        rules.paused_keys[last] = read_pause(in);
+    }
+    return rules;
+}
+
+std::size_t bytes_max(const QueueRules& rules) {
+    const auto of = [](const std::optional<Pause>& pause) {
+        return pause ? 3 * number_max + pause->by.size() + pause->reason.size() : 0;
+    };
+    constexpr std::size_t numbers = 14;
+    std::size_t bytes =
+        numbers * number_max + rules.type.size() + of(rules.paused) + of(rules.draining);
+    for (const auto& [key, weight] : rules.weights)
+        bytes += 2 * number_max + key.size();
+    for (const auto& [key, pause] : rules.paused_keys)
+        bytes += number_max + key.size() + of(pause);
+    return bytes;
 }
 
 }  // namespace taskd::protocol

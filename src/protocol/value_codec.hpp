@@ -3,6 +3,7 @@
 #pragma once
 
 #include "protocol/byte_codec.hpp"
+#include "taskd/model/queue_rules.hpp"
 #include "taskd/model/task.hpp"
 
 namespace taskd::protocol {
@@ -46,5 +47,9 @@ void write(ByteWriter& out, const TaskSpec& spec);
 TaskSpec read_spec(ByteReader& in);
 TaskSpec read_spec_1(ByteReader& in);         // as it was before tasks had limits of time
 std::size_t bytes_max(const TaskSpec& spec);  // payload and all
+
+void write(ByteWriter& out, const QueueRules& rules);
+QueueRules read_queue_rules(ByteReader& in);
+std::size_t bytes_max(const QueueRules& rules);
 
 }  // namespace taskd::protocol

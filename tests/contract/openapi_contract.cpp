@@ -145,7 +145,7 @@ void try_keys_and_query(Judge& judge) {
     for (Operation& each : judge.contract.operations) {
         if (!each.errors.contains("missing_key") || each.roles.contains("monitor")) continue;
         std::string target = each.path;
-        for (const char* name : {"{id}", "{lease}", "{instance}"})
+        for (const char* name : {"{id}", "{lease}", "{instance}", "{type}"})
             if (const auto at = target.find(name); at != std::string::npos)
                 target.replace(at, std::string_view{name}.size(), unknown_id);
         judge.ask(each.method, each.path, target, "", 401, "missing_key",
@@ -264,6 +264,61 @@ void try_cancel(Judge& judge, const std::string& done, const std::string& slow) 
     judge.ask("POST", path, at + slow + "/cancel", "{\"why\":1}", 422, "unknown_field");
     judge.ask("POST", path, at + slow + "/cancel", "{\"reason\":\"enough\"}", 200);
     judge.ask("POST", path, at + slow + "/cancel", "", 200);
+}
+
+void try_priority(Judge& judge, const std::string& done, const std::string& slow) {
+    const std::string path = "/v1/tasks/{id}/priority", at = "/v1/tasks/";
+    const auto ask = [&](const std::string& id, const std::string& body, int status,
+                         const std::string& error = {}) {
+        judge.ask("POST", path, at + id + "/priority", body, status, error);
+    };
+    ask(slow, "{\"priority\":9}", 200);
+    ask(done, "{\"priority\":9}", 409, "task_finished");
+    ask(done.substr(0, 4), "{\"priority\":9}", 409, "ambiguous_id");
+    ask("018bcfe5-687b-7000-8000-000000000001", "{\"priority\":9}", 404, "task_not_found");
+    ask("xyz", "{\"priority\":9}", 422, "invalid_id");
+    ask(slow, "{", 400, "bad_json");
+    ask(slow, "{}", 422, "missing_field");
+    ask(slow, "{\"priority\":10}", 422, "invalid_field");
+    ask(slow, "{\"urgent\":1}", 422, "unknown_field");
+}
+
+void try_queues(Judge& judge) {
+    const std::string all = "/v1/queues", one = "/v1/queues/{type}", held = all + "/held";
+    judge.ask("GET", all, all, "", 200);
+    judge.ask("GET", one, held, "", 200);
+    judge.ask("GET", one, all + "/..x", "", 422, "invalid_field");
+    judge.ask("PUT", one, held,
+              "{\"concurrency\":1,\"key_concurrency\":1,\"key_backlog_max\":1,"
+              "\"rate\":{\"count\":1,\"per_ms\":1000,\"burst\":2},\"key_rate\":{\"count\":1},"
+              "\"weights\":{\"gold\":5}}",
+              200);
+    judge.ask("PUT", one, held, "{", 400, "bad_json");
+    judge.ask("PUT", one, held, "{\"limit\":1}", 422, "unknown_field");
+    for (const char* bad : {"\"concurrency\":-1", "\"rate\":1", "\"rate\":{\"per_ms\":1}",
+                            "\"rate\":{\"burst\":0}", "\"weights\":[]", "\"weights\":{\"a\":0}"})
+        judge.ask("PUT", one, held, "{" + std::string{bad} + "}", 422, "invalid_field");
+    judge.ask("PUT", one, all + "/..x", "{}", 422, "invalid_field");
+    for (const std::string verb : {"pause", "resume", "drain"}) {
+        const std::string path = one + "/" + verb, at = held + "/" + verb;
+        judge.ask("POST", path, at, "{", 400, "bad_json");
+        judge.ask("POST", path, at, "{\"who\":1}", 422, "unknown_field");
+        judge.ask("POST", path, at, "{\"by\":1}", 422, "invalid_field");
+        judge.ask("POST", path, all + "/..x/" + verb, "", 422, "invalid_field");
+        if (verb == "drain")
+            judge.ask("POST", path, at, "{\"key\":\"a\"}", 422, "invalid_field");
+        else
+            judge.ask("POST", path, at, "{\"key\":\"a\"}", 200);
+        judge.ask("POST", path, at, "{\"by\":\"ann\",\"reason\":\"because\"}", 200);
+    }
+    const auto submit = [&](int status, const std::string& error) {
+        judge.ask("POST", "/v1/tasks", "/v1/tasks", "{\"type\":\"held\",\"key\":\"a\"}", status,
+                  error);
+    };
+    submit(503, "queue_draining");
+    judge.ask("POST", one + "/resume", held + "/resume", "", 200);
+    submit(202, "");
+    submit(429, "key_backlog_full");
 }
 
 void try_leases(Judge& judge) {
@@ -413,6 +468,8 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     try_keys_and_query(judge);
     try_submits(judge);
     try_reads(judge, done, slow);
+    try_priority(judge, done, slow);
+    try_queues(judge);
     try_cancel(judge, done, slow);
     try_leases(judge);
     try_pulling(judge);

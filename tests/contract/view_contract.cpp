@@ -260,6 +260,21 @@ TEST_CASE("the newest ended task is remembered") {
     CHECK(world.view->newest_ended().value() == std::optional{newer.spec.id});
 }
 
+TEST_CASE("rules of queues are replaced as a whole and read back by type") {
+    ON_EVERY_VIEW;
+    QueueRules email = random_rules(world.random), call = random_rules(world.random);
+    email.type = "email";
+    call.type = "call";
+    REQUIRE(world.view->store({world.mark, {}, {email, call}, {}}));
+    email = random_rules(world.random);
+    email.type = "email";
+    REQUIRE(world.view->store({world.mark, {}, {email}, {}}));
+    world.reopen();
+    std::vector<QueueRules> found;
+    REQUIRE(world.view->each_queue([&](const QueueRules& rules) { found.push_back(rules); }));
+    CHECK(found == std::vector{call, email});
+}
+
 TEST_CASE(
     "a key belongs to the task that took it last, until its time is over and its task ended") {
     ON_EVERY_VIEW;
@@ -286,7 +301,7 @@ TEST_CASE(
     CHECK(world.view->find_keys(std::vector<std::string>{"c", "a"}).value() ==
           std::vector{use(second)});
     world.mark.sequence = world.mark.sequence.next();
-    REQUIRE(world.view->store({world.mark, {}, use(second).until}));
+    REQUIRE(world.view->store({world.mark, {}, {}, use(second).until}));
     CHECK(all() == std::vector{use(second)});  // its task lives
 }
 
@@ -344,7 +359,8 @@ TEST_CASE("a view of version 1 is brought up to date") {
     REQUIRE(
         db->run("DROP INDEX tasks_live; ALTER TABLE tasks DROP COLUMN head;"
                 " CREATE INDEX tasks_live ON tasks (queued_as) WHERE live = 1;"
-                " ALTER TABLE mark DROP COLUMN expired; DROP TABLE keys; PRAGMA user_version = 1"));
+                " ALTER TABLE mark DROP COLUMN expired; DROP TABLE keys; DROP TABLE queues; PRAGMA "
+                "user_version = 1"));
     *db = {};
     world.reopen();
     CHECK(heads.size() == 10);

@@ -69,6 +69,20 @@ class Stage {
         if (verb == "worker-gone") return WorkerGone{subject};
         if (verb == "cancel")
             return Cancel{id(subject), given.contains("reason") ? given.at("reason") : ""};
+        if (verb == "priority")
+            return SetPriority{id(subject), static_cast<std::uint8_t>(std::stoi(given.at("to")))};
+        if (verb == "queue") return rules(subject, given);
+        if (verb == "pause" || verb == "unpause" || verb == "drain") {
+            ChangeQueue change;
+            change.type = subject;
+            change.what = verb == "pause"   ? ChangeQueue::What::pause
+                          : verb == "drain" ? ChangeQueue::What::drain
+                                            : ChangeQueue::What::resume;
+            if (given.contains("key")) change.key = given.at("key");
+            if (given.contains("by")) change.by = given.at("by");
+            if (given.contains("reason")) change.reason = given.at("reason");
+            return change;
+        }
         const LeaseRef lease{id(subject), LeaseEpoch{std::stoull(given.at("epoch"))}};
         if (verb == "complete")
             return Complete{
@@ -80,6 +94,23 @@ class Stage {
         if (verb == "confirm") return ConfirmRevoked{lease};
         if (verb == "renew") return Renew{given.at("worker"), {lease}};
         throw std::runtime_error("unknown verb " + verb);
+    }
+
+    static ChangeQueue rules(const std::string& type, const Arguments& given) {
+        ChangeQueue change;
+        change.type = type;
+        const auto number = [&](const char* name) {
+            return given.contains(name) ? static_cast<std::uint32_t>(std::stoul(given.at(name)))
+                                        : 0;
+        };
+        change.rules.concurrency = number("concurrency");
+        change.rules.key_concurrency = number("key_concurrency");
+        change.rules.key_backlog_max = number("key_backlog_max");
+        change.rules.rate = {number("rate"), std::chrono::seconds{10},
+                             std::max(1U, number("burst"))};
+        change.rules.key_rate = {number("key_rate"), std::chrono::seconds{10}, 1};
+        if (given.contains("gold")) change.rules.weights["gold"] = number("gold");
+        return change;
     }
 
     TaskSpec spec(const std::string& name, const Arguments& given) {
@@ -99,6 +130,7 @@ class Stage {
         if (given.contains("kind")) made.backoff.kind = *parse_backoff_kind(given.at("kind"));
         if (given.contains("jitter"))
             made.backoff.jitter = static_cast<std::uint8_t>(std::stoi(given.at("jitter")));
+        if (given.contains("key")) made.key = given.at("key");
         if (given.contains("once")) made.idempotency_key = given.at("once");
         if (given.contains("no_retry")) made.no_retry = {given.at("no_retry")};
         if (given.contains("delay")) made.delay = *parse_duration(given.at("delay"));
@@ -200,6 +232,10 @@ class Stage {
     void tell(const TaskExpired& record) {
         ended_badly(record.id, engine_.find(record.id)->error->code);
     }
+    void tell(const PriorityChanged& record) {
+        out_ << names_[record.id] << " priority " << int{record.priority} << "\n";
+    }
+    void tell(const QueueChanged& record) { out_ << "queue " << record.rules.type << " changed\n"; }
     void tell(const RevokedLeaseEnded& record) { out_ << names_[record.id] << " slot free\n"; }
     void tell(const TaskSubmitted& record) { plain(record.spec.id); }
     void tell(const EngineResumed& record) {

@@ -12,6 +12,7 @@ struct MemoryTable {
     port::ViewMark mark;
     std::map<TaskId, Task> tasks;
     std::map<std::string, KeyUse> keys;
+    std::map<std::string, QueueRules> queues;
 };
 
 // Rows as a change of the view carries them.
@@ -36,6 +37,8 @@ class MemoryView final : public port::View {
             if (!use.key.empty() && (old == table_.keys.end() || old->second.until < use.until))
                 table_.keys[use.key] = use;
         }
+        for (const QueueRules& rules : change.queues)
+            table_.queues[rules.type] = rules;
         std::erase_if(table_.keys, [&](const auto& each) {
             const auto holder = table_.tasks.find(each.second.id);
             const bool lives = holder != table_.tasks.end() && is_live(holder->second);
@@ -91,6 +94,12 @@ class MemoryView final : public port::View {
         std::ranges::sort(live, {}, &Task::queued_as);
         for (const Task& task : live)
             take(head_of(task));
+        return {};
+    }
+
+    Result<void> each_queue(const std::function<void(const QueueRules&)>& take) override {
+        for (const auto& [type, rules] : table_.queues)
+            take(rules);
         return {};
     }
 

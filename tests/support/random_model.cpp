@@ -57,13 +57,39 @@ TaskSpec random_spec(Random& random) {
     if (random.chance(1, 3)) spec.delay = random_duration(random);
     spec.run_at = random_optional<WallTime>(random);
     spec.expires_at = random_optional<WallTime>(random);
+    if (random.chance(1, 2)) spec.key = random_text(random, 40);
     if (random.chance(1, 2)) spec.idempotency_key = random_text(random, 40);
     for (std::uint64_t n = random.below(3); n > 0; --n)
         spec.no_retry.push_back(random_text(random, 10));
     return spec;
 }
 
+Pause random_pause(Random& random) {
+    return {random_text(random, 20), random_text(random, 40), random_wall(random)};
+}
+
+Rate random_rate(Random& random) {
+    return {random_number32(random), random_duration(random), random_number32(random)};
+}
+
 }  // namespace
+
+QueueRules random_rules(Random& random) {
+    QueueRules rules;
+    rules.type = random_text(random, 60);
+    rules.concurrency = random_number32(random);
+    rules.key_concurrency = random_number32(random);
+    rules.rate = random_rate(random);
+    rules.key_rate = random_rate(random);
+    rules.key_backlog_max = random_number32(random);
+    for (std::uint64_t n = random.below(4); n > 0; --n)
+        rules.weights[random_text(random, 30)] = random_number32(random);
+    if (random.chance(1, 2)) rules.paused = random_pause(random);
+    if (random.chance(1, 2)) rules.draining = random_pause(random);
+    for (std::uint64_t n = random.below(4); n > 0; --n)
+        rules.paused_keys[random_text(random, 30)] = random_pause(random);
+    return rules;
+}
 
 std::string random_text(Random& random, std::size_t size_max) {
     std::string text(random.below(size_max + 1), '\0');
@@ -125,8 +151,12 @@ Record random_record(Random& random, std::size_t kind) {
         case 11:
             return TimedOutLeaseEnded{id, epoch, random_optional<EngineTime>(random),
                                       random_optional<WallTime>(random), random_wall(random)};
-        default:
+        case 12:
             return TaskExpired{id, random.chance(1, 2), random_wall(random)};
+        case 13:
+            return PriorityChanged{id, static_cast<std::uint8_t>(random.below(10))};
+        default:
+            return QueueChanged{random_rules(random)};
     }
 }
 
@@ -144,6 +174,7 @@ Task random_task(Random& random) {
     Task task;
     task.spec = random_spec(random);
     task.state = states[random.below(std::size(states))];
+    task.priority = static_cast<std::uint8_t>(random.below(10));
     task.submitted_at = random_wall(random);
     task.ended_at = random_optional<WallTime>(random);
     task.due_at = random_optional<EngineTime>(random);

@@ -184,6 +184,8 @@ void SimCluster::start_failed(const Error& error) {
 
 void SimCluster::gather_rows() {
     if (!dispatcher_ || dispatcher_->rows_at_start.empty()) return;
+    for (const std::string& fault : dispatcher_->service->core().engine().faults())
+        faults_seen_.push_back("a leak: " + fault);
     bodies_read_ += dispatcher_->service->core().bodies_read();
     const auto& now = dispatcher_->service->core().engine().row_hits();
     for (std::size_t i = 0; i < now.size(); ++i)
@@ -371,6 +373,12 @@ void SimCluster::cancel(const TaskId& id) {
                          2s, [](Result<port::HttpResponse>) {});
 }
 
+void SimCluster::post(const std::string& target, std::string body, std::string method) {
+    client().http().send("http://dispatcher:4000",
+                         {std::move(method), target, key_header(), std::move(body)}, 2s,
+                         [](Result<port::HttpResponse>) {});
+}
+
 void SimCluster::look(const TaskId& id) {
     client().http().send(
         "http://dispatcher:4000",
@@ -446,6 +454,12 @@ bool SimCluster::settle(Duration limit) {
                 workers_[i]->drained == workers_[i]->services.size())
                 kill_worker(i);
             start_worker(i);
+        }
+        for (const char* type : {"echo", "sleep", "flaky", "heavy"}) {
+            const std::string queue = std::string{"/v1/queues/"} + type;
+            post(queue, "{}", "PUT");
+            post(queue + "/resume", "");
+            post(queue + "/resume", "{\"key\":\"acme\"}");
         }
         for (const auto& [id, promise] : promises_)
             if (promise.acknowledged && !promise.ended_as) look(id);

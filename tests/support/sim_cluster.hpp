@@ -68,6 +68,8 @@ class SimCluster {
     void submit_again(const TaskId& id);          // what was submitted before, word for word
     void submit_under_its_key(const TaskId& id);  // the same content, another id, the same key
     void cancel(const TaskId& id);
+    // What an operator says; not said again when it is lost.
+    void post(const std::string& target, std::string body, std::string method = "POST");
     void look(const TaskId& id);
     TaskSpec make_task(const std::string& type, std::string payload);
 

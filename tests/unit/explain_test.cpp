@@ -56,6 +56,14 @@ class Stage {
 
 using Situation = std::function<TaskId(Stage&)>;
 
+// The second task of a key under these rules.
+TaskId limited(Stage& stage, const QueueRules& rules) {
+    stage.run(ChangeQueue{.type = "email", .rules = rules});
+    stage.run(WorkerUp{"w1", {"email"}, 5});
+    stage.submit({.key = "acme"});
+    return stage.submit({.key = "acme"});
+}
+
 const std::map<std::string_view, Situation>& situations() {
     static const std::map<std::string_view, Situation> all{
         {"no_worker", [](Stage& stage) { return stage.submit({}); }},
@@ -91,6 +99,21 @@ const std::map<std::string_view, Situation>& situations() {
              stage.run(Fail{{id, LeaseEpoch{1}}, {"smtp_down", "", false}});
              return id;
          }},
+        {"queue_paused",
+         [](Stage& stage) {
+             stage.run(ChangeQueue{.type = "email", .what = ChangeQueue::What::pause, .by = "ann"});
+             return stage.submit({});
+         }},
+        {"key_paused",
+         [](Stage& stage) {
+             stage.run(
+                 ChangeQueue{.type = "email", .what = ChangeQueue::What::pause, .key = "acme"});
+             return stage.submit({.key = "acme"});
+         }},
+        {"queue_limit", [](Stage& stage) { return limited(stage, {.concurrency = 1}); }},
+        {"key_limit", [](Stage& stage) { return limited(stage, {.key_concurrency = 1}); }},
+        {"queue_rate", [](Stage& stage) { return limited(stage, {.rate = {1, 10s, 1}}); }},
+        {"key_rate", [](Stage& stage) { return limited(stage, {.key_rate = {1, 10s, 1}}); }},
         {"ended",
          [](Stage& stage) {
              const TaskId id = stage.submit({});

@@ -98,6 +98,10 @@ inline constexpr Duration lease_duration_default = 15s;
 
 // A task's key, and the key under which a submit is done once.
 inline constexpr std::size_t key_bytes_max = 256;
+// Keys that the rules of one queue may name: weights, and pauses.
+inline constexpr std::size_t keys_named_max = 1'000;
+inline constexpr std::uint32_t weight_max = 1'000;
+inline constexpr std::uint32_t rate_count_max = 1'000'000;
 // A submit with the same idempotency key is the same submit for so long, and while its task lives.
 inline constexpr Duration idempotency_window = 24h;
 // Idempotency keys kept in memory; the rest is asked of the view.

@@ -79,6 +79,24 @@ struct WorkerGone {
     std::string instance;
 };
 
+// A waiting task gets another place in line. task_finished when it has ended, task_running.
+struct SetPriority {
+    TaskId id;
+    std::uint8_t priority = 5;
+};
+
+// What an operator does to a queue. `key` narrows pause and resume to one key; `rules` are those
+// asked for, of which pauses are left as they are.
+struct ChangeQueue {
+    enum class What { rules, pause, resume, drain };
+    std::string type;
+    What what = What::rules;
+    std::optional<std::string> key = {};
+    std::string by = {};
+    std::string reason = {};
+    QueueRules rules = {};
+};
+
 struct Tick {};    // does what is due
 struct Match {};   // leases at most one queued task to a worker with a free slot
 struct Resume {};  // once, after recovery
@@ -90,8 +108,9 @@ struct Forget {
 // Asks for the bodies of tasks whose turn comes soon (Decision::fetch).
 struct Look {};
 
-using Command = std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew,
-                             WorkerUp, WorkerGone, Tick, Match, Resume, Forget, Look>;
+using Command =
+    std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew, WorkerUp,
+                 WorkerGone, Tick, Match, Resume, Forget, Look, SetPriority, ChangeQueue>;
 
 // Notes: changes of what a restart may forget. Applied like records, never written.
 struct LeaseRenewed {
@@ -128,12 +147,30 @@ struct KeyForgotten {
     std::string key;
     bool elsewhere = false;
 };
+// A lease took its share of a rate; the time has come for the next; rates begin anew. Of the queue
+// and of the key's own.
+struct RateTaken {
+    std::string type;
+    std::string key;
+    EngineTime at;
+};
+struct RateOpened {
+    std::string type;
+    std::optional<std::string> key;  // none: of the queue
+    EngineTime wake;                 // when it was to open
+    EngineTime at;
+};
+struct RatesReset {
+    std::string type;
+    EngineTime at;
+};
 // Nothing is missing near the head of this queue.
 struct LookedAhead {
     std::string type;
 };
 using Note = std::variant<LeaseRenewed, WorkerNoted, WorkerForgotten, TaskForgotten, TaskLoaded,
-                          TaskUnloaded, EndTold, KeyForgotten, LookedAhead>;
+                          TaskUnloaded, EndTold, KeyForgotten, RateTaken, RateOpened, RatesReset,
+                          LookedAhead>;
 
 // Outputs leave only after everything decided before them is synced.
 struct SendLease {

@@ -57,6 +57,9 @@ struct QueueFigures {
     std::size_t workers = 0;
     std::size_t slots = 0;
     std::size_t slots_used = 0;
+    std::size_t leased = 0;  // leases, those of cancelled tasks too
+    std::size_t keys = 0;    // with tasks in memory, the empty one too
+    // When the longest waiting one was submitted; of the first thousand keys.
     std::optional<WallTime> oldest_queued_at;  // when the longest waiting one was submitted
 };
 
@@ -78,6 +81,7 @@ class Engine {
 
     // Recovery from the view: heads in queued_as order, leased tasks whole, then the sums and the
     // newest ended id there.
+    void restore(const QueueRules& rules);  // before the heads
     void restore(const TaskHead& head);
     void restore(std::shared_ptr<Task> task);
     void restore(const KeyUse& use);  // oldest first
@@ -107,12 +111,19 @@ class Engine {
 
     const Totals& totals() const;
     std::vector<QueueFigures> queues() const;
+    QueueFigures figures_of(const std::string& type) const;
+    std::vector<std::string> queue_types() const;
+    // As they are, or as they are without a word: no limits.
+    QueueRules rules_of(const std::string& type) const;
+    // Counts that differ from what the leases and tasks in memory say; always empty.
+    std::vector<std::string> faults() const;
     std::size_t tasks_in_memory() const;
     std::size_t waiting_bytes() const;  // of bodies in memory that could leave it
     void each_task(const std::function<void(const Task&)>& take) const;  // with a body, in no order
 
     // The tasks changed since the last call, each once, as they now are.
     std::vector<std::shared_ptr<const Task>> take_changed();
+    std::vector<QueueRules> take_changed_queues();
 
     // How often each row of state_table() was used, in its order.
     const std::vector<std::uint64_t>& row_hits() const;

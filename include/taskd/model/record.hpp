@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "taskd/model/queue_rules.hpp"
 #include "taskd/model/task.hpp"
 
 namespace taskd {
@@ -107,6 +108,19 @@ struct TaskExpired {
     friend bool operator==(const TaskExpired&, const TaskExpired&) = default;
 };
 
+// A task that waits has another priority; within it, it is the last.
+struct PriorityChanged {
+    TaskId id;
+    std::uint8_t priority = 5;
+    friend bool operator==(const PriorityChanged&, const PriorityChanged&) = default;
+};
+
+// The rules of a queue as they now are.
+struct QueueChanged {
+    QueueRules rules;
+    friend bool operator==(const QueueChanged&, const QueueChanged&) = default;
+};
+
 // A revoked lease is over: the worker confirmed, or it ran out. Frees the worker's slot.
 struct RevokedLeaseEnded {
     TaskId id;
@@ -120,9 +134,10 @@ struct EngineResumed {
     friend bool operator==(const EngineResumed&, const EngineResumed&) = default;
 };
 
-using Record = std::variant<TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed,
-                            AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded,
-                            EngineResumed, AttemptTimedOut, TimedOutLeaseEnded, TaskExpired>;
+using Record =
+    std::variant<TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed,
+                 AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed,
+                 AttemptTimedOut, TimedOutLeaseEnded, TaskExpired, PriorityChanged, QueueChanged>;
 
 // The task a record is about; none when it is about more than one.
 std::optional<TaskId> task_of(const Record& record);

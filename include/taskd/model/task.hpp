@@ -48,6 +48,7 @@ struct TaskSpec {
     std::uint32_t attempts_max = limits::attempts_max_default;
     std::uint32_t crashes_max = limits::crashes_max_default;
     Backoff backoff;
+    std::string key;                     // may be empty: whose task it is, within its queue
     std::string idempotency_key;         // may be empty: the submit is done once under this name
     std::vector<std::string> no_retry;   // codes of errors that are not to be tried again
     Duration delay{0};                   // not before this long after the submit
@@ -103,6 +104,7 @@ struct Lease {
 struct Task {
     TaskSpec spec;
     TaskState state = TaskState::queued;
+    std::uint8_t priority = 5;  // as submitted, or as changed since
     WallTime submitted_at;
     std::optional<WallTime> ended_at;
     std::optional<EngineTime> due_at;   // scheduled: when it is queued again

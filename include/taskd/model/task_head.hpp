@@ -12,6 +12,7 @@ namespace taskd {
 struct TaskHead {
     TaskId id;
     std::string type;
+    std::string key;
     TaskState state = TaskState::queued;
     std::uint8_t priority = 5;
     bool leased = false;                 // then the engine needs the whole task

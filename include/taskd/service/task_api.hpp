@@ -26,6 +26,7 @@ class TaskApi {
     void list(Call call);
     void cancel(Call call);
     void explain(Call call);
+    void set_priority(Call call);
     void stats(Call call);
     void workers(Call call);
 

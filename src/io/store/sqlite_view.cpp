@@ -64,6 +64,7 @@ class SqliteView::Impl {
     Result<TaskPage> list(const TaskQuery& query);
     Result<std::vector<TaskId>> match(std::string_view part);
     Result<void> each_live(const std::function<void(const TaskHead&)>& take);
+    Result<void> each_queue(const std::function<void(const QueueRules&)>& take);
     Result<void> each_key(const std::function<void(const KeyUse&)>& take);
     Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys);
     Result<void> checkpoint();
@@ -85,7 +86,8 @@ class SqliteView::Impl {
     SqliteViewSettings settings_;
     SqliteDb db_;
     SqliteStatement begin_, commit_, rollback_, put_, put_mark_, find_, all_, by_type_state_,
-        next_type_, range_, newest_, live_, put_key_, drop_keys_, find_key_, all_keys_;
+        next_type_, range_, newest_, live_, put_key_, drop_keys_, find_key_, all_keys_, put_queue_,
+        queues_;
     std::string buffer_, head_;
     std::optional<Error> poison_;  // set when nobody knows what a failed store left
 };
@@ -150,6 +152,10 @@ Result<void> SqliteView::Impl::prepare_all() {
         {&drop_keys_,
          "DELETE FROM keys WHERE key IN (SELECT key FROM keys AS k WHERE until <= ?1 AND NOT EXISTS"
          " (SELECT 1 FROM tasks WHERE tasks.id = k.id AND live = 1) ORDER BY until LIMIT 1000)"},
+        {&put_queue_,
+         "INSERT INTO queues (type, row) VALUES (?1, ?2) ON CONFLICT (type) DO UPDATE SET row = "
+         "?2"},
+        {&queues_, "SELECT row FROM queues ORDER BY type"},
         {&find_key_, "SELECT id, until FROM keys WHERE key = ?1"},
         {&all_keys_, "SELECT id, until, key FROM keys ORDER BY until"},
         {&live_,
@@ -213,6 +219,12 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
                                          std::optional<TaskId> newest) {
     for (const auto& task : change.tasks)
         if (auto done = store_task(*task); !done) return done;
+    for (const QueueRules& rules : change.queues) {
+        buffer_.clear();
+        protocol::encode_queue_row(rules, buffer_);
+        auto done = put_queue_.bind_text(1, rules.type).bind_blob(2, buffer_).run();
+        if (!done) return done;
+    }
     if (auto done = drop_keys_.bind(1, change.at.time_since_epoch().count()).run(); !done)
         return done;
     const Totals& totals = change.mark.totals;
@@ -413,6 +425,20 @@ Result<void> SqliteView::Impl::each_live(const std::function<void(const TaskHead
     }
 }
 
+Result<void> SqliteView::Impl::each_queue(const std::function<void(const QueueRules&)>& take) {
+    for (;;) {
+        const auto row = queues_.step();
+        if (!row) return std::unexpected{row.error()};
+        if (!*row) return {};
+        const auto rules = protocol::decode_queue_row(queues_.bytes(0));
+        if (!rules) {
+            queues_.reset();
+            return std::unexpected{rules.error()};
+        }
+        take(*rules);
+    }
+}
+
 Result<void> SqliteView::Impl::each_key(const std::function<void(const KeyUse&)>& take) {
     for (;;) {
         const auto row = all_keys_.step();
@@ -480,6 +506,9 @@ Result<std::vector<TaskId>> SqliteView::match(std::string_view part) {
 }
 Result<void> SqliteView::each_live(const std::function<void(const TaskHead&)>& take) {
     return impl_->each_live(take);
+}
+Result<void> SqliteView::each_queue(const std::function<void(const QueueRules&)>& take) {
+    return impl_->each_queue(take);
 }
 Result<void> SqliteView::each_key(const std::function<void(const KeyUse&)>& take) {
     return impl_->each_key(take);

@@ -37,6 +37,10 @@ CREATE TABLE keys (
     until INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX keys_until ON keys (until);
+CREATE TABLE queues (
+    type TEXT PRIMARY KEY,
+    row BLOB NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE mark (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     store_id INTEGER NOT NULL,
@@ -100,6 +104,9 @@ Result<void> upgrade(SqliteDb& db, std::int64_t version) {
         done = db.run(
             "CREATE TABLE keys (key TEXT PRIMARY KEY, id BLOB NOT NULL, until INTEGER NOT NULL)"
             " WITHOUT ROWID; CREATE INDEX keys_until ON keys (until)");
+    if (done && version < 5)
+        done =
+            db.run("CREATE TABLE queues (type TEXT PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID");
     if (done) done = db.run(fmt::format("PRAGMA user_version = {}; COMMIT", view_version).c_str());
     return done;
 }

@@ -29,6 +29,8 @@ Result<void> Core::recover() {
     if (!mark) return fail(std::move(mark));
     auto newest = ports_.view.newest_ended();
     if (!newest) return fail(std::move(newest));
+    auto queues = ports_.view.each_queue([&](const QueueRules& rules) { engine_.restore(rules); });
+    if (!queues) return fail(std::move(queues));
     std::vector<TaskId> leased;
     auto live = ports_.view.each_live([&](const TaskHead& head) {
         if (head.leased)

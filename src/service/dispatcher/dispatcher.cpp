@@ -35,6 +35,8 @@ Result<void> Dispatcher::start() {
     api_->add_routes(front_);
     lease_api_ = std::make_unique<LeaseApi>(core_, *desk_, lease);
     lease_api_->add_routes(front_);
+    queue_api_ = std::make_unique<QueueApi>(core_);
+    queue_api_->add_routes(front_);
     started_ = true;
     return {};
 }

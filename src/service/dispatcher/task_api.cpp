@@ -115,6 +115,7 @@ void TaskApi::add_routes(HttpFront& front) {
     front.add({"GET", "/v1/tasks", {"type", "state", "limit", "after"}, to(&TaskApi::list)});
     front.add({"GET", "/v1/tasks/{id}", {}, to(&TaskApi::get_task)});
     front.add({"GET", "/v1/tasks/{id}/result", {"wait"}, to(&TaskApi::get_result)});
+    front.add({"POST", "/v1/tasks/{id}/priority", {}, to(&TaskApi::set_priority)});
     front.add({"GET", "/v1/tasks/{id}/explain", {}, to(&TaskApi::explain)});
     front.add({"POST", "/v1/tasks/{id}/cancel", {}, to(&TaskApi::cancel)});
     front.add({"POST", "/v1/results", {}, to(&TaskApi::get_results)});
