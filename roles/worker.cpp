@@ -131,7 +131,8 @@ const Command& worker_command() {
          .positional_max = 1,
          .kind = PageKind::role,
          .examples = {{"taskd worker sum --port 0", "on a free port"},
-                      {"taskd worker hash --concurrency 8 --name hash-a", "eight at a time"}}},
+                      {"taskd worker hash --concurrency 8 --name hash-a", "eight at a time"}},
+         .words = type_names()},
         run};
     return command;
 }

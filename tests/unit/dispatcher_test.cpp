@@ -53,7 +53,7 @@ class FailingView final : public port::View {
     Result<std::vector<Task>> find(std::span<const TaskId> ids) override { return twin_.find(ids); }
     Result<TaskPage> list(const TaskQuery& query) override { return twin_.list(query); }
     Result<std::vector<TaskId>> match(std::string_view part) override { return twin_.match(part); }
-    Result<void> each_live(const std::function<void(Task&&)>& take) override {
+    Result<void> each_live(const std::function<void(const TaskHead&)>& take) override {
         return twin_.each_live(take);
     }
     Result<std::optional<TaskId>> newest_ended() override { return twin_.newest_ended(); }
