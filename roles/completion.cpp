@@ -89,7 +89,7 @@ std::string write_bash(std::span<const Page* const> pages) {
         "}\n"
         "_taskd() {\n"
         "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-        "    local options= words= commands\n"
+        "    local options='' words='' commands\n"
         "    COMPREPLY=()\n"
         "    # bash takes --option=value apart at the sign.\n"
         "    if [[ $cur == = ]]; then cur=\n"
@@ -237,8 +237,11 @@ std::string write_fish(std::span<const Page* const> pages) {
         for (const OptionRow& row : page->options)
             out += fish_option(*page, row);
         if (const auto words = first_words(*page, pages); !words.empty())
-            out += fmt::format("complete -c taskd -n '__fish_seen_subcommand_from {}' -fa '{}'\n",
-                               page->name, join(words));
+            out += fmt::format(
+                "complete -c taskd -n '__fish_seen_subcommand_from {}; and test (count "
+                "(commandline "
+                "-opc)) -eq 2' -fa '{}'\n",
+                page->name, join(words));
     }
     return out;
 }

@@ -51,12 +51,17 @@ std::string write_stats(const JsonView& stats) {
 
 std::string write_workers(const JsonView& answer) {
     TableRows rows{{"INSTANCE", "TYPE", "ADDRESS", "HELD", "REACHABLE", "LAST HEARD"}};
-    for (const JsonView& worker : answer["workers"].items())
-        rows.push_back({worker["instance"].text(), worker["type"].text(),
-                        fmt::format("{}:{}", worker["host"].text(), worker["port"].text()),
-                        fmt::format("{}/{}", worker["held"].text(), worker["concurrency"].text()),
-                        worker["reachable"].raw() == "true" ? "yes" : "no",
-                        worker["last_heard_at"].text()});
+    for (const JsonView& worker : answer["workers"].items()) {
+        std::string types;
+        for (const JsonView& type : worker["types"].items())
+            types += (types.empty() ? "" : ",") + type.text();
+        const bool pulls = worker["via"].text() == "http";
+        rows.push_back(
+            {worker["instance"].text(), types,
+             pulls ? "pulls" : fmt::format("{}:{}", worker["host"].text(), worker["port"].text()),
+             fmt::format("{}/{}", worker["held"].text(), worker["concurrency"].text()),
+             worker["reachable"].raw() == "true" ? "yes" : "no", worker["last_heard_at"].text()});
+    }
     return write_table(rows);
 }
 

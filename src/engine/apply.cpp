@@ -180,18 +180,22 @@ class NoteApplier {
 
     void operator()(const WorkerNoted& note) {
         Worker& worker = state_.worker_of(note.instance);
-        leave_queue(worker);
-        worker.queue = &state_.queue_of(note.type);
+        leave_queues(worker);
         worker.slots = note.slots;
+        worker.credit = note.credit;
         worker.up = true;
-        worker.queue->workers.insert(&worker);
+        for (const std::string& type : note.types) {
+            Queue& queue = state_.queue_of(type);
+            worker.queues.push_back(&queue);
+            queue.workers.insert(&worker);
+        }
         state_.give_free(worker);
     }
 
     void operator()(const WorkerForgotten& note) {
         Worker& worker = state_.worker_of(note.instance);
         worker.up = false;
-        leave_queue(worker);
+        leave_queues(worker);
         state_.drop_worker_if_idle(worker);
     }
 
@@ -218,13 +222,12 @@ class NoteApplier {
     }
 
   private:
-    void leave_queue(Worker& worker) {
-        if (worker.queue == nullptr) return;
-        Queue& queue = *worker.queue;
+    void leave_queues(Worker& worker) {
         state_.take_free(worker);
-        queue.workers.erase(&worker);
-        worker.queue = nullptr;
-        state_.refresh(queue);
+        for (Queue* queue : std::exchange(worker.queues, {})) {
+            queue->workers.erase(&worker);
+            state_.refresh(*queue);
+        }
     }
 
     State& state_;

@@ -216,9 +216,11 @@ Decision decide_worker_up(const Context& context, const WorkerUp& command) {
     const auto found = context.state.workers.find(command.instance);
     const bool known = found != context.state.workers.end() && found->second.up &&
                        found->second.slots == command.slots &&
-                       found->second.queue->type == command.type;
+                       found->second.credit == command.credit &&
+                       std::ranges::equal(found->second.queues, command.types, {}, &Queue::type);
     if (!known)
-        decision.notes.emplace_back(WorkerNoted{command.instance, command.type, command.slots});
+        decision.notes.emplace_back(
+            WorkerNoted{command.instance, command.types, command.slots, command.credit});
     return decision;
 }
 

@@ -127,7 +127,7 @@ std::vector<QueueFigures> Engine::queues() const {
             type, queue.queued, queue.running, queue.scheduled, queue.workers.size(), 0,
             0,    std::nullopt};
         for (const Worker* worker : queue.workers) {
-            figures.slots += worker->slots;
+            figures.slots += worker->capacity();
             figures.slots_used += worker->leases.size();
         }
         for (const Line& waiting : queue.waiting) {

@@ -159,9 +159,12 @@ void State::place(Header& header) {
     place_header(header, body.slot);
     if (task.lease) {
         body.holder = &worker_of(task.lease->worker);
-        take_free(*body.holder);
-        body.holder->leases.push_back(body);
-        give_free(*body.holder);
+        Worker& holder = *body.holder;
+        take_free(holder);
+        holder.leases.push_back(body);
+        const bool fresh = &holder != holder_before;
+        if (fresh && holder.credit != credit_unlimited && holder.credit > 0) --holder.credit;
+        give_free(holder);
     } else if (task.state != TaskState::running) {
         keep(body);
     }
@@ -208,13 +211,15 @@ void State::refresh(Queue& queue) {
 }
 
 void State::take_free(Worker& worker) {
-    if (worker.queue != nullptr) worker.queue->free_workers.erase(&worker);
+    for (Queue* queue : worker.queues)
+        queue->free_workers.erase(&worker);
 }
 
 void State::give_free(Worker& worker) {
-    if (worker.queue == nullptr) return;
-    if (worker.has_free_slot()) worker.queue->free_workers.insert(&worker);
-    refresh(*worker.queue);
+    for (Queue* queue : worker.queues) {
+        if (worker.has_free_slot()) queue->free_workers.insert(&worker);
+        refresh(*queue);
+    }
 }
 
 void State::drop_worker_if_idle(Worker& worker) {

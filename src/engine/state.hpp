@@ -2,6 +2,7 @@
 // slots, deadlines) are derived from the tasks in one place, `place` and `displace`.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <memory>
@@ -17,13 +18,19 @@ struct Queue;
 // One running process that takes tasks. It stays known as long as it holds leases.
 struct Worker {
     std::string instance;
-    Queue* queue = nullptr;
+    std::vector<Queue*> queues;  // of the types it takes, while it is up
     std::uint32_t slots = 0;
+    std::uint32_t credit = credit_unlimited;  // leases it takes before it has asked again
     bool up = false;
     std::uint64_t order = 0;  // of arrival: breaks ties, so that runs repeat
     IntrusiveList<Body, &Body::in_worker> leases;
 
-    bool has_free_slot() const { return up && leases.size() < slots; }
+    // Tasks it may hold as things stand.
+    std::size_t capacity() const {
+        return credit == credit_unlimited ? slots
+                                          : std::min<std::size_t>(slots, leases.size() + credit);
+    }
+    bool has_free_slot() const { return up && credit > 0 && leases.size() < slots; }
 };
 
 struct LeastLoaded {

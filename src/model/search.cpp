@@ -21,11 +21,9 @@ struct FieldRow {
     bool ordered;  // takes < and >
 };
 
-constexpr std::array<FieldRow, 13> rows{{{"state", SearchField::state, Values::state, false},
+constexpr std::array<FieldRow, 11> rows{{{"state", SearchField::state, Values::state, false},
                                          {"type", SearchField::type, Values::text, false},
                                          {"queue", SearchField::type, Values::text, false},
-                                         {"key", SearchField::key, Values::text, false},
-                                         {"group", SearchField::group, Values::text, false},
                                          {"id", SearchField::id, Values::text, false},
                                          {"worker", SearchField::worker, Values::text, false},
                                          {"error", SearchField::error, Values::text, false},
@@ -35,7 +33,7 @@ constexpr std::array<FieldRow, 13> rows{{{"state", SearchField::state, Values::s
                                          {"payload", SearchField::payload, Values::json, true},
                                          {"result", SearchField::result, Values::json, true}}};
 
-constexpr const FieldRow& error_row = rows[7];
+constexpr const FieldRow& error_row = rows[5];
 static_assert(error_row.field == SearchField::error);
 
 constexpr std::array<TaskState, 6> all_states{TaskState::scheduled, TaskState::queued,

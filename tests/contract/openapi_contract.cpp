@@ -244,6 +244,13 @@ void try_leases(Judge& judge) {
     const std::string held = judge.submit("sleep", "60000"), other = judge.submit("sleep", "60000");
     judge.cluster.run_for(2s);
     const std::string at = "/v1/leases/";
+    for (const std::string end : {"renew", "release"}) {
+        const std::string path = "/v1/leases/{lease}/" + end;
+        judge.ask("POST", path, at + "nonsense/" + end, "", 422, "invalid_id");
+        judge.ask("POST", path, at + "018bcfe5-687b-7000-8000-000000000001.1/" + end, "", 404,
+                  "task_not_found");
+        judge.ask("POST", path, at + held + ".9/" + end, "", 409, "stale_lease");
+    }
     for (const std::string end : {"payload", "complete", "fail"}) {
         const std::string path = "/v1/leases/{lease}/" + end,
                           method = end == "payload" ? "GET" : "POST";
@@ -271,6 +278,29 @@ void try_leases(Judge& judge) {
               200);
     judge.ask("POST", "/v1/leases/{lease}/fail", at + other + ".1/fail",
               "{\"error\":{\"code\":\"x\",\"permanent\":true}}", 200);
+}
+
+void try_pulling(Judge& judge) {
+    const std::string path = "/v1/leases";
+    judge.ask("POST", path, path, "{", 400, "bad_json");
+    judge.ask("POST", path, path, "[]", 422, "invalid_field");
+    judge.ask("POST", path, path, "{}", 422, "missing_field");
+    judge.ask("POST", path, path, R"({"types":["a"],"more":1})", 422, "unknown_field");
+    for (const char* wrong :
+         {R"({"types":[]})", R"({"types":"a"})", R"({"types":["a b"]})",
+          R"({"types":["a"],"worker":"a b"})", R"({"types":["a"],"max":0})",
+          R"({"types":["a"],"max":1001})", R"({"types":["a"],"wait_ms":600001})"})
+        judge.ask("POST", path, path, wrong, 422, "invalid_field");
+    judge.ask("POST", path, path, R"({"types":["pulled"]})", 200);  // none yet
+    const std::string id = judge.submit("pulled", "1"), back = judge.submit("pulled", "1");
+    judge.ask("POST", path, path, R"({"types":["pulled","more"],"worker":"w1","max":2})", 200);
+    const std::string lease = "/v1/leases/" + id + ".1/";
+    judge.ask("POST", "/v1/leases/{lease}/renew", lease + "renew", "", 200);
+    judge.ask("POST", "/v1/leases/{lease}/release", "/v1/leases/" + back + ".1/release", "", 200);
+    judge.ask("GET", "/v1/workers", "/v1/workers", "", 200);
+    judge.ask("POST", "/v1/tasks/{id}/cancel", "/v1/tasks/" + id + "/cancel", "", 200);
+    judge.ask("POST", "/v1/leases/{lease}/renew", lease + "renew", "", 200);  // says so
+    judge.ask("POST", "/v1/leases/{lease}/release", lease + "release", "", 200);
 }
 
 void try_registrations(Judge& judge) {
@@ -359,6 +389,7 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     try_reads(judge, done, slow);
     try_cancel(judge, done, slow);
     try_leases(judge);
+    try_pulling(judge);
     try_registrations(judge);
     judge.ask("GET", "/healthz", "/healthz", "", 200);
     judge.ask("GET", "/readyz", "/readyz", "", 200);

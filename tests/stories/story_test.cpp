@@ -17,6 +17,15 @@ namespace {
 
 using Arguments = std::map<std::string, std::string>;
 
+// "email,sms" as its parts.
+std::vector<std::string> words(const std::string& text) {
+    std::vector<std::string> parts;
+    std::istringstream stream{text};
+    for (std::string part; std::getline(stream, part, ',');)
+        parts.push_back(part);
+    return parts;
+}
+
 // One engine with named tasks and a clock that the story moves.
 class Stage {
   public:
@@ -48,8 +57,11 @@ class Stage {
     Command command(const std::string& verb, const std::string& subject, const Arguments& given) {
         if (verb == "submit") return Submit{{spec(subject, given)}};
         if (verb == "worker")
-            return WorkerUp{subject, given.at("type"),
-                            static_cast<std::uint32_t>(std::stoul(given.at("slots")))};
+            return WorkerUp{subject, words(given.at("type")),
+                            static_cast<std::uint32_t>(std::stoul(given.at("slots"))),
+                            given.contains("credit")
+                                ? static_cast<std::uint32_t>(std::stoul(given.at("credit")))
+                                : credit_unlimited};
         if (verb == "worker-gone") return WorkerGone{subject};
         if (verb == "cancel")
             return Cancel{id(subject), given.contains("reason") ? given.at("reason") : ""};

@@ -15,8 +15,8 @@ class Life {
   public:
     explicit Life(std::uint64_t seed) : random_{seed} {
         for (const char* worker : {"w1", "w2"})
-            run(WorkerUp{worker, "a", 3});
-        run(WorkerUp{"w3", "b", 2});
+            run(WorkerUp{worker, {"a"}, 3});
+        run(WorkerUp{"w3", {"b"}, 2});
     }
 
     void step() {
@@ -163,7 +163,7 @@ std::vector<TaskId> order_of(Engine& engine, const Now& now) {
     std::vector<TaskId> order;
     for (const char* type : {"a", "b"}) {
         const Decision up =
-            engine.decide(now, WorkerUp{std::string{"taker-"} + type, type, 10'000}, random);
+            engine.decide(now, WorkerUp{std::string{"taker-"} + type, {type}, 10'000}, random);
         for (const Note& note : up.notes)
             engine.apply(note);
     }

@@ -63,7 +63,7 @@ TEST_CASE("comparisons, negation, paths, quotes and continuations") {
     CHECK(quoted.values.front().quoted);
     CHECK(only(R"("two words")").field == SearchField::error);
     CHECK(only(R"(type:"a*")").values.front().prefix == false);
-    CHECK(only("key:a,\"b c\",d").values.size() == 3);
+    CHECK(only("worker:a,\"b c\",d").values.size() == 3);
     CHECK(only("time-out").values.front().text == "time-out");
 }
 
@@ -97,7 +97,7 @@ TEST_CASE("a search has bounds") {
     for (std::size_t i = 0; i <= limits::search_terms_max; ++i)
         many += "a ";
     CHECK(fault(many).find("terms") != std::string::npos);
-    std::string list = "key:a";
+    std::string list = "worker:a";
     for (std::size_t i = 0; i < limits::search_values_max; ++i)
         list += ",a";
     CHECK(fault(list).find("values") != std::string::npos);

@@ -49,6 +49,12 @@ inline constexpr std::size_t submit_file_bytes_max = 256 * mebibyte;
 inline constexpr std::size_t waiters_max = 100'000;
 inline constexpr Duration wait_max = 10min;  // longer waits are cut and asked again
 
+// Workers that pull: what one question may ask for, and how many questions may wait
+// (too_many_waiters).
+inline constexpr std::size_t lease_types_max = 100;
+inline constexpr std::size_t lease_tasks_max = 1'000;
+inline constexpr std::size_t lease_questions_max = 10'000;
+
 // What one turn of the engine may touch, so that no turn is long.
 inline constexpr std::size_t turn_tasks_max = 1'000;
 

@@ -61,11 +61,14 @@ struct Renew {
     std::vector<LeaseRef> leases;
 };
 
-// A worker is there and takes up to `slots` tasks of one type at a time.
+// A worker is there and takes up to `slots` tasks of these types at a time, all types together; one
+// that asks for tasks takes no more than `credit` before it has asked again.
+inline constexpr std::uint32_t credit_unlimited = UINT32_MAX;
 struct WorkerUp {
     std::string instance;
-    std::string type;
+    std::vector<std::string> types;
     std::uint32_t slots = 1;
+    std::uint32_t credit = credit_unlimited;
 };
 
 // No new leases for this worker; those it has run on until they are ended or run out.
@@ -94,8 +97,9 @@ struct LeaseRenewed {
 };
 struct WorkerNoted {
     std::string instance;
-    std::string type;
+    std::vector<std::string> types;
     std::uint32_t slots = 1;
+    std::uint32_t credit = credit_unlimited;
 };
 struct WorkerForgotten {
     std::string instance;

@@ -1,6 +1,7 @@
 // The search language of API, command line and page: `state:dead type:email,sms age>1h -worker:w3
 // payload.user=42 timeout`. Terms are joined by and; `:` and `=` mean any of a list; a word alone
-// is looked for in the error. src/model/README.md has the grammar. Pure.
+// is looked for in the error; a list in the payload is met by any of its elements.
+// src/model/README.md has the grammar. Pure.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,6 @@ namespace taskd {
 enum class SearchField : std::uint8_t {
     state,
     type,
-    key,
-    group,
     id,
     worker,  // of any attempt that is shown
     error,   // code or message

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,6 +33,10 @@ struct HttpRequest {
     std::string target;  // path and query as sent, "/v1/tasks?limit=5"
     HttpHeaders headers;
     std::string body;
+    // Of a request that came in: becomes true when its client has gone and nobody reads the answer.
+    std::shared_ptr<const bool> client_gone = {};
+
+    bool nobody_waits() const { return client_gone && *client_gone; }
 };
 
 struct HttpResponse {

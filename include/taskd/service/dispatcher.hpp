@@ -8,6 +8,8 @@
 
 #include "taskd/service/core.hpp"
 #include "taskd/service/http_front.hpp"
+#include "taskd/service/lease_api.hpp"
+#include "taskd/service/lease_desk.hpp"
 #include "taskd/service/registry_watch.hpp"
 #include "taskd/service/task_api.hpp"
 #include "taskd/service/waiters.hpp"
@@ -54,7 +56,9 @@ class Dispatcher {
     Waiters waiters_;
     std::unique_ptr<WorkerLink> link_;
     std::unique_ptr<RegistryWatch> watch_;
+    std::unique_ptr<LeaseDesk> desk_;
     std::unique_ptr<TaskApi> api_;
+    std::unique_ptr<LeaseApi> lease_api_;
     HttpFront front_;
     bool started_ = false;
     bool draining_ = false;

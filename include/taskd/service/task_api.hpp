@@ -3,6 +3,7 @@
 
 #include "taskd/service/core.hpp"
 #include "taskd/service/http_front.hpp"
+#include "taskd/service/lease_desk.hpp"
 #include "taskd/service/waiters.hpp"
 #include "taskd/service/worker_link.hpp"
 
@@ -10,7 +11,7 @@ namespace taskd::service {
 
 class TaskApi {
   public:
-    TaskApi(Core& core, Waiters& waiters, WorkerLink& workers, port::Clock& clock);
+    TaskApi(Core& core, Waiters& waiters, WorkerLink& workers, LeaseDesk& desk, port::Clock& clock);
 
     void add_routes(HttpFront& front);
 
@@ -26,8 +27,6 @@ class TaskApi {
     void cancel(Call call);
     void stats(Call call);
     void workers(Call call);
-    void lease_payload(Call call);
-    void lease_end(Call call, bool completed);
 
     // By full id, or a unique part of one; from memory or the view, told when it is durable.
     void find_task(const std::string& name, FoundTask then);
@@ -40,6 +39,7 @@ class TaskApi {
     Core& core_;
     Waiters& waiters_;
     WorkerLink& workers_;
+    LeaseDesk& desk_;
     port::Clock& clock_;
     SteadyTime started_at_;
 };

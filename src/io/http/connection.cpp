@@ -133,7 +133,8 @@ void HttpConnection::dispatch(protocol::HttpMessage message) {
         {.method = std::move(message.method),
          .target = std::move(message.target),
          .headers = std::move(message.headers),
-         .body = std::move(message.body)},
+         .body = std::move(message.body),
+         .client_gone = gone_},
         HttpConnectionResponder{weak_from_this(), first_slot_ + slots_.size() - 1});
 }
 
@@ -257,6 +258,7 @@ void HttpConnection::linger() {
 void HttpConnection::on_end_of_stream() {
     end_of_stream_ = true;
     last_taken_ = true;
+    *gone_ = true;  // as far as anybody can tell
     // A client may close its side and wait for what it has asked.
     if (lingering_ || (slots_.empty() && out_.empty())) return close();
     flush();
@@ -274,6 +276,7 @@ void HttpConnection::drain() {
 
 void HttpConnection::close() {
     if (std::exchange(closed_, true)) return;
+    *gone_ = true;
     count_body(0);
     slots_.clear();
     asio::error_code ignored;

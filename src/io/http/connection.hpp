@@ -76,6 +76,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     bool lingering_ = false;
     bool continue_due_ = false;
     bool flush_asked_ = false;
+    std::shared_ptr<bool> gone_ = std::make_shared<bool>(false);  // told to those who answer
 };
 
 }  // namespace taskd::io

@@ -27,10 +27,14 @@ Result<void> Dispatcher::start() {
                                              });
     core_.on_output([this](const engine::Output& output) {
         if (const auto* ended = std::get_if<engine::TaskEnded>(&output)) waiters_.ended(ended->id);
-        link_->on_output(output);
+        if (!desk_->on_output(output)) link_->on_output(output);
     });
-    api_ = std::make_unique<TaskApi>(core_, waiters_, *link_, core.clock);
+    const Duration lease = settings_.workers.lease_duration;
+    desk_ = std::make_unique<LeaseDesk>(core_, core.clock, core.timers, lease);
+    api_ = std::make_unique<TaskApi>(core_, waiters_, *link_, *desk_, core.clock);
     api_->add_routes(front_);
+    lease_api_ = std::make_unique<LeaseApi>(core_, *desk_, lease);
+    lease_api_->add_routes(front_);
     started_ = true;
     return {};
 }
@@ -39,6 +43,7 @@ void Dispatcher::drain(std::function<void()> done) {
     draining_ = true;
     core_.refuse_new_work();
     waiters_.let_go();
+    desk_->let_go();
     core_.drain(std::move(done));
 }
 

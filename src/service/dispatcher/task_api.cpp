@@ -78,10 +78,12 @@ std::vector<TaskId> still_open(const std::vector<const Task*>& tasks) {
 
 }  // namespace
 
-TaskApi::TaskApi(Core& core, Waiters& waiters, WorkerLink& workers, port::Clock& clock)
+TaskApi::TaskApi(Core& core, Waiters& waiters, WorkerLink& workers, LeaseDesk& desk,
+                 port::Clock& clock)
     : core_{core},
       waiters_{waiters},
       workers_{workers},
+      desk_{desk},
       clock_{clock},
       started_at_{clock.steady()} {}
 
@@ -97,13 +99,6 @@ void TaskApi::add_routes(HttpFront& front) {
     front.add({"POST", "/v1/results", {}, to(&TaskApi::get_results)});
     front.add({"GET", "/v1/stats", {}, to(&TaskApi::stats)});
     front.add({"GET", "/v1/workers", {}, to(&TaskApi::workers)});
-    front.add({"GET", "/v1/leases/{lease}/payload", {}, to(&TaskApi::lease_payload)});
-    front.add({"POST", "/v1/leases/{lease}/complete", {}, [this](Call call) {
-                   lease_end(std::move(call), true);
-               }});
-    front.add({"POST", "/v1/leases/{lease}/fail", {}, [this](Call call) {
-                   lease_end(std::move(call), false);
-               }});
 }
 
 void TaskApi::submit(Call call) {

@@ -1,4 +1,4 @@
-// Results of many tasks, figures, and leases that do not fit a datagram.
+// Results of many tasks, and figures.
 #include <algorithm>
 #include <unordered_set>
 
@@ -172,7 +172,11 @@ void TaskApi::workers(Call call) {
     for (const WorkerFigures& worker : workers_.figures()) {
         json.begin_object()
             .field("instance", worker.registration.instance)
-            .field("type", worker.registration.type)
+            .key("types")
+            .begin_array()
+            .string(worker.registration.type)
+            .end_array()
+            .field("via", "udp")
             .field("session", protocol::write_session(worker.registration.session))
             .field("host", worker.registration.host)
             .field("port", worker.registration.port)
@@ -182,56 +186,20 @@ void TaskApi::workers(Call call) {
         if (worker.heard_at) json.field("last_heard_at", to_rfc3339(*worker.heard_at));
         json.end_object();
     }
+    for (const PullerFigures& puller : desk_.figures()) {
+        json.begin_object().field("instance", puller.instance).key("types").begin_array();
+        for (const std::string& type : puller.types)
+            json.string(type);
+        json.end_array()
+            .field("via", "http")
+            .field("concurrency", puller.slots)
+            .field("held", core_.engine().held_by(puller.instance))
+            .field("reachable", puller.asks)
+            .field("last_heard_at", to_rfc3339(puller.heard_at))
+            .end_object();
+    }
     json.end_array().end_object();
     call.answer(200, std::move(out));
-}
-
-void TaskApi::lease_payload(Call call) {
-    const auto lease = protocol::read_lease_path(call.parameters[0]);
-    if (!lease) return call.answer(lease.error());
-    if (core_.engine().find(lease->id) == nullptr)
-        return call.answer(Error{ErrorCode::task_not_found, lease->id.to_string()});
-    const bool held =
-        core_.engine().standing({lease->id, lease->epoch}) == engine::LeaseStanding::held;
-    if (!held) return call.answer(Error{ErrorCode::stale_lease, call.parameters[0]});
-    core_.when_durable([shared = std::make_shared<Call>(std::move(call)),
-                        payload = core_.engine().find(lease->id)->spec.payload] {
-        shared->answer(200, std::string{payload.view()});
-    });
-}
-
-void TaskApi::lease_end(Call call, bool completed) {
-    const auto lease = protocol::read_lease_path(call.parameters[0]);
-    if (!lease) return call.answer(lease.error());
-    if (auto checked = protocol::check_json(call.request.body); !checked)
-        return call.answer(checked.error());
-    const auto fields = protocol::split_object(call.request.body);
-    if (!fields) return call.answer(fields.error());
-    const std::string_view wanted = completed ? "result" : "error";
-    std::optional<std::string_view> raw;
-    for (const auto& [key, value] : *fields) {
-        if (key != wanted) return call.answer(Error{ErrorCode::unknown_field, key});
-        raw = value;
-    }
-    if (!raw) return call.answer(Error{ErrorCode::missing_field, std::string{wanted}});
-    if (raw->size() > limits::result_bytes_max)
-        return call.answer(Error{ErrorCode::task_too_large, {}});
-    const engine::LeaseRef ref{lease->id, lease->epoch};
-    engine::Command command = engine::Complete{ref, Blob{std::string{*raw}}};
-    if (!completed) {
-        auto error = protocol::parse_task_error(*raw);
-        if (!error) return call.answer(error.error());
-        command = engine::Fail{ref, std::move(*error)};
-    }
-    auto shared = std::make_shared<Call>(std::move(call));
-    core_.execute(std::move(command),
-                  [this, shared, id = lease->id](const engine::Decision& decision) -> Core::Reply {
-                      if (decision.refused)
-                          return [shared, error = *decision.refused] { shared->answer(error); };
-                      std::string body;
-                      protocol::write_brief(body, *core_.engine().find(id), false);
-                      return [shared, body] { shared->answer(200, body); };
-                  });
 }
 
 }  // namespace taskd::service

@@ -179,7 +179,7 @@ void WorkerLink::set_up(Peer& peer, bool up) {
     peer.up = true;
     log_.info("worker up", {{"worker", instance}, {"type", peer.registration.type}});
     send_again(peer);
-    core_.execute(engine::WorkerUp{instance, peer.registration.type, peer.slots},
+    core_.execute(engine::WorkerUp{instance, {peer.registration.type}, peer.slots},
                   [](const auto&) { return Core::Reply{}; });
 }
 

@@ -1,0 +1,82 @@
+// Workers that come by HTTP and ask for tasks: gives each who asks what the engine leases to it,
+// and takes back what was leased to somebody who has left meanwhile.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "taskd/protocol/lease_json.hpp"
+#include "taskd/service/core.hpp"
+
+namespace taskd::service {
+
+struct PullerFigures {
+    std::string instance;
+    std::vector<std::string> types;
+    std::size_t slots = 0;  // what it holds and what it asks for
+    bool asks = false;
+    WallTime heard_at;
+};
+
+class LeaseDesk {
+  public:
+    LeaseDesk(Core& core, port::Clock& clock, port::Timers& timers, Duration lease_duration);
+    ~LeaseDesk();
+
+    // Runs `answer` once with what was leased: at the end of the first turn that leased something,
+    // or with nothing when the wait is over. too_many_waiters at the bound. `gone` tells that the
+    // client has left: then nothing is leased to it any more and `answer` may not run.
+    using Answer = std::function<void(const std::vector<engine::LeaseRef>&)>;
+    Result<void> ask(protocol::LeaseQuestion question, std::shared_ptr<const bool> gone,
+                     Answer answer);
+    // Whether the output is for a worker that pulls; then it is taken.
+    bool on_output(const engine::Output& output);
+    // A worker has spoken of its leases.
+    void heard(const std::string& instance);
+    // From now on nobody waits: answered with what there is.
+    void let_go();
+
+    std::vector<PullerFigures> figures() const;
+
+  private:
+    struct Question {
+        std::vector<std::string> types;
+        std::size_t max = 1;
+        std::vector<engine::LeaseRef> got;
+        std::shared_ptr<const bool> gone;
+        Answer answer;
+        std::unique_ptr<port::Timer> timer;
+        bool answering = false;
+    };
+    struct Puller {
+        std::list<Question> questions;
+        std::vector<std::string> types;       // as asked last
+        std::vector<engine::LeaseRef> given;  // in an answer or on the way to one
+        SteadyTime heard{};
+        WallTime heard_at;
+    };
+
+    void finish(const std::string& instance, std::list<Question>::iterator question);
+    void give_back(const engine::LeaseRef& lease);
+    // Tells the engine how much this worker takes now.
+    void update(const std::string& instance);
+    void sweep();
+    void arm_sweep();
+
+    Core& core_;
+    port::Clock& clock_;
+    port::Timers& timers_;
+    Duration lease_duration_;
+    std::map<std::string, Puller> pullers_;
+    std::size_t questions_ = 0;
+    bool let_go_ = false;
+    std::unique_ptr<port::Timer> sweep_timer_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // posts may come after our end
+};
+
+}  // namespace taskd::service

@@ -1,0 +1,191 @@
+#include "taskd/service/lease_desk.hpp"
+
+#include <algorithm>
+
+namespace taskd::service {
+namespace {
+
+// How soon it is seen that a client has left.
+constexpr Duration sweep_interval = std::chrono::milliseconds{500};
+
+}  // namespace
+
+LeaseDesk::LeaseDesk(Core& core, port::Clock& clock, port::Timers& timers, Duration lease_duration)
+    : core_{core},
+      clock_{clock},
+      timers_{timers},
+      lease_duration_{lease_duration},
+      sweep_timer_{timers.make()} {}
+
+LeaseDesk::~LeaseDesk() = default;
+
+Result<void> LeaseDesk::ask(protocol::LeaseQuestion question, std::shared_ptr<const bool> gone,
+                            Answer answer) {
+    if (questions_ >= limits::lease_questions_max) return fail(ErrorCode::too_many_waiters);
+    Puller& puller = pullers_[question.worker];
+    ++questions_;
+    const auto place =
+        puller.questions.insert(puller.questions.end(), Question{.types = std::move(question.types),
+                                                                 .max = question.max,
+                                                                 .got = {},
+                                                                 .gone = std::move(gone),
+                                                                 .answer = std::move(answer),
+                                                                 .timer = timers_.make()});
+    const std::string instance = std::move(question.worker);
+    heard(instance);
+    update(instance);
+    // Without a wait it is asked what there is now: the turn that follows tells.
+    const Duration wait = let_go_ ? Duration{0} : question.wait;
+    if (wait > Duration{0}) {
+        place->timer->set(clock_.steady() + wait,
+                          [this, instance, place] { finish(instance, place); });
+    } else {
+        place->answering = true;
+        core_.when_durable([this, instance, place, alive = std::weak_ptr{alive_}] {
+            if (!alive.expired()) finish(instance, place);
+        });
+    }
+    arm_sweep();
+    return {};
+}
+
+void LeaseDesk::heard(const std::string& instance) {
+    const auto found = pullers_.find(instance);
+    if (found == pullers_.end()) return;
+    found->second.heard = clock_.steady();
+    found->second.heard_at = clock_.wall();
+}
+
+bool LeaseDesk::on_output(const engine::Output& output) {
+    const auto* sent = std::get_if<engine::SendLease>(&output);
+    if (sent == nullptr) {
+        const auto* revoked = std::get_if<engine::SendRevoke>(&output);
+        return revoked != nullptr && pullers_.contains(revoked->worker);  // told when it renews
+    }
+    const auto found = pullers_.find(sent->worker);
+    if (found == pullers_.end()) return false;
+    auto& questions = found->second.questions;
+    const std::string& type = core_.engine().find(sent->lease.id)->spec.type;
+    const auto place = std::ranges::find_if(questions, [&](const Question& question) {
+        const bool asked = std::ranges::find(question.types, type) != question.types.end();
+        return asked && question.got.size() < question.max && !(question.gone && *question.gone);
+    });
+    if (place == questions.end()) {
+        update(sent->worker);  // first: it may have room only for one who has left
+        give_back(sent->lease);
+        return true;
+    }
+    place->got.push_back(sent->lease);
+    found->second.given.push_back(sent->lease);
+    if (std::exchange(place->answering, true)) return true;
+    place->timer->clear();
+    // More of the same turn may follow.
+    timers_.post([this, instance = sent->worker, place, alive = std::weak_ptr{alive_}] {
+        if (!alive.expired()) finish(instance, place);
+    });
+    return true;
+}
+
+// Untouched, so it costs no attempt.
+void LeaseDesk::give_back(const engine::LeaseRef& lease) {
+    core_.execute(engine::Release{lease}, [](const auto&) { return Core::Reply{}; });
+}
+
+void LeaseDesk::finish(const std::string& instance, std::list<Question>::iterator place) {
+    Puller& puller = pullers_.at(instance);
+    Question question = std::move(*place);
+    puller.questions.erase(place);
+    --questions_;
+    const bool gone = question.gone && *question.gone;
+    update(instance);
+    if (gone) {
+        for (const engine::LeaseRef& lease : question.got)
+            give_back(lease);
+        return;
+    }
+    std::erase_if(question.got, [this](const engine::LeaseRef& lease) {
+        return core_.engine().standing(lease) != engine::LeaseStanding::held;
+    });
+    question.answer(question.got);
+}
+
+void LeaseDesk::update(const std::string& instance) {
+    Puller& puller = pullers_.at(instance);
+    std::erase_if(puller.given, [this](const engine::LeaseRef& lease) {
+        return core_.engine().standing(lease) == engine::LeaseStanding::lost;
+    });
+    std::vector<std::string> types;
+    std::size_t room = 0;
+    for (const Question& question : puller.questions) {
+        if (question.gone && *question.gone) continue;
+        room += question.max - question.got.size();
+        for (const std::string& type : question.types)
+            if (std::ranges::find(types, type) == types.end()) types.push_back(type);
+    }
+    // What is leased and not yet synced is still to come.
+    const std::size_t held = core_.engine().held_by(instance);
+    const std::size_t coming = held - std::min(held, puller.given.size());
+    const auto credit = static_cast<std::uint32_t>(room - std::min(room, coming));
+    // Between two questions it is still there, but takes nothing.
+    if (!types.empty()) puller.types = std::move(types);
+    core_.execute(engine::WorkerUp{instance, puller.types, limits::concurrency_max, credit},
+                  [](const auto&) { return Core::Reply{}; });
+}
+
+void LeaseDesk::arm_sweep() {
+    if (pullers_.empty()) return;
+    sweep_timer_->set(clock_.steady() + sweep_interval, [this] { sweep(); });
+}
+
+void LeaseDesk::sweep() {
+    const SteadyTime now = clock_.steady();
+    for (auto each = pullers_.begin(); each != pullers_.end();) {
+        auto& [instance, puller] = *each;
+        bool left = false;
+        for (auto place = puller.questions.begin(); place != puller.questions.end();) {
+            const auto question = place++;
+            if (!(question->gone && *question->gone) || question->answering) continue;
+            puller.questions.erase(question);
+            --questions_;
+            left = true;
+        }
+        if (left) update(instance);
+        const bool over = puller.questions.empty() && core_.engine().held_by(instance) == 0 &&
+                          now - puller.heard > 2 * lease_duration_;
+        if (over)
+            core_.execute(engine::WorkerGone{instance}, [](const auto&) { return Core::Reply{}; });
+        each = over ? pullers_.erase(each) : std::next(each);
+    }
+    arm_sweep();
+}
+
+void LeaseDesk::let_go() {
+    let_go_ = true;
+    std::vector<std::string> names;
+    for (const auto& [instance, puller] : pullers_)
+        names.push_back(instance);
+    for (const std::string& instance : names) {
+        auto& questions = pullers_.at(instance).questions;
+        for (auto place = questions.begin(); place != questions.end();) {
+            const auto question = place++;
+            if (!question->answering) finish(instance, question);
+        }
+    }
+}
+
+std::vector<PullerFigures> LeaseDesk::figures() const {
+    std::vector<PullerFigures> all;
+    for (const auto& [instance, puller] : pullers_) {
+        PullerFigures figures{.instance = instance,
+                              .types = puller.types,
+                              .slots = core_.engine().held_by(instance),
+                              .asks = !puller.questions.empty(),
+                              .heard_at = puller.heard_at};
+        for (const Question& question : puller.questions)
+            figures.slots += question.max;
+        all.push_back(std::move(figures));
+    }
+    return all;
+}
+
+}  // namespace taskd::service
