@@ -25,6 +25,7 @@ class WorkerPart {
                    {door.udp(), http_, lane_, *ground.clock, ground.loop, *ground.log}},
           front_{ground.key, "worker", [this] { return not_ready(); }, ground.front_watch()} {
         door.open(front_);
+        ground.metrics.add([this](port::MetricSink& sink) { service_.report(sink); });
     }
 
     void drain(std::function<void()> done) {

@@ -151,6 +151,7 @@ Result<void> Core::settle(Decision& decision, port::Purpose purpose) {
         applied_ = applied_.next();
         if (open_.records.records.empty()) open_.records.first = applied_;
         engine_.apply(applied_, record);
+        note(record);
         open_.records.records.push_back(std::move(record));
     }
     for (const engine::Note& note : decision.notes)
@@ -255,10 +256,22 @@ void Core::flush() {
     auto batch = std::make_shared<Batch>(std::exchange(open_, {}));
     if (!view_busy_ && !for_view_ && ports_.clock.steady() >= view_due_at()) snapshot_for_view();
     syncing_ = true;
-    auto result = std::make_shared<Result<void>>();
+    figures_.batch_records.observe_size(batch->records.records.size());
+    struct Synced {
+        Result<void> result;
+        Duration took{};
+    };
+    auto done = std::make_shared<Synced>();
     ports_.journal_lane.run(
-        [&journal = ports_.journal, batch, result] { *result = journal.commit(batch->records); },
-        [this, batch, result] { synced(std::move(*batch), *result); });
+        [&journal = ports_.journal, &clock = ports_.clock, batch, done] {
+            const SteadyTime begin = clock.steady();
+            done->result = journal.commit(batch->records);
+            done->took = clock.steady() - begin;
+        },
+        [this, batch, done] {
+            figures_.sync.observe(done->took);
+            synced(std::move(*batch), done->result);
+        });
 }
 
 void Core::synced(Batch batch, Result<void> result) {

@@ -11,7 +11,8 @@ Dispatcher::Dispatcher(DispatcherSettings settings, DispatcherPorts ports,
       front_{settings_.workers.key,
              "dispatcher",
              [this] { return not_ready(); },
-             {&ports.core.log, &ports.core.clock, settings_.seed}} {}
+             {&ports.core.log, &ports.core.clock, settings_.seed, ports.metrics,
+              settings_.metrics_open}} {}
 
 Dispatcher::~Dispatcher() = default;
 
@@ -35,6 +36,11 @@ Result<void> Dispatcher::start() {
     api_->add_routes(front_);
     lease_api_ = std::make_unique<LeaseApi>(core_, *desk_, lease);
     lease_api_->add_routes(front_);
+    if (ports_.metrics != nullptr)
+        ports_.metrics->add([this](port::MetricSink& sink) {
+            core_.report(sink);
+            link_->report(sink);
+        });
     started_ = true;
     return {};
 }
