@@ -314,7 +314,8 @@ std::optional<Error> Core::slow_down() const {
     if (behind && ports_.clock.steady() - *behind > limits::view_lag_max)
         return Error{ErrorCode::overloaded, "the view is behind"};
     if (engine_.waiting_bytes() > limits::unviewed_bytes_max)
-        return Error{ErrorCode::overloaded, "new tasks wait for the view"};
+        return Error{view_full_ ? ErrorCode::disk_full : ErrorCode::overloaded,
+                     "new tasks wait for the view"};
     if (ports_.journal.stats().bytes_since_drop > limits::view_lag_bytes_max)
         return Error{ErrorCode::overloaded, "the journal waits for the view"};
     return std::nullopt;
