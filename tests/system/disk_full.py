@@ -115,6 +115,8 @@ class DiskFull(harness.SystemTest):
         (self.disk / "ballast").unlink()
         harness.wait_until(lambda: api.post("/v1/tasks", {"type": "none"}).status == 202,
                            "new tasks are taken again")
+        harness.wait_until(lambda: api.get("/v1/tasks?limit=1").status == 200,
+                           "the view has room again")
         states = {task["id"]: task["state"] for task in api.all_tasks(type="none", limit=200)}
         self.assertEqual(states[taken[0]], "cancelled")
         self.assertTrue(set(taken) <= set(states))
