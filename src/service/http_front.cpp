@@ -101,10 +101,12 @@ void HttpFront::handle(port::HttpRequest&& request, port::HttpResponder respond)
     Call call{std::move(request), {}, {}, std::move(respond), &random_, {}};
     if (!target) return turn_away(std::move(call), target.error());
     call.target = std::move(*target);
-    const std::string_view top = call.target.path.empty() ? "" : call.target.path.front();
+    std::string_view top;
+    if (!call.target.path.empty()) top = call.target.path.front();
     if (top == "v1" || (top == "metrics" && !watch_.metrics_open))
         if (const auto error = refused(call.request)) return turn_away(std::move(call), *error);
-    const std::string_view method = call.request.method == "HEAD" ? "GET" : call.request.method;
+    std::string_view method = call.request.method;
+    if (method == "HEAD") method = "GET";
     std::string allowed;
     for (const Route& route : routes_) {
         if (!fits(route.pattern, call.target.path, call.parameters)) continue;
