@@ -86,21 +86,42 @@ Result<Server> find_server(const Options& options) {
 Client::Client(Server server, Duration retry_for)
     : server_{std::move(server)},
       clock_{io::make_system_clock()},
-      api_{{.key = server_.key, .retry_for = retry_for, .seed = io::random_seed()},
-           {.call =
-                [this](port::HttpRequest request, Duration timeout) {
-                    return io::http_call(server_.url, std::move(request), timeout);
-                },
-            .pause = io::pause_for,
-            .trying_again =
-                [](const Error& error) { say(fmt::format("{}, trying again", error.to_string())); },
-            .clock = *clock_}} {}
+      progress_{*clock_},
+      api_{{.key = server_.key, .retry_for = retry_for, .seed = io::random_seed()}, ports()} {}
 
-int with_client(const Options& options, const std::function<int(service::TaskClient&)>& use) {
+service::TaskClientPorts Client::ports() {
+    service::TaskClientPorts made{.call =
+                                      [this](port::HttpRequest request, Duration timeout) {
+                                          return io::http_call(server_.url, std::move(request),
+                                                               timeout);
+                                      },
+                                  .pause = io::pause_for,
+                                  .trying_again =
+                                      [this](const Error& error) {
+                                          progress_.clear();
+                                          say(fmt::format("{}, trying again", error.to_string()));
+                                      },
+                                  .clock = *clock_};
+    if (!progress_.shown()) return made;
+    made.waited = [this] { progress_.clear(); };
+    made.waiting = [this](const service::TaskOutcome& outcome, Duration waited) {
+        const auto seconds = std::chrono::floor<std::chrono::seconds>(waited);
+        const std::string why = outcome.waiting.empty() ? "" : ": " + outcome.waiting;
+        progress_.line(
+            fmt::format("waiting for {}s, it is {}{}", seconds.count(), outcome.state, why));
+    };
+    return made;
+}
+
+int with_whole_client(const Options& options, const std::function<int(Client&)>& use) {
     auto server = find_server(options);
     if (!server) return report(server.error());
     Client client{std::move(*server), options.duration("retry-for")};
-    return use(client.api());
+    return use(client);
+}
+
+int with_client(const Options& options, const std::function<int(service::TaskClient&)>& use) {
+    return with_whole_client(options, [&](Client& client) { return use(client.api()); });
 }
 
 std::string write_table(const TableRows& rows) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "progress.hpp"
 #include "taskd/port/clock.hpp"
 #include "taskd/protocol/json_view.hpp"
 #include "taskd/service/task_client.hpp"
@@ -31,16 +32,24 @@ Result<Server> find_server(const Options& options);
 class Client {
   public:
     Client(Server server, Duration retry_for);
+    Client(const Client&) = delete;
+    Client& operator=(const Client&) = delete;
 
     service::TaskClient& api() { return api_; }
+    const port::Clock& clock() const { return *clock_; }
+    Progress& progress() { return progress_; }
 
   private:
+    service::TaskClientPorts ports();
+
     Server server_;
     std::unique_ptr<port::Clock> clock_;
+    Progress progress_;
     service::TaskClient api_;
 };
 
 // Finds the server and runs `use`; returns the exit code.
+int with_whole_client(const Options& options, const std::function<int(Client&)>& use);
 int with_client(const Options& options, const std::function<int(service::TaskClient&)>& use);
 
 // ---- answers ---------------------------------------------------------------------------------

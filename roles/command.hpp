@@ -35,6 +35,8 @@ const Command& load_command();
 const Command& health_command();
 const Command& store_command();
 const Command& config_command();
+const Command& completion_command();
+const Command& man_command();
 
 // All of them, in the order the overview shows them.
 std::span<const Command* const> commands();
@@ -43,10 +45,14 @@ const Command* find_command(std::string_view name);  // nullptr when there is no
 Error no_such_command(std::string_view name);
 std::vector<const Page*> pages_of(PageKind kind);
 
+// The built-in types of tasks.
+std::vector<std::string_view> type_names();
+
 // Flags, environment and files of this process.
 const OptionSources& process_sources();
 
 std::string_view program_version();  // "0.1.0"
+std::string_view release_date();     // "2026-01-02"
 
 // Says on stderr what went wrong; returns the exit code of the error table.
 int report(const Error& error);

@@ -8,6 +8,7 @@
 #include "command.hpp"
 #include "taskd/base/nearest.hpp"
 #include "taskd/io/yaml.hpp"
+#include "taskd/work/work.hpp"
 
 namespace taskd::roles {
 namespace {
@@ -33,7 +34,8 @@ std::span<const Command* const> commands() {
         &explain_command(),     &queue_command(),  &cancel_command(),  &stats_command(),
         &workers_command(),     &load_command(),   &up_command(),      &dispatcher_command(),
         &nameservice_command(), &worker_command(), &monitor_command(), &health_command(),
-        &config_command(),      &store_command(),  &compose_command(),
+        &config_command(),      &store_command(),  &compose_command(), &completion_command(),
+        &man_command(),
     };
     return table;
 }
@@ -60,12 +62,23 @@ std::vector<const Page*> pages_of(PageKind kind) {
     return pages;
 }
 
+std::vector<std::string_view> type_names() {
+    std::vector<std::string_view> names;
+    for (const work::WorkType& type : work::work_table())
+        names.push_back(type.name);
+    return names;
+}
+
 const OptionSources& process_sources() {
     static const OptionSources sources{.environment = variable,
                                        .read_file = io::read_yaml_file,
                                        .client_file = client_file(),
                                        .pages = pages_of(PageKind::client)};
     return sources;
+}
+
+std::string_view release_date() {
+    return TASKD_RELEASE_DATE;
 }
 
 std::string_view program_version() {

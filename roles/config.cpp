@@ -239,7 +239,8 @@ const Command& config_command() {
          .examples = {{"taskd config show dispatcher --origin", "what holds, and why"},
                       {"taskd config show worker -- --port 0", "as if with these flags"},
                       {"taskd config check /etc/taskd/*.yaml", "every fault with its place"},
-                      {"taskd config write worker >worker.yaml", "to begin with"}}},
+                      {"taskd config write worker >worker.yaml", "to begin with"}},
+         .words = {"show", "check", "write"}},
         run};
     return command;
 }

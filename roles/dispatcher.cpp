@@ -65,7 +65,8 @@ class DispatcherPart {
                      *ground.clock, ground.loop, *ground.log},
                     door.udp(),
                     resolver_,
-                    http_},
+                    http_,
+                    &ground.metrics},
                    ground.lost_disk()} {}
 
     Result<void> start() {
@@ -88,6 +89,7 @@ class DispatcherPart {
         made.workers.lease_duration = options.duration("lease");
         made.nameservice_url = options.text("nameservice");
         made.seed = io::random_seed();
+        made.metrics_open = ground.metrics_open;
         return made;
     }
 

@@ -14,6 +14,15 @@ void Door::Late::handle(port::HttpRequest&& request, port::HttpResponder respond
     handler->handle(std::move(request), std::move(respond));
 }
 
+// The door goes before the metrics do, so that nobody asks it then.
+void Door::tell(Ground& ground) {
+    ground.metrics.add([this](port::MetricSink& sink) {
+        const io::HttpServerStats stats = server_->stats();
+        sink.put(port::Metric::http_connections, stats.connections);
+        sink.put(port::Metric::http_refused_total, stats.refused);
+    });
+}
+
 Result<std::unique_ptr<Door>> Door::make(Ground& ground, Speaks speaks) {
     std::unique_ptr<Door> door{new Door};
     for (int left = tries;; --left) {
@@ -29,7 +38,10 @@ Result<std::unique_ptr<Door>> Door::make(Ground& ground, Speaks speaks) {
         door->server_ =
             std::make_unique<io::HttpServer>(ground.loop, settings, door->late_, *ground.log);
         auto listening = door->server_->listen();
-        if (listening) return door;
+        if (listening) {
+            door->tell(ground);
+            return door;
+        }
         const bool taken = listening.error().code == ErrorCode::port_in_use;
         if (!taken || ground.port != 0 || left == 0) return fail(std::move(listening));
     }

@@ -30,6 +30,7 @@ class Door {
         port::HttpHandler* handler = nullptr;
     };
     Door() = default;
+    void tell(Ground& ground);
 
     Late late_;
     std::unique_ptr<io::UdpSocket> udp_;

@@ -65,13 +65,22 @@ std::string write_workers(const JsonView& answer) {
     return write_table(rows);
 }
 
-int print_figures(const Options& options, const std::string& target,
+// What an answer is about, one name a line.
+struct Names {
+    std::string_view list;
+    std::string_view field;
+};
+
+int print_figures(const Options& options, const std::string& target, Names names,
                   std::string (*write)(const JsonView&)) {
     return with_client(options, [&](service::TaskClient& client) {
         const auto answer = client.ask("GET", target);
         if (!answer) return report(answer.error());
         if (options.text("output") == "json")
             print_line(answer->body);
+        else if (options.text("output") == "id")
+            for (const JsonView& each : JsonView{answer->body}[names.list].items())
+                print_line(each[names.field].text());
         else
             std::fputs(write(JsonView{answer->body}).c_str(), stdout);
         return 0;
@@ -79,18 +88,22 @@ int print_figures(const Options& options, const std::string& target,
 }
 
 int run_stats(const Options& options) {
-    return print_figures(options, "/v1/stats", write_stats);
+    return print_figures(options, "/v1/stats", {"queues", "type"}, write_stats);
 }
 
 int run_workers(const Options& options) {
-    return print_figures(options, "/v1/workers", write_workers);
+    return print_figures(options, "/v1/workers", {"workers", "instance"}, write_workers);
 }
 
 int run_health(const Options& options) {
     return with_client(options, [&](service::TaskClient& client) {
         const auto answer = client.ask("GET", options.toggle("alive") ? "/healthz" : "/readyz");
         if (!answer) return report(answer.error());
-        print_line("ok");
+        const std::string& output = options.text("output");
+        if (output == "json")
+            print_line(answer->body);
+        else
+            print_line(output == "id" ? JsonView{answer->body}["role"].text() : "ok");
         return 0;
     });
 }
@@ -99,10 +112,16 @@ OptionRow form_row() {
     return {.name = "output",
             .letter = 'o',
             .kind = OptionKind::choice,
-            .value = "json|table",
+            .value = "json|table|id",
             .fallback = "table",
-            .help = "print them so",
+            .help = "print them so; id: names alone",
             .from_environment = false};
+}
+
+OptionRow health_form_row() {
+    OptionRow row = form_row();
+    row.help = "print the answer so; id: the role's name alone";
+    return row;
 }
 
 }  // namespace
@@ -141,7 +160,8 @@ const Command& health_command() {
          .options = with_client_rows({{.name = "alive",
                                        .kind = OptionKind::toggle,
                                        .help = "ask only whether its process is alive",
-                                       .from_environment = false}},
+                                       .from_environment = false},
+                                      health_form_row()},
                                      "0s"),
          .kind = PageKind::client,
          .examples = {{"taskd health", "is the dispatcher ready?"},

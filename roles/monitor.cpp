@@ -18,6 +18,7 @@ class MonitorPart {
                    *ground.clock,       ground.loop,         *ground.log},
           front_{ground.key, "monitor", [this] { return not_ready(); }, ground.front_watch()} {
         service_.add_routes(front_);
+        ground.metrics.add([this](port::MetricSink& sink) { service_.report(sink); });
     }
 
     Result<void> start() {

@@ -24,6 +24,7 @@ class NameServicePart {
               *ground.log},
           front_{ground.key, "nameservice", [this] { return not_ready(); }, ground.front_watch()} {
         service_.add_routes(front_);
+        ground.metrics.add([this](port::MetricSink& sink) { service_.report(sink); });
     }
 
     Result<void> start() {

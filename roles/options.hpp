@@ -66,6 +66,7 @@ struct Page {
     std::size_t positional_max = 0;
     PageKind kind = PageKind::tool;
     std::vector<Example> examples;
+    std::vector<std::string_view> words;  // what the first argument may be, for completion
 };
 
 // The row that names the settings file of such a page; empty for a tool.

@@ -30,6 +30,9 @@ std::vector<OptionRow> with_role_rows(std::vector<OptionRow> own, std::string_vi
         {.name = "insecure",
          .kind = OptionKind::toggle,
          .help = "listen beyond loopback without a key"},
+        {.name = "metrics-open",
+         .kind = OptionKind::toggle,
+         .help = "answer /metrics without the key"},
         {.name = "port-file",
          .value = "FILE",
          .help = "where the port is written once the role listens",
@@ -40,7 +43,7 @@ std::vector<OptionRow> with_role_rows(std::vector<OptionRow> own, std::string_vi
 }
 
 service::FrontWatch Ground::front_watch() {
-    return {log.get(), clock.get(), io::random_seed()};
+    return {log.get(), clock.get(), io::random_seed(), &metrics, metrics_open};
 }
 
 std::function<void(const Error&)> Ground::lost_disk() {
@@ -65,6 +68,14 @@ Result<std::unique_ptr<Ground>> make_ground(const Options& options, LogName name
     ground->port_file = options.text("port-file");
     if (!is_loopback(ground->host) && ground->key.empty() && !options.toggle("insecure"))
         return fail(ErrorCode::key_required, "give --key-file, or --insecure to do without");
+    ground->metrics_open = options.toggle("metrics-open");
+    ground->vitals = std::make_unique<service::Vitals>(std::string{program_version()}, ground->role,
+                                                       *ground->clock, ground->loop);
+    ground->metrics.add([raw = ground.get()](port::MetricSink& sink) {
+        raw->vitals->report(sink);
+        sink.put(port::Metric::log_lines_lost_total, raw->log->lines_lost());
+    });
+    ground->vitals->start();
     ground->reload = std::make_unique<SettingsReload>(options, *ground->log);
     if (auto listens = ground->reload->listen(ground->loop); !listens)
         return fail(std::move(listens));

@@ -10,9 +10,11 @@
 #include "reload.hpp"
 #include "taskd/io/log.hpp"
 #include "taskd/io/loop.hpp"
+#include "taskd/io/prometheus_metrics.hpp"
 #include "taskd/port/clock.hpp"
 #include "taskd/protocol/datagram.hpp"
 #include "taskd/service/http_front.hpp"
+#include "taskd/service/vitals.hpp"
 
 namespace taskd::roles {
 
@@ -24,6 +26,9 @@ struct Ground {
     std::string role;
     io::Loop loop;
     std::unique_ptr<port::Clock> clock;
+    io::PrometheusMetrics metrics;
+    bool metrics_open = false;
+    std::unique_ptr<service::Vitals> vitals;
     std::unique_ptr<io::ProcessLog> log;
     protocol::ClusterKey key;
     std::string host;

@@ -63,7 +63,8 @@ const Command& store_command() {
          .positional_min = 1,
          .positional_max = 2,
          .examples = {{"taskd store check /var/lib/taskd/dispatcher",
-                       "sound or damaged, and where"}}},
+                       "sound or damaged, and where"}},
+         .words = {"check"}},
         run};
     return command;
 }

@@ -8,6 +8,8 @@
 #include "taskd/io/entropy.hpp"
 #include "taskd/io/private_files.hpp"
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/task_json.hpp"
+#include "taskd/service/bulk.hpp"
 #include "taskd/service/payload_text.hpp"
 
 namespace taskd::roles {
@@ -37,14 +39,9 @@ Result<std::string> read_payload(const Options& options) {
     return service::payload_of_arguments(arguments);
 }
 
-Result<TaskSpec> read_spec(const Options& options) {
+Result<TaskSpec> read_defaults(const Options& options) {
     TaskSpec spec;
-    spec.type = options.positional().front();
-    if (!is_type_name(spec.type))
-        return fail(ErrorCode::bad_usage, fmt::format("'{}' is no name of a type", spec.type));
-    auto payload = read_payload(options);
-    if (!payload) return fail(std::move(payload));
-    spec.payload = Blob{std::move(*payload)};
+    if (!options.positional().empty()) spec.type = options.positional().front();
     spec.priority = static_cast<std::uint8_t>(options.number("priority"));
     spec.attempts_max = static_cast<std::uint32_t>(options.number("attempts-max"));
     for (const auto& [name, field] :
@@ -64,6 +61,18 @@ Result<TaskSpec> read_spec(const Options& options) {
                         "--at takes an instant such as 2026-01-02T03:04:05Z, not '" +
                             options.text("at") + "'");
     }
+    return spec;
+}
+
+Result<TaskSpec> read_spec(const Options& options) {
+    auto read = read_defaults(options);
+    if (!read) return read;
+    TaskSpec spec = std::move(*read);
+    if (!is_type_name(spec.type))
+        return fail(ErrorCode::bad_usage, fmt::format("'{}' is no name of a type", spec.type));
+    auto payload = read_payload(options);
+    if (!payload) return fail(std::move(payload));
+    spec.payload = Blob{std::move(*payload)};
     Random random{io::random_seed()};
     spec.id = TaskId::make(io::make_system_clock()->wall(), random);
     return spec;
@@ -78,7 +87,77 @@ OptionRow time_row(std::string_view name, std::string_view help) {
             .from_environment = false};
 }
 
+Result<std::vector<TaskSpec>> read_many(const Options& options) {
+    if (options.positional().size() > 1 || options.given("json") || options.given("once"))
+        return fail(ErrorCode::bad_usage,
+                    "--from takes a TYPE at most: payloads and keys are in the file");
+    auto text = io::read_whole_file(options.text("from"), limits::submit_file_bytes_max);
+    if (!text) return fail(std::move(text));
+    const auto clock = io::make_system_clock();
+    Random random{io::random_seed()};
+    const auto defaults = read_defaults(options);
+    if (!defaults) return std::unexpected{defaults.error()};
+    if (!defaults->type.empty() && !is_type_name(defaults->type))
+        return fail(ErrorCode::bad_usage, fmt::format("'{}' is no name of a type", defaults->type));
+    return service::parse_bulk(*text, *defaults,
+                               [&] { return TaskId::make(clock->wall(), random); });
+}
+
+void print_bulk(const service::TaskOutcome& outcome, const std::string& output) {
+    if (output == "id") return print_line(outcome.id);
+    if (output == "json") {
+        std::string json;
+        protocol::JsonWriter writer{json};
+        writer.begin_object().field("id", outcome.id).field("state", outcome.state);
+        if (!outcome.result.empty()) writer.key("result").raw(outcome.result);
+        if (outcome.error) {
+            writer.key("error");
+            std::string error;
+            protocol::write_task_error(error, *outcome.error);
+            writer.raw(error);
+        }
+        writer.end_object();
+        return print_line(json);
+    }
+    const std::string end = outcome.error ? outcome.error->code + ": " + outcome.error->message
+                                          : service::shown_result(outcome.result);
+    if (output == "table") return print_line(outcome.id + "  " + outcome.state + "  " + end);
+    if (!outcome.error_state()) return print_line(end);
+    say(fmt::format("task {} is {}{}{}", outcome.id, outcome.state, end.empty() ? "" : ": ", end));
+}
+
+int run_many(const Options& options) {
+    const auto tasks = read_many(options);
+    if (!tasks) return report(tasks.error());
+    return with_whole_client(options, [&](Client& client) {
+        const bool detach = options.toggle("detach");
+        const std::string output = detach ? "id" : options.text("output");
+        Progress& progress = client.progress();
+        const auto counts = service::submit_bulk(
+            client.api(), *tasks, {.wait = options.duration("wait"), .detach = detach},
+            {.tell =
+                 [&](const service::TaskOutcome& outcome) {
+                     progress.clear();
+                     print_bulk(outcome, output);
+                 },
+             .progress =
+                 [&](const service::BulkCounts& now) {
+                     const std::size_t ended = now.succeeded + now.failed;
+                     const bool submitting = now.submitted < now.all || detach;
+                     progress.bar(submitting ? "submitted" : "ended",
+                                  submitting ? now.submitted : ended, now.all);
+                 },
+             .clock = client.clock()});
+        progress.clear();
+        if (!counts) return report(counts.error());
+        return counts->failed == 0 ? 0 : row_of(ErrorCode::worker_failed).exit_code;
+    });
+}
+
 int run(const Options& options) {
+    if (options.given("from")) return run_many(options);
+    if (options.positional().empty())
+        return report({ErrorCode::bad_usage, "missing argument; usage: taskd submit TYPE [ARG…]"});
     const auto spec = read_spec(options);
     if (!spec) return report(spec.error());
     return with_client(options, [&](service::TaskClient& client) {
@@ -93,65 +172,77 @@ int run(const Options& options) {
     });
 }
 
+std::vector<OptionRow> submit_rows() {
+    return with_client_rows(
+        {{.name = "json",
+          .value = "JSON",
+          .help = "the payload as it stands",
+          .from_environment = false},
+         {.name = "from",
+          .letter = 'f',
+          .value = "FILE",
+          .help = "many tasks, one JSON value a line; - is stdin",
+          .from_environment = false},
+         {.name = "detach",
+          .letter = 'd',
+          .kind = OptionKind::toggle,
+          .help = "print the id and do not wait",
+          .from_environment = false},
+         {.name = "wait",
+          .letter = 'w',
+          .kind = OptionKind::duration,
+          .value = "DURATION",
+          .fallback = "1m",
+          .help = "how long to wait for the result"},
+         {.name = "priority",
+          .kind = OptionKind::number,
+          .value = "N",
+          .fallback = "5",
+          .help = "0 to 9, 9 goes first",
+          .most = 9},
+         {.name = "attempts-max",
+          .kind = OptionKind::number,
+          .value = "N",
+          .fallback = "5",
+          .help = "attempts that may fail before the task is dead",
+          .least = 1,
+          .most = limits::attempts_max_max},
+         {.name = "key",
+          .value = "KEY",
+          .help = "whose task it is: keys take turns, and may have limits",
+          .from_environment = false},
+         {.name = "once",
+          .value = "KEY",
+          .help = "do nothing if this was sent under KEY before",
+          .from_environment = false},
+         time_row("delay", "not before so long from now"),
+         {.name = "at",
+          .value = "INSTANT",
+          .help = "not before this time, like 2026-01-02T03:04:05Z",
+          .from_environment = false},
+         time_row("timeout", "of one attempt; 1h unless said"),
+         time_row("queue-timeout", "until its first attempt; 7 days unless said"),
+         time_row("total-timeout", "until its end; 30 days unless said"),
+         output_row()},
+        "5s");
+}
+
 }  // namespace
 
 const Command& submit_command() {
     static const Command command{
         {.name = "submit",
-         .arguments = "TYPE [ARG…]",
+         .arguments = "TYPE [ARG…] | [TYPE] --from FILE",
          .summary = "send a task and print its result",
-         .text = "One ARG is the payload, several are an array of them. An ARG that is a JSON "
-                 "number, true,\nfalse or null stays so, anything else is a text. A single @FILE "
-                 "or - (stdin) gives any\npayload: one JSON value as it stands, or a text; @@ is "
-                 "a text that begins with @.\nArguments after -- are never options.",
-         .options = with_client_rows(
-             {{.name = "json",
-               .value = "JSON",
-               .help = "the payload as it stands",
-               .from_environment = false},
-              {.name = "detach",
-               .letter = 'd',
-               .kind = OptionKind::toggle,
-               .help = "print the id and do not wait",
-               .from_environment = false},
-              {.name = "wait",
-               .letter = 'w',
-               .kind = OptionKind::duration,
-               .value = "DURATION",
-               .fallback = "1m",
-               .help = "how long to wait for the result"},
-              {.name = "priority",
-               .kind = OptionKind::number,
-               .value = "N",
-               .fallback = "5",
-               .help = "0 to 9, 9 goes first",
-               .most = 9},
-              {.name = "attempts-max",
-               .kind = OptionKind::number,
-               .value = "N",
-               .fallback = "5",
-               .help = "attempts that may fail before the task is dead",
-               .least = 1,
-               .most = limits::attempts_max_max},
-              {.name = "key",
-               .value = "KEY",
-               .help = "whose task it is: keys take turns, and may have limits",
-               .from_environment = false},
-              {.name = "once",
-               .value = "KEY",
-               .help = "do nothing if this was sent under KEY before",
-               .from_environment = false},
-              time_row("delay", "not before so long from now"),
-              {.name = "at",
-               .value = "INSTANT",
-               .help = "not before this time, like 2026-01-02T03:04:05Z",
-               .from_environment = false},
-              time_row("timeout", "of one attempt; 1h unless said"),
-              time_row("queue-timeout", "until its first attempt; 7 days unless said"),
-              time_row("total-timeout", "until its end; 30 days unless said"),
-              output_row()},
-             "5s"),
-         .positional_min = 1,
+         .text =
+             "One ARG is the payload, several are an array of them. An ARG that is a JSON "
+             "number, true,\nfalse or null stays so, anything else is a text. A single @FILE "
+             "or - (stdin) gives any\npayload: one JSON value as it stands, or a text; @@ is "
+             "a text that begins with @.\nArguments after -- are never options.\n\n"
+             "--from FILE submits many: one task a line as JSON, {\"type\", \"payload\"} as the "
+             "API takes it,\nor one array of them; with TYPE each is a payload. Results come in "
+             "the order given.",
+         .options = submit_rows(),
          .positional_max = 10'000,
          .kind = PageKind::client,
          .examples = {{"taskd submit sum 1 2 3", "6"},
@@ -159,7 +250,9 @@ const Command& submit_command() {
                       {"taskd submit hash --json '{\"text\": \"a\", \"algorithm\": \"sha512\"}'",
                        ""},
                       {"taskd submit reverse @letter.txt", "the payload from a file"},
-                      {"id=$(taskd submit wait 30 --detach)", "the id only, at once"}}},
+                      {"id=$(taskd submit wait 30 --detach)", "the id only, at once"},
+                      {"taskd submit sum --from numbers.ndjson -o id", "one task a line"}},
+         .words = type_names()},
         run};
     return command;
 }

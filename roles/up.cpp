@@ -186,7 +186,8 @@ const Command& up_command() {
          .text = "Dispatcher, name service, monitor and one worker of each type, as child "
                  "processes on loopback.\nPORT is the dispatcher's; then come name service, "
                  "monitor and workers. DIR/endpoints.json\ntells all addresses as soon as all "
-                 "are ready. A child that dies is started again on its port.",
+                 "are ready. A child that dies is started again on its port. On SIGHUP each reads "
+                 "its own\nsettings file again.",
          .options = with_log_rows(
              {{.name = "data",
                .value = "DIR",

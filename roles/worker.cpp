@@ -25,6 +25,7 @@ class WorkerPart {
                    {door.udp(), http_, lane_, *ground.clock, ground.loop, *ground.log}},
           front_{ground.key, "worker", [this] { return not_ready(); }, ground.front_watch()} {
         door.open(front_);
+        ground.metrics.add([this](port::MetricSink& sink) { service_.report(sink); });
     }
 
     void drain(std::function<void()> done) {
@@ -131,7 +132,8 @@ const Command& worker_command() {
          .positional_max = 1,
          .kind = PageKind::role,
          .examples = {{"taskd worker sum --port 0", "on a free port"},
-                      {"taskd worker hash --concurrency 8 --name hash-a", "eight at a time"}}},
+                      {"taskd worker hash --concurrency 8 --name hash-a", "eight at a time"}},
+         .words = type_names()},
         run};
     return command;
 }

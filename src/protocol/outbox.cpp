@@ -37,7 +37,9 @@ std::vector<Outbox::Packet> Outbox::collect(SteadyTime now) {
         const bool fits_window =
             bytes_under_way_ == 0 || bytes_under_way_ + message.item.size() <= window_bytes_;
         due_.erase(due_.begin());
-        if (!message.under_way && fits_window) {
+        if (message.under_way) {
+            ++resent_;
+        } else if (fits_window) {
             message.under_way = true;
             bytes_under_way_ += message.item.size();
         }

@@ -82,33 +82,46 @@ HttpFront::HttpFront(protocol::ClusterKey key, std::string role, Readiness readi
          }});
     add({"GET", "/healthz", {}, [this](Call call) { health(std::move(call)); }});
     add({"GET", "/readyz", {}, [this](Call call) { health(std::move(call)); }});
+    if (watch_.metrics == nullptr) return;
+    add({"GET", "/metrics", {}, [this](Call call) {
+             call.respond({200,
+                           {{"Content-Type", std::string{port::metrics_content_type}}},
+                           watch_.metrics->text()});
+         }});
+    watch_.metrics->add([this](port::MetricSink& sink) { report(sink); });
 }
 
 void HttpFront::add(Route route) {
     routes_.push_back(std::move(route));
+    figures_.emplace_back();
 }
 
 void HttpFront::handle(port::HttpRequest&& request, port::HttpResponder respond) {
     auto target = protocol::parse_target(request.target);
     Call call{std::move(request), {}, {}, std::move(respond), &random_, {}};
-    if (!target) return call.answer(target.error());
+    if (!target) return turn_away(std::move(call), target.error());
     call.target = std::move(*target);
-    const bool guarded = !call.target.path.empty() && call.target.path.front() == "v1";
-    if (guarded)
-        if (const auto error = refused(call.request)) return call.answer(*error);
-    const std::string_view method = call.request.method == "HEAD" ? "GET" : call.request.method;
+    std::string_view top;
+    if (!call.target.path.empty()) top = call.target.path.front();
+    if (top == "v1" || (top == "metrics" && !watch_.metrics_open))
+        if (const auto error = refused(call.request)) return turn_away(std::move(call), *error);
+    std::string_view method = call.request.method;
+    if (method == "HEAD") method = "GET";
     std::string allowed;
     for (const Route& route : routes_) {
         if (!fits(route.pattern, call.target.path, call.parameters)) continue;
         if (route.method == method) {
-            call.respond = watched(call, route);
+            call.respond = watched(call, static_cast<std::size_t>(&route - routes_.data()));
             return enter(route, std::move(call));
         }
         if (!allowed.empty()) allowed += ", ";
         allowed += route.method;
         if (route.method == "GET") allowed += ", HEAD";
     }
-    if (allowed.empty()) return call.answer(Error{ErrorCode::not_found, call.request.target});
+    if (allowed.empty()) {
+        const Error error{ErrorCode::not_found, call.request.target};
+        return turn_away(std::move(call), error);
+    }
     allowed += ", OPTIONS";
     if (method == "OPTIONS") return call.respond(empty_response(204, std::move(allowed)));
     auto response = problem_response({ErrorCode::method_not_allowed, call.request.method},
@@ -157,35 +170,76 @@ void HttpFront::health(Call call) const {
     call.answer(200, std::move(body));
 }
 
-// One line a request once it is answered, when such lines are wanted.
-port::HttpResponder HttpFront::watched(Call& call, const Route& route) {
-    const bool tells = watch_.clock != nullptr && watch_.log != nullptr &&
-                       watch_.log->takes(port::LogLevel::debug);
-    if (!tells) return std::move(call.respond);
-    const bool has_task = route.pattern.find("{id}") != std::string_view::npos &&
-                          TaskId::parse(call.parameters.front()).has_value();
-    return [log = watch_.log, clock = watch_.clock, &route, begin = watch_.clock->steady(),
-            trace = call.trace_id(), task = has_task ? call.parameters.front() : std::string{},
+struct HttpFront::Line {
+    std::string trace;
+    std::string task;
+    std::size_t route = 0;
+};
+
+// Counts what is answered; a line a request, when such lines are wanted.
+port::HttpResponder HttpFront::watched(Call& call, std::size_t number) {
+    if (watch_.clock == nullptr) return std::move(call.respond);
+    std::unique_ptr<Line> line;
+    if (watch_.log != nullptr && watch_.log->takes(port::LogLevel::debug)) {
+        line = std::make_unique<Line>(Line{call.trace_id(), {}, number});
+        if (routes_[number].pattern.find("{id}") != std::string_view::npos &&
+            TaskId::parse(call.parameters.front()))
+            line->task = call.parameters.front();
+    }
+    return [this, number, begin = watch_.clock->steady(), line = std::move(line),
             respond = std::move(call.respond)](port::HttpResponse response) mutable {
-        const std::string took = std::to_string((clock->steady() - begin).count()) + "us";
-        const std::string status = std::to_string(response.status);
-        const std::string method{route.method};
-        const std::string pattern{route.pattern};
-        if (task.empty())
-            log->debug("request", {{"method", method},
-                                   {"route", pattern},
-                                   {"status", status},
-                                   {"took", took},
-                                   {"trace_id", trace}});
-        else
-            log->debug("request", {{"method", method},
-                                   {"route", pattern},
-                                   {"status", status},
-                                   {"took", took},
-                                   {"trace_id", trace},
-                                   {"task_id", task}});
+        const Duration took = watch_.clock->steady() - begin;
+        figures_[number].note(response.status, took);
+        if (line) tell(*line, response.status, took);
         respond(std::move(response));
     };
+}
+
+void HttpFront::tell(const Line& line, int status, Duration took) const {
+    const std::string method{routes_[line.route].method};
+    const std::string pattern{routes_[line.route].pattern};
+    const std::string took_text = std::to_string(took.count()) + "us";
+    if (line.task.empty())
+        watch_.log->debug("request", {{"method", method},
+                                      {"route", pattern},
+                                      {"status", std::to_string(status)},
+                                      {"took", took_text},
+                                      {"trace_id", line.trace}});
+    else
+        watch_.log->debug("request", {{"method", method},
+                                      {"route", pattern},
+                                      {"status", std::to_string(status)},
+                                      {"took", took_text},
+                                      {"trace_id", line.trace},
+                                      {"task_id", line.task}});
+}
+
+void HttpFront::turn_away(Call call, const Error& error) {
+    unrouted_.note(row_of(error.code).http_status, Duration{0});
+    call.answer(error);
+}
+
+void HttpFront::Figures::note(int status, Duration took) {
+    seconds.observe(took);
+    for (auto& [seen, count] : by_status)
+        if (seen == status) {
+            ++count;
+            return;
+        }
+    by_status.emplace_back(status, 1);
+}
+
+void HttpFront::report(port::MetricSink& sink) const {
+    const auto put = [&](std::string_view method, std::string_view route, const Figures& figures) {
+        if (figures.by_status.empty()) return;
+        for (const auto& [status, count] : figures.by_status)
+            sink.put(port::Metric::http_requests_total, count,
+                     {method, route, std::to_string(status)});
+        sink.put(port::Metric::http_request_seconds, figures.seconds, {method, route});
+    };
+    for (std::size_t i = 0; i < routes_.size(); ++i)
+        put(routes_[i].method, routes_[i].pattern, figures_[i]);
+    put("any", "none", unrouted_);
 }
 
 void add_key(port::HttpHeaders& headers, const protocol::ClusterKey& key) {

@@ -236,6 +236,17 @@ void NameService::wake_watchers() {
         watch_timer_->set(watchers_.begin()->first, [this] { wake_watchers(); });
 }
 
+void NameService::report(port::MetricSink& sink) const {
+    std::map<std::string_view, std::uint64_t> by_type;
+    for (const Registration& each : registry_.registrations) {
+        const bool has_room = by_type.size() < limits::metric_types_max;
+        ++by_type[has_room || by_type.contains(each.type) ? each.type : other_types];
+    }
+    for (const auto& [type, count] : by_type)
+        sink.put(port::Metric::registrations, count, {type});
+    sink.put(port::Metric::registry_version, registry_.version);
+}
+
 void NameService::let_go() {
     for (auto& [until, watcher] : watchers_)
         answer_list(*watcher.call, watcher.type);

@@ -50,10 +50,10 @@ for (const [path, item] of Object.entries(contract.paths)) {
         check(same(expected, written),
               `${where}: errors have statuses ${[...expected].sort()}, responses ${written}`);
         check('default' in operation.responses, `${where}: needs a default response`);
-        const guarded = path.startsWith('/v1/');
+        const guarded = path.startsWith('/v1/') || path === '/metrics';
         for (const name of ['missing_key', 'wrong_key'])
             check(errors.includes(name) === guarded,
-                  `${where}: ${name} belongs to /v1 and to nothing else`);
+                  `${where}: ${name} belongs to /v1 and /metrics and to nothing else`);
         check(guarded === (operation.security === undefined),
               `${where}: security does not suit the path`);
     }

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "files_vfs.hpp"
+#include "memory_metrics.hpp"
 #include "taskd/io/file_journal.hpp"
 #include "taskd/io/sqlite_view.hpp"
 #include "taskd/protocol/json.hpp"
@@ -78,6 +79,7 @@ struct SimCluster::DispatcherLife {
     // Behind what their jobs use: a lane finishes its jobs when it goes.
     std::unique_ptr<port::Background> journal_lane, space_lane, view_lane;
     std::unique_ptr<port::Datagram> socket;
+    MemoryMetrics metrics;
     std::unique_ptr<service::Dispatcher> service;
     std::vector<std::uint64_t> rows_at_start;
     bool lost_disk = false;
@@ -86,6 +88,7 @@ struct SimCluster::DispatcherLife {
 struct SimCluster::NameServiceLife {
     QuietLog log;
     std::unique_ptr<port::Background> lane;
+    MemoryMetrics metrics;
     std::unique_ptr<service::NameService> service;
     std::unique_ptr<service::HttpFront> front;
 };
@@ -164,7 +167,8 @@ void SimCluster::start_dispatcher() {
              at.clock(), at.timers(), life->log},
             *life->socket,
             at.resolver(),
-            at.http()},
+            at.http(),
+            &life->metrics},
         [raw](const Error&) { raw->lost_disk = true; });
     dispatcher_ = std::move(life);
     if (auto started = raw->service->start(); !started) return start_failed(started.error());
@@ -230,8 +234,10 @@ void SimCluster::start_nameservice() {
         at.timers(), life->log);
     if (auto loaded = life->service->load(); !loaded)
         faults_seen_.push_back("registry not read back: " + loaded.error().to_string());
-    life->front = std::make_unique<service::HttpFront>(options_.key, "nameservice",
-                                                       [] { return std::nullopt; });
+    life->front = std::make_unique<service::HttpFront>(
+        options_.key, "nameservice", [] { return std::nullopt; },
+        service::FrontWatch{.clock = &at.clock(), .metrics = &life->metrics});
+    life->metrics.add([raw = life.get()](port::MetricSink& sink) { raw->service->report(sink); });
     life->service->add_routes(*life->front);
     nameservice_ = std::move(life);
     (void)at.serve(nameservice_port, *nameservice_->front);

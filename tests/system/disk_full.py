@@ -57,8 +57,9 @@ class DiskFull(harness.SystemTest):
         for tasks in ([{"type": "none", "payload": BIG}], [{"type": "none"}] * 1000, [
                 {"type": "none"}]):
             answer = self.system.dp.api.post("/v1/tasks", tasks)
-            while answer.status == 202 and len(taken) < 100_000:
-                taken += [each["id"] for each in answer.json["tasks"]]
+            # A view that falls behind slows submits down before it is known to have no room.
+            while answer.status in (202, 429) and len(taken) < 100_000:
+                taken += [each["id"] for each in answer.json.get("tasks", [])]
                 answer = self.system.dp.api.post("/v1/tasks", tasks)
             self.assert_problem(answer, 507, "disk_full")
         self.assertTrue(answer.json["retryable"])
@@ -106,13 +107,16 @@ class DiskFull(harness.SystemTest):
         self.fill()
         taken = self.submit_until_refused()
         system.dp.restart()
-        for task, payload in ((taken[0], BIG), (taken[-1], None)):
-            self.assertEqual(api.task(task)["payload"], payload)
+        self.assertEqual(api.task(taken[0])["payload"], BIG)
+        # A small one unless the view refused new tasks before the journal had to.
+        self.assertIn(api.task(taken[-1])["payload"], (BIG, None))
         done = api.post(f"/v1/tasks/{taken[0]}/cancel")
         self.assertEqual((done.status, done.json["state"]), (200, "cancelled"), done.text)
         (self.disk / "ballast").unlink()
         harness.wait_until(lambda: api.post("/v1/tasks", {"type": "none"}).status == 202,
                            "new tasks are taken again")
+        harness.wait_until(lambda: api.get("/v1/tasks?limit=1").status == 200,
+                           "the view has room again")
         states = {task["id"]: task["state"] for task in api.all_tasks(type="none", limit=200)}
         self.assertEqual(states[taken[0]], "cancelled")
         self.assertTrue(set(taken) <= set(states))

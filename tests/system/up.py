@@ -80,7 +80,7 @@ class Up(harness.SystemTest):
                     return False
             harness.wait_until(is_back, f"{name} answers again")
         worker = next(each for each in before["workers"] if each["type"] == "sum")
-        ports = {each["type"]: each["port"] for each in up.api().get("/v1/workers").json["workers"]}
+        ports = self.ports_of_workers(up)
         os.kill(worker["pid"], signal.SIGKILL)
 
         def new_worker():
@@ -90,7 +90,7 @@ class Up(harness.SystemTest):
         done = self.system.run("submit", "sum", 20, 22, "--data", up.data)
         self.assertEqual((done.returncode, done.stdout), (0, "42\n"), done.stderr)
         newest = [each["port"] for each in up.api().get("/v1/workers").json["workers"]
-                  if each["type"] == "sum" and each["reachable"]]
+                  if each["types"] == ["sum"] and each["reachable"]]
         self.assertIn(ports["sum"], newest)
 
     def test_children_never_outlive_it(self):
@@ -102,12 +102,16 @@ class Up(harness.SystemTest):
         up.start()  # what the killed one left behind is in nobody's way
         self.assertFalse(set(up.pids()) & set(pids))
 
+    def ports_of_workers(self, up):
+        workers = up.api().get("/v1/workers").json["workers"]
+        return {each["types"][0]: each["port"] for each in workers}
+
     def test_consecutive_ports(self):
         first = harness.free_ports(8)
         up = self.start(port=first)
         for offset, name in enumerate(("dispatcher", "nameservice", "monitor")):
             self.assertEqual(up.port_of(name), first + offset)
-        ports = {each["type"]: each["port"] for each in up.api().get("/v1/workers").json["workers"]}
+        ports = self.ports_of_workers(up)
         self.assertEqual([ports[each["type"]] for each in up.endpoints()["workers"]],
                          [first + 3 + at for at in range(5)])
 

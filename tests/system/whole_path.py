@@ -103,8 +103,8 @@ class WholePath(harness.SystemTest):
         self.assertEqual(stats["totals"]["submitted"], 4)
         self.assertIn("succeeded", self.run_ok("stats"))
         workers = json.loads(self.run_ok("workers", "-o", "json"))["workers"]
-        self.assertEqual(sorted(each["type"] for each in workers),
-                         ["hash", "reverse", "sum", "upper", "wait"])
+        self.assertEqual(sorted(each["types"] for each in workers),
+                         [["hash"], ["reverse"], ["sum"], ["upper"], ["wait"]])
         self.assertIn("wait-worker-", self.run_ok("workers"))
 
     def test_exit_codes(self):

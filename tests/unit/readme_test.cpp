@@ -4,6 +4,7 @@
 
 #include "catch.hpp"
 #include "taskd/model/task_state.hpp"
+#include "taskd/port/metrics.hpp"
 #include "taskd/protocol/datagram.hpp"
 
 using namespace taskd;
@@ -37,4 +38,21 @@ TEST_CASE("the protocol's README names every kind of message") {
                                  std::string{row.name} + " | " + std::string{row.sender} + " |";
         CHECK(text.find(line) != std::string::npos);
     }
+}
+
+TEST_CASE("the ports' README shows the table of metrics as it is") {
+    std::string rows = "| name | kind | labels | what |\n|---|---|---|---|\n";
+    for (const port::MetricRow& row : port::metric_table()) {
+        std::string labels{row.labels};
+        if (const auto comma = labels.find(','); comma != std::string::npos)
+            labels.replace(comma, 1, ", ");
+        if (const auto comma = labels.rfind(','); labels.find(',') != comma)
+            labels.replace(comma, 1, ", ");
+        const std::string kind = row.kind == port::MetricKind::counter ? "counter"
+                                 : row.kind == port::MetricKind::gauge ? "gauge"
+                                                                       : "histogram";
+        rows.append("| `").append(row.name).append("` | ").append(kind).append(" | ");
+        rows.append(labels).append(" | ").append(row.help).append(" |\n");
+    }
+    CHECK(read("src/port/README.md").ends_with(rows));
 }

@@ -42,6 +42,12 @@ inline constexpr std::size_t search_values_max = 100;
 inline constexpr std::size_t search_steps_max = 16;
 inline constexpr std::uint64_t search_index_max = 1'000'000;
 
+// A file of many tasks, read whole by the command line: task_too_large.
+inline constexpr std::size_t submit_file_bytes_max = 256 * mebibyte;
+
+// Types of tasks that have figures of their own in /metrics; others are summed.
+inline constexpr std::size_t metric_types_max = 1'000;
+
 // Requests that wait for something: too_many_waiters. Each is a few hundred bytes.
 inline constexpr std::size_t waiters_max = 100'000;
 inline constexpr Duration wait_max = 10min;  // longer waits are cut and asked again

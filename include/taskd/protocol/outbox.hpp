@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "taskd/base/time.hpp"
@@ -32,6 +33,8 @@ class Outbox {
     void settle(Kind kind, const LeaseKey& lease);
     bool has(Kind kind, const LeaseKey& lease) const { return pending_.contains({kind, lease}); }
     std::size_t pending() const { return pending_.size(); }
+    // How many messages were said again since the last call.
+    std::size_t take_resent() { return std::exchange(resent_, 0); }
 
     struct Packet {
         Kind kind{};
@@ -60,6 +63,7 @@ class Outbox {
     std::size_t room_;
     std::size_t window_bytes_;
     std::size_t bytes_under_way_ = 0;
+    std::size_t resent_ = 0;
     std::map<Key, Message> pending_;
     std::set<std::pair<SteadyTime, Key>> due_;
     std::map<Kind, std::vector<std::string>> ready_;  // to be packed

@@ -15,6 +15,7 @@
 #include "taskd/port/clock.hpp"
 #include "taskd/port/journal.hpp"
 #include "taskd/port/log.hpp"
+#include "taskd/port/metrics.hpp"
 #include "taskd/port/timers.hpp"
 #include "taskd/port/view.hpp"
 
@@ -37,6 +38,16 @@ struct CorePorts {
     port::Clock& clock;
     port::Timers& timers;
     port::Log& log;
+};
+
+// How long things took, and how much at once.
+struct CoreFigures {
+    port::Histogram submit{port::MetricKind::seconds};
+    port::Histogram queue_wait{port::MetricKind::seconds};
+    port::Histogram run{port::MetricKind::seconds};
+    port::Histogram whole{port::MetricKind::seconds};
+    port::Histogram batch_records{port::MetricKind::sizes};
+    port::Histogram sync{port::MetricKind::seconds};
 };
 
 class Core {
@@ -78,6 +89,9 @@ class Core {
     Sequence durable() const { return durable_; }
     Sequence applied() const { return applied_; }
     Sequence viewed() const { return viewed_; }
+    Duration view_lag() const;  // how long the view has been behind
+    void note_submit(Duration took) { figures_.submit.observe(took); }
+    void report(port::MetricSink& sink) const;
 
     std::uint64_t bodies_read() const { return bodies_read_; }  // from the view, of live tasks
 
@@ -113,6 +127,7 @@ class Core {
 
     void run(engine::Command command, Decided decided);
     Result<void> settle(engine::Decision& decision, port::Purpose purpose);
+    void note(const Record& record);
     void match();
     bool must_defer() const;
     void run_deferred();
@@ -140,6 +155,7 @@ class Core {
 
     CoreSettings settings_;
     CorePorts ports_;
+    CoreFigures figures_;
     Random random_;
     std::function<void(const Error&)> lost_disk_;
     std::function<void(const engine::Output&)> on_output_;

@@ -23,6 +23,7 @@ struct DispatcherSettings {
     WorkerLinkSettings workers;
     std::string nameservice_url;
     std::uint64_t seed = 0;
+    bool metrics_open = false;  // /metrics without the key
 };
 
 struct DispatcherPorts {
@@ -30,6 +31,7 @@ struct DispatcherPorts {
     port::Datagram& socket;
     port::Resolver& resolver;
     port::HttpExchange& http;
+    port::Metrics* metrics = nullptr;  // outlives it; none: no /metrics
 };
 
 class Dispatcher {

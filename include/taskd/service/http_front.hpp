@@ -11,6 +11,7 @@
 #include "taskd/port/clock.hpp"
 #include "taskd/port/http.hpp"
 #include "taskd/port/log.hpp"
+#include "taskd/port/metrics.hpp"
 #include "taskd/protocol/datagram.hpp"
 #include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/target.hpp"
@@ -53,7 +54,9 @@ struct Route {
 struct FrontWatch {
     port::Log* log = nullptr;  // a line a request, at level debug
     const port::Clock* clock = nullptr;
-    std::uint64_t seed = 1;  // of trace ids
+    std::uint64_t seed = 1;            // of trace ids
+    port::Metrics* metrics = nullptr;  // served at /metrics
+    bool metrics_open = false;         // without the key
 };
 
 class HttpFront : public port::HttpHandler {
@@ -65,12 +68,23 @@ class HttpFront : public port::HttpHandler {
     void handle(port::HttpRequest&& request, port::HttpResponder respond) override;
 
     const std::vector<Route>& routes() const { return routes_; }
+    void report(port::MetricSink& sink) const;
 
   private:
     std::optional<Error> refused(const port::HttpRequest& request) const;
     void enter(const Route& route, Call call) const;
     void health(Call call) const;
-    port::HttpResponder watched(Call& call, const Route& route);
+    struct Line;  // what the log will say of a request
+    port::HttpResponder watched(Call& call, std::size_t number);
+    void tell(const Line& line, int status, Duration took) const;
+    void turn_away(Call call, const Error& error);
+
+    // Of one route; the last is of requests that found none.
+    struct Figures {
+        std::vector<std::pair<int, std::uint64_t>> by_status;
+        port::Histogram seconds{port::MetricKind::seconds};
+        void note(int status, Duration took);
+    };
 
     protocol::ClusterKey key_;
     std::string role_;
@@ -78,6 +92,8 @@ class HttpFront : public port::HttpHandler {
     FrontWatch watch_;
     Random random_;
     std::vector<Route> routes_;
+    std::vector<Figures> figures_;  // beside routes_
+    Figures unrouted_;
 };
 
 // "Bearer …" for a request of ours; nothing is added without a key.

@@ -39,6 +39,8 @@ class Monitor {
     bool has_looked() const;
     std::string overview() const;
 
+    void report(port::MetricSink& sink) const;
+
   private:
     // One thing that is asked again and again; `body` is its newest answer.
     struct Source {

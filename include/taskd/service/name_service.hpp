@@ -17,6 +17,7 @@
 #include "taskd/port/log.hpp"
 #include "taskd/port/timers.hpp"
 #include "taskd/service/http_front.hpp"
+#include "taskd/service/vitals.hpp"
 
 namespace taskd::service {
 
@@ -36,6 +37,7 @@ class NameService {
     void add_routes(HttpFront& front);
 
     const RegistrySnapshot& registry() const { return registry_; }
+    void report(port::MetricSink& sink) const;
     // Answers everybody who watches, so that a shutdown does not wait for them.
     void let_go();
 

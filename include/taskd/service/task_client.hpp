@@ -29,6 +29,9 @@ struct TaskClientPorts {
     std::function<void(Duration)> pause;                                                  // blocks
     std::function<void(const Error&)> trying_again;  // once for failures in a row
     port::Clock& clock;
+    // May be empty; else told now and then what is waited for, and for how long already.
+    std::function<void(const struct TaskOutcome&, Duration)> waiting = {};
+    std::function<void()> waited = {};  // behind the last of those
 };
 
 // How a task stands, as far as a client needs it.
@@ -59,6 +62,11 @@ class TaskClient {
     Result<TaskOutcome> submit(const TaskSpec& spec, Duration wait);
     // Makes it durable; the outcome has not ended.
     Result<TaskOutcome> submit_and_leave(const TaskSpec& spec);
+    // All or none of them, one request; as they stand once they are durable.
+    Result<std::vector<TaskOutcome>> submit_batch(const std::vector<TaskSpec>& specs);
+    // Of limits::result_ids_max full ids at most, in their order, when all have ended or `wait` is
+    // over; task_not_found when one is unknown.
+    Result<std::vector<TaskOutcome>> results(const std::vector<std::string>& ids, Duration wait);
     // By full id or a unique part of one. timed_out when it has not ended after `wait`.
     Result<TaskOutcome> await(const std::string& id, Duration wait);
 
@@ -66,7 +74,8 @@ class TaskClient {
     Result<Answer> try_once(const std::string& method, const std::string& target,
                             const std::string& body, Duration waits);
     Result<Answer> patiently(const std::function<Result<Answer>()>& attempt);
-    Result<TaskOutcome> await_until(const std::string& id, SteadyTime end);
+    Result<TaskOutcome> await_until(const std::string& id, SteadyTime begin, SteadyTime end);
+    Result<TaskOutcome> await_silently(const std::string& id, SteadyTime begin, SteadyTime end);
     Duration part_of_wait(SteadyTime end) const;
     std::unexpected<Error> late(const std::string& id);
 

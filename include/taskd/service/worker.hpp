@@ -18,6 +18,7 @@
 #include "taskd/port/log.hpp"
 #include "taskd/port/timers.hpp"
 #include "taskd/protocol/outbox.hpp"
+#include "taskd/service/vitals.hpp"
 #include "taskd/work/work.hpp"
 
 namespace taskd::service {
@@ -49,6 +50,7 @@ class Worker {
     bool registered() const { return registered_; }
     std::size_t running() const { return running_.size(); }
     std::uint64_t done() const { return done_count_; }
+    void report(port::MetricSink& sink) const;
 
     // Takes no more, finishes what it holds, hands all results over, deregisters, then `done`.
     void drain(std::function<void()> done);
@@ -114,6 +116,7 @@ class Worker {
     std::uint64_t done_count_ = 0;
     protocol::ReplayGuard guard_;
     std::uint64_t sequence_ = 0;
+    DatagramFigures datagrams_;
     Duration renew_interval_;
     std::unique_ptr<port::Timer> renew_timer_;
     std::unique_ptr<port::Timer> register_timer_;

@@ -12,6 +12,7 @@
 #include "taskd/port/datagram.hpp"
 #include "taskd/protocol/outbox.hpp"
 #include "taskd/service/core.hpp"
+#include "taskd/service/vitals.hpp"
 
 namespace taskd::service {
 
@@ -43,6 +44,7 @@ class WorkerLink {
     // Takes the outputs that concern workers.
     void on_output(const engine::Output& output);
     std::vector<WorkerFigures> figures() const;
+    void report(port::MetricSink& sink) const;
     void set_http_port(std::uint16_t port) { settings_.http_port = port; }
 
   private:
@@ -93,6 +95,7 @@ class WorkerLink {
     std::map<std::string, std::shared_ptr<Peer>> peers_;
     protocol::ReplayGuard guard_;
     std::uint64_t sequence_ = 0;
+    DatagramFigures datagrams_;
     Acks acks_;
     bool acks_posted_ = false;
     std::unique_ptr<port::Timer> hello_timer_;

@@ -17,6 +17,29 @@ using namespace std::chrono_literals;
 constexpr Duration pause_initial = 50ms;
 constexpr Duration pause_max = 1s;
 constexpr Duration wait_a_time = 60s;  // longer waits are asked for in parts
+constexpr Duration wait_and_tell = 1s;
+
+// The array `name` of an answer.
+Result<std::vector<TaskOutcome>> parse_outcomes(std::string_view body) {
+    if (!protocol::check_json(body)) return fail(ErrorCode::bad_answer, "not JSON");
+    const auto fields = protocol::split_object(body);
+    if (!fields) return fail(ErrorCode::bad_answer, "not an object");
+    std::vector<TaskOutcome> outcomes;
+    for (const auto& [name, raw] : *fields) {
+        if (name != "tasks" && name != "missing") continue;
+        const auto elements = protocol::split_array(raw);
+        if (!elements) return fail(ErrorCode::bad_answer, name + " is no array");
+        if (name == "missing" && !elements->empty())
+            return fail(ErrorCode::task_not_found, std::string{elements->front()});
+        for (const std::string_view element : *elements) {
+            if (name == "missing") continue;
+            auto outcome = parse_outcome(element);
+            if (!outcome) return fail(std::move(outcome));
+            outcomes.push_back(std::move(*outcome));
+        }
+    }
+    return outcomes;
+}
 
 }  // namespace
 
@@ -107,8 +130,34 @@ Result<TaskOutcome> TaskClient::submit_and_leave(const TaskSpec& spec) {
     return parse_outcome(answer->body);
 }
 
+Result<std::vector<TaskOutcome>> TaskClient::submit_batch(const std::vector<TaskSpec>& specs) {
+    const auto answer = ask("POST", "/v1/tasks", protocol::write_submit(specs, true));
+    if (!answer) return std::unexpected{answer.error()};
+    auto outcomes = parse_outcomes(answer->body);
+    if (outcomes && outcomes->size() != specs.size())
+        return fail(ErrorCode::bad_answer, "not as many tasks as were submitted");
+    return outcomes;
+}
+
+Result<std::vector<TaskOutcome>> TaskClient::results(const std::vector<std::string>& ids,
+                                                     Duration wait) {
+    std::string body;
+    protocol::JsonWriter json{body};
+    json.begin_object().key("ids").begin_array();
+    for (const std::string& id : ids)
+        json.string(id);
+    json.end_array().field("wait_ms", wait.count() / 1000).end_object();
+    const auto answer = patiently([&] { return try_once("POST", "/v1/results", body, wait); });
+    if (!answer) return std::unexpected{answer.error()};
+    auto outcomes = parse_outcomes(answer->body);
+    if (outcomes && outcomes->size() != ids.size())
+        return fail(ErrorCode::bad_answer, "not as many tasks as were asked for");
+    return outcomes;
+}
+
 Result<TaskOutcome> TaskClient::submit(const TaskSpec& spec, Duration wait) {
-    const SteadyTime end = ports_.clock.steady() + wait;
+    const SteadyTime begin = ports_.clock.steady();
+    const SteadyTime end = begin + wait;
     const std::string body = protocol::write_submit({spec}, false);
     const auto answer = patiently([&] {
         const Duration part = part_of_wait(end);
@@ -117,14 +166,24 @@ Result<TaskOutcome> TaskClient::submit(const TaskSpec& spec, Duration wait) {
     if (!answer) return std::unexpected{answer.error()};
     auto outcome = parse_outcome(answer->body);
     if (!outcome || outcome->ended()) return outcome;
-    return await_until(outcome->id, end);
+    if (ports_.waiting) ports_.waiting(*outcome, ports_.clock.steady() - begin);
+    return await_until(outcome->id, begin, end);
 }
 
 Result<TaskOutcome> TaskClient::await(const std::string& id, Duration wait) {
-    return await_until(id, ports_.clock.steady() + wait);
+    const SteadyTime begin = ports_.clock.steady();
+    return await_until(id, begin, begin + wait);
 }
 
-Result<TaskOutcome> TaskClient::await_until(const std::string& id, SteadyTime end) {
+Result<TaskOutcome> TaskClient::await_until(const std::string& id, SteadyTime begin,
+                                            SteadyTime end) {
+    auto outcome = await_silently(id, begin, end);
+    if (ports_.waited) ports_.waited();
+    return outcome;
+}
+
+Result<TaskOutcome> TaskClient::await_silently(const std::string& id, SteadyTime begin,
+                                               SteadyTime end) {
     const std::string target = "/v1/tasks/" + protocol::percent_encode(id) + "/result?wait=";
     while (true) {
         const auto answer = patiently([&] {
@@ -135,13 +194,14 @@ Result<TaskOutcome> TaskClient::await_until(const std::string& id, SteadyTime en
         auto outcome = parse_outcome(answer->body);
         if (!outcome || outcome->ended()) return outcome;
         if (ports_.clock.steady() >= end) return late(outcome->id);
+        if (ports_.waiting) ports_.waiting(*outcome, ports_.clock.steady() - begin);
     }
 }
 
 // How much of what is left to wait one request asks for.
 Duration TaskClient::part_of_wait(SteadyTime end) const {
     const Duration left = end - ports_.clock.steady();
-    return std::clamp<Duration>(left, 0us, wait_a_time);
+    return std::clamp<Duration>(left, 0us, ports_.waiting ? wait_and_tell : wait_a_time);
 }
 
 // Says what the task waits for, if that can be learned.

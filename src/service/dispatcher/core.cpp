@@ -157,6 +157,7 @@ Result<void> Core::settle(Decision& decision, port::Purpose purpose) {
         applied_ = applied_.next();
         if (open_.records.records.empty()) open_.records.first = applied_;
         engine_.apply(applied_, record);
+        note(record);
         open_.records.records.push_back(std::move(record));
     }
     for (const engine::Note& note : decision.notes)
@@ -276,10 +277,22 @@ void Core::flush() {
     auto batch = std::make_shared<Batch>(std::exchange(open_, {}));
     if (!view_busy_ && !for_view_ && ports_.clock.steady() >= view_due_at()) snapshot_for_view();
     syncing_ = true;
-    auto result = std::make_shared<Result<void>>();
+    figures_.batch_records.observe_size(batch->records.records.size());
+    struct Synced {
+        Result<void> result;
+        Duration took{};
+    };
+    auto done = std::make_shared<Synced>();
     ports_.journal_lane.run(
-        [&journal = ports_.journal, batch, result] { *result = journal.commit(batch->records); },
-        [this, batch, result] { synced(std::move(*batch), *result); });
+        [&journal = ports_.journal, &clock = ports_.clock, batch, done] {
+            const SteadyTime begin = clock.steady();
+            done->result = journal.commit(batch->records);
+            done->took = clock.steady() - begin;
+        },
+        [this, batch, done] {
+            figures_.sync.observe(done->took);
+            synced(std::move(*batch), done->result);
+        });
 }
 
 void Core::synced(Batch batch, Result<void> result) {
@@ -326,7 +339,8 @@ std::optional<Error> Core::slow_down() const {
     if (behind && ports_.clock.steady() - *behind > limits::view_lag_max)
         return Error{ErrorCode::overloaded, "the view is behind"};
     if (engine_.waiting_bytes() > limits::unviewed_bytes_max)
-        return Error{ErrorCode::overloaded, "new tasks wait for the view"};
+        return Error{view_full_ ? ErrorCode::disk_full : ErrorCode::overloaded,
+                     "new tasks wait for the view"};
     if (ports_.journal.stats().bytes_since_drop > limits::view_lag_bytes_max)
         return Error{ErrorCode::overloaded, "the journal waits for the view"};
     return std::nullopt;

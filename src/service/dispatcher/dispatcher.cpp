@@ -11,7 +11,8 @@ Dispatcher::Dispatcher(DispatcherSettings settings, DispatcherPorts ports,
       front_{settings_.workers.key,
              "dispatcher",
              [this] { return not_ready(); },
-             {&ports.core.log, &ports.core.clock, settings_.seed}} {}
+             {&ports.core.log, &ports.core.clock, settings_.seed, ports.metrics,
+              settings_.metrics_open}} {}
 
 Dispatcher::~Dispatcher() = default;
 
@@ -37,6 +38,11 @@ Result<void> Dispatcher::start() {
     lease_api_->add_routes(front_);
     queue_api_ = std::make_unique<QueueApi>(core_);
     queue_api_->add_routes(front_);
+    if (ports_.metrics != nullptr)
+        ports_.metrics->add([this](port::MetricSink& sink) {
+            core_.report(sink);
+            link_->report(sink);
+        });
     started_ = true;
     return {};
 }

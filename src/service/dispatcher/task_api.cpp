@@ -124,6 +124,7 @@ void TaskApi::add_routes(HttpFront& front) {
 }
 
 void TaskApi::submit(Call call) {
+    const SteadyTime begin = clock_.steady();
     if (const auto slow = core_.slow_down()) return call.answer(*slow);
     const auto wait = protocol::read_wait(call.target, "wait");
     if (!wait) return call.answer(wait.error());
@@ -141,7 +142,7 @@ void TaskApi::submit(Call call) {
     command.tasks = std::move(body->tasks);
     core_.execute(
         std::move(command),
-        [this, submitted, wait = *wait,
+        [this, submitted, wait = *wait, begin,
          shared = share(std::move(call))](const engine::Decision& decision) -> Core::Reply {
             if (decision.refused)
                 return [shared, error = *decision.refused, index = decision.index] {
@@ -150,11 +151,14 @@ void TaskApi::submit(Call call) {
             submitted->from_view = decision.known;
             for (const auto& [index, id] : decision.existing)
                 submitted->ids[index] = id;
+            const auto durable = [this, begin] { core_.note_submit(clock_.steady() - begin); };
             const auto tasks = submitted->tasks(core_.engine());
             const auto open = still_open(tasks);
             if (wait == Duration{0} || open.empty()) {
                 const bool whole = wait > Duration{0};
-                return [shared, whole, body = submit_answer(tasks, submitted->is_array, whole)] {
+                return [durable, shared, whole,
+                        body = submit_answer(tasks, submitted->is_array, whole)] {
+                    durable();
                     shared->answer(whole ? 200 : 202, body);
                 };
             }
@@ -171,7 +175,7 @@ void TaskApi::submit(Call call) {
             };
             if (!waiters_.wait(open, open.size(), wait, answer))
                 answer();  // the last place went meanwhile
-            return {};
+            return durable;
         });
 }
 

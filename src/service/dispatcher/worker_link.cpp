@@ -133,12 +133,17 @@ void WorkerLink::greet(Peer& peer) {
 
 void WorkerLink::received(const port::Endpoint& from, std::string_view bytes) {
     const auto opened = protocol::open(bytes, settings_.key);
+    ++datagrams_.received;
     if (!opened) {
+        ++datagrams_.refused;
         log_.debug("datagram refused",
                    {{"from", from.address}, {"error", opened.error().to_string()}});
         return;
     }
-    if (!guard_.accept(opened->header.session, opened->header.sequence)) return;
+    if (!guard_.accept(opened->header.session, opened->header.sequence)) {
+        ++datagrams_.refused;
+        return;
+    }
     const auto body = protocol::read_body(opened->body);
     if (!body) return;
     Peer* peer = find(body->from);
@@ -294,6 +299,7 @@ void WorkerLink::flush(Peer& peer) {
     if (!peer.endpoint) return;
     for (const auto& packet : peer.outbox.collect(clock_.steady()))
         transmit(*peer.endpoint, packet.kind, packet.body);
+    datagrams_.resent += peer.outbox.take_resent();
     if (const auto next = peer.outbox.next_deadline())
         peer.timer->set(*next, [this, &peer] { flush(peer); });
     else
@@ -332,7 +338,15 @@ void WorkerLink::flush_acks() {
 
 void WorkerLink::transmit(const port::Endpoint& to, Kind kind, std::string_view body) {
     const protocol::Header header{kind, settings_.session, ++sequence_};
+    ++datagrams_.sent;
     socket_.send(to, protocol::seal(header, body, settings_.key));
+}
+
+void WorkerLink::report(port::MetricSink& sink) const {
+    datagrams_.report(sink);
+    const auto reachable =
+        std::ranges::count_if(peers_, [](const auto& each) { return each.second->up; });
+    sink.put(port::Metric::workers_reachable, static_cast<double>(reachable));
 }
 
 std::vector<WorkerFigures> WorkerLink::figures() const {

@@ -40,6 +40,11 @@ Monitor::Monitor(MonitorSettings settings, std::string_view page, port::HttpExch
         source("nameservice", settings_.nameservice_url, "/v1/registrations", "registrations");
 }
 
+void Monitor::report(port::MetricSink& sink) const {
+    for (const Source* source : {&stats_, &workers_, &registrations_})
+        sink.put(port::Metric::source_reachable, source->reachable ? 1.0 : 0.0, {source->name});
+}
+
 Result<void> Monitor::start() {
     for (Source* source : {&stats_, &workers_, &registrations_})
         ask(*source);

@@ -47,12 +47,23 @@ void Worker::flush_soon(const std::string& store_id, Dispatcher& to) {
 void Worker::flush(Dispatcher& to) {
     for (const auto& packet : to.outbox.collect(ports_.clock.steady())) {
         const protocol::Header header{packet.kind, settings_.registration.session, ++sequence_};
+        ++datagrams_.sent;
         ports_.socket.send(to.endpoint, protocol::seal(header, packet.body, settings_.key));
     }
+    datagrams_.resent += to.outbox.take_resent();
     if (const auto next = to.outbox.next_deadline())
         to.timer->set(*next, [this, &to] { flush(to); });
     else
         to.timer->clear();
+}
+
+void Worker::report(port::MetricSink& sink) const {
+    using port::Metric;
+    datagrams_.report(sink);
+    sink.put(Metric::worker_running, running_.size());
+    sink.put(Metric::worker_concurrency, std::uint64_t{settings_.registration.concurrency});
+    sink.put(Metric::worker_ended_total, done_count_);
+    sink.put(Metric::worker_registered, registered_ ? 1.0 : 0.0);
 }
 
 void Worker::register_self() {

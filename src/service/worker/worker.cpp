@@ -58,12 +58,17 @@ Worker::Dispatcher* Worker::dispatcher(const std::string& store_id, const port::
 
 void Worker::received(const port::Endpoint& from, std::string_view bytes) {
     const auto opened = protocol::open(bytes, settings_.key);
+    ++datagrams_.received;
     if (!opened) {
+        ++datagrams_.refused;
         ports_.log.debug("datagram refused",
                          {{"from", from.address}, {"error", opened.error().to_string()}});
         return;
     }
-    if (!guard_.accept(opened->header.session, opened->header.sequence)) return;
+    if (!guard_.accept(opened->header.session, opened->header.sequence)) {
+        ++datagrams_.refused;
+        return;
+    }
     const auto body = protocol::read_body(opened->body);
     if (!body) return;
     Dispatcher* known = dispatcher(body->from, from);
