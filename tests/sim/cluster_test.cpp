@@ -46,8 +46,8 @@ TaskSpec any_task(SimCluster& cluster) {
     if (random.chance(1, 8)) spec.timeout = std::chrono::milliseconds{100 + random.below(4'000)};
     if (random.chance(1, 6))
         spec.queue_timeout = std::chrono::milliseconds{100 + random.below(20'000)};
-    if (random.chance(1, 6))
-        spec.total_timeout = std::chrono::milliseconds{500 + random.below(30'000)};
+    if (random.chance(1, 4))
+        spec.total_timeout = std::chrono::milliseconds{500 + random.below(20'000)};
     return spec;
 }
 
@@ -97,6 +97,15 @@ void change_queue(SimCluster& c) {
     }
 }
 
+// On their way to a worker that takes no more: they come back untouched.
+void submit_and_drain(SimCluster& c) {
+    std::vector<TaskSpec> tasks;
+    for (int i = 0; i < 8; ++i)
+        tasks.push_back(c.make_task("echo", std::to_string(i)));
+    c.submit(std::move(tasks));
+    c.drain_worker(any_worker(c));
+}
+
 // What clients and the dispatcher's machine do.
 std::vector<Step> steps_of_the_dispatcher() {
     return {
@@ -116,6 +125,7 @@ std::vector<Step> steps_of_the_dispatcher() {
          [](SimCluster& c) {
              if (auto id = any_known(c)) c.submit_under_its_key(*id);
          }},
+        {"submit_and_drain", 5, submit_and_drain},
         {"change_queue", 8, change_queue},
         {"change_priority", 4,
          [](SimCluster& c) {

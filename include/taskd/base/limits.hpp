@@ -132,7 +132,7 @@ inline constexpr Duration resend_max = 2s;
 inline constexpr std::size_t view_lag_bytes_max = 1024 * mebibyte;
 inline constexpr Duration view_lag_max = 5s;
 // Bodies in memory of tasks that wait, all of them younger than the view: overloaded.
-inline constexpr std::size_t unviewed_bytes_max = 32 * mebibyte;
+inline constexpr std::size_t unviewed_bytes_max = 24 * mebibyte;
 static_assert(waiting_bytes_max < unviewed_bytes_max);
 
 // Ended tasks kept in memory after the view has them, so that repeated submits are cheap.

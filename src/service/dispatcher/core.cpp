@@ -336,11 +336,12 @@ bool Core::idle() const {
 std::optional<Error> Core::slow_down() const {
     if (closed_) return Error{ErrorCode::shutting_down, {}};
     const auto behind = view_behind_since_;
-    if (behind && ports_.clock.steady() - *behind > limits::view_lag_max)
-        return Error{ErrorCode::overloaded, "the view is behind"};
-    if (engine_.waiting_bytes() > limits::unviewed_bytes_max)
-        return Error{view_full_ ? ErrorCode::disk_full : ErrorCode::overloaded,
-                     "new tasks wait for the view"};
+    const bool late = behind && ports_.clock.steady() - *behind > limits::view_lag_max;
+    // Without room for the view the journal's own room is the bound.
+    const bool much = !view_full_ && engine_.waiting_bytes() > limits::unviewed_bytes_max;
+    if (view_full_ && late) return Error{ErrorCode::disk_full, "the view has no room"};
+    if (late) return Error{ErrorCode::overloaded, "the view is behind"};
+    if (much) return Error{ErrorCode::overloaded, "new tasks wait for the view"};
     if (ports_.journal.stats().bytes_since_drop > limits::view_lag_bytes_max)
         return Error{ErrorCode::overloaded, "the journal waits for the view"};
     return std::nullopt;

@@ -24,6 +24,7 @@ void Core::snapshot_for_view() {
 
 void Core::store_view() {
     view_busy_ = true;
+    view_timer_->clear();
     view_stored_at_ = ports_.clock.steady();
     auto change = std::make_shared<port::ViewChange>(std::move(*for_view_));
     for_view_.reset();
@@ -83,12 +84,11 @@ void Core::when_viewed(std::function<void(port::View&)> ask, Reply then) {
         ask_view(std::move(ask), std::move(then));
         return;
     }
-    if (view_full_) {
-        ports_.timers.post(std::move(then));
-        return;
-    }
     view_waiters_.push_back({applied_, std::move(ask), std::move(then)});
-    arm_view();
+    if (!view_full_)
+        arm_view();
+    else if (!view_busy_)
+        store_view();  // there may be room by now; if not, they are turned away
 }
 
 // The view cannot catch up now, and nobody knows when it will: those who wait are told.
