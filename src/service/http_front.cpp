@@ -124,6 +124,7 @@ void HttpFront::handle(port::HttpRequest&& request, port::HttpResponder respond)
     }
     allowed += ", OPTIONS";
     if (method == "OPTIONS") return call.respond(empty_response(204, std::move(allowed)));
+    unrouted_.note(row_of(ErrorCode::method_not_allowed).http_status, Duration{0});
     auto response = problem_response({ErrorCode::method_not_allowed, call.request.method},
                                      {{}, {}, call.trace_id()});
     response.headers.emplace_back("Allow", std::move(allowed));
