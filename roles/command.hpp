@@ -27,6 +27,8 @@ const Command& result_command();
 const Command& task_command();
 const Command& list_command();
 const Command& cancel_command();
+const Command& queue_command();
+const Command& explain_command();
 const Command& stats_command();
 const Command& workers_command();
 const Command& load_command();

@@ -1,4 +1,5 @@
-// taskd result, task, list and cancel: what can be asked and done about tasks that are there.
+// taskd result, task, explain, list and cancel: what can be asked and done about tasks that are
+// there.
 #include <fmt/format.h>
 
 #include "client.hpp"
@@ -23,7 +24,27 @@ int run_result(const Options& options) {
     });
 }
 
+// taskd task priority ID N
+int run_priority(const Options& options) {
+    const auto& words = options.positional();
+    if (words.size() != 3) return report({ErrorCode::bad_usage, "usage: taskd task priority ID N"});
+    return with_client(options, [&](service::TaskClient& client) {
+        const auto answer =
+            client.ask("POST", "/v1/tasks/" + protocol::percent_encode(words[1]) + "/priority",
+                       fmt::format(R"({{"priority":{}}})", words[2]));
+        if (!answer) return report(answer.error());
+        const JsonView task{answer->body};
+        print_line(options.text("output") == "json"
+                       ? answer->body
+                       : fmt::format("{} {}", task["id"].text(), task["state"].text()));
+        return 0;
+    });
+}
+
 int run_task(const Options& options) {
+    if (options.positional().front() == "priority") return run_priority(options);
+    if (options.positional().size() != 1)
+        return report({ErrorCode::bad_usage, "usage: taskd task ID, taskd task priority ID N"});
     return with_client(options, [&](service::TaskClient& client) {
         const auto task = client.ask("GET", path_of(options));
         if (!task) return report(task.error());
@@ -34,6 +55,25 @@ int run_task(const Options& options) {
             print_line(JsonView{task->body}["id"].text());
         else
             std::fputs(write_task_table(task->body).c_str(), stdout);
+        return 0;
+    });
+}
+
+int run_explain(const Options& options) {
+    return with_client(options, [&](service::TaskClient& client) {
+        const auto answer = client.ask("GET", path_of(options) + "/explain");
+        if (!answer) return report(answer.error());
+        if (options.text("output") == "json") {
+            print_line(answer->body);
+            return 0;
+        }
+        const JsonView why{answer->body};
+        TableRows rows;
+        for (const std::string_view name : {"id", "state", "rule", "text", "release", "until"})
+            if (!why[name].empty()) rows.push_back({std::string{name}, why[name].text()});
+        for (const JsonView& phase : why["spent"].items())
+            rows.push_back({phase["phase"].text(), std::string{phase["ms"].raw()} + " ms"});
+        std::fputs(write_table(rows).c_str(), stdout);
         return 0;
     });
 }
@@ -139,16 +179,38 @@ const Command& result_command() {
 const Command& task_command() {
     static const Command command{
         {.name = "task",
-         .arguments = "ID",
+         .arguments = "ID | priority ID N",
          .summary = "show one task: where it is and why",
          .text = {},
          .options = with_client_rows({form_row("print it so (a table unless said)")}, "0s"),
          .positional_min = 1,
-         .positional_max = 1,
+         .positional_max = 3,
          .kind = PageKind::client,
          .examples = {{"taskd task 0199c2f1", "where it is and why"},
                       {"taskd task 0199c2f1 -o json", "for programs"}}},
         run_task};
+    return command;
+}
+
+const Command& explain_command() {
+    static const Command command{
+        {.name = "explain",
+         .arguments = "ID",
+         .summary = "say what holds a task and what would release it",
+         .text = "Of a task that has ended it says where its time went.",
+         .options = with_client_rows({{.name = "output",
+                                       .letter = 'o',
+                                       .kind = OptionKind::choice,
+                                       .value = "json|table",
+                                       .fallback = "table",
+                                       .help = "print it so",
+                                       .from_environment = false}},
+                                     "0s"),
+         .positional_min = 1,
+         .positional_max = 1,
+         .kind = PageKind::client,
+         .examples = {{"taskd explain 7d24", "by a unique part of its id"}}},
+        run_explain};
     return command;
 }
 
@@ -165,7 +227,8 @@ const Command& list_command() {
                                 .from_environment = false},
                                {.name = "state",
                                 .value = "STATE",
-                                .help = "scheduled, queued, running, succeeded, dead or cancelled",
+                                .help = "scheduled, queued, running, succeeded, dead, cancelled or "
+                                        "expired",
                                 .from_environment = false},
                                {.name = "limit",
                                 .kind = OptionKind::number,

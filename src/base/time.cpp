@@ -1,5 +1,6 @@
 #include "taskd/base/time.hpp"
 
+#include <charconv>
 #include <cstdio>
 
 namespace taskd {
@@ -15,6 +16,90 @@ std::string to_rfc3339(WallTime time) {
         static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()),
         static_cast<int>(clock.subseconds().count()));
     return text;
+}
+
+namespace {
+
+// Reads "2026-01-02T03:04:05" and its like: digits of a fixed count, then the sign behind them.
+class Fields {
+  public:
+    explicit Fields(std::string_view text) : rest_{text} {}
+
+    int number(std::size_t digits) {
+        int value = -1;
+        if (rest_.size() < digits) return fail();
+        const char* end = rest_.data() + digits;
+        const auto read = std::from_chars(rest_.data(), end, value);
+        if (read.ec != std::errc{} || read.ptr != end || value < 0) return fail();
+        rest_.remove_prefix(digits);
+        return value;
+    }
+    char sign(std::string_view one_of) {
+        if (rest_.empty() || one_of.find(rest_.front()) == std::string_view::npos)
+            return static_cast<char>(fail());
+        const char found = rest_.front();
+        rest_.remove_prefix(1);
+        return found;
+    }
+    // ".25" as microseconds.
+    int fraction() {
+        if (!rest_.starts_with('.')) return 0;
+        rest_.remove_prefix(1);
+        int micros = 0;
+        std::size_t digits = 0;
+        for (; !rest_.empty() && rest_.front() >= '0' && rest_.front() <= '9'; ++digits) {
+            if (digits < 6) micros = micros * 10 + (rest_.front() - '0');
+            rest_.remove_prefix(1);
+        }
+        if (digits == 0 || digits > 9) return fail();
+        for (; digits < 6; ++digits)
+            micros *= 10;
+        return micros;
+    }
+    bool done() const { return !failed_ && rest_.empty(); }
+
+  private:
+    int fail() {
+        failed_ = true;
+        rest_ = {};
+        return 0;
+    }
+
+    std::string_view rest_;
+    bool failed_ = false;
+};
+
+}  // namespace
+
+std::optional<WallTime> parse_rfc3339(std::string_view text) {
+    using namespace std::chrono;
+    Fields in{text};
+    const int years = in.number(4);
+    in.sign("-");
+    const int months = in.number(2);
+    in.sign("-");
+    const int days = in.number(2);
+    in.sign("Tt");
+    const int hour = in.number(2);
+    in.sign(":");
+    const int minute = in.number(2);
+    in.sign(":");
+    const int second = in.number(2);
+    const int micros = in.fraction();
+    minutes offset{0};
+    if (const char zone = in.sign("Zz+-"); zone == '+' || zone == '-') {
+        const int offset_hour = in.number(2);
+        in.sign(":");
+        const int offset_minute = in.number(2);
+        if (offset_hour > 23 || offset_minute > 59) return std::nullopt;
+        offset = minutes{offset_hour * 60 + offset_minute} * (zone == '-' ? -1 : 1);
+    }
+    const year_month_day date{year{years}, month{static_cast<unsigned>(months)},
+                              day{static_cast<unsigned>(days)}};
+    if (!in.done() || !date.ok() || years < 1970 || hour > 23 || minute > 59 || second > 60)
+        return std::nullopt;
+    return WallTime{sys_days{date}.time_since_epoch() + hours{hour} + minutes{minute} +
+                    seconds{second} + microseconds{micros} - offset};
 }
 
 }  // namespace taskd

@@ -8,6 +8,14 @@
 namespace taskd::engine {
 namespace {
 
+void apply_rules(State& state, const QueueRules& rules) {
+    Queue& queue = state.queue_of(rules.type);
+    queue.rules = rules;
+    for (auto& [key, lane] : queue.lanes)
+        state.refresh(lane);
+    state.refresh(queue);
+}
+
 class Applier {
   public:
     Applier(State& state, Sequence sequence) : state_{state}, sequence_{sequence} {}
@@ -15,12 +23,21 @@ class Applier {
     void operator()(const TaskSubmitted& record) {
         auto task = std::make_shared<Task>();
         task->spec = record.spec;
+        task->priority = record.spec.priority;
         task->submitted_at = record.at;
         task->queued_as = sequence_;
+        task->expires = record.expires;
+        task->ends_by = record.ends_by;
+        if (record.due) {
+            task->state = TaskState::scheduled;
+            task->due_by_wall = true;
+            task->due_shown = record.due;
+        }
         Header& header = state_.add(head_of(*task));
         state_.attach(header, std::move(task));
         state_.touch(*header.body, sequence_);
         state_.place(header);
+        state_.use_key(key_use_of(record.spec, record.at), sequence_);
         ++state_.totals.submitted;
     }
 
@@ -28,12 +45,13 @@ class Applier {
         change(record.id, [&](Header& header, Task& task) {
             state_.move(header, task, TaskEvent::lease);
             task.epoch = record.epoch;
-            task.lease = Lease{record.epoch, record.worker, record.until, false};
+            task.lease = Lease{record.epoch, record.worker, record.until, false, record.timeout_at};
             ++task.attempts_made;
             if (task.attempts.size() == limits::attempts_shown_max)
                 task.attempts.erase(task.attempts.begin());
             task.attempts.push_back({task.attempts_made, record.epoch, record.worker, record.at,
                                      std::nullopt, AttemptOutcome::running, std::nullopt});
+            state_.take_turn(state_.lane_at(header));
             ++state_.queue_at(header).leased_since_look;
             ++state_.totals.leases;
         });
@@ -43,6 +61,7 @@ class Applier {
         change(record.id, [&](Header& header, Task& task) {
             state_.move(header, task, TaskEvent::complete);
             end_attempt(task, record.epoch, AttemptOutcome::succeeded, record.at);
+            task.attempts.back().took = record.took;
             task.lease.reset();
             task.result = record.result;
             task.error.reset();
@@ -55,6 +74,7 @@ class Applier {
         change(record.id, [&](Header& header, Task& task) {
             state_.move(header, task, record.due_at ? TaskEvent::fail_again : TaskEvent::fail_dead);
             end_attempt(task, record.epoch, AttemptOutcome::failed, record.at, record.error);
+            task.attempts.back().took = record.took;
             task.error = record.error;
             ++task.failures;
             ++state_.totals.failures;
@@ -90,6 +110,7 @@ class Applier {
             state_.move(header, task, TaskEvent::due);
             task.due_at.reset();
             task.due_shown.reset();
+            task.due_by_wall = false;
             task.queued_as = sequence_;
         });
     }
@@ -97,15 +118,56 @@ class Applier {
     void operator()(const TaskCancelled& record) {
         change(record.id, [&](Header& header, Task& task) {
             state_.move(header, task, TaskEvent::cancel);
-            if (task.lease) {
-                end_attempt(task, task.lease->epoch, AttemptOutcome::cancelled, record.at);
-                task.lease->revoked = true;
-            }
+            revoke(task, AttemptOutcome::cancelled, record.at);
             task.error =
                 TaskError{std::string{row_of(ErrorCode::cancelled).name}, record.reason, true};
             end(task, record.at);
             ++state_.totals.cancelled;
         });
+    }
+
+    void operator()(const AttemptTimedOut& record) {
+        change(record.id, [&](Header& header, Task& task) {
+            state_.move(header, task, TaskEvent::time_out);
+            TaskError error{std::string{row_of(ErrorCode::attempt_timeout).name},
+                            "the attempt took longer than it may", false};
+            revoke(task, AttemptOutcome::timed_out, record.at, error);
+            task.error = std::move(error);
+        });
+    }
+
+    void operator()(const TimedOutLeaseEnded& record) {
+        change(record.id, [&](Header& header, Task& task) {
+            TASKD_ASSERT(task.lease && task.lease->revoked && task.lease->epoch == record.epoch);
+            state_.move(header, task, record.due_at ? TaskEvent::fail_again : TaskEvent::fail_dead);
+            ++task.failures;
+            ++state_.totals.failures;
+            wait_or_die(task, record.due_at, record.due_shown, record.at);
+        });
+    }
+
+    void operator()(const TaskExpired& record) {
+        change(record.id, [&](Header& header, Task& task) {
+            state_.move(header, task, TaskEvent::expire);
+            revoke(task, AttemptOutcome::expired, record.at);
+            const ErrorRow& row =
+                row_of(record.whole ? ErrorCode::deadline_exceeded : ErrorCode::expired);
+            task.error = TaskError{std::string{row.name}, std::string{row.text}, true};
+            end(task, record.at);
+            ++state_.totals.expired;
+        });
+    }
+
+    void operator()(const PriorityChanged& record) {
+        change(record.id, [&](Header&, Task& task) {
+            task.priority = record.priority;
+            if (task.state == TaskState::queued) task.queued_as = sequence_;
+        });
+    }
+
+    void operator()(const QueueChanged& record) {
+        apply_rules(state_, record.rules);
+        state_.changed_queues.insert(record.rules.type);
     }
 
     void operator()(const RevokedLeaseEnded& record) {
@@ -116,6 +178,9 @@ class Applier {
     }
 
     void operator()(const EngineResumed& record) {
+        state_.started_at = record.leases_until - state_.settings.lease_duration;
+        for (auto& [type, queue] : state_.queues)
+            close_buckets(queue);
         std::vector<TaskId> leased;
         for (const auto& [name, worker] : state_.workers)
             for (const Body* body = worker.leases.front(); body != nullptr;
@@ -126,6 +191,17 @@ class Applier {
     }
 
   private:
+    void close_buckets(Queue& queue) {
+        if (queue.rules.rate.limits())
+            state_.close_at_start(queue.bucket, queue.rules.rate, queue.type, std::nullopt);
+        for (auto& [key, lane] : queue.lanes) {
+            if (!queue.rules.key_rate.limits()) break;
+            state_.close_at_start(lane.bucket, queue.rules.key_rate, queue.type, key);
+            state_.refresh(lane);
+        }
+        state_.refresh(queue);
+    }
+
     template <class Change>
     void change(TaskId id, Change&& how) {
         Header& header = state_.at(id);
@@ -145,10 +221,20 @@ class Applier {
         attempt.error = std::move(error);
     }
 
+    // The attempt is over unless it is already; its lease stays until the worker lets go of it.
+    static void revoke(Task& task, AttemptOutcome outcome, WallTime at,
+                       std::optional<TaskError> error = {}) {
+        if (!task.lease) return;
+        if (!task.lease->revoked)
+            end_attempt(task, task.lease->epoch, outcome, at, std::move(error));
+        task.lease->revoked = true;
+    }
+
     static void end(Task& task, WallTime at) {
         task.ended_at = at;
         task.due_at.reset();
         task.due_shown.reset();
+        task.due_by_wall = false;
     }
 
     void wait_or_die(Task& task, std::optional<EngineTime> due_at,
@@ -174,7 +260,8 @@ class NoteApplier {
     void operator()(const LeaseRenewed& note) {
         Header& header = state_.at(note.lease.id);
         state_.deadlines.remove(header.body->slot);
-        header.body->edit().lease->until = header.deadline = note.until;
+        header.body->edit().lease->until = note.until;
+        header.deadline = *deadline_of(*header.body->task);
         state_.deadlines.put(header.body->slot);
     }
 
@@ -205,12 +292,68 @@ class NoteApplier {
         state_.displace(header);
         if (!state_.forgotten_max || note.id > *state_.forgotten_max)
             state_.forgotten_max = note.id;
+        Lane& lane = state_.lane_at(header);
         state_.headers.remove(header.body->slot);
+        --lane.tasks;
+        state_.drop_lane_if_idle(lane);
+    }
+
+    void operator()(const RateTaken& note) {
+        Queue& queue = state_.queue_of(note.type);
+        Lane& lane = state_.lane_of(queue, note.key);
+        state_.rates_at = std::max(state_.rates_at, note.at);
+        state_.use_rate(queue.bucket, queue.rules.rate, note.type, std::nullopt, note.at);
+        state_.use_rate(lane.bucket, queue.rules.key_rate, note.type, note.key, note.at);
+        state_.refresh(lane);
+        state_.refresh(queue);
+    }
+
+    void operator()(const RateOpened& note) {
+        Queue& queue = state_.queue_of(note.type);
+        state_.rates_at = std::max(state_.rates_at, note.at);
+        state_.wakes.erase({note.wake, note.type, note.key});
+        const auto open = [&](Bucket& bucket, const Rate& rate) {
+            if (!rate.limits() || bucket.opens_at(rate) <= note.at) bucket.closed = false;
+        };
+        if (!note.key) {
+            open(queue.bucket, queue.rules.rate);
+        } else if (const auto found = queue.lanes.find(*note.key); found != queue.lanes.end()) {
+            Lane& lane = found->second;
+            open(lane.bucket, queue.rules.key_rate);
+            state_.refresh(lane);
+            state_.drop_lane_if_idle(lane);
+        }
+        state_.refresh(queue);
+    }
+
+    void operator()(const RatesReset& note) {
+        Queue& queue = state_.queue_of(note.type);
+        state_.rates_at = std::max(state_.rates_at, note.at);
+        queue.bucket = {note.at, false};
+        for (auto& [key, lane] : queue.lanes) {
+            lane.bucket = {note.at, false};
+            state_.refresh(lane);
+        }
+        state_.refresh(queue);
     }
 
     void operator()(const TaskLoaded& note) {
         Header& header = state_.at(note.task->spec.id);
         if (!header.body) state_.body_came(header, note.task, note.ahead);
+    }
+
+    void operator()(const EndTold& note) {
+        const Slot slot = state_.headers.find(note.id);
+        if (slot == 0 || !state_.headers[slot].body) return;
+        state_.headers[slot].body->committing = note.took;
+    }
+
+    void operator()(const KeyForgotten& note) {
+        const Sequence since = state_.key_order.front().second;
+        state_.key_order.pop_front();
+        state_.keys_elsewhere = state_.keys_elsewhere || note.elsewhere;
+        const auto found = state_.keys.find(note.key);
+        if (found != state_.keys.end() && found->second.since == since) state_.keys.erase(found);
     }
 
     void operator()(const TaskUnloaded& note) { state_.body_goes(state_.at(note.id)); }
@@ -243,6 +386,10 @@ void Engine::apply(const Note& note) {
     std::visit(NoteApplier{*state_}, note);
 }
 
+void Engine::restore(const QueueRules& rules) {
+    apply_rules(*state_, rules);
+}
+
 void Engine::restore(const TaskHead& head) {
     Header& header = state_->add(head);
     state_->place_header(header, state_->slot_of(header));
@@ -252,6 +399,13 @@ void Engine::restore(std::shared_ptr<Task> task) {
     Header& header = state_->add(head_of(*task));
     state_->attach(header, std::move(task));
     state_->place(header);
+}
+
+void Engine::restore(const KeyUse& use) {
+    if (state_->keys.size() < state_->settings.keys_in_memory_max)
+        state_->use_key(use, Sequence{});
+    else
+        state_->keys_elsewhere = true;
 }
 
 void Engine::restore(const Totals& totals, std::optional<TaskId> newest_ended) {

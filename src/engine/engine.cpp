@@ -25,6 +25,8 @@ class Decider {
     Decision operator()(const Match&) { return decide_match(context_); }
     Decision operator()(const Resume&) { return decide_resume(context_); }
     Decision operator()(const Forget& command) { return decide_forget(context_, command); }
+    Decision operator()(const SetPriority& command) { return decide_priority(context_, command); }
+    Decision operator()(const ChangeQueue& command) { return decide_queue(context_, command); }
     Decision operator()(const Look&) { return decide_look(context_); }
 
   private:
@@ -41,9 +43,21 @@ Decision Engine::decide(const Now& now, const Command& command, Random& random) 
     return std::visit(Decider{context}, command);
 }
 
-std::optional<EngineTime> Engine::next_deadline() const {
-    if (state_->deadlines.empty()) return std::nullopt;
-    return state_->headers[state_->deadlines.first()].deadline;
+std::optional<EngineTime> Engine::next_deadline(const Now& now) const {
+    std::optional<EngineTime> next;
+    if (!state_->deadlines.empty()) next = state_->headers[state_->deadlines.first()].deadline;
+    if (!state_->wakes.empty()) {
+        const EngineTime wake = std::get<0>(*state_->wakes.begin());
+        next = next ? std::min(*next, wake) : wake;
+    }
+    if (state_->wall_deadlines.empty()) return next;
+    const Header& first = state_->headers[state_->wall_deadlines.first()];
+    const EngineTime at = now.engine + (first.deadline - as_deadline(now.wall));
+    return next ? std::min(*next, at) : at;
+}
+
+bool Engine::waits_for_wall_time() const {
+    return !state_->wall_deadlines.empty();
 }
 
 bool Engine::can_match() const {
@@ -84,22 +98,6 @@ LeaseStanding Engine::standing(const LeaseRef& lease) const {
     return task->lease->revoked ? LeaseStanding::revoked : LeaseStanding::held;
 }
 
-std::optional<Waiting> Engine::why_waiting(const Task& task) const {
-    if (task.state == TaskState::scheduled) {
-        const std::string until = task.due_shown ? to_rfc3339(*task.due_shown) : "later";
-        return Waiting{"backoff", "it is tried again at " + until};
-    }
-    if (task.state != TaskState::queued) return std::nullopt;
-    const auto found = state_->queues.find(task.spec.type);
-    if (found == state_->queues.end() || found->second.workers.empty())
-        return Waiting{"no_worker", "no worker of type '" + task.spec.type + "' is registered"};
-    if (found->second.free_workers.empty())
-        return Waiting{"workers_full", "all workers of type '" + task.spec.type + "' are busy, " +
-                                           std::to_string(found->second.queued) +
-                                           " tasks are queued"};
-    return Waiting{"leasing", "it is being handed to a worker"};
-}
-
 std::vector<LeaseRef> Engine::leases_of(const std::string& worker) const {
     std::vector<LeaseRef> leases;
     const auto found = state_->workers.find(worker);
@@ -120,23 +118,46 @@ const Totals& Engine::totals() const {
     return state_->totals;
 }
 
-std::vector<QueueFigures> Engine::queues() const {
-    std::vector<QueueFigures> all;
-    for (const auto& [type, queue] : state_->queues) {
-        QueueFigures figures{
-            type, queue.queued, queue.running, queue.scheduled, queue.workers.size(), 0,
-            0,    std::nullopt};
-        for (const Worker* worker : queue.workers) {
-            figures.slots += worker->capacity();
-            figures.slots_used += worker->leases.size();
-        }
-        for (const Line& waiting : queue.waiting) {
+QueueFigures Engine::figures_of(const std::string& type) const {
+    QueueFigures figures;
+    figures.type = type;
+    const auto found = state_->queues.find(type);
+    if (found == state_->queues.end()) return figures;
+    const Queue& queue = found->second;
+    figures.queued = queue.queued;
+    figures.running = queue.running;
+    figures.scheduled = queue.scheduled;
+    figures.leased = queue.leased;
+    figures.keys = queue.lanes.size();
+    figures.workers = queue.workers.size();
+    for (const Worker* worker : queue.workers) {
+        figures.slots += worker->capacity();
+        figures.slots_used += worker->leases.size();
+    }
+    // Of many keys the first stand for all: a figure must not take long.
+    std::size_t looked_at = 0;
+    for (const auto& [key, lane] : queue.lanes) {
+        if (++looked_at > limits::turn_tasks_max) break;
+        for (const Line& waiting : lane.waiting) {
             if (waiting.empty()) continue;
             const WallTime at = state_->headers[waiting.first].submitted_at;
             figures.oldest_queued_at = std::min(at, figures.oldest_queued_at.value_or(at));
         }
-        all.push_back(std::move(figures));
     }
+    return figures;
+}
+
+std::vector<std::string> Engine::queue_types() const {
+    std::vector<std::string> types;
+    for (const auto& [type, queue] : state_->queues)
+        types.push_back(type);
+    return types;
+}
+
+std::vector<QueueFigures> Engine::queues() const {
+    std::vector<QueueFigures> all;
+    for (const auto& [type, queue] : state_->queues)
+        all.push_back(figures_of(type));
     return all;
 }
 
@@ -163,6 +184,49 @@ std::vector<std::shared_ptr<const Task>> Engine::take_changed() {
     }
     state_->changed.clear();
     return rows;
+}
+
+std::vector<QueueRules> Engine::take_changed_queues() {
+    std::vector<QueueRules> rules;
+    for (const std::string& type : std::exchange(state_->changed_queues, {}))
+        rules.push_back(state_->queues.find(type)->second.rules);
+    return rules;
+}
+
+QueueRules Engine::rules_of(const std::string& type) const {
+    const auto found = state_->queues.find(type);
+    if (found != state_->queues.end()) return found->second.rules;
+    QueueRules rules;
+    rules.type = type;
+    return rules;
+}
+
+std::vector<std::string> Engine::faults() const {
+    struct Counts {
+        std::size_t queued = 0, running = 0, scheduled = 0, leased = 0;
+        bool operator==(const Counts&) const = default;
+    };
+    std::map<std::string, Counts> counted;
+    std::map<std::pair<std::string, std::string>, std::size_t> leased;
+    state_->headers.each([&](const Header& header) {
+        const Lane& lane = state_->lane_at(header);
+        Counts& counts = counted[lane.queue->type];
+        counts.queued += header.state == TaskState::queued ? 1 : 0;
+        counts.running += header.state == TaskState::running ? 1 : 0;
+        counts.scheduled += header.state == TaskState::scheduled ? 1 : 0;
+        if (!header.body || !header.body->task->lease) return;
+        ++counts.leased;
+        ++leased[{lane.queue->type, lane.key}];
+    });
+    std::vector<std::string> found;
+    for (const auto& [type, queue] : state_->queues) {
+        if (counted[type] != Counts{queue.queued, queue.running, queue.scheduled, queue.leased})
+            found.push_back("counts of queue " + type);
+        for (const auto& [key, lane] : queue.lanes)
+            if (leased[{type, key}] != lane.leased)
+                found.push_back("leases of key '" + key + "' of queue " + type);
+    }
+    return found;
 }
 
 const std::vector<std::uint64_t>& Engine::row_hits() const {

@@ -21,10 +21,11 @@ using Slot = std::uint32_t;  // place of a header; 0 is none
 struct Body {
     std::shared_ptr<Task> task;  // shared with the view's transactions; changed through edit()
     Slot slot = 0;
-    bool changed = false;      // since the last take_changed
-    bool ahead = false;        // read because its turn comes soon: stays until then
-    Worker* holder = nullptr;  // of its lease, revoked or not
-    std::size_t bytes = 0;     // as counted in the list it is in
+    bool changed = false;                // since the last take_changed
+    bool ahead = false;                  // read because its turn comes soon: stays until then
+    Worker* holder = nullptr;            // of its lease, revoked or not
+    std::optional<Duration> committing;  // from the end to when it was told
+    std::size_t bytes = 0;               // as counted in the list it is in
     ListHook<Body> in_worker;
     ListHook<Body> in_kept;  // of those that wait, or of those that ended
 
@@ -43,10 +44,11 @@ struct Header {
     EngineTime deadline = never;
     WallTime submitted_at;
     Slot before = 0, after = 0;    // in its line
-    std::uint32_t queue = 0;       // index of its queue
+    std::uint32_t lane = 0;        // index of its queue's line for its key
     std::uint32_t heap_place = 0;  // in the heap of deadlines, from 1; 0: not in it
     TaskState state = TaskState::queued;
     std::uint8_t priority = 0;
+    bool by_wall = false;        // the deadline is a wall time
     std::uint16_t body_kib = 0;  // what its body would take, rounded up
 };
 static_assert(sizeof(Header) <= 64, "ten million of them must fit in a small machine");

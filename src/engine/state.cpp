@@ -1,5 +1,7 @@
 #include "engine/state.hpp"
 
+#include <algorithm>
+
 #include "taskd/base/assert.hpp"
 
 namespace taskd::engine {
@@ -18,6 +20,15 @@ std::size_t* count_of(Queue& queue, TaskState state) {
     }
 }
 
+void set_deadline(Header& header, std::optional<EngineTime> deadline, std::optional<WallTime> due) {
+    header.by_wall = due.has_value();
+    header.deadline = due ? as_deadline(*due) : deadline.value_or(Header::never);
+}
+
+bool waits(TaskState state) {
+    return state == TaskState::queued || state == TaskState::scheduled;
+}
+
 std::size_t bytes_of(const Task& task) {
     std::size_t bytes = sizeof(Body) + sizeof(Task) + task.spec.type.capacity() +
                         task.spec.payload.size() + task.result.size() +
@@ -28,10 +39,21 @@ std::size_t bytes_of(const Task& task) {
 
 }  // namespace
 
+Lane* Queue::next_lane() const {
+    for (std::size_t p = priorities; p-- > 0;)
+        if (!turns[p].empty()) return *turns[p].begin();
+    return nullptr;
+}
+
 Slot Queue::next() const {
     for (std::size_t p = priorities; p-- > 0;)
-        if (!waiting[p].empty()) return waiting[p].first;
+        if (!turns[p].empty()) return (*turns[p].begin())->waiting[p].first;
     return 0;
+}
+
+bool Queue::is_open() const {
+    return !rules.paused && !bucket.closed &&
+           (rules.concurrency == 0 || leased < rules.concurrency);
 }
 
 State::State(EngineSettings settings_in)
@@ -50,12 +72,88 @@ Header& State::at(TaskId id) {
 
 Queue& State::queue_of(const std::string& type) {
     Queue& queue = queues[type];
-    if (queue.type.empty()) {
-        queue.type = type;
-        queue.index = static_cast<std::uint32_t>(queue_by_index.size());
-        queue_by_index.push_back(&queue);
-    }
+    if (queue.type.empty()) queue.type = queue.rules.type = type;
     return queue;
+}
+
+Lane& State::lane_of(Queue& queue, const std::string& key) {
+    const auto [place, added] = queue.lanes.try_emplace(key);
+    Lane& lane = place->second;
+    if (!added) return lane;
+    lane.queue = &queue;
+    lane.key = key;
+    lane.order = ++lanes_made;
+    if (lane_gaps.empty()) {
+        lane.index = static_cast<std::uint32_t>(lanes.size());
+        lanes.push_back(&lane);
+    } else {
+        lane.index = lane_gaps.back();
+        lane_gaps.pop_back();
+        lanes[lane.index] = &lane;
+    }
+    if (queue.rules.key_rate.limits())
+        close_at_start(lane.bucket, queue.rules.key_rate, queue.type, key);
+    return lane;
+}
+
+// What was used before the start is not known: as if all of it was, just then.
+void State::close_at_start(Bucket& bucket, const Rate& rate, const std::string& type,
+                           const std::optional<std::string>& key) {
+    bucket.full_at = started_at + rate.interval() * rate.burst;
+    bucket.closed = bucket.opens_at(rate) > rates_at;
+    if (bucket.closed) wakes.emplace(bucket.opens_at(rate), type, key);
+}
+
+void State::drop_lane_if_idle(Lane& lane) {
+    if (lane.tasks > 0 || lane.bucket.closed) return;
+    Queue& queue = *lane.queue;
+    if (queue.rules.key_rate.limits() && lane.bucket.full_at > rates_at) {
+        wakes.emplace(lane.bucket.full_at, queue.type, lane.key);
+        return;
+    }
+    lanes[lane.index] = nullptr;
+    lane_gaps.push_back(lane.index);
+    queue.lanes.erase(queue.lanes.find(lane.key));
+}
+
+void State::take_turn(Lane& lane) {
+    Queue& queue = *lane.queue;
+    const auto weight = queue.rules.weights.find(lane.key);
+    constexpr std::uint64_t stride = 1 << 20;
+    for (std::size_t p = 0; p < priorities; ++p)
+        if ((lane.in_turn >> p & 1) != 0) queue.turns[p].erase(&lane);
+    lane.in_turn = 0;
+    queue.turn = std::max(queue.turn, lane.turn);
+    lane.turn = queue.turn + stride / (weight == queue.rules.weights.end() ? 1 : weight->second);
+}
+
+void State::use_rate(Bucket& bucket, const Rate& rate, const std::string& type,
+                     const std::optional<std::string>& key, EngineTime at) {
+    if (!rate.limits()) return;
+    bucket.full_at = std::max(bucket.full_at, at) + rate.interval();
+    bucket.closed = bucket.opens_at(rate) > at;
+    if (bucket.closed) wakes.emplace(bucket.opens_at(rate), type, key);
+}
+
+// Puts the lane where it may be leased from, and out of where it may not.
+void State::refresh(Lane& lane) {
+    Queue& queue = *lane.queue;
+    const QueueRules& rules = queue.rules;
+    const bool open =
+        !lane.bucket.closed && !rules.paused_keys.contains(lane.key) &&
+        (rules.key_concurrency == 0 || lane.key.empty() || lane.leased < rules.key_concurrency);
+    for (std::size_t p = 0; p < priorities; ++p) {
+        const std::uint16_t bit = static_cast<std::uint16_t>(1 << p);
+        const bool wanted = open && !lane.waiting[p].empty();
+        if (wanted == ((lane.in_turn & bit) != 0)) continue;
+        // Who had nothing to do saves nothing up.
+        if (lane.in_turn == 0) lane.turn = std::max(lane.turn, queue.turn);
+        if (wanted)
+            queue.turns[p].insert(&lane);
+        else
+            queue.turns[p].erase(&lane);
+        lane.in_turn = static_cast<std::uint16_t>(lane.in_turn ^ bit);
+    }
 }
 
 Worker& State::worker_of(const std::string& instance) {
@@ -70,11 +168,13 @@ Worker& State::worker_of(const std::string& instance) {
 Header& State::add(const TaskHead& head) {
     TASKD_ASSERT(headers.find(head.id) == 0);
     Header& header = headers[headers.add(head.id)];
-    header.queue = queue_of(head.type).index;
+    Lane& lane = lane_of(queue_of(head.type), head.key);
+    ++lane.tasks;
+    header.lane = lane.index;
     header.state = head.state;
     header.priority = head.priority;
     header.submitted_at = head.submitted_at;
-    header.deadline = head.deadline.value_or(Header::never);
+    set_deadline(header, head.deadline, head.due);
     static_assert(limits::task_bytes_max / limits::kibibyte < UINT16_MAX);
     header.body_kib = static_cast<std::uint16_t>(1 + head.payload_bytes / limits::kibibyte);
     return header;
@@ -101,23 +201,35 @@ void State::touch(Body& body, Sequence sequence) {
     changed.push_back(&body);
 }
 
+void State::use_key(const KeyUse& use, Sequence sequence) {
+    if (use.key.empty()) return;
+    keys[use.key] = {use.id, use.until, sequence};
+    key_order.emplace_back(use.key, sequence);
+}
+
 void State::displace_header(Header& header, Slot slot) {
-    Queue& queue = queue_at(header);
-    deadlines.remove(slot);
+    Lane& lane = lane_at(header);
+    Queue& queue = *lane.queue;
+    (header.by_wall ? wall_deadlines : deadlines).remove(slot);
     if (auto* count = count_of(queue, header.state)) --*count;
+    if (waits(header.state)) --lane.backlog;
     if (header.state != TaskState::queued) return;
-    queue.waiting[header.priority].remove(headers, slot);
+    lane.waiting[header.priority].remove(headers, slot);
+    refresh(lane);
     if (!header.body) --queue.queued_bodiless;
 }
 
 void State::place_header(Header& header, Slot slot) {
-    Queue& queue = queue_at(header);
-    if (header.deadline != Header::never) deadlines.put(slot);
+    Lane& lane = lane_at(header);
+    Queue& queue = *lane.queue;
+    if (header.deadline != Header::never) (header.by_wall ? wall_deadlines : deadlines).put(slot);
     if (auto* count = count_of(queue, header.state)) ++*count;
     if (header.state == TaskState::queued) {
-        queue.waiting[header.priority].push_back(headers, slot);
+        lane.waiting[header.priority].push_back(headers, slot);
+        refresh(lane);
         if (!header.body) ++queue.queued_bodiless;
     }
+    if (waits(header.state)) ++lane.backlog;
     refresh(queue);
 }
 
@@ -145,6 +257,11 @@ void State::displace(Header& header) {
     displace_header(header, body.slot);
     release(body);
     if (body.holder == nullptr) return;
+    Lane& lane = lane_at(header);
+    --lane.leased;
+    --lane.queue->leased;
+    refresh(lane);
+    refresh(*lane.queue);
     take_free(*body.holder);
     body.holder->leases.remove(body);
     give_free(*body.holder);
@@ -155,7 +272,15 @@ void State::place(Header& header) {
     const Task& task = *body.task;
     Worker* holder_before = std::exchange(body.holder, nullptr);
     header.state = task.state;
-    header.deadline = deadline_of(task).value_or(Header::never);
+    header.priority = task.priority;
+    if (task.lease) {
+        Lane& lane = lane_at(header);
+        ++lane.leased;
+        ++lane.queue->leased;
+        refresh(lane);
+    }
+    const bool by_wall = task.state == TaskState::scheduled && task.due_by_wall;
+    set_deadline(header, deadline_of(task), by_wall ? task.due_shown : std::nullopt);
     place_header(header, body.slot);
     if (task.lease) {
         body.holder = &worker_of(task.lease->worker);
@@ -197,12 +322,13 @@ void State::body_goes(Header& header) {
 
 void State::refresh(Queue& queue) {
     const Slot next = queue.next();
-    const bool ready = next != 0 && headers[next].body != nullptr;
+    const bool open = next != 0 && queue.is_open();
+    const bool ready = open && headers[next].body != nullptr;
     if (ready && !queue.free_workers.empty())
         matchable.insert(&queue);
     else
         matchable.erase(&queue);
-    const bool look = queue.queued_bodiless > 0 && !queue.workers.empty() &&
+    const bool look = open && queue.queued_bodiless > 0 && !queue.workers.empty() &&
                       (!ready || queue.leased_since_look >= limits::look_ahead_step);
     if (look)
         hungry.insert(&queue);

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <tuple>
 
 #include "engine/headers.hpp"
 #include "taskd/engine/engine.hpp"
@@ -42,27 +43,78 @@ struct LeastLoaded {
 
 inline constexpr std::size_t priorities = 10;
 
+// A wall time as a header keeps it while it waits for the wall clock.
+inline EngineTime as_deadline(WallTime time) {
+    return EngineTime{time.time_since_epoch()};
+}
+
+// A rate as the time at which its bucket would be full again; it opens a share before that.
+struct Bucket {
+    EngineTime full_at{};
+    bool closed = false;  // until its entry in State::wakes
+
+    EngineTime opens_at(const Rate& rate) const {
+        return full_at - rate.interval() * (rate.burst - 1);
+    }
+};
+
+// The tasks of one queue with one key, the empty one too. It goes with the last of them, but not
+// before its bucket is full.
+struct Lane {
+    Queue* queue = nullptr;
+    std::string key;
+    std::uint32_t index = 0;  // in State::lanes, never 0
+    std::uint64_t order = 0;
+    std::array<Line, priorities> waiting;
+    std::size_t tasks = 0;      // in memory, in any state
+    std::size_t backlog = 0;    // of them queued or scheduled
+    std::size_t leased = 0;     // leases held, revoked or not
+    std::uint64_t turn = 0;     // the lane with the least is next
+    std::uint16_t in_turn = 0;  // a bit for each priority at which it stands in Queue::turns
+    Bucket bucket;
+};
+
+struct ByTurn {
+    bool operator()(const Lane* a, const Lane* b) const {
+        return a->turn != b->turn ? a->turn < b->turn : a->order < b->order;
+    }
+};
+
 struct Queue {
     std::string type;
-    std::uint32_t index = 0;
-    std::array<Line, priorities> waiting;
+    QueueRules rules;
+    std::map<std::string, Lane, std::less<>> lanes;
+    std::array<std::set<Lane*, ByTurn>, priorities> turns;  // lanes that may be leased from
+    std::uint64_t turn = 0;                                 // of the lane that was last
+    Bucket bucket;
     std::size_t queued = 0;
     std::size_t queued_bodiless = 0;  // of them, those whose body is away
     std::size_t running = 0;
     std::size_t scheduled = 0;
+    std::size_t leased = 0;  // leases held, revoked or not
     std::size_t leased_since_look = 0;
     std::set<Worker*, LeastLoaded> free_workers;
     std::set<Worker*> workers;  // those that are up
 
-    Slot next() const;  // highest priority, longest in the queue; 0 when there is none
+    Lane* next_lane() const;  // highest priority, then least turn; none when nothing may be leased
+    Slot next() const;
+    bool is_open() const;  // not paused, and neither limit nor rate is reached
 };
 
 struct State {
     EngineSettings settings;
     Headers headers;
-    DeadlineHeap deadlines{headers};  // of leases and of scheduled tasks
+    DeadlineHeap deadlines{headers};       // of leases, backoffs and limits
+    DeadlineHeap wall_deadlines{headers};  // of what waits for a wall time; as_deadline()
     std::map<std::string, Queue, std::less<>> queues;
-    std::vector<Queue*> queue_by_index;
+    std::vector<Lane*> lanes{nullptr};  // by index; gaps are used again
+    std::vector<std::uint32_t> lane_gaps;
+    std::uint64_t lanes_made = 0;
+    // When closed buckets open, and lanes that only wait for theirs may go. A queue's has no key.
+    std::set<std::tuple<EngineTime, std::string, std::optional<std::string>>> wakes;
+    EngineTime started_at{};  // before it nobody knows what rates were used
+    EngineTime rates_at{};    // the newest time that rates were looked at
+    std::set<std::string> changed_queues;
     std::map<std::string, Worker, std::less<>> workers;
     std::uint64_t workers_seen = 0;
     std::set<Queue*> matchable;                   // work and a free slot for it
@@ -72,6 +124,14 @@ struct State {
     std::size_t ahead_bytes = 0;                // of bodies read ahead
     IntrusiveList<Body, &Body::in_kept> ended;  // without lease, in the order they ended
     std::size_t ended_bytes = 0;
+    struct Key {
+        TaskId id;
+        WallTime until;
+        Sequence since;
+    };
+    std::map<std::string, Key, std::less<>> keys;  // idempotency keys; a map grows without a pause
+    std::deque<std::pair<std::string, Sequence>> key_order;  // oldest use first
+    bool keys_elsewhere = false;                             // the view may know more of them
     std::optional<TaskId> forgotten_max;  // greatest id that may be in the view alone
     std::vector<Body*> changed;
     Totals totals;
@@ -82,8 +142,16 @@ struct State {
     const Header* find(TaskId id) const;
     Header& at(TaskId id);
     Slot slot_of(const Header& header) const { return headers.find(header.id); }
-    const Queue& queue_at(const Header& header) const { return *queue_by_index[header.queue]; }
-    Queue& queue_at(const Header& header) { return *queue_by_index[header.queue]; }
+    Lane& lane_at(const Header& header) const { return *lanes[header.lane]; }
+    Queue& queue_at(const Header& header) const { return *lane_at(header).queue; }
+    Lane& lane_of(Queue& queue, const std::string& key);
+    void close_at_start(Bucket& bucket, const Rate& rate, const std::string& type,
+                        const std::optional<std::string>& key);
+    void drop_lane_if_idle(Lane& lane);
+    void take_turn(Lane& lane);  // it was leased from
+    void use_rate(Bucket& bucket, const Rate& rate, const std::string& type,
+                  const std::optional<std::string>& key, EngineTime at);
+    void refresh(Lane& lane);
     Queue& queue_of(const std::string& type);
     Worker& worker_of(const std::string& instance);
 
@@ -92,6 +160,7 @@ struct State {
     void move(Header& header, Task& task, TaskEvent event);   // by the state table, counted
     void touch(Body& body, Sequence sequence);
 
+    void use_key(const KeyUse& use, Sequence sequence);
     // Takes a task with its body out of every index, and puts it back where it now belongs.
     void displace(Header& header);
     void place(Header& header);
@@ -131,6 +200,8 @@ Decision decide_worker_gone(const Context& context, const WorkerGone& command);
 Decision decide_tick(const Context& context);
 Decision decide_match(const Context& context);
 Decision decide_look(const Context& context);
+Decision decide_priority(const Context& context, const SetPriority& command);
+Decision decide_queue(const Context& context, const ChangeQueue& command);
 Decision decide_resume(const Context& context);
 Decision decide_forget(const Context& context, const Forget& command);
 

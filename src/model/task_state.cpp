@@ -19,7 +19,9 @@ constexpr StateRow rows[] = {
     {running, TaskEvent::complete, succeeded}, {running, TaskEvent::fail_again, scheduled},
     {running, TaskEvent::fail_dead, dead},     {running, TaskEvent::crash_again, scheduled},
     {running, TaskEvent::crash_dead, dead},    {running, TaskEvent::release, queued},
-    {running, TaskEvent::cancel, cancelled},
+    {running, TaskEvent::cancel, cancelled},   {running, TaskEvent::time_out, running},
+    {scheduled, TaskEvent::expire, expired},   {queued, TaskEvent::expire, expired},
+    {running, TaskEvent::expire, expired},
 };
 
 struct StateName {
@@ -29,7 +31,8 @@ struct StateName {
 
 constexpr StateName state_names[] = {{scheduled, "scheduled"}, {queued, "queued"},
                                      {running, "running"},     {succeeded, "succeeded"},
-                                     {dead, "dead"},           {cancelled, "cancelled"}};
+                                     {dead, "dead"},           {cancelled, "cancelled"},
+                                     {expired, "expired"}};
 
 }  // namespace
 
@@ -44,7 +47,7 @@ std::optional<std::size_t> find_row(TaskState from, TaskEvent event) {
 }
 
 bool is_terminal(TaskState state) {
-    return state == succeeded || state == dead || state == cancelled;
+    return state == succeeded || state == dead || state == cancelled || state == expired;
 }
 
 std::string_view to_text(TaskState state) {
@@ -79,9 +82,32 @@ std::string_view to_text(TaskEvent event) {
             return "release";
         case TaskEvent::cancel:
             return "cancel";
+        case TaskEvent::time_out:
+            return "time_out";
+        case TaskEvent::expire:
+            return "expire";
     }
     TASKD_ASSERT(false);
     return {};
+}
+
+namespace {
+
+constexpr std::pair<BackoffKind, std::string_view> backoff_names[] = {
+    {BackoffKind::fixed, "fixed"},
+    {BackoffKind::linear, "linear"},
+    {BackoffKind::exponential, "exponential"}};
+
+}  // namespace
+
+std::string_view to_text(BackoffKind kind) {
+    return backoff_names[static_cast<std::size_t>(kind)].second;
+}
+
+std::optional<BackoffKind> parse_backoff_kind(std::string_view text) {
+    for (const auto& [kind, name] : backoff_names)
+        if (name == text) return kind;
+    return std::nullopt;
 }
 
 std::string_view to_text(AttemptOutcome outcome) {
@@ -98,6 +124,10 @@ std::string_view to_text(AttemptOutcome outcome) {
             return "released";
         case AttemptOutcome::cancelled:
             return "cancelled";
+        case AttemptOutcome::timed_out:
+            return "timed_out";
+        case AttemptOutcome::expired:
+            return "expired";
     }
     TASKD_ASSERT(false);
     return {};

@@ -8,7 +8,7 @@
 namespace taskd::protocol {
 namespace {
 
-constexpr std::int64_t ms_max = 365LL * 24 * 3600 * 1000;
+constexpr std::int64_t ms_max = 366LL * 24 * 3600 * 1000;
 constexpr std::int64_t bytes_max = 1LL << 40;
 
 std::int64_t to_ms(Duration duration) {
@@ -100,6 +100,7 @@ std::string write_task_message(const TaskMessage& message) {
     json.begin_object();
     put_lease(json, message.lease);
     json.field("type", message.type).field("lease_ms", to_ms(message.duration));
+    if (message.timeout) json.field("timeout_ms", to_ms(*message.timeout));
     if (message.payload)
         json.key("payload").raw(*message.payload);
     else
@@ -130,6 +131,7 @@ std::string write_result(const ResultMessage& message) {
             json.field("stopped", true);
             break;
     }
+    if (message.took) json.field("took_us", message.took->count());
     json.end_object();
     return out;
 }
@@ -188,6 +190,8 @@ Result<TaskMessage> read_task_message(std::string_view item) {
     message.lease = fields.lease();
     message.type = fields.text("type");
     message.duration = std::chrono::milliseconds{fields.integer("lease_ms", 1, ms_max)};
+    if (fields.raw("timeout_ms"))
+        message.timeout = std::chrono::milliseconds{fields.integer("timeout_ms", 0, ms_max)};
     if (const auto payload = fields.raw("payload"))
         message.payload = std::string{*payload};
     else
@@ -210,6 +214,7 @@ Result<ResultMessage> read_result(std::string_view item) {
         fields.needed("stopped");
         message.end = ResultMessage::End::stopped;
     }
+    if (fields.raw("took_us")) message.took = Duration{fields.integer("took_us", 0, ms_max * 1000)};
     return fields.done(std::move(message));
 }
 

@@ -9,21 +9,11 @@ namespace taskd::protocol {
 namespace {
 
 constexpr std::int64_t backoff_ms_max = limits::backoff_most / std::chrono::milliseconds{1};
+constexpr std::int64_t timeout_ms_max = limits::timeout_most / std::chrono::milliseconds{1};
+constexpr std::int64_t delay_ms_max = limits::delay_most / std::chrono::milliseconds{1};
 
-Result<Backoff> parse_backoff(std::string_view raw) {
-    auto fields = split_object(raw);
-    if (!fields) return fail(ErrorCode::invalid_field, "backoff must be an object");
-    Backoff backoff;
-    for (const auto& [key, value] : *fields) {
-        const bool initial = key == "initial_ms";
-        if (!initial && key != "max_ms") return fail(ErrorCode::unknown_field, "backoff." + key);
-        auto ms = read_integer(value, "backoff." + key, 0, backoff_ms_max);
-        if (!ms) return fail(std::move(ms));
-        (initial ? backoff.initial : backoff.max) = std::chrono::milliseconds{*ms};
-    }
-    if (backoff.initial > backoff.max)
-        return fail(ErrorCode::invalid_field, "backoff.initial_ms is above backoff.max_ms");
-    return backoff;
+std::int64_t to_ms(Duration duration) {
+    return duration / std::chrono::milliseconds{1};
 }
 
 template <class Value, class Target>
@@ -33,12 +23,105 @@ Result<void> take(Result<Value>&& value, Target& target) {
     return {};
 }
 
+Result<void> take_ms(std::string_view raw, std::string_view name, std::int64_t least,
+                     std::int64_t most, Duration& target) {
+    auto ms = read_integer(raw, name, least, most);
+    if (!ms) return fail(std::move(ms));
+    target = std::chrono::milliseconds{*ms};
+    return {};
+}
+
+Result<WallTime> parse_instant(std::string_view raw, std::string_view name) {
+    auto text = read_string(raw, name);
+    if (!text) return fail(std::move(text));
+    const auto instant = parse_rfc3339(*text);
+    if (!instant)
+        return fail(ErrorCode::invalid_field,
+                    std::string{name} + " must be like 2026-01-02T03:04:05Z");
+    return *instant;
+}
+
+Result<BackoffKind> parse_kind(std::string_view raw) {
+    auto text = read_string(raw, "backoff.kind");
+    if (!text) return fail(std::move(text));
+    const auto kind = parse_backoff_kind(*text);
+    if (!kind)
+        return fail(ErrorCode::invalid_field, "backoff.kind is fixed, linear or exponential");
+    return *kind;
+}
+
+Result<std::string> parse_key(std::string_view raw, std::string_view name) {
+    auto key = read_string(raw, name);
+    if (!key) return fail(std::move(key));
+    if (!key->empty() && key->size() <= limits::key_bytes_max) return key;
+    std::string why{name};
+    why += " must have 1 to 256 bytes";
+    return fail(ErrorCode::invalid_field, std::move(why));
+}
+
+Result<std::vector<std::string>> parse_codes(std::string_view raw) {
+    const auto elements = split_array(raw);
+    if (!elements || elements->size() > limits::no_retry_max)
+        return fail(ErrorCode::invalid_field, "no_retry must be an array of up to " +
+                                                  std::to_string(limits::no_retry_max) + " codes");
+    std::vector<std::string> codes;
+    for (const std::string_view element : *elements) {
+        auto code = read_string(element, "no_retry");
+        if (!code) return fail(std::move(code));
+        if (code->empty() || code->size() > limits::error_code_bytes_max)
+            return fail(ErrorCode::invalid_field, "no_retry: codes have 1 to 128 bytes");
+        codes.push_back(std::move(*code));
+    }
+    return codes;
+}
+
+Result<Backoff> parse_backoff(std::string_view raw) {
+    auto fields = split_object(raw);
+    if (!fields) return fail(ErrorCode::invalid_field, "backoff must be an object");
+    Backoff backoff;
+    for (const auto& [key, value] : *fields) {
+        Result<void> taken;
+        if (key == "initial_ms" || key == "max_ms")
+            taken = take_ms(value, "backoff." + key, 0, backoff_ms_max,
+                            key == "max_ms" ? backoff.max : backoff.initial);
+        else if (key == "kind")
+            taken = take(parse_kind(value), backoff.kind);
+        else if (key == "jitter_percent")
+            taken = take(read_integer(value, "backoff." + key, 0, 100), backoff.jitter);
+        else
+            return fail(ErrorCode::unknown_field, "backoff." + key);
+        if (!taken) return fail(std::move(taken));
+    }
+    if (backoff.initial > backoff.max)
+        return fail(ErrorCode::invalid_field, "backoff.initial_ms is above backoff.max_ms");
+    return backoff;
+}
+
 Result<TaskId> parse_id(std::string_view raw) {
     auto text = read_string(raw, "id");
     if (!text) return fail(std::move(text));
     const auto id = TaskId::parse(*text);
     if (!id) return fail(ErrorCode::invalid_id, *text);
     return *id;
+}
+
+// Instants and durations; none when the key is another.
+std::optional<Result<void>> take_time(TaskSpec& spec, std::string_view key, std::string_view raw) {
+    if (key == "delay_ms") return take_ms(raw, key, 0, delay_ms_max, spec.delay);
+    if (key == "run_at") return take(parse_instant(raw, key), spec.run_at);
+    if (key == "expires_at") return take(parse_instant(raw, key), spec.expires_at);
+    if (key == "timeout_ms") return take_ms(raw, key, 1, timeout_ms_max, spec.timeout);
+    if (key == "queue_timeout_ms") return take_ms(raw, key, 1, timeout_ms_max, spec.queue_timeout);
+    if (key == "total_timeout_ms") return take_ms(raw, key, 1, timeout_ms_max, spec.total_timeout);
+    return std::nullopt;
+}
+
+// What fields say that cannot be together; empty when there is nothing.
+std::string_view clash_of(const TaskSpec& spec) {
+    if (spec.run_at && spec.delay != Duration{0}) return "run_at and delay_ms exclude each other";
+    if (spec.run_at && spec.expires_at && *spec.expires_at <= *spec.run_at)
+        return "expires_at is not after run_at";
+    return {};
 }
 
 Result<void> take_field(TaskSpec& spec, bool& has_id, std::string_view key, std::string_view raw) {
@@ -57,6 +140,10 @@ Result<void> take_field(TaskSpec& spec, bool& has_id, std::string_view key, std:
     if (key == "crashes_max")
         return take(read_integer(raw, key, 1, limits::attempts_max_max), spec.crashes_max);
     if (key == "backoff") return take(parse_backoff(raw), spec.backoff);
+    if (key == "key") return take(parse_key(raw, key), spec.key);
+    if (key == "idempotency_key") return take(parse_key(raw, key), spec.idempotency_key);
+    if (key == "no_retry") return take(parse_codes(raw), spec.no_retry);
+    if (auto taken = take_time(spec, key, raw)) return *taken;
     return fail(ErrorCode::unknown_field, std::string{key});
 }
 
@@ -77,8 +164,33 @@ Result<TaskSpec> parse_spec(std::string_view raw, const std::function<TaskId()>&
             return fail(std::move(taken));
     if (spec.type.empty()) return fail(ErrorCode::missing_field, "type");
     if (!is_type_name(spec.type)) return fail(ErrorCode::invalid_field, "type '" + spec.type + "'");
+    if (const auto clash = clash_of(spec); !clash.empty())
+        return fail(ErrorCode::invalid_field, std::string{clash});
     if (!has_id) spec.id = make_id();
     return spec;
+}
+
+void put_backoff(JsonWriter& json, const Backoff& backoff) {
+    json.begin_object()
+        .field("kind", to_text(backoff.kind))
+        .field("initial_ms", to_ms(backoff.initial))
+        .field("max_ms", to_ms(backoff.max))
+        .field("jitter_percent", backoff.jitter)
+        .end_object();
+}
+
+// What not every task says.
+void put_options(JsonWriter& json, const TaskSpec& spec) {
+    if (spec.delay != Duration{0}) json.field("delay_ms", to_ms(spec.delay));
+    if (spec.run_at) json.field("run_at", to_rfc3339(*spec.run_at));
+    if (spec.expires_at) json.field("expires_at", to_rfc3339(*spec.expires_at));
+    if (!spec.key.empty()) json.field("key", spec.key);
+    if (!spec.idempotency_key.empty()) json.field("idempotency_key", spec.idempotency_key);
+    if (spec.no_retry.empty()) return;
+    json.key("no_retry").begin_array();
+    for (const std::string& code : spec.no_retry)
+        json.string(code);
+    json.end_array();
 }
 
 void write_spec(JsonWriter& json, const TaskSpec& spec) {
@@ -88,12 +200,13 @@ void write_spec(JsonWriter& json, const TaskSpec& spec) {
     if (spec.priority != usual.priority) json.field("priority", spec.priority);
     if (spec.attempts_max != usual.attempts_max) json.field("attempts_max", spec.attempts_max);
     if (spec.crashes_max != usual.crashes_max) json.field("crashes_max", spec.crashes_max);
-    if (spec.backoff != usual.backoff)
-        json.key("backoff")
-            .begin_object()
-            .field("initial_ms", spec.backoff.initial / std::chrono::milliseconds{1})
-            .field("max_ms", spec.backoff.max / std::chrono::milliseconds{1})
-            .end_object();
+    if (spec.backoff != usual.backoff) put_backoff(json.key("backoff"), spec.backoff);
+    if (spec.timeout != usual.timeout) json.field("timeout_ms", to_ms(spec.timeout));
+    if (spec.queue_timeout != usual.queue_timeout)
+        json.field("queue_timeout_ms", to_ms(spec.queue_timeout));
+    if (spec.total_timeout != usual.total_timeout)
+        json.field("total_timeout_ms", to_ms(spec.total_timeout));
+    put_options(json, spec);
     json.end_object();
 }
 
@@ -120,6 +233,7 @@ void put_attempt(JsonWriter& json, const Attempt& attempt) {
         .field("outcome", to_text(attempt.outcome))
         .field("started_at", to_rfc3339(attempt.started_at));
     if (attempt.ended_at) json.field("ended_at", to_rfc3339(*attempt.ended_at));
+    if (attempt.took) json.field("took_ms", to_ms(*attempt.took));
     if (attempt.error) put_error(json.key("error"), *attempt.error);
     json.end_object();
 }
@@ -169,7 +283,7 @@ void write_task(std::string& out, const Task& task, const TaskExtras& extras) {
     JsonWriter json{out};
     json.begin_object().field("id", task.spec.id.to_string()).field("type", task.spec.type);
     json.key("payload").raw(task.spec.payload.view());
-    json.field("state", to_text(task.state)).field("priority", task.spec.priority);
+    json.field("state", to_text(task.state)).field("priority", task.priority);
     put_outcome(json, task);
     json.key("attempts").begin_array();
     for (const Attempt& attempt : task.attempts)
@@ -179,8 +293,13 @@ void write_task(std::string& out, const Task& task, const TaskExtras& extras) {
         .field("failures", task.failures)
         .field("crashes", task.crashes)
         .field("attempts_max", task.spec.attempts_max)
-        .field("crashes_max", task.spec.crashes_max)
-        .field("submitted_at", to_rfc3339(task.submitted_at));
+        .field("crashes_max", task.spec.crashes_max);
+    put_backoff(json.key("backoff"), task.spec.backoff);
+    json.field("timeout_ms", to_ms(task.spec.timeout))
+        .field("queue_timeout_ms", to_ms(task.spec.queue_timeout))
+        .field("total_timeout_ms", to_ms(task.spec.total_timeout));
+    put_options(json, task.spec);
+    json.field("submitted_at", to_rfc3339(task.submitted_at));
     if (task.ended_at) json.field("ended_at", to_rfc3339(*task.ended_at));
     if (task.due_shown) json.field("due_at", to_rfc3339(*task.due_shown));
     if (!extras.waiting_rule.empty())

@@ -147,7 +147,7 @@ void try_keys_and_query(Judge& judge) {
             each.roles.contains("monitor") && !each.roles.contains("dispatcher");
         if (!each.errors.contains("missing_key") || monitors_own) continue;
         std::string target = each.path;
-        for (const char* name : {"{id}", "{lease}", "{instance}"})
+        for (const char* name : {"{id}", "{lease}", "{instance}", "{type}"})
             if (const auto at = target.find(name); at != std::string::npos)
                 target.replace(at, std::string_view{name}.size(), unknown_id);
         judge.ask(each.method, each.path, target, "", 401, "missing_key",
@@ -177,6 +177,13 @@ void try_submits(Judge& judge) {
     refused("[{\"type\":\"echo\"},{\"type\":5}]", 422, "invalid_field");
     refused("{\"type\":\"echo\",\"backoff\":{\"initial_ms\":5,\"max_ms\":4}}", 422,
             "invalid_field");
+    for (const char* bad :
+         {"\"run_at\":\"soon\"", "\"delay_ms\":-1", "\"timeout_ms\":0", "\"queue_timeout_ms\":0",
+          "\"total_timeout_ms\":99999999999999", "\"backoff\":{\"kind\":\"wild\"}",
+          "\"backoff\":{\"jitter_percent\":101}", "\"no_retry\":[1]", "\"no_retry\":[\"\"]",
+          "\"delay_ms\":1,\"run_at\":\"2026-01-02T03:04:05Z\"",
+          "\"expires_at\":\"2026-01-02T03:04:05Z\",\"run_at\":\"2026-01-02T03:04:05Z\""})
+        refused("{\"type\":\"echo\"," + std::string{bad} + "}", 422, "invalid_field");
     refused("{\"type\":\"echo\",\"payload\":\"" + std::string(limits::task_bytes_max, 'x') + "\"}",
             413, "task_too_large");
     std::string many = "[{\"type\":\"echo\"}";
@@ -189,6 +196,24 @@ void try_submits(Judge& judge) {
               200);
     judge.ask("POST", "/v1/tasks", "/v1/tasks?wait=1ms", "[{\"type\":\"sleep\",\"payload\":60000}]",
               202);
+    const auto once = [&](const std::string& body, int status, const std::string& error,
+                          const std::string& header) {
+        return judge.ask("POST", "/v1/tasks", "/v1/tasks", body, status, error,
+                         {{"Idempotency-Key", header}});
+    };
+    const std::string first = once("{\"type\":\"echo\",\"payload\":7}", 202, "", "key-1");
+    const auto id_of = [](const std::string& answer) { return std::string{field(answer, "id")}; };
+    CHECK(id_of(once("{\"type\":\"echo\",\"payload\":7}", 202, "", "key-1")) == id_of(first));
+    CHECK(id_of(judge.ask("POST", "/v1/tasks", "/v1/tasks?wait=20s",
+                          "{\"type\":\"echo\",\"payload\":7,\"idempotency_key\":\"key-1\"}",
+                          200)) == id_of(first));
+    once("{\"type\":\"echo\",\"payload\":8}", 409, "key_conflict", "key-1");
+    once("[{\"type\":\"echo\"}]", 422, "invalid_field", "key-2");
+    once("{\"type\":\"echo\",\"idempotency_key\":\"other\"}", 422, "invalid_field", "key-2");
+    once("{\"type\":\"echo\"}", 422, "invalid_field", std::string(300, 'k'));
+    refused("{\"type\":\"echo\",\"idempotency_key\":\"\"}", 422, "invalid_field");
+    const std::string keyed = "{\"type\":\"echo\",\"idempotency_key\":\"twice\"}";
+    refused("[" + keyed + "," + keyed + "]", 409, "key_conflict");
     const std::string mine = "{\"id\":\"" + unknown_id + "\",\"type\":\"echo\",\"payload\":";
     judge.ask("POST", "/v1/tasks", "/v1/tasks", mine + "1}", 202);
     judge.ask("POST", "/v1/tasks", "/v1/tasks", mine + "1}", 202);
@@ -198,7 +223,8 @@ void try_submits(Judge& judge) {
 void try_reads(Judge& judge, const std::string& done, const std::string& slow) {
     const std::string one = "/v1/tasks/{id}", result = "/v1/tasks/{id}/result";
     for (const auto& [path, tail] :
-         {std::pair{one, std::string{}}, std::pair{result, std::string{"/result"}}}) {
+         {std::pair{one, std::string{}}, std::pair{result, std::string{"/result"}},
+          std::pair{one + "/explain", std::string{"/explain"}}}) {
         const std::string at = "/v1/tasks/";
         judge.ask("GET", path, at + done + tail, "", 200);
         judge.ask("GET", path, at + done.substr(20) + tail, "", 200);  // a suffix
@@ -240,6 +266,61 @@ void try_cancel(Judge& judge, const std::string& done, const std::string& slow) 
     judge.ask("POST", path, at + slow + "/cancel", "{\"why\":1}", 422, "unknown_field");
     judge.ask("POST", path, at + slow + "/cancel", "{\"reason\":\"enough\"}", 200);
     judge.ask("POST", path, at + slow + "/cancel", "", 200);
+}
+
+void try_priority(Judge& judge, const std::string& done, const std::string& slow) {
+    const std::string path = "/v1/tasks/{id}/priority", at = "/v1/tasks/";
+    const auto ask = [&](const std::string& id, const std::string& body, int status,
+                         const std::string& error = {}) {
+        judge.ask("POST", path, at + id + "/priority", body, status, error);
+    };
+    ask(slow, "{\"priority\":9}", 200);
+    ask(done, "{\"priority\":9}", 409, "task_finished");
+    ask(done.substr(0, 4), "{\"priority\":9}", 409, "ambiguous_id");
+    ask("018bcfe5-687b-7000-8000-000000000001", "{\"priority\":9}", 404, "task_not_found");
+    ask("xyz", "{\"priority\":9}", 422, "invalid_id");
+    ask(slow, "{", 400, "bad_json");
+    ask(slow, "{}", 422, "missing_field");
+    ask(slow, "{\"priority\":10}", 422, "invalid_field");
+    ask(slow, "{\"urgent\":1}", 422, "unknown_field");
+}
+
+void try_queues(Judge& judge) {
+    const std::string all = "/v1/queues", one = "/v1/queues/{type}", held = all + "/held";
+    judge.ask("GET", all, all, "", 200);
+    judge.ask("GET", one, held, "", 200);
+    judge.ask("GET", one, all + "/..x", "", 422, "invalid_field");
+    judge.ask("PUT", one, held,
+              "{\"concurrency\":1,\"key_concurrency\":1,\"key_backlog_max\":1,"
+              "\"rate\":{\"count\":1,\"per_ms\":1000,\"burst\":2},\"key_rate\":{\"count\":1},"
+              "\"weights\":{\"gold\":5}}",
+              200);
+    judge.ask("PUT", one, held, "{", 400, "bad_json");
+    judge.ask("PUT", one, held, "{\"limit\":1}", 422, "unknown_field");
+    for (const char* bad : {"\"concurrency\":-1", "\"rate\":1", "\"rate\":{\"per_ms\":1}",
+                            "\"rate\":{\"burst\":0}", "\"weights\":[]", "\"weights\":{\"a\":0}"})
+        judge.ask("PUT", one, held, "{" + std::string{bad} + "}", 422, "invalid_field");
+    judge.ask("PUT", one, all + "/..x", "{}", 422, "invalid_field");
+    for (const std::string verb : {"pause", "resume", "drain"}) {
+        const std::string path = one + "/" + verb, at = held + "/" + verb;
+        judge.ask("POST", path, at, "{", 400, "bad_json");
+        judge.ask("POST", path, at, "{\"who\":1}", 422, "unknown_field");
+        judge.ask("POST", path, at, "{\"by\":1}", 422, "invalid_field");
+        judge.ask("POST", path, all + "/..x/" + verb, "", 422, "invalid_field");
+        if (verb == "drain")
+            judge.ask("POST", path, at, "{\"key\":\"a\"}", 422, "invalid_field");
+        else
+            judge.ask("POST", path, at, "{\"key\":\"a\"}", 200);
+        judge.ask("POST", path, at, "{\"by\":\"ann\",\"reason\":\"because\"}", 200);
+    }
+    const auto submit = [&](int status, const std::string& error) {
+        judge.ask("POST", "/v1/tasks", "/v1/tasks", "{\"type\":\"held\",\"key\":\"a\"}", status,
+                  error);
+    };
+    submit(503, "queue_draining");
+    judge.ask("POST", one + "/resume", held + "/resume", "", 200);
+    submit(202, "");
+    submit(429, "key_backlog_full");
 }
 
 void try_leases(Judge& judge) {
@@ -389,6 +470,8 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     try_keys_and_query(judge);
     try_submits(judge);
     try_reads(judge, done, slow);
+    try_priority(judge, done, slow);
+    try_queues(judge);
     try_cancel(judge, done, slow);
     try_leases(judge);
     try_pulling(judge);

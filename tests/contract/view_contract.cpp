@@ -46,6 +46,7 @@ struct ViewWorld {
         Task made = random_task(random);
         made.spec.id = TaskId::make(WallTime{std::chrono::milliseconds{++time}}, random);
         made.spec.type = std::move(type);
+        made.spec.idempotency_key.clear();
         made.state = state;
         made.lease.reset();
         made.queued_as = Sequence{made.queued_as.value >> 1};
@@ -259,6 +260,51 @@ TEST_CASE("the newest ended task is remembered") {
     CHECK(world.view->newest_ended().value() == std::optional{newer.spec.id});
 }
 
+TEST_CASE("rules of queues are replaced as a whole and read back by type") {
+    ON_EVERY_VIEW;
+    QueueRules email = random_rules(world.random), call = random_rules(world.random);
+    email.type = "email";
+    call.type = "call";
+    REQUIRE(world.view->store({world.mark, {}, {email, call}, {}}));
+    email = random_rules(world.random);
+    email.type = "email";
+    REQUIRE(world.view->store({world.mark, {}, {email}, {}}));
+    world.reopen();
+    std::vector<QueueRules> found;
+    REQUIRE(world.view->each_queue([&](const QueueRules& rules) { found.push_back(rules); }));
+    CHECK(found == std::vector{call, email});
+}
+
+TEST_CASE(
+    "a key belongs to the task that took it last, until its time is over and its task ended") {
+    ON_EVERY_VIEW;
+    const auto keyed = [&](std::string key, std::int64_t at, TaskState state) {
+        Task task = world.task("email", state);
+        task.spec.idempotency_key = std::move(key);
+        task.submitted_at = WallTime{std::chrono::seconds{at}};
+        return task;
+    };
+    Task first = keyed("a", 100, TaskState::dead);
+    const Task second = keyed("a", 200, TaskState::queued);
+    const Task other = keyed("b", 150, TaskState::succeeded);
+    world.store({first, second, other});
+    first.failures = 7;
+    world.store({first});  // a change of the older one takes nothing back
+    const auto use = [](const Task& task) { return key_use_of(task.spec, task.submitted_at); };
+    const auto all = [&] {
+        std::vector<KeyUse> uses;
+        REQUIRE(world.view->each_key([&](const KeyUse& each) { uses.push_back(each); }));
+        return uses;
+    };
+    world.reopen();
+    CHECK(all() == std::vector{use(other), use(second)});
+    CHECK(world.view->find_keys(std::vector<std::string>{"c", "a"}).value() ==
+          std::vector{use(second)});
+    world.mark.sequence = world.mark.sequence.next();
+    REQUIRE(world.view->store({world.mark, {}, {}, use(second).until}));
+    CHECK(all() == std::vector{use(second)});  // its task lives
+}
+
 TEST_CASE("the log is copied back and stays within its bound") {
     ON_EVERY_DISK;
     world.settings.checkpoint_pages = 20;
@@ -313,7 +359,8 @@ TEST_CASE("a view of version 1 is brought up to date") {
     REQUIRE(
         db->run("DROP INDEX tasks_live; ALTER TABLE tasks DROP COLUMN head;"
                 " CREATE INDEX tasks_live ON tasks (queued_as) WHERE live = 1;"
-                " PRAGMA user_version = 1"));
+                " ALTER TABLE mark DROP COLUMN expired; DROP TABLE keys; DROP TABLE queues; PRAGMA "
+                "user_version = 1"));
     *db = {};
     world.reopen();
     CHECK(heads.size() == 10);

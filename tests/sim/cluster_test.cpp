@@ -37,6 +37,17 @@ TaskSpec any_task(SimCluster& cluster) {
     spec.attempts_max = static_cast<std::uint32_t>(1 + random.below(4));
     spec.crashes_max = random.chance(1, 3) ? 1 : 20;
     spec.backoff.initial = std::chrono::milliseconds{random.below(8'000)};
+    spec.backoff.kind = static_cast<BackoffKind>(random.below(3));
+    if (random.chance(1, 6)) spec.delay = std::chrono::milliseconds{random.below(20'000)};
+    static constexpr const char* keys[] = {"", "", "acme", "bolt"};
+    spec.key = keys[random.below(4)];
+    if (random.chance(1, 4)) spec.idempotency_key = "order-" + spec.id.to_string();
+    if (random.chance(1, 12)) spec.no_retry = {"not_now"};
+    if (random.chance(1, 8)) spec.timeout = std::chrono::milliseconds{100 + random.below(4'000)};
+    if (random.chance(1, 6))
+        spec.queue_timeout = std::chrono::milliseconds{100 + random.below(20'000)};
+    if (random.chance(1, 6))
+        spec.total_timeout = std::chrono::milliseconds{500 + random.below(30'000)};
     return spec;
 }
 
@@ -67,6 +78,25 @@ unsigned any_worker(SimCluster& cluster) {
     return static_cast<unsigned>(cluster.random().below(2));
 }
 
+// An operator: limits, rates, pauses. All is taken back before the end.
+void change_queue(SimCluster& c) {
+    static constexpr const char* types[] = {"echo", "sleep", "flaky", "heavy"};
+    const std::string queue = std::string{"/v1/queues/"} + types[c.random().below(4)];
+    const auto number = [&](std::uint64_t most) { return std::to_string(c.random().below(most)); };
+    switch (c.random().below(4)) {
+        case 0:
+            return c.post(queue + "/pause", c.random().chance(1, 2) ? "{\"key\":\"acme\"}" : "");
+        case 1:
+            return c.post(queue + "/resume", c.random().chance(1, 2) ? "{\"key\":\"acme\"}" : "");
+        default:
+            c.post(queue,
+                   "{\"concurrency\":" + number(4) + ",\"key_concurrency\":" + number(3) +
+                       ",\"rate\":{\"count\":" + number(3) +
+                       "},\"key_rate\":{\"count\":" + number(2) + "},\"weights\":{\"bolt\":3}}",
+                   "PUT");
+    }
+}
+
 // What clients and the dispatcher's machine do.
 std::vector<Step> steps_of_the_dispatcher() {
     return {
@@ -81,6 +111,17 @@ std::vector<Step> steps_of_the_dispatcher() {
         {"submit_again", 6,
          [](SimCluster& c) {
              if (auto id = any_known(c)) c.submit_again(*id);
+         }},
+        {"submit_under_its_key", 8,
+         [](SimCluster& c) {
+             if (auto id = any_known(c)) c.submit_under_its_key(*id);
+         }},
+        {"change_queue", 8, change_queue},
+        {"change_priority", 4,
+         [](SimCluster& c) {
+             if (auto id = any_recent(c))
+                 c.post("/v1/tasks/" + id->to_string() + "/priority",
+                        "{\"priority\":" + std::to_string(c.random().below(10)) + "}");
          }},
         {"cancel", 12,
          [](SimCluster& c) {
@@ -201,7 +242,7 @@ std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std
         step.act(cluster);
         cluster.run_for(std::chrono::milliseconds{cluster.random().below(1'500)});
     }
-    const bool settled = cluster.settle(30min);
+    const bool settled = cluster.settle(6h);
     auto broken = cluster.broken_promises();
     if (!settled) broken.push_back("did not settle");
     for (const auto& [name, count] : cluster.world().counts().rows())
@@ -213,6 +254,7 @@ std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std
     faults["disk syncs failed"] += disk.syncs_failed;
     faults["disk full"] += disk.disk_full;
     faults["starts failed"] += cluster.failed_starts();
+    faults["keys met again"] += cluster.keys_met();
     faults["bodies read back"] += cluster.bodies_read();
     const auto& hits = cluster.row_hits();
     for (std::size_t i = 0; i < hits.size(); ++i)

@@ -20,7 +20,8 @@ t2 running worker=w1 attempt=1 epoch=1 until=30s
 t3 queued
 t2 cancelled
   tell w1 to stop t2
-t3 queued failures=0 crashes=0 waits: all workers of type 'email' are busy, 1 tasks are queued
+t3 queued failures=0 crashes=0
+  waits: all workers of type 'email' are busy, 1 tasks are queued
 
 renew t2 worker=w1 epoch=1
 ----

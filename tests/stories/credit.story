@@ -12,7 +12,8 @@ t2 queued
 t2 running worker=w1 attempt=1 epoch=1 until=30s
 t3 queued
 t1 succeeded result=1
-t3 queued failures=0 crashes=0 waits: all workers of type 'email' are busy, 1 tasks are queued
+t3 queued failures=0 crashes=0
+  waits: all workers of type 'email' are busy, 1 tasks are queued
 
 worker w1 type=email slots=10 credit=1
 ----

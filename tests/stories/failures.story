@@ -7,13 +7,15 @@ show t1
 t1 queued
 t1 running worker=w1 attempt=1 epoch=1 until=30s
 t1 scheduled reason=smtp_down due=10s990ms
-t1 scheduled failures=1 crashes=0 waits: it is tried again at 2023-11-14T22:13:30.990174Z
+t1 scheduled failures=1 crashes=0
+  waits: attempt 1 failed with smtp_down; it is tried again at 2023-11-14T22:13:30.990174Z
 
 # Saying it twice counts once.
 fail t1 epoch=1 code=smtp_down
 show t1
 ----
-t1 scheduled failures=1 crashes=0 waits: it is tried again at 2023-11-14T22:13:30.990174Z
+t1 scheduled failures=1 crashes=0
+  waits: attempt 1 failed with smtp_down; it is tried again at 2023-11-14T22:13:30.990174Z
 
 advance 13s
 fail t1 epoch=2 code=smtp_down

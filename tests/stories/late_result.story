@@ -25,7 +25,8 @@ t2 queued
 t2 running worker=w1 attempt=1 epoch=1 until=1m1s
 t2 scheduled reason=lease_expired due=1m2s107ms
 t2 queued
-t2 queued failures=0 crashes=1 waits: no worker of type 'email' is registered
+t2 queued failures=0 crashes=1
+  waits: no worker of type 'email' is registered
 
 complete t2 epoch=1 result=2
 ----

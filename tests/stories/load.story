@@ -14,7 +14,8 @@ t2 running worker=w2 attempt=1 epoch=1 until=30s
 t3 queued
 t3 running worker=w1 attempt=1 epoch=1 until=30s
 t4 queued
-t4 queued failures=0 crashes=0 waits: all workers of type 'email' are busy, 1 tasks are queued
+t4 queued failures=0 crashes=0
+  waits: all workers of type 'email' are busy, 1 tasks are queued
 
 complete t2 epoch=1 result=2
 ----
@@ -26,7 +27,8 @@ submit other type=fax
 show other
 ----
 other queued
-other queued failures=0 crashes=0 waits: no worker of type 'fax' is registered
+other queued failures=0 crashes=0
+  waits: no worker of type 'fax' is registered
 
 worker w3 type=fax slots=1
 ----

@@ -10,7 +10,8 @@ t1 running worker=w1 attempt=1 epoch=1 until=30s
 t2 queued
 t2 running worker=w1 attempt=1 epoch=1 until=30s
 t3 queued
-t3 queued failures=0 crashes=0 waits: all workers of type 'email' are busy, 1 tasks are queued
+t3 queued failures=0 crashes=0
+  waits: all workers of type 'email' are busy, 1 tasks are queued
 
 # What it ends makes room for either type.
 complete t1 epoch=1 result=1
@@ -29,4 +30,5 @@ t4 queued
 t2 succeeded result=1
 t4 running worker=w1 attempt=1 epoch=1 until=30s
 t5 queued
-t5 queued failures=0 crashes=0 waits: no worker of type 'email' is registered
+t5 queued failures=0 crashes=0
+  waits: no worker of type 'email' is registered

@@ -9,7 +9,8 @@ low queued
 first queued
 second queued
 urgent queued
-low queued failures=0 crashes=0 waits: no worker of type 'email' is registered
+low queued failures=0 crashes=0
+  waits: no worker of type 'email' is registered
 
 worker w1 type=email slots=2
 ----

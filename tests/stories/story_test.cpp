@@ -48,6 +48,10 @@ class Stage {
             turn(Resume{});
         else if (verb == "show")
             show(subject);
+        else if (verb == "explain")
+            explain(subject);
+        else if (verb == "set-clock")  // the wall clock alone
+            now_.wall += (given.contains("back") ? -1 : 1) * *parse_duration(subject), turn(Tick{});
         else
             turn(command(verb, subject, given));
         return out_.str();
@@ -65,14 +69,48 @@ class Stage {
         if (verb == "worker-gone") return WorkerGone{subject};
         if (verb == "cancel")
             return Cancel{id(subject), given.contains("reason") ? given.at("reason") : ""};
+        if (verb == "priority")
+            return SetPriority{id(subject), static_cast<std::uint8_t>(std::stoi(given.at("to")))};
+        if (verb == "queue") return rules(subject, given);
+        if (verb == "pause" || verb == "unpause" || verb == "drain") {
+            ChangeQueue change;
+            change.type = subject;
+            change.what = verb == "pause"   ? ChangeQueue::What::pause
+                          : verb == "drain" ? ChangeQueue::What::drain
+                                            : ChangeQueue::What::resume;
+            if (given.contains("key")) change.key = given.at("key");
+            if (given.contains("by")) change.by = given.at("by");
+            if (given.contains("reason")) change.reason = given.at("reason");
+            return change;
+        }
         const LeaseRef lease{id(subject), LeaseEpoch{std::stoull(given.at("epoch"))}};
-        if (verb == "complete") return Complete{lease, Blob{given.at("result")}};
+        if (verb == "complete")
+            return Complete{
+                lease, Blob{given.at("result")},
+                given.contains("took") ? parse_duration(given.at("took")) : std::nullopt};
         if (verb == "fail")
             return Fail{lease, {given.at("code"), "said so", given.contains("permanent")}};
         if (verb == "release") return Release{lease};
         if (verb == "confirm") return ConfirmRevoked{lease};
         if (verb == "renew") return Renew{given.at("worker"), {lease}};
         throw std::runtime_error("unknown verb " + verb);
+    }
+
+    static ChangeQueue rules(const std::string& type, const Arguments& given) {
+        ChangeQueue change;
+        change.type = type;
+        const auto number = [&](const char* name) {
+            return given.contains(name) ? static_cast<std::uint32_t>(std::stoul(given.at(name)))
+                                        : 0;
+        };
+        change.rules.concurrency = number("concurrency");
+        change.rules.key_concurrency = number("key_concurrency");
+        change.rules.key_backlog_max = number("key_backlog_max");
+        change.rules.rate = {number("rate"), std::chrono::seconds{10},
+                             std::max(1U, number("burst"))};
+        change.rules.key_rate = {number("key_rate"), std::chrono::seconds{10}, 1};
+        if (given.contains("gold")) change.rules.weights["gold"] = number("gold");
+        return change;
     }
 
     TaskSpec spec(const std::string& name, const Arguments& given) {
@@ -87,6 +125,21 @@ class Stage {
         if (given.contains("crashes_max"))
             made.crashes_max = static_cast<std::uint32_t>(std::stoul(given.at("crashes_max")));
         if (given.contains("backoff")) made.backoff.initial = *parse_duration(given.at("backoff"));
+        if (given.contains("backoff_max"))
+            made.backoff.max = *parse_duration(given.at("backoff_max"));
+        if (given.contains("kind")) made.backoff.kind = *parse_backoff_kind(given.at("kind"));
+        if (given.contains("jitter"))
+            made.backoff.jitter = static_cast<std::uint8_t>(std::stoi(given.at("jitter")));
+        if (given.contains("key")) made.key = given.at("key");
+        if (given.contains("once")) made.idempotency_key = given.at("once");
+        if (given.contains("no_retry")) made.no_retry = {given.at("no_retry")};
+        if (given.contains("delay")) made.delay = *parse_duration(given.at("delay"));
+        if (given.contains("run_in")) made.run_at = now_.wall + *parse_duration(given.at("run_in"));
+        if (given.contains("timeout")) made.timeout = *parse_duration(given.at("timeout"));
+        if (given.contains("queue_timeout"))
+            made.queue_timeout = *parse_duration(given.at("queue_timeout"));
+        if (given.contains("total_timeout"))
+            made.total_timeout = *parse_duration(given.at("total_timeout"));
         return made;
     }
 
@@ -108,6 +161,8 @@ class Stage {
         if (decision.refused)
             out_ << "error " << decision.refused->name() << " (" << decision.refused->detail
                  << ")\n";
+        for (const auto& [index, existing] : decision.existing)
+            out_ << "it is " << names_[existing] << "\n";
         for (const Record& record : decision.records) {
             sequence_ = sequence_.next();
             engine_.apply(sequence_, record);
@@ -129,8 +184,8 @@ class Stage {
     // Moves the clock from deadline to deadline, as the dispatcher's timer does.
     void advance(Duration by) {
         const EngineTime end = now_.engine + by;
-        while (engine_.next_deadline() && *engine_.next_deadline() <= end) {
-            set_time(std::max(now_.engine, *engine_.next_deadline()));
+        while (engine_.next_deadline(now_) && *engine_.next_deadline(now_) <= end) {
+            set_time(std::max(now_.engine, *engine_.next_deadline(now_)));
             turn(Tick{});
         }
         set_time(end);
@@ -145,8 +200,17 @@ class Stage {
         const Task& task = *engine_.find(id(name));
         state_of(task);
         out_ << " failures=" << task.failures << " crashes=" << task.crashes;
-        if (const auto waiting = engine_.why_waiting(task)) out_ << " waits: " << waiting->text;
+        if (task.state == TaskState::queued || task.state == TaskState::scheduled)
+            out_ << "\n  waits: " << engine_.explain(now_, task).text;
         out_ << "\n";
+    }
+
+    void explain(const std::string& name) {
+        const auto why = engine_.explain(now_, *engine_.find(id(name)));
+        out_ << name << " " << why.rule << ": " << why.text << "\n";
+        if (!why.release.empty()) out_ << "  until " << why.release << "\n";
+        for (const auto& phase : why.spent)
+            out_ << "  " << phase.name << " " << to_text(phase.took) << "\n";
     }
 
     void state_of(const Task& task) { out_ << names_[task.spec.id] << " " << to_text(task.state); }
@@ -163,6 +227,15 @@ class Stage {
     }
     void tell(const AttemptFailed& record) { ended_badly(record.id, record.error.code); }
     void tell(const AttemptCrashed& record) { ended_badly(record.id, "lease_expired"); }
+    void tell(const AttemptTimedOut& record) { ended_badly(record.id, "attempt_timeout"); }
+    void tell(const TimedOutLeaseEnded& record) { ended_badly(record.id, "slot free"); }
+    void tell(const TaskExpired& record) {
+        ended_badly(record.id, engine_.find(record.id)->error->code);
+    }
+    void tell(const PriorityChanged& record) {
+        out_ << names_[record.id] << " priority " << int{record.priority} << "\n";
+    }
+    void tell(const QueueChanged& record) { out_ << "queue " << record.rules.type << " changed\n"; }
     void tell(const RevokedLeaseEnded& record) { out_ << names_[record.id] << " slot free\n"; }
     void tell(const TaskSubmitted& record) { plain(record.spec.id); }
     void tell(const EngineResumed& record) {

@@ -6,4 +6,5 @@ show t1
 ----
 t1 queued
 error id_conflict (018bcfe5-6800-77d0-a8a8-0d69281a8ad5)
-t1 queued failures=0 crashes=0 waits: no worker of type 'email' is registered
+t1 queued failures=0 crashes=0
+  waits: no worker of type 'email' is registered

@@ -54,6 +54,15 @@ class FailingView final : public port::View {
     Result<void> each_live(const std::function<void(const TaskHead&)>& take) override {
         return twin_.each_live(take);
     }
+    Result<void> each_queue(const std::function<void(const QueueRules&)>& take) override {
+        return twin_.each_queue(take);
+    }
+    Result<void> each_key(const std::function<void(const KeyUse&)>& take) override {
+        return twin_.each_key(take);
+    }
+    Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys) override {
+        return twin_.find_keys(keys);
+    }
     Result<std::optional<TaskId>> newest_ended() override { return twin_.newest_ended(); }
 
     std::optional<ErrorCode> fails_with;

@@ -11,6 +11,8 @@ namespace taskd::test {
 struct MemoryTable {
     port::ViewMark mark;
     std::map<TaskId, Task> tasks;
+    std::map<std::string, KeyUse> keys;
+    std::map<std::string, QueueRules> queues;
 };
 
 // Rows as a change of the view carries them.
@@ -28,8 +30,20 @@ class MemoryView final : public port::View {
     Result<port::ViewMark> mark() override { return table_.mark; }
 
     Result<void> store(const port::ViewChange& change) override {
-        for (const auto& task : change.tasks)
+        for (const auto& task : change.tasks) {
             table_.tasks[task->spec.id] = *task;
+            const KeyUse use = key_use_of(task->spec, task->submitted_at);
+            const auto old = table_.keys.find(use.key);
+            if (!use.key.empty() && (old == table_.keys.end() || old->second.until < use.until))
+                table_.keys[use.key] = use;
+        }
+        for (const QueueRules& rules : change.queues)
+            table_.queues[rules.type] = rules;
+        std::erase_if(table_.keys, [&](const auto& each) {
+            const auto holder = table_.tasks.find(each.second.id);
+            const bool lives = holder != table_.tasks.end() && is_live(holder->second);
+            return each.second.until <= change.at && !lives;
+        });
         table_.mark = change.mark;
         return {};
     }
@@ -81,6 +95,30 @@ class MemoryView final : public port::View {
         for (const Task& task : live)
             take(head_of(task));
         return {};
+    }
+
+    Result<void> each_queue(const std::function<void(const QueueRules&)>& take) override {
+        for (const auto& [type, rules] : table_.queues)
+            take(rules);
+        return {};
+    }
+
+    Result<void> each_key(const std::function<void(const KeyUse&)>& take) override {
+        std::vector<KeyUse> uses;
+        for (const auto& [key, use] : table_.keys)
+            uses.push_back(use);
+        std::ranges::stable_sort(uses, {}, &KeyUse::until);
+        for (const KeyUse& use : uses)
+            take(use);
+        return {};
+    }
+
+    Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys) override {
+        std::vector<KeyUse> found;
+        for (const std::string& key : keys)
+            if (const auto at = table_.keys.find(key); at != table_.keys.end())
+                found.push_back(at->second);
+        return found;
     }
 
     Result<std::optional<TaskId>> newest_ended() override {

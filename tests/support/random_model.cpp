@@ -28,6 +28,14 @@ EngineTime random_engine(Random& random) {
     return random_instant<EngineTime>(random);
 }
 
+Duration random_duration(Random& random) {
+    return Duration{static_cast<std::int64_t>(random_number(random))};
+}
+std::optional<Duration> random_took(Random& random) {
+    if (random.chance(1, 2)) return std::nullopt;
+    return random_duration(random);
+}
+
 TaskError random_error(Random& random) {
     return {random_text(random, 20), random_text(random, 60), random.chance(1, 2)};
 }
@@ -41,11 +49,47 @@ TaskSpec random_spec(Random& random) {
     spec.attempts_max = random_number32(random);
     spec.crashes_max = random_number32(random);
     spec.backoff = {Duration{static_cast<std::int64_t>(random_number(random))},
-                    Duration{static_cast<std::int64_t>(random_number(random))}};
+                    random_duration(random), static_cast<BackoffKind>(random.below(3)),
+                    static_cast<std::uint8_t>(random.below(101))};
+    spec.timeout = random_duration(random);
+    spec.queue_timeout = random_duration(random);
+    spec.total_timeout = random_duration(random);
+    if (random.chance(1, 3)) spec.delay = random_duration(random);
+    spec.run_at = random_optional<WallTime>(random);
+    spec.expires_at = random_optional<WallTime>(random);
+    if (random.chance(1, 2)) spec.key = random_text(random, 40);
+    if (random.chance(1, 2)) spec.idempotency_key = random_text(random, 40);
+    for (std::uint64_t n = random.below(3); n > 0; --n)
+        spec.no_retry.push_back(random_text(random, 10));
     return spec;
 }
 
+Pause random_pause(Random& random) {
+    return {random_text(random, 20), random_text(random, 40), random_wall(random)};
+}
+
+Rate random_rate(Random& random) {
+    return {random_number32(random), random_duration(random), random_number32(random)};
+}
+
 }  // namespace
+
+QueueRules random_rules(Random& random) {
+    QueueRules rules;
+    rules.type = random_text(random, 60);
+    rules.concurrency = random_number32(random);
+    rules.key_concurrency = random_number32(random);
+    rules.rate = random_rate(random);
+    rules.key_rate = random_rate(random);
+    rules.key_backlog_max = random_number32(random);
+    for (std::uint64_t n = random.below(4); n > 0; --n)
+        rules.weights[random_text(random, 30)] = random_number32(random);
+    if (random.chance(1, 2)) rules.paused = random_pause(random);
+    if (random.chance(1, 2)) rules.draining = random_pause(random);
+    for (std::uint64_t n = random.below(4); n > 0; --n)
+        rules.paused_keys[random_text(random, 30)] = random_pause(random);
+    return rules;
+}
 
 std::string random_text(Random& random, std::size_t size_max) {
     std::string text(random.below(size_max + 1), '\0');
@@ -68,19 +112,27 @@ Record random_record(Random& random, std::size_t kind) {
     const LeaseEpoch epoch = random_epoch(random);
     switch (kind) {
         case 0:
-            return TaskSubmitted{random_spec(random), random_wall(random)};
+            return TaskSubmitted{
+                random_spec(random), random_wall(random), random_optional<WallTime>(random),
+                random_optional<EngineTime>(random), random_optional<EngineTime>(random)};
         case 1:
-            return TaskLeased{id, epoch, random_text(random, 64), random_engine(random),
-                              random_wall(random)};
+            return TaskLeased{id,
+                              epoch,
+                              random_text(random, 64),
+                              random_engine(random),
+                              random_wall(random),
+                              random_optional<EngineTime>(random)};
         case 2:
-            return TaskCompleted{id, epoch, Blob{random_text(random, 200)}, random_wall(random)};
+            return TaskCompleted{id, epoch, Blob{random_text(random, 200)}, random_wall(random),
+                                 random_took(random)};
         case 3:
             return AttemptFailed{id,
                                  epoch,
                                  random_error(random),
                                  random_optional<EngineTime>(random),
                                  random_optional<WallTime>(random),
-                                 random_wall(random)};
+                                 random_wall(random),
+                                 random_took(random)};
         case 4:
             return AttemptCrashed{id, epoch, random_optional<EngineTime>(random),
                                   random_optional<WallTime>(random), random_wall(random)};
@@ -92,8 +144,19 @@ Record random_record(Random& random, std::size_t kind) {
             return TaskCancelled{id, random_text(random, 40), random_wall(random)};
         case 8:
             return RevokedLeaseEnded{id, epoch};
-        default:
+        case 9:
             return EngineResumed{random_engine(random)};
+        case 10:
+            return AttemptTimedOut{id, epoch, random_wall(random)};
+        case 11:
+            return TimedOutLeaseEnded{id, epoch, random_optional<EngineTime>(random),
+                                      random_optional<WallTime>(random), random_wall(random)};
+        case 12:
+            return TaskExpired{id, random.chance(1, 2), random_wall(random)};
+        case 13:
+            return PriorityChanged{id, static_cast<std::uint8_t>(random.below(10))};
+        default:
+            return QueueChanged{random_rules(random)};
     }
 }
 
@@ -106,27 +169,33 @@ RecordBatch random_batch(Random& random, Sequence first, std::size_t records) {
 
 Task random_task(Random& random) {
     constexpr TaskState states[] = {TaskState::scheduled, TaskState::queued, TaskState::running,
-                                    TaskState::succeeded, TaskState::dead,   TaskState::cancelled};
+                                    TaskState::succeeded, TaskState::dead,   TaskState::cancelled,
+                                    TaskState::expired};
     Task task;
     task.spec = random_spec(random);
     task.state = states[random.below(std::size(states))];
+    task.priority = static_cast<std::uint8_t>(random.below(10));
     task.submitted_at = random_wall(random);
     task.ended_at = random_optional<WallTime>(random);
     task.due_at = random_optional<EngineTime>(random);
     task.due_shown = random_optional<WallTime>(random);
+    task.due_by_wall = random.chance(1, 4);
+    task.expires = random_optional<EngineTime>(random);
+    task.ends_by = random_optional<EngineTime>(random);
     task.queued_as = Sequence{random_number(random)};
     task.changed_as = Sequence{random_number(random)};
     task.epoch = random_epoch(random);
     if (random.chance(1, 3))
         task.lease = Lease{random_epoch(random), random_text(random, 64), random_engine(random),
-                           random.chance(1, 2)};
+                           random.chance(1, 2), random_optional<EngineTime>(random)};
     task.failures = random_number32(random);
     task.crashes = random_number32(random);
     task.attempts_made = random_number32(random);
     for (std::uint64_t n = random.below(4); n > 0; --n) {
         Attempt attempt{random_number32(random), random_epoch(random), random_text(random, 64),
                         random_wall(random), random_optional<WallTime>(random)};
-        attempt.outcome = static_cast<AttemptOutcome>(random.below(6));
+        attempt.outcome = static_cast<AttemptOutcome>(random.below(8));
+        attempt.took = random_took(random);
         if (random.chance(1, 2)) attempt.error = random_error(random);
         task.attempts.push_back(std::move(attempt));
     }

@@ -18,5 +18,6 @@ inline constexpr std::size_t record_kinds = std::variant_size_v<Record>;
 Record random_record(Random& random, std::size_t kind);
 RecordBatch random_batch(Random& random, Sequence first, std::size_t records);
 Task random_task(Random& random);
+QueueRules random_rules(Random& random);
 
 }  // namespace taskd::support

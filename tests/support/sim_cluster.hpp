@@ -65,8 +65,11 @@ class SimCluster {
 
     // The client: submits and asks again until it is answered.
     void submit(std::vector<TaskSpec> tasks);
-    void submit_again(const TaskId& id);  // what was submitted before, word for word
+    void submit_again(const TaskId& id);          // what was submitted before, word for word
+    void submit_under_its_key(const TaskId& id);  // the same content, another id, the same key
     void cancel(const TaskId& id);
+    // What an operator says; not said again when it is lost.
+    void post(const std::string& target, std::string body, std::string method = "POST");
     void look(const TaskId& id);
     TaskSpec make_task(const std::string& type, std::string payload);
 
@@ -80,6 +83,7 @@ class SimCluster {
     const std::map<TaskId, Promise>& promises() const { return promises_; }
     const std::vector<std::uint64_t>& row_hits();  // over all lives, replays not counted
     std::uint64_t failed_starts() const { return failed_starts_; }
+    std::uint64_t keys_met() const { return keys_met_; }
     std::uint64_t bodies_read() const { return bodies_read_; }  // by the lives that are over
 
   private:
@@ -109,6 +113,7 @@ class SimCluster {
     std::vector<std::uint64_t> row_hits_;
     std::uint64_t failed_starts_ = 0;
     std::uint64_t bodies_read_ = 0;
+    std::uint64_t keys_met_ = 0;
     std::uint64_t lives_ = 0;
 };
 

@@ -53,3 +53,25 @@ TEST_CASE("each error has its own number and name") {
 TEST_CASE("wall time is shown in RFC 3339") {
     CHECK(to_rfc3339(WallTime{1'000'000'000'000'001us}) == "2001-09-09T01:46:40.000001Z");
 }
+
+TEST_CASE("instants are read in every form of RFC 3339, and nothing else is") {
+    using namespace std::chrono_literals;
+    const auto read = [](std::string_view text) { return parse_rfc3339(text); };
+    const WallTime noon{1'767'355'200s};  // 2026-01-02T12:00:00Z
+    CHECK(read("2026-01-02T12:00:00Z") == noon);
+    CHECK(read("2026-01-02t12:00:00z") == noon);
+    CHECK(read("2026-01-02T13:30:00+01:30") == noon);
+    CHECK(read("2026-01-02T11:00:00-01:00") == noon);
+    CHECK(read("2026-01-02T12:00:00.5Z") == noon + 500ms);
+    CHECK(read("2026-01-02T12:00:00.000001999Z") == noon + 1us);
+    CHECK(read("2026-01-02T11:59:60Z") == noon);
+    CHECK(read(to_rfc3339(noon + 123456us)) == noon + 123456us);
+    for (const char* bad :
+         {"", "2026-01-02", "2026-01-02T12:00:00", "2026-13-02T12:00:00Z", "2026-02-29T12:00:00Z",
+          "2026-01-02T24:00:00Z", "2026-01-02T12:60:00Z", "2026-01-02T12:00:61Z",
+          "2026-01-02T12:00:00.Z", "2026-01-02T12:00:00.1234567890Z", "2026-01-02T12:00:00+24:00",
+          "2026-01-02T12:00:00Z ", "+026-01-02T12:00:00Z", "1969-12-31T23:59:59Z", "12"}) {
+        INFO(bad);
+        CHECK_FALSE(read(bad).has_value());
+    }
+}

@@ -85,7 +85,33 @@ inline constexpr Duration backoff_initial_default = 1s;
 inline constexpr Duration backoff_max_default = 5min;
 inline constexpr unsigned backoff_factor = 2;
 
+inline constexpr unsigned backoff_jitter_default = 25;  // percent
+inline constexpr std::size_t no_retry_max = 20;         // codes that one task may name
+
+// How long a task may take. None of them can be switched off, only made long: every task ends.
+inline constexpr Duration timeout_default = 1h;              // one attempt
+inline constexpr Duration queue_timeout_default = 7 * 24h;   // until the first attempt
+inline constexpr Duration total_timeout_default = 30 * 24h;  // all of it
+inline constexpr Duration timeout_most = 366 * 24h;
+static_assert(timeout_default < queue_timeout_default);
+static_assert(queue_timeout_default < total_timeout_default &&
+              total_timeout_default < timeout_most);
+inline constexpr Duration delay_most = 366 * 24h;  // how far ahead a task may be put off
+// While a task waits for a wall time, the wall clock is looked at so often: it may be set.
+inline constexpr Duration wall_clock_look = 1s;
+
 inline constexpr Duration lease_duration_default = 15s;
+
+// A task's key, and the key under which a submit is done once.
+inline constexpr std::size_t key_bytes_max = 256;
+// Keys that the rules of one queue may name: weights, and pauses.
+inline constexpr std::size_t keys_named_max = 1'000;
+inline constexpr std::uint32_t weight_max = 1'000;
+inline constexpr std::uint32_t rate_count_max = 1'000'000;
+// A submit with the same idempotency key is the same submit for so long, and while its task lives.
+inline constexpr Duration idempotency_window = 24h;
+// Idempotency keys kept in memory; the rest is asked of the view.
+inline constexpr std::size_t idempotency_keys_in_memory = 100'000;
 
 // Name service: a registration is a lease of its own.
 inline constexpr Duration heartbeat_interval = 10s;

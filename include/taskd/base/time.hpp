@@ -4,7 +4,9 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace taskd {
 
@@ -26,5 +28,8 @@ struct Now {
 
 // RFC 3339 in UTC with microseconds, "2026-01-02T03:04:05.000006Z".
 std::string to_rfc3339(WallTime time);
+// With any offset and up to nine digits of a second, of which six count; years 1970 to 9999. A leap
+// second is the second after it.
+std::optional<WallTime> parse_rfc3339(std::string_view text);
 
 }  // namespace taskd

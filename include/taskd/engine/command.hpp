@@ -28,6 +28,7 @@ struct Submit {
     // Set when the command comes again: what the view alone knows of the ids asked for.
     bool fetched = false;
     std::vector<Task> known;
+    std::vector<KeyUse> known_keys;
 };
 
 // task_not_found when it is not in memory: the caller asks the view first.
@@ -41,10 +42,12 @@ struct Cancel {
 struct Complete {
     LeaseRef lease;
     Blob result;
+    std::optional<Duration> took = {};  // as the worker measured it
 };
 struct Fail {
     LeaseRef lease;
     TaskError error;
+    std::optional<Duration> took = {};
 };
 struct Release {
     LeaseRef lease;
@@ -76,6 +79,24 @@ struct WorkerGone {
     std::string instance;
 };
 
+// A waiting task gets another place in line. task_finished when it has ended, task_running.
+struct SetPriority {
+    TaskId id;
+    std::uint8_t priority = 5;
+};
+
+// What an operator does to a queue. `key` narrows pause and resume to one key; `rules` are those
+// asked for, of which pauses are left as they are.
+struct ChangeQueue {
+    enum class What { rules, pause, resume, drain };
+    std::string type;
+    What what = What::rules;
+    std::optional<std::string> key = {};
+    std::string by = {};
+    std::string reason = {};
+    QueueRules rules = {};
+};
+
 struct Tick {};    // does what is due
 struct Match {};   // leases at most one queued task to a worker with a free slot
 struct Resume {};  // once, after recovery
@@ -87,8 +108,9 @@ struct Forget {
 // Asks for the bodies of tasks whose turn comes soon (Decision::fetch).
 struct Look {};
 
-using Command = std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew,
-                             WorkerUp, WorkerGone, Tick, Match, Resume, Forget, Look>;
+using Command =
+    std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew, WorkerUp,
+                 WorkerGone, Tick, Match, Resume, Forget, Look, SetPriority, ChangeQueue>;
 
 // Notes: changes of what a restart may forget. Applied like records, never written.
 struct LeaseRenewed {
@@ -115,12 +137,40 @@ struct TaskLoaded {
 struct TaskUnloaded {
     TaskId id;
 };
+// The end of a task was durable and told this long after it was decided.
+struct EndTold {
+    TaskId id;
+    Duration took;
+};
+// An idempotency key leaves memory; `elsewhere` when the view must be asked for it from now on.
+struct KeyForgotten {
+    std::string key;
+    bool elsewhere = false;
+};
+// A lease took its share of a rate; the time has come for the next; rates begin anew. Of the queue
+// and of the key's own.
+struct RateTaken {
+    std::string type;
+    std::string key;
+    EngineTime at;
+};
+struct RateOpened {
+    std::string type;
+    std::optional<std::string> key;  // none: of the queue
+    EngineTime wake;                 // when it was to open
+    EngineTime at;
+};
+struct RatesReset {
+    std::string type;
+    EngineTime at;
+};
 // Nothing is missing near the head of this queue.
 struct LookedAhead {
     std::string type;
 };
 using Note = std::variant<LeaseRenewed, WorkerNoted, WorkerForgotten, TaskForgotten, TaskLoaded,
-                          TaskUnloaded, LookedAhead>;
+                          TaskUnloaded, EndTold, KeyForgotten, RateTaken, RateOpened, RatesReset,
+                          LookedAhead>;
 
 // Outputs leave only after everything decided before them is synced.
 struct SendLease {
@@ -133,6 +183,7 @@ struct SendRevoke {
 };
 struct TaskEnded {
     TaskId id;
+    EngineTime at;
 };
 using Output = std::variant<SendLease, SendRevoke, TaskEnded>;
 
@@ -146,6 +197,9 @@ struct Decision {
     // Not decided yet: ask the view for these, note those that are in memory without their body as
     // loaded, and come again (a Look need not).
     std::vector<TaskId> fetch;
+    std::vector<std::string> fetch_keys;  // of a submit: idempotency keys to ask for as well
+    // Of a submit: which of its tasks are another one, submitted before under the same key.
+    std::vector<std::pair<std::size_t, TaskId>> existing;
 };
 
 }  // namespace taskd::engine

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,13 +23,31 @@ struct EngineSettings {
     std::size_t ended_bytes_max = 32 * limits::mebibyte;
     // Bodies of tasks that wait; the rest of them is in the view.
     std::size_t waiting_bytes_max = limits::waiting_bytes_max;
+    std::size_t keys_in_memory_max = limits::idempotency_keys_in_memory;
 };
 
-// Why a task waits: a rule by name and a sentence about it.
-struct Waiting {
-    std::string rule;  // no_worker, workers_full, leasing, backoff
-    std::string text;
+// Which rule holds a task, and what would release it.
+struct Explanation {
+    std::string_view rule;  // of rule_table()
+    std::string text;       // what holds it, for people
+    std::string release;    // what would let it go on; empty when it has ended
+    std::optional<WallTime> until;
+
+    // Where its time went, as far as it is known: queued, between_attempts, dispatched (to the
+    // worker and back), running, committing.
+    struct Phase {
+        std::string_view name;
+        Duration took;
+    };
+    std::vector<Phase> spent;
 };
+
+// Every rule that can hold a task, in the order in which they are looked at.
+struct HoldingRule {
+    std::string_view name;
+    std::string_view text;
+};
+std::span<const HoldingRule> rule_table();
 
 struct QueueFigures {
     std::string type;
@@ -38,6 +57,9 @@ struct QueueFigures {
     std::size_t workers = 0;
     std::size_t slots = 0;
     std::size_t slots_used = 0;
+    std::size_t leased = 0;  // leases, those of cancelled tasks too
+    std::size_t keys = 0;    // with tasks in memory, the empty one too
+    // When the longest waiting one was submitted; of the first thousand keys.
     std::optional<WallTime> oldest_queued_at;  // when the longest waiting one was submitted
 };
 
@@ -59,12 +81,16 @@ class Engine {
 
     // Recovery from the view: heads in queued_as order, leased tasks whole, then the sums and the
     // newest ended id there.
+    void restore(const QueueRules& rules);  // before the heads
     void restore(const TaskHead& head);
     void restore(std::shared_ptr<Task> task);
+    void restore(const KeyUse& use);  // oldest first
     void restore(const Totals& totals, std::optional<TaskId> newest_ended);
 
     // When the next Tick has something to do.
-    std::optional<EngineTime> next_deadline() const;
+    std::optional<EngineTime> next_deadline(const Now& now) const;
+    // Then the wall clock is to be looked at now and again: it may be set.
+    bool waits_for_wall_time() const;
     // Whether a Match would lease something, and whether a Look would ask for something.
     bool can_match() const;
     bool can_look() const;
@@ -77,18 +103,27 @@ class Engine {
     // The task a record changes, when its body has to be loaded before it is applied.
     std::optional<TaskId> body_needed(const Record& record) const;
     LeaseStanding standing(const LeaseRef& lease) const;
-    std::optional<Waiting> why_waiting(const Task& task) const;
+    // The first rule that holds the task; for an ended one, where its time went. The task as it is
+    // now, from here or from the view.
+    Explanation explain(const Now& now, const Task& task) const;
     std::vector<LeaseRef> leases_of(const std::string& worker) const;  // not revoked ones
     std::size_t held_by(const std::string& worker) const;
 
     const Totals& totals() const;
     std::vector<QueueFigures> queues() const;
+    QueueFigures figures_of(const std::string& type) const;
+    std::vector<std::string> queue_types() const;
+    // As they are, or as they are without a word: no limits.
+    QueueRules rules_of(const std::string& type) const;
+    // Counts that differ from what the leases and tasks in memory say; always empty.
+    std::vector<std::string> faults() const;
     std::size_t tasks_in_memory() const;
     std::size_t waiting_bytes() const;  // of bodies in memory that could leave it
     void each_task(const std::function<void(const Task&)>& take) const;  // with a body, in no order
 
     // The tasks changed since the last call, each once, as they now are.
     std::vector<std::shared_ptr<const Task>> take_changed();
+    std::vector<QueueRules> take_changed_queues();
 
     // How often each row of state_table() was used, in its order.
     const std::vector<std::uint64_t>& row_hits() const;

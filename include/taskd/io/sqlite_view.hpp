@@ -34,6 +34,9 @@ class SqliteView final : public port::View {
     Result<TaskPage> list(const TaskQuery& query) override;
     Result<std::vector<TaskId>> match(std::string_view part) override;
     Result<void> each_live(const std::function<void(const TaskHead&)>& take) override;
+    Result<void> each_queue(const std::function<void(const QueueRules&)>& take) override;
+    Result<void> each_key(const std::function<void(const KeyUse&)>& take) override;
+    Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys) override;
     Result<std::optional<TaskId>> newest_ended() override;
 
     // Copies the log back into the file; tens of milliseconds. store() does it before a transaction

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "taskd/model/queue_rules.hpp"
 #include "taskd/model/task.hpp"
 
 namespace taskd {
@@ -15,6 +16,9 @@ namespace taskd {
 struct TaskSubmitted {
     TaskSpec spec;
     WallTime at;
+    std::optional<WallTime> due;        // not before: it is scheduled by the wall clock
+    std::optional<EngineTime> expires;  // not begun by then
+    std::optional<EngineTime> ends_by;  // not ended by then
     friend bool operator==(const TaskSubmitted&, const TaskSubmitted&) = default;
 };
 
@@ -24,6 +28,7 @@ struct TaskLeased {
     std::string worker;
     EngineTime until;
     WallTime at;
+    std::optional<EngineTime> timeout_at;  // when the attempt has taken too long
     friend bool operator==(const TaskLeased&, const TaskLeased&) = default;
 };
 
@@ -32,6 +37,7 @@ struct TaskCompleted {
     LeaseEpoch epoch;
     Blob result;
     WallTime at;
+    std::optional<Duration> took;
     friend bool operator==(const TaskCompleted&, const TaskCompleted&) = default;
 };
 
@@ -43,6 +49,7 @@ struct AttemptFailed {
     std::optional<EngineTime> due_at;
     std::optional<WallTime> due_shown;
     WallTime at;
+    std::optional<Duration> took;
     friend bool operator==(const AttemptFailed&, const AttemptFailed&) = default;
 };
 
@@ -75,6 +82,45 @@ struct TaskCancelled {
     friend bool operator==(const TaskCancelled&, const TaskCancelled&) = default;
 };
 
+// The attempt took too long. The lease is revoked; how the task goes on is said when it is over.
+struct AttemptTimedOut {
+    TaskId id;
+    LeaseEpoch epoch;
+    WallTime at;
+    friend bool operator==(const AttemptTimedOut&, const AttemptTimedOut&) = default;
+};
+
+// The lease of an attempt that took too long is over. Without `due_at` the task is dead.
+struct TimedOutLeaseEnded {
+    TaskId id;
+    LeaseEpoch epoch;
+    std::optional<EngineTime> due_at;
+    std::optional<WallTime> due_shown;
+    WallTime at;
+    friend bool operator==(const TimedOutLeaseEnded&, const TimedOutLeaseEnded&) = default;
+};
+
+// Not begun in time, or (`whole`) not ended in time. A lease is revoked.
+struct TaskExpired {
+    TaskId id;
+    bool whole = false;
+    WallTime at;
+    friend bool operator==(const TaskExpired&, const TaskExpired&) = default;
+};
+
+// A task that waits has another priority; within it, it is the last.
+struct PriorityChanged {
+    TaskId id;
+    std::uint8_t priority = 5;
+    friend bool operator==(const PriorityChanged&, const PriorityChanged&) = default;
+};
+
+// The rules of a queue as they now are.
+struct QueueChanged {
+    QueueRules rules;
+    friend bool operator==(const QueueChanged&, const QueueChanged&) = default;
+};
+
 // A revoked lease is over: the worker confirmed, or it ran out. Frees the worker's slot.
 struct RevokedLeaseEnded {
     TaskId id;
@@ -90,7 +136,8 @@ struct EngineResumed {
 
 using Record =
     std::variant<TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed,
-                 AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed>;
+                 AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed,
+                 AttemptTimedOut, TimedOutLeaseEnded, TaskExpired, PriorityChanged, QueueChanged>;
 
 // The task a record is about; none when it is about more than one.
 std::optional<TaskId> task_of(const Record& record);

@@ -24,11 +24,17 @@ struct TaskError {
     friend bool operator==(const TaskError&, const TaskError&) = default;
 };
 
-// Wait before the next attempt: initial * factor^(n-1), capped, then up to a quarter more by
-// chance.
+enum class BackoffKind : std::uint8_t { fixed = 0, linear = 1, exponential = 2 };  // on disk
+std::string_view to_text(BackoffKind kind);
+std::optional<BackoffKind> parse_backoff_kind(std::string_view text);
+
+// Wait before attempt n + 1: initial, n times initial, or initial doubled n - 1 times; capped, then
+// up to `jitter` percent more by chance.
 struct Backoff {
     Duration initial = limits::backoff_initial_default;
     Duration max = limits::backoff_max_default;
+    BackoffKind kind = BackoffKind::exponential;
+    std::uint8_t jitter = limits::backoff_jitter_default;  // 0 to 100
 
     friend bool operator==(const Backoff&, const Backoff&) = default;
 };
@@ -42,6 +48,16 @@ struct TaskSpec {
     std::uint32_t attempts_max = limits::attempts_max_default;
     std::uint32_t crashes_max = limits::crashes_max_default;
     Backoff backoff;
+    std::string key;                     // may be empty: whose task it is, within its queue
+    std::string idempotency_key;         // may be empty: the submit is done once under this name
+    std::vector<std::string> no_retry;   // codes of errors that are not to be tried again
+    Duration delay{0};                   // not before this long after the submit
+    std::optional<WallTime> run_at;      // not before; excludes delay
+    std::optional<WallTime> expires_at;  // not begun by then: expired; overrides queue_timeout
+    Duration queue_timeout =
+        limits::queue_timeout_default;           // from when it may begin to when it did
+    Duration timeout = limits::timeout_default;  // of one attempt
+    Duration total_timeout = limits::total_timeout_default;  // from when it may begin to its end
 
     friend bool operator==(const TaskSpec&, const TaskSpec&) = default;
 };
@@ -53,6 +69,8 @@ enum class AttemptOutcome : std::uint8_t {
     crashed = 3,   // the lease ran out without a word
     released = 4,  // the worker gave it back untouched
     cancelled = 5,
+    timed_out = 6,  // took longer than it may
+    expired = 7,    // the task's whole time was over
 };
 std::string_view to_text(AttemptOutcome outcome);
 
@@ -65,17 +83,20 @@ struct Attempt {
     std::optional<WallTime> ended_at;
     AttemptOutcome outcome = AttemptOutcome::running;
     std::optional<TaskError> error;
+    std::optional<Duration> took;  // of the work itself, as the worker measured it
 
     friend bool operator==(const Attempt&, const Attempt&) = default;
 };
 
-// The right of one worker to run a task for a while. It outlives a cancelled task (revoked) until
-// the worker confirms or it runs out, because until then the worker's slot is taken.
+// The right of one worker to run a task for a while. It outlives a cancelled task, and an attempt
+// that took too long (revoked), until the worker confirms or it runs out, because until then the
+// worker's slot is taken.
 struct Lease {
     LeaseEpoch epoch;
     std::string worker;
     EngineTime until;
     bool revoked = false;
+    std::optional<EngineTime> timeout_at;  // when the attempt has taken too long
 
     friend bool operator==(const Lease&, const Lease&) = default;
 };
@@ -83,10 +104,14 @@ struct Lease {
 struct Task {
     TaskSpec spec;
     TaskState state = TaskState::queued;
+    std::uint8_t priority = 5;  // as submitted, or as changed since
     WallTime submitted_at;
     std::optional<WallTime> ended_at;
     std::optional<EngineTime> due_at;   // scheduled: when it is queued again
     std::optional<WallTime> due_shown;  // the same for people
+    bool due_by_wall = false;  // scheduled: due_shown is what counts, and there is no due_at
+    std::optional<EngineTime> expires;  // not begun by then: expired
+    std::optional<EngineTime> ends_by;  // not ended by then: expired
     Sequence queued_as;                 // record that queued it last: its place within its priority
     Sequence changed_as;                // record that changed it last
     LeaseEpoch epoch;                   // the newest one
@@ -110,9 +135,22 @@ struct Totals {
     std::uint64_t failures = 0;
     std::uint64_t crashes = 0;
     std::uint64_t leases = 0;
+    std::uint64_t expired = 0;
 
     friend bool operator==(const Totals&, const Totals&) = default;
 };
+
+// An idempotency key in use: by the task, until then and while the task lives.
+struct KeyUse {
+    std::string key;
+    TaskId id;
+    WallTime until;
+
+    friend bool operator==(const KeyUse&, const KeyUse&) = default;
+};
+inline KeyUse key_use_of(const TaskSpec& spec, WallTime submitted_at) {
+    return {spec.idempotency_key, spec.id, submitted_at + limits::idempotency_window};
+}
 
 // A question for many tasks, answered in id order (oldest first).
 struct TaskQuery {

@@ -16,18 +16,21 @@ enum class TaskState : std::uint8_t {  // numbers are on disk
     succeeded = 5,
     dead = 6,
     cancelled = 7,
+    expired = 8,  // its time was over before it ended
 };
 
 enum class TaskEvent : std::uint8_t {
     due,          // its time has come
     lease,        // a worker got it
     complete,     // result of the newest epoch
+    time_out,     // an attempt took too long: its worker is told to stop
     fail_again,   // failed, attempts left
     fail_dead,    // failed for good
     crash_again,  // lease ran out, tries left
     crash_dead,   // lease ran out once too often
     release,      // the worker gave it back untouched
     cancel,
+    expire,  // not begun in time, or not ended in time
 };
 
 struct StateRow {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "taskd/base/result.hpp"
+#include "taskd/model/queue_rules.hpp"
 #include "taskd/model/task_head.hpp"
 
 namespace taskd::port {
@@ -27,6 +28,8 @@ struct ViewMark {
 struct ViewChange {
     ViewMark mark;
     std::vector<std::shared_ptr<const Task>> tasks;
+    std::vector<QueueRules> queues;
+    WallTime at{};  // keys whose time was over then, and whose task has ended, may go
 };
 
 class View {
@@ -43,6 +46,11 @@ class View {
     virtual Result<std::vector<TaskId>> match(std::string_view part) = 0;
     // Tasks that have not ended or whose lease is still held, in `queued_as` order.
     virtual Result<void> each_live(const std::function<void(const TaskHead&)>& take) = 0;
+    // The rules of queues, by type.
+    virtual Result<void> each_queue(const std::function<void(const QueueRules&)>& take) = 0;
+    // Idempotency keys in use, oldest first; all of them, or those asked for.
+    virtual Result<void> each_key(const std::function<void(const KeyUse&)>& take) = 0;
+    virtual Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys) = 0;
     // The greatest id of an ended task, none when there is none: older ids may be in the view
     // alone.
     virtual Result<std::optional<TaskId>> newest_ended() = 0;

@@ -119,14 +119,16 @@ struct TaskMessage {
     Duration duration{};
     std::optional<std::string> payload;  // none: too large, fetch it by HTTP
     std::uint16_t http_port = 0;
+    std::optional<Duration> timeout = {};  // how long the attempt may take
 };
 // The ways a lease ends.
 struct ResultMessage {
     enum class End { completed, failed, released, stopped };
     LeaseKey lease;
     End end = End::completed;
-    std::string result;  // completed: one JSON value
-    TaskError error;     // failed
+    std::string result;                 // completed: one JSON value
+    TaskError error;                    // failed
+    std::optional<Duration> took = {};  // the work itself
 };
 
 // Each writes one item of a body.

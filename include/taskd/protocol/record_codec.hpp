@@ -14,8 +14,9 @@
 namespace taskd::protocol {
 
 inline constexpr std::uint8_t batch_version = 1;
-inline constexpr std::uint8_t task_row_version = 1;
+inline constexpr std::uint8_t task_row_version = 3;
 inline constexpr std::uint8_t task_head_version = 1;
+inline constexpr std::uint8_t queue_row_version = 1;
 
 // What a batch takes besides its records: version, first sequence, engine time, count.
 inline constexpr std::size_t batch_bytes_overhead_max = 1 + 10 + 10 + 10;
@@ -27,7 +28,7 @@ std::size_t encoded_bytes_max(const Record& record);
 // Appends to `out`. The batch holds at least one record.
 void encode_batch(const RecordBatch& batch, std::string& out);
 // journal_too_new when a newer version wrote it, journal_corrupt when it is not a batch at all.
-// Bytes that decode are exactly the bytes that the batch encodes to.
+// Bytes of kinds that are still written are exactly the bytes that the batch encodes to.
 Result<RecordBatch> decode_batch(std::string_view bytes);
 // The first sequence alone, from the first bytes of an encoded batch, unverified otherwise.
 Result<Sequence> peek_first_sequence(std::string_view bytes);
@@ -36,6 +37,10 @@ Result<Sequence> peek_first_sequence(std::string_view bytes);
 void encode_task_row(const Task& task, std::string& out);
 // store_too_new or view_corrupt.
 Result<Task> decode_task_row(std::string_view bytes, Blob payload, Blob result);
+
+// store_too_new or view_corrupt.
+void encode_queue_row(const QueueRules& rules, std::string& out);
+Result<QueueRules> decode_queue_row(std::string_view bytes);
 
 // A task's head without its id, which the view keeps beside it.
 void encode_task_head(const TaskHead& head, std::string& out);

@@ -33,7 +33,7 @@ std::string write_submit(const std::vector<TaskSpec>& tasks, bool as_array);
 
 // What stands beside a task's own fields.
 struct TaskExtras {
-    std::string waiting_rule;  // empty: it does not wait
+    std::string_view waiting_rule;  // empty: it does not wait
     std::string waiting_text;
 };
 

@@ -107,6 +107,14 @@ class Core {
         std::vector<engine::Output> outputs;
         std::vector<Reply> replies;
     };
+    struct Wanted {
+        std::vector<TaskId> ids;
+        std::vector<std::string> keys;
+    };
+    struct Fetched {
+        std::vector<Task> tasks;
+        std::vector<KeyUse> keys;
+    };
     struct Deferred {
         engine::Command command;
         Decided decided;
@@ -124,9 +132,9 @@ class Core {
     bool must_defer() const;
     void run_deferred();
     Result<void> load_needed(const RecordBatch& batch);
-    void fetch(std::vector<TaskId> ids, bool ahead,
-               std::function<void(std::vector<Task> unknown)> then);
-    void fetch_and_run(engine::Command command, std::vector<TaskId> ids, Decided decided);
+    void fetch(Wanted wanted, bool ahead, std::function<void(Fetched)> then);
+    static Result<Fetched> fetch_from(port::View& view, const Wanted& wanted);
+    void fetch_and_run(engine::Command command, Wanted wanted, Decided decided);
     void look();
     void finish_turn();
     void flush();

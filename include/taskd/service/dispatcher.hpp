@@ -10,6 +10,7 @@
 #include "taskd/service/http_front.hpp"
 #include "taskd/service/lease_api.hpp"
 #include "taskd/service/lease_desk.hpp"
+#include "taskd/service/queue_api.hpp"
 #include "taskd/service/registry_watch.hpp"
 #include "taskd/service/task_api.hpp"
 #include "taskd/service/waiters.hpp"
@@ -61,6 +62,7 @@ class Dispatcher {
     std::unique_ptr<LeaseDesk> desk_;
     std::unique_ptr<TaskApi> api_;
     std::unique_ptr<LeaseApi> lease_api_;
+    std::unique_ptr<QueueApi> queue_api_;
     HttpFront front_;
     bool started_ = false;
     bool draining_ = false;

@@ -23,7 +23,7 @@ class LeaseApi {
     void end(Call call, bool completed);
 
     // The task of a lease in the path, or an answer; `heard` tells the desk that its worker lives.
-    const Task* find(Call& call, const protocol::LeaseKey& lease, bool heard);
+    bool knows(Call& call, const protocol::LeaseKey& lease, bool heard);
     void run(Call call, engine::Command command, TaskId id);
 
     Core& core_;

@@ -25,6 +25,8 @@ class TaskApi {
     void get_results(Call call);
     void list(Call call);
     void cancel(Call call);
+    void explain(Call call);
+    void set_priority(Call call);
     void stats(Call call);
     void workers(Call call);
 

@@ -73,6 +73,7 @@ class Worker {
         std::unique_ptr<port::Timer> timer;  // sleeping, or waiting to fetch again
         std::string result;                  // what a sleeping one will say
         Duration fetch_wait{};
+        SteadyTime began{};  // the work itself
     };
     using LeaseKey = protocol::LeaseKey;
 

@@ -19,7 +19,8 @@ constexpr std::size_t matches_max = 2;
 constexpr std::size_t id_text_size = 36;
 
 constexpr TaskState all_states[] = {TaskState::scheduled, TaskState::queued, TaskState::running,
-                                    TaskState::succeeded, TaskState::dead,   TaskState::cancelled};
+                                    TaskState::succeeded, TaskState::dead,   TaskState::cancelled,
+                                    TaskState::expired};
 
 #define ROW_COLUMNS "id, row, payload, result"
 
@@ -63,6 +64,9 @@ class SqliteView::Impl {
     Result<TaskPage> list(const TaskQuery& query);
     Result<std::vector<TaskId>> match(std::string_view part);
     Result<void> each_live(const std::function<void(const TaskHead&)>& take);
+    Result<void> each_queue(const std::function<void(const QueueRules&)>& take);
+    Result<void> each_key(const std::function<void(const KeyUse&)>& take);
+    Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys);
     Result<void> checkpoint();
 
     port::ViewMark mark;
@@ -82,7 +86,8 @@ class SqliteView::Impl {
     SqliteViewSettings settings_;
     SqliteDb db_;
     SqliteStatement begin_, commit_, rollback_, put_, put_mark_, find_, all_, by_type_state_,
-        next_type_, range_, newest_, live_;
+        next_type_, range_, newest_, live_, put_key_, drop_keys_, find_key_, all_keys_, put_queue_,
+        queues_;
     std::string buffer_, head_;
     std::optional<Error> poison_;  // set when nobody knows what a failed store left
 };
@@ -128,7 +133,8 @@ Result<void> SqliteView::Impl::prepare_all() {
          " state = ?3, live = ?4, queued_as = ?5, row = ?6, result = ?8, head = ?9"},
         {&put_mark_,
          "UPDATE mark SET sequence = ?1, engine = ?2, submitted = ?3, succeeded = ?4, dead = ?5,"
-         " cancelled = ?6, failures = ?7, crashes = ?8, leases = ?9, newest_ended = ?10"},
+         " cancelled = ?6, failures = ?7, crashes = ?8, leases = ?9, newest_ended = ?10,"
+         " expired = ?11"},
         {&find_, "SELECT " ROW_COLUMNS " FROM tasks WHERE id = ?1"},
         {&all_, "SELECT id FROM tasks WHERE id > ?1 ORDER BY id LIMIT ?2"},
         {&by_type_state_,
@@ -139,6 +145,19 @@ Result<void> SqliteView::Impl::prepare_all() {
          " WHERE type > ?1 ORDER BY type LIMIT 1"},
         {&range_, "SELECT id FROM tasks WHERE id BETWEEN ?1 AND ?3 ORDER BY id LIMIT ?2"},
         {&newest_, "SELECT id FROM tasks ORDER BY id DESC LIMIT ?1"},
+        {&put_key_,
+         "INSERT INTO keys (key, id, until) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET"
+         " id = ?2, until = ?3 WHERE until < ?3"},
+        // A thousand at a time; those whose task lives are passed over.
+        {&drop_keys_,
+         "DELETE FROM keys WHERE key IN (SELECT key FROM keys AS k WHERE until <= ?1 AND NOT EXISTS"
+         " (SELECT 1 FROM tasks WHERE tasks.id = k.id AND live = 1) ORDER BY until LIMIT 1000)"},
+        {&put_queue_,
+         "INSERT INTO queues (type, row) VALUES (?1, ?2) ON CONFLICT (type) DO UPDATE SET row = "
+         "?2"},
+        {&queues_, "SELECT row FROM queues ORDER BY type"},
+        {&find_key_, "SELECT id, until FROM keys WHERE key = ?1"},
+        {&all_keys_, "SELECT id, until, key FROM keys ORDER BY until"},
         {&live_,
          "SELECT id, head FROM tasks INDEXED BY tasks_live WHERE live = 1 ORDER BY queued_as"},
     };
@@ -153,7 +172,7 @@ Result<void> SqliteView::Impl::prepare_all() {
 Result<void> SqliteView::Impl::read_mark() {
     auto select = db_.prepare(
         "SELECT sequence, engine, submitted, succeeded, dead, cancelled, failures, crashes, leases,"
-        " newest_ended FROM mark");
+        " newest_ended, expired FROM mark");
     if (!select) return std::unexpected{select.error()};
     const auto row = select->step();
     if (!row) return std::unexpected{row.error()};
@@ -163,7 +182,8 @@ Result<void> SqliteView::Impl::read_mark() {
     };
     mark.sequence = Sequence{number(0)};
     mark.engine = EngineTime{Duration{select->number(1)}};
-    mark.totals = {number(2), number(3), number(4), number(5), number(6), number(7), number(8)};
+    mark.totals = {number(2), number(3), number(4), number(5),
+                   number(6), number(7), number(8), number(10)};
     newest_ended.reset();
     if (!select->is_null(9)) {
         if (select->bytes(9).size() != 16) return fail(ErrorCode::view_corrupt, "newest_ended");
@@ -199,6 +219,14 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
                                          std::optional<TaskId> newest) {
     for (const auto& task : change.tasks)
         if (auto done = store_task(*task); !done) return done;
+    for (const QueueRules& rules : change.queues) {
+        buffer_.clear();
+        protocol::encode_queue_row(rules, buffer_);
+        auto done = put_queue_.bind_text(1, rules.type).bind_blob(2, buffer_).run();
+        if (!done) return done;
+    }
+    if (auto done = drop_keys_.bind(1, change.at.time_since_epoch().count()).run(); !done)
+        return done;
     const Totals& totals = change.mark.totals;
     put_mark_.bind(1, change.mark.sequence.value)
         .bind(2, change.mark.engine.time_since_epoch().count())
@@ -208,12 +236,21 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
         .bind(6, totals.cancelled)
         .bind(7, totals.failures)
         .bind(8, totals.crashes)
-        .bind(9, totals.leases);
+        .bind(9, totals.leases)
+        .bind(11, totals.expired);
     newest ? put_mark_.bind_blob(10, newest->bytes()) : put_mark_.bind_null(10);
     return put_mark_.run();
 }
 
 Result<void> SqliteView::Impl::store_task(const Task& task) {
+    if (!task.spec.idempotency_key.empty()) {
+        const KeyUse use = key_use_of(task.spec, task.submitted_at);
+        auto done = put_key_.bind_text(1, use.key)
+                        .bind_blob(2, use.id.bytes())
+                        .bind(3, use.until.time_since_epoch().count())
+                        .run();
+        if (!done) return done;
+    }
     buffer_.clear();
     protocol::encode_task_row(task, buffer_);
     head_.clear();
@@ -388,6 +425,49 @@ Result<void> SqliteView::Impl::each_live(const std::function<void(const TaskHead
     }
 }
 
+Result<void> SqliteView::Impl::each_queue(const std::function<void(const QueueRules&)>& take) {
+    for (;;) {
+        const auto row = queues_.step();
+        if (!row) return std::unexpected{row.error()};
+        if (!*row) return {};
+        const auto rules = protocol::decode_queue_row(queues_.bytes(0));
+        if (!rules) {
+            queues_.reset();
+            return std::unexpected{rules.error()};
+        }
+        take(*rules);
+    }
+}
+
+Result<void> SqliteView::Impl::each_key(const std::function<void(const KeyUse&)>& take) {
+    for (;;) {
+        const auto row = all_keys_.step();
+        if (!row) return std::unexpected{row.error()};
+        if (!*row) return {};
+        const auto id = id_of(all_keys_);
+        if (!id) {
+            all_keys_.reset();
+            return std::unexpected{id.error()};
+        }
+        take({std::string{all_keys_.bytes(2)}, *id, WallTime{Duration{all_keys_.number(1)}}});
+    }
+}
+
+Result<std::vector<KeyUse>> SqliteView::Impl::find_keys(std::span<const std::string> keys) {
+    std::vector<KeyUse> found;
+    for (const std::string& key : keys) {
+        const auto row = find_key_.bind_text(1, key).step();
+        if (!row) return std::unexpected{row.error()};
+        if (!*row) continue;
+        const auto id = id_of(find_key_);
+        const WallTime until{Duration{find_key_.number(1)}};
+        find_key_.reset();
+        if (!id) return std::unexpected{id.error()};
+        found.push_back({key, *id, until});
+    }
+    return found;
+}
+
 Result<void> SqliteView::Impl::checkpoint() {
     if (poison_) return std::unexpected{*poison_};
     int pages = 0;
@@ -426,6 +506,15 @@ Result<std::vector<TaskId>> SqliteView::match(std::string_view part) {
 }
 Result<void> SqliteView::each_live(const std::function<void(const TaskHead&)>& take) {
     return impl_->each_live(take);
+}
+Result<void> SqliteView::each_queue(const std::function<void(const QueueRules&)>& take) {
+    return impl_->each_queue(take);
+}
+Result<void> SqliteView::each_key(const std::function<void(const KeyUse&)>& take) {
+    return impl_->each_key(take);
+}
+Result<std::vector<KeyUse>> SqliteView::find_keys(std::span<const std::string> keys) {
+    return impl_->find_keys(keys);
 }
 Result<std::optional<TaskId>> SqliteView::newest_ended() {
     return impl_->newest_ended;

@@ -31,6 +31,16 @@ CREATE TABLE tasks (
 ) WITHOUT ROWID;
 CREATE INDEX tasks_by_type_state ON tasks (type, state);
 CREATE INDEX tasks_live ON tasks (live, queued_as, head) WHERE live = 1;
+CREATE TABLE keys (
+    key TEXT PRIMARY KEY,
+    id BLOB NOT NULL,
+    until INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX keys_until ON keys (until);
+CREATE TABLE queues (
+    type TEXT PRIMARY KEY,
+    row BLOB NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE mark (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     store_id INTEGER NOT NULL,
@@ -43,6 +53,7 @@ CREATE TABLE mark (
     failures INTEGER NOT NULL DEFAULT 0,
     crashes INTEGER NOT NULL DEFAULT 0,
     leases INTEGER NOT NULL DEFAULT 0,
+    expired INTEGER NOT NULL DEFAULT 0,
     newest_ended BLOB
 );
 )";
@@ -87,6 +98,15 @@ Result<void> upgrade(SqliteDb& db, std::int64_t version) {
             " CREATE INDEX tasks_live ON tasks (live, queued_as, head) WHERE live = 1");
         if (done) done = add_heads(db);
     }
+    if (done && version < 3)
+        done = db.run("ALTER TABLE mark ADD COLUMN expired INTEGER NOT NULL DEFAULT 0");
+    if (done && version < 4)
+        done = db.run(
+            "CREATE TABLE keys (key TEXT PRIMARY KEY, id BLOB NOT NULL, until INTEGER NOT NULL)"
+            " WITHOUT ROWID; CREATE INDEX keys_until ON keys (until)");
+    if (done && version < 5)
+        done =
+            db.run("CREATE TABLE queues (type TEXT PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID");
     if (done) done = db.run(fmt::format("PRAGMA user_version = {}; COMMIT", view_version).c_str());
     return done;
 }

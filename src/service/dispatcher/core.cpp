@@ -29,6 +29,8 @@ Result<void> Core::recover() {
     if (!mark) return fail(std::move(mark));
     auto newest = ports_.view.newest_ended();
     if (!newest) return fail(std::move(newest));
+    auto queues = ports_.view.each_queue([&](const QueueRules& rules) { engine_.restore(rules); });
+    if (!queues) return fail(std::move(queues));
     std::vector<TaskId> leased;
     auto live = ports_.view.each_live([&](const TaskHead& head) {
         if (head.leased)
@@ -37,6 +39,8 @@ Result<void> Core::recover() {
             engine_.restore(head);
     });
     if (!live) return fail(std::move(live));
+    auto keys = ports_.view.each_key([&](const KeyUse& use) { engine_.restore(use); });
+    if (!keys) return fail(std::move(keys));
     auto tasks = ports_.view.find(leased);
     if (!tasks) return fail(std::move(tasks));
     for (Task& task : *tasks)
@@ -103,8 +107,10 @@ void Core::execute(Command command, Decided decided) {
 void Core::run(Command command, Decided decided) {
     const bool new_work = std::holds_alternative<engine::Submit>(command);
     Decision decision = engine_.decide(now(), command, random_);
-    if (!decision.fetch.empty()) {
-        fetch_and_run(std::move(command), std::move(decision.fetch), std::move(decided));
+    if (!decision.fetch.empty() || !decision.fetch_keys.empty()) {
+        fetch_and_run(std::move(command),
+                      {std::move(decision.fetch), std::move(decision.fetch_keys)},
+                      std::move(decided));
         return;
     }
     const auto purpose = new_work ? port::Purpose::new_work : port::Purpose::old_work;
@@ -169,16 +175,16 @@ void Core::match() {
     }
 }
 
-// Bodies that came are noted; `unknown` are the tasks that the view alone knows.
-void Core::fetch(std::vector<TaskId> ids, bool ahead,
-                 std::function<void(std::vector<Task> unknown)> then) {
-    auto found = std::make_shared<Result<std::vector<Task>>>();
-    auto asked = std::make_shared<std::vector<TaskId>>(std::move(ids));
-    ask_view([found, asked](port::View& view) { *found = view.find(*asked); },
+// Bodies that came are noted; `then` gets what the view alone knows: tasks, and keys' uses with the
+// tasks that hold them.
+void Core::fetch(Wanted wanted, bool ahead, std::function<void(Fetched)> then) {
+    auto found = std::make_shared<Result<Fetched>>();
+    auto asked = std::make_shared<Wanted>(std::move(wanted));
+    ask_view([found, asked](port::View& view) { *found = fetch_from(view, *asked); },
              [this, found, asked, ahead, then = std::move(then)] {
                  if (!*found) return lost_disk_(found->error());
                  std::vector<Task> unknown;
-                 for (Task& task : **found) {
+                 for (Task& task : (*found)->tasks) {
                      if (!engine_.state_of(task.spec.id)) {
                          unknown.push_back(std::move(task));
                      } else if (engine_.is_bodiless(task.spec.id)) {
@@ -187,26 +193,41 @@ void Core::fetch(std::vector<TaskId> ids, bool ahead,
                              engine::TaskLoaded{std::make_shared<Task>(std::move(task)), ahead});
                      }
                  }
-                 for (const TaskId& id : *asked)
+                 for (const TaskId& id : asked->ids)
                      if (engine_.is_bodiless(id))
                          return lost_disk_(Error{ErrorCode::view_corrupt,
                                                  id.to_string() + " is not in the view"});
-                 then(std::move(unknown));
+                 then({std::move(unknown), std::move((*found)->keys)});
              });
 }
 
-void Core::fetch_and_run(Command command, std::vector<TaskId> ids, Decided decided) {
+Result<Core::Fetched> Core::fetch_from(port::View& view, const Wanted& wanted) {
+    Fetched fetched;
+    auto keys = view.find_keys(wanted.keys);
+    if (!keys) return fail(std::move(keys));
+    fetched.keys = std::move(*keys);
+    std::vector<TaskId> ids = wanted.ids;
+    for (const KeyUse& use : fetched.keys)
+        ids.push_back(use.id);
+    auto tasks = view.find(ids);
+    if (!tasks) return fail(std::move(tasks));
+    fetched.tasks = std::move(*tasks);
+    return fetched;
+}
+
+void Core::fetch_and_run(Command command, Wanted wanted, Decided decided) {
     const bool question = std::holds_alternative<engine::Submit>(command);
     ++fetches_;
     questions_ += question ? 1 : 0;
     auto again = std::make_shared<Command>(std::move(command));
-    fetch(std::move(ids), false,
-          [this, question, again, decided = std::move(decided)](std::vector<Task> unknown) {
+    fetch(std::move(wanted), false,
+          [this, question, again, decided = std::move(decided)](Fetched unknown) {
               --fetches_;
               questions_ -= question ? 1 : 0;
               if (auto* submit = std::get_if<engine::Submit>(again.get())) {
                   submit->fetched = true;
-                  submit->known = std::move(unknown);
+                  submit->known = std::move(unknown.tasks);
+                  submit->known_keys = std::move(unknown.keys);
               }
               execute(std::move(*again), decided);
           });
@@ -220,7 +241,7 @@ void Core::look() {
             engine_.apply(note);
         if (decision.fetch.empty()) return;
         looking_ = true;
-        fetch(std::move(decision.fetch), true, [this](const std::vector<Task>&) {
+        fetch({std::move(decision.fetch), {}}, true, [this](const Fetched&) {
             looking_ = false;
             match();
             finish_turn();
@@ -292,8 +313,12 @@ void Core::synced(Batch batch, Result<void> result) {
 }
 
 void Core::tell(Batch& batch) {
-    for (const engine::Output& output : batch.outputs)
+    const EngineTime told_at = now().engine;
+    for (const engine::Output& output : batch.outputs) {
+        if (const auto* ended = std::get_if<engine::TaskEnded>(&output))
+            engine_.apply(engine::EndTold{ended->id, told_at - ended->at});
         if (on_output_) on_output_(output);
+    }
     for (const Reply& reply : batch.replies)
         reply();
 }
@@ -322,11 +347,14 @@ std::optional<Error> Core::slow_down() const {
 }
 
 void Core::arm_tick() {
-    const auto deadline = engine_.next_deadline();
+    const Now time = now();
+    auto deadline = engine_.next_deadline(time);
     if (!deadline) {
         tick_timer_->clear();
         return;
     }
+    if (engine_.waits_for_wall_time())
+        deadline = std::min(*deadline, time.engine + limits::wall_clock_look);
     const SteadyTime at = steady_start_ + (*deadline - engine_start_);
     tick_timer_->set(std::max(at, tick_not_before_), [this] { tick(); });
 }

@@ -17,6 +17,8 @@ void Core::snapshot_for_view() {
     port::ViewChange change;
     change.tasks = engine_.take_changed();
     change.mark = {applied_, now().engine, engine_.totals()};
+    change.queues = engine_.take_changed_queues();
+    change.at = now().wall;
     for_view_ = std::move(change);
 }
 

@@ -36,6 +36,8 @@ Result<void> Dispatcher::start() {
     api_->add_routes(front_);
     lease_api_ = std::make_unique<LeaseApi>(core_, *desk_, lease);
     lease_api_->add_routes(front_);
+    queue_api_ = std::make_unique<QueueApi>(core_);
+    queue_api_->add_routes(front_);
     if (ports_.metrics != nullptr)
         ports_.metrics->add([this](port::MetricSink& sink) {
             core_.report(sink);

@@ -55,23 +55,23 @@ void LeaseApi::ask(Call call) {
     if (!asked) shared->answer(asked.error());
 }
 
-const Task* LeaseApi::find(Call& call, const protocol::LeaseKey& lease, bool heard) {
+bool LeaseApi::knows(Call& call, const protocol::LeaseKey& lease, bool heard) {
     const Task* task = core_.engine().find(lease.id);
-    if (task == nullptr) {
+    if (!core_.engine().state_of(lease.id)) {
         call.answer(Error{ErrorCode::task_not_found, lease.id.to_string()});
-        return nullptr;
+        return false;
     }
-    if (heard && task->lease) desk_.heard(task->lease->worker);
-    return task;
+    if (heard && task != nullptr && task->lease) desk_.heard(task->lease->worker);
+    return true;
 }
 
 void LeaseApi::renew(Call call) {
     const auto lease = protocol::read_lease_path(call.parameters[0]);
     if (!lease) return call.answer(lease.error());
-    const Task* task = find(call, *lease, true);
-    if (task == nullptr) return;
+    if (!knows(call, *lease, true)) return;
+    const Task* task = core_.engine().find(lease->id);
     const engine::LeaseRef ref{lease->id, lease->epoch};
-    const std::string worker = task->lease ? task->lease->worker : std::string{};
+    const std::string worker = task != nullptr && task->lease ? task->lease->worker : std::string{};
     auto shared = std::make_shared<Call>(std::move(call));
     core_.execute(engine::Renew{worker, {ref}},
                   [this, shared, ref](const engine::Decision&) -> Core::Reply {
@@ -93,7 +93,7 @@ void LeaseApi::renew(Call call) {
 void LeaseApi::release(Call call) {
     const auto lease = protocol::read_lease_path(call.parameters[0]);
     if (!lease) return call.answer(lease.error());
-    if (find(call, *lease, true) == nullptr) return;
+    if (!knows(call, *lease, true)) return;
     run(std::move(call), engine::Release{{lease->id, lease->epoch}}, lease->id);
 }
 
@@ -112,7 +112,7 @@ void LeaseApi::run(Call call, engine::Command command, TaskId id) {
 void LeaseApi::payload(Call call) {
     const auto lease = protocol::read_lease_path(call.parameters[0]);
     if (!lease) return call.answer(lease.error());
-    if (core_.engine().find(lease->id) == nullptr)
+    if (!core_.engine().state_of(lease->id))
         return call.answer(Error{ErrorCode::task_not_found, lease->id.to_string()});
     const bool held =
         core_.engine().standing({lease->id, lease->epoch}) == engine::LeaseStanding::held;
@@ -132,7 +132,14 @@ void LeaseApi::end(Call call, bool completed) {
     if (!fields) return call.answer(fields.error());
     const std::string_view wanted = completed ? "result" : "error";
     std::optional<std::string_view> raw;
+    std::optional<Duration> took;
     for (const auto& [key, value] : *fields) {
+        if (key == "took_us") {
+            const auto us = protocol::read_integer(value, key, 0, limits::timeout_most.count());
+            if (!us) return call.answer(us.error());
+            took = Duration{*us};
+            continue;
+        }
         if (key != wanted) return call.answer(Error{ErrorCode::unknown_field, key});
         raw = value;
     }
@@ -140,11 +147,11 @@ void LeaseApi::end(Call call, bool completed) {
     if (raw->size() > limits::result_bytes_max)
         return call.answer(Error{ErrorCode::task_too_large, {}});
     const engine::LeaseRef ref{lease->id, lease->epoch};
-    engine::Command command = engine::Complete{ref, Blob{std::string{*raw}}};
+    engine::Command command = engine::Complete{ref, Blob{std::string{*raw}}, took};
     if (!completed) {
         auto error = protocol::parse_task_error(*raw);
         if (!error) return call.answer(error.error());
-        command = engine::Fail{ref, std::move(*error)};
+        command = engine::Fail{ref, std::move(*error), took};
     }
     if (const Task* task = core_.engine().find(lease->id); task != nullptr && task->lease)
         desk_.heard(task->lease->worker);

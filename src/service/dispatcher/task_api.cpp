@@ -69,6 +69,26 @@ struct Submitted {
     }
 };
 
+// The header stands for the field of the one task.
+Result<void> take_key_header(const port::HttpHeaders& headers, protocol::SubmitBody& body) {
+    const std::string_view key = port::find_header(headers, "Idempotency-Key");
+    if (key.empty()) return {};
+    if (body.is_array)
+        return fail(ErrorCode::invalid_field,
+                    "Idempotency-Key is for one task; an array says idempotency_key of each");
+    std::string& field = body.tasks.front().idempotency_key;
+    if (key.size() > limits::key_bytes_max || (!field.empty() && field != key))
+        return fail(ErrorCode::invalid_field, "Idempotency-Key");
+    field = key;
+    return {};
+}
+
+protocol::TaskExtras extras_of(const Core& core, const Task& task) {
+    if (task.state != TaskState::scheduled && task.state != TaskState::queued) return {};
+    const auto why = core.engine().explain(core.now(), task);
+    return {why.rule, why.text};
+}
+
 std::vector<TaskId> still_open(const std::vector<const Task*>& tasks) {
     std::vector<TaskId> open;
     for (const Task* task : tasks)
@@ -95,6 +115,8 @@ void TaskApi::add_routes(HttpFront& front) {
     front.add({"GET", "/v1/tasks", {"type", "state", "limit", "after"}, to(&TaskApi::list)});
     front.add({"GET", "/v1/tasks/{id}", {}, to(&TaskApi::get_task)});
     front.add({"GET", "/v1/tasks/{id}/result", {"wait"}, to(&TaskApi::get_result)});
+    front.add({"POST", "/v1/tasks/{id}/priority", {}, to(&TaskApi::set_priority)});
+    front.add({"GET", "/v1/tasks/{id}/explain", {}, to(&TaskApi::explain)});
     front.add({"POST", "/v1/tasks/{id}/cancel", {}, to(&TaskApi::cancel)});
     front.add({"POST", "/v1/results", {}, to(&TaskApi::get_results)});
     front.add({"GET", "/v1/stats", {}, to(&TaskApi::stats)});
@@ -110,6 +132,8 @@ void TaskApi::submit(Call call) {
         return call.answer(Error{ErrorCode::too_many_waiters, {}});
     auto body = protocol::parse_submit(call.request.body, [this] { return core_.make_id(); });
     if (!body) return call.answer(body.error().error, body.error().index);
+    if (auto taken = take_key_header(call.request.headers, *body); !taken)
+        return call.answer(taken.error());
     auto submitted = std::make_shared<Submitted>();
     submitted->is_array = body->is_array;
     for (const TaskSpec& spec : body->tasks)
@@ -125,6 +149,8 @@ void TaskApi::submit(Call call) {
                     shared->answer(error, index);
                 };
             submitted->from_view = decision.known;
+            for (const auto& [index, id] : decision.existing)
+                submitted->ids[index] = id;
             const auto durable = [this, begin] { core_.note_submit(clock_.steady() - begin); };
             const auto tasks = submitted->tasks(core_.engine());
             const auto open = still_open(tasks);
@@ -212,11 +238,8 @@ void TaskApi::get_task(Call call) {
     auto shared = share(std::move(call));
     find_task(shared->parameters[0], [this, shared](Result<Task> task) {
         if (!task) return shared->answer(task.error());
-        protocol::TaskExtras extras;
-        if (const auto waiting = core_.engine().why_waiting(*task))
-            extras = {waiting->rule, waiting->text};
         std::string out;
-        protocol::write_task(out, *task, extras);
+        protocol::write_task(out, *task, extras_of(core_, *task));
         shared->answer(200, std::move(out));
     });
 }
@@ -270,10 +293,7 @@ void TaskApi::list(Call call) {
                           std::string out = "{\"tasks\":[";
                           for (const Task& task : (*page)->tasks) {
                               if (&task != &(*page)->tasks.front()) out.push_back(',');
-                              protocol::TaskExtras extras;
-                              if (const auto waiting = core_.engine().why_waiting(task))
-                                  extras = {waiting->rule, waiting->text};
-                              protocol::write_task(out, task, extras);
+                              protocol::write_task(out, task, extras_of(core_, task));
                           }
                           out.append("],\"next\":");
                           const auto& next = (*page)->next;

@@ -81,6 +81,7 @@ void put_totals(JsonWriter& json, const Totals& totals) {
         .field("failures", totals.failures)
         .field("crashes", totals.crashes)
         .field("leases", totals.leases)
+        .field("expired", totals.expired)
         .end_object();
 }
 
@@ -200,6 +201,65 @@ void TaskApi::workers(Call call) {
     }
     json.end_array().end_object();
     call.answer(200, std::move(out));
+}
+
+void TaskApi::set_priority(Call call) {
+    if (auto checked = protocol::check_json(call.request.body); !checked)
+        return call.answer(checked.error());
+    const auto fields = protocol::split_object(call.request.body);
+    if (!fields) return call.answer(fields.error());
+    std::optional<std::int64_t> priority;
+    for (const auto& [key, raw] : *fields) {
+        if (key != "priority") return call.answer(Error{ErrorCode::unknown_field, key});
+        const auto number = protocol::read_integer(raw, key, 0, 9);
+        if (!number) return call.answer(number.error());
+        priority = *number;
+    }
+    if (!priority) return call.answer(Error{ErrorCode::missing_field, "priority"});
+    auto shared = std::make_shared<Call>(std::move(call));
+    find_task(shared->parameters[0], [this, shared, priority](Result<Task> task) {
+        if (!task) return shared->answer(task.error());
+        core_.execute(
+            engine::SetPriority{task->spec.id, static_cast<std::uint8_t>(*priority)},
+            [this, shared, seen = *task](const engine::Decision& decision) -> Core::Reply {
+                Error error = decision.refused.value_or(Error{});
+                if (!decision.refused) {
+                    std::string body;
+                    protocol::write_brief(body, *core_.engine().find(seen.spec.id), false);
+                    return [shared, body] { shared->answer(200, body); };
+                }
+                // Seen a moment ago and no longer in memory: it has ended.
+                if (error.code == ErrorCode::task_not_found)
+                    error = {ErrorCode::task_finished, "it is " + std::string{to_text(seen.state)}};
+                return [shared, error] { shared->answer(error); };
+            });
+    });
+}
+
+void TaskApi::explain(Call call) {
+    auto shared = std::make_shared<Call>(std::move(call));
+    find_task(shared->parameters[0], [this, shared](Result<Task> task) {
+        if (!task) return shared->answer(task.error());
+        const auto why = core_.engine().explain(core_.now(), *task);
+        std::string out;
+        JsonWriter json{out};
+        json.begin_object()
+            .field("id", task->spec.id.to_string())
+            .field("state", to_text(task->state))
+            .field("rule", why.rule)
+            .field("text", why.text);
+        if (!why.release.empty()) json.field("release", why.release);
+        if (why.until) json.field("until", to_rfc3339(*why.until));
+        json.key("spent").begin_array();
+        for (const auto& phase : why.spent)
+            json.begin_object()
+                .field("phase", phase.name)
+                .key("ms")
+                .number(static_cast<double>(phase.took.count()) / 1000)
+                .end_object();
+        json.end_array().end_object();
+        shared->answer(200, std::move(out));
+    });
 }
 
 }  // namespace taskd::service

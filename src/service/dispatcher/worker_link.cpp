@@ -30,9 +30,9 @@ engine::Command command_of(protocol::ResultMessage&& message) {
     const engine::LeaseRef lease{message.lease.id, message.lease.epoch};
     switch (message.end) {
         case End::completed:
-            return engine::Complete{lease, Blob{std::move(message.result)}};
+            return engine::Complete{lease, Blob{std::move(message.result)}, message.took};
         case End::failed:
-            return engine::Fail{lease, std::move(message.error)};
+            return engine::Fail{lease, std::move(message.error), message.took};
         case End::released:
             return engine::Release{lease};
         case End::stopped:
@@ -270,6 +270,8 @@ void WorkerLink::send_lease(const engine::SendLease& output) {
     message.lease = key_of(output.lease);
     message.type = task.spec.type;
     message.duration = settings_.lease_duration;
+    if (task.lease->timeout_at)
+        message.timeout = std::max(*task.lease->timeout_at - core_.now().engine, Duration{0});
     if (task.spec.payload.size() < settings_.datagram_bytes_max)
         message.payload = std::string{task.spec.payload.view()};
     std::string item = protocol::write_task_message(message);

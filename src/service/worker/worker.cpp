@@ -191,6 +191,7 @@ void Worker::fetched(const LeaseKey& lease, Result<port::HttpResponse> answer) {
 
 void Worker::run(const LeaseKey& lease) {
     Running& running = running_.at(lease);
+    running.began = ports_.clock.steady();
     if (running.payload->size() <= settings_.inline_bytes_max) {
         const std::string payload = std::move(*running.payload);
         running.payload.reset();
@@ -216,7 +217,9 @@ void Worker::worked(const LeaseKey& lease, const std::expected<work::Outcome, Ta
 }
 
 void Worker::finish(const LeaseKey& lease, ResultMessage message) {
-    const std::string store_id = running_.at(lease).dispatcher;
+    const Running& running = running_.at(lease);
+    const std::string store_id = running.dispatcher;
+    if (running.began != SteadyTime{}) message.took = ports_.clock.steady() - running.began;
     Dispatcher& to = dispatchers_.at(store_id);
     running_.erase(lease);
     ++done_count_;
@@ -240,11 +243,10 @@ void Worker::hand_over_large(const LeaseKey& lease, const std::string& store_id,
         {}};
     std::string error;
     if (!completed) protocol::write_task_error(error, message.error);
-    protocol::JsonWriter{request.body}
-        .begin_object()
-        .key(completed ? "result" : "error")
-        .raw(completed ? message.result : error)
-        .end_object();
+    protocol::JsonWriter body{request.body};
+    body.begin_object().key(completed ? "result" : "error").raw(completed ? message.result : error);
+    if (message.took) body.field("took_us", message.took->count());
+    body.end_object();
     add_key(request.headers, settings_.key);
     auto kept = std::make_shared<ResultMessage>(std::move(message));
     const auto again = [this, lease, store_id, kept, wait] {

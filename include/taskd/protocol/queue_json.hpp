@@ -1,0 +1,26 @@
+// Rules of queues as JSON, as config/openapi.yaml says. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "taskd/base/result.hpp"
+#include "taskd/model/queue_rules.hpp"
+
+namespace taskd::protocol {
+
+// The body of a PUT: rules without pauses; what it leaves out has no limit.
+Result<QueueRules> parse_queue_rules(std::string_view body);
+// What a PUT would take, without the braces, and pauses when there are any.
+std::string write_queue_rules(const QueueRules& rules);
+
+// The body of pause, resume and drain; it may be empty.
+struct PauseBody {
+    std::optional<std::string> key;
+    std::string by;
+    std::string reason;
+};
+Result<PauseBody> parse_pause(std::string_view body);
+
+}  // namespace taskd::protocol

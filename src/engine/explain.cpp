@@ -1,0 +1,225 @@
+// Why a task is where it is: the first rule that holds it, and what would release it.
+#include "engine/state.hpp"
+
+namespace taskd::engine {
+namespace {
+
+constexpr HoldingRule rule_rows[] = {
+    {"ended", "it has ended"},
+    {"stopping", "its worker has been told to stop and has not confirmed"},
+    {"running", "a worker works on it"},
+    {"not_due", "it was put off until a time"},
+    {"backoff", "its last attempt failed; it is tried again at a time"},
+    {"queue_paused", "somebody paused its queue"},
+    {"key_paused", "somebody paused its key"},
+    {"no_worker", "no worker of its type is there"},
+    {"queue_limit", "its queue holds as many leases as it may"},
+    {"key_limit", "its key holds as many leases as it may"},
+    {"queue_rate", "its queue leases no faster"},
+    {"key_rate", "its key is leased no faster"},
+    {"workers_full", "every worker of its type holds as many tasks as it may"},
+    {"leasing", "it is being handed to a worker"},
+};
+
+// Sums of what is known of the task's life.
+std::vector<Explanation::Phase> spent_of(const Now& now, const Task& task,
+                                         std::optional<Duration> committing) {
+    const WallTime end = task.ended_at.value_or(now.wall);
+    Duration between{0}, dispatched{0}, running{0};
+    WallTime idle_since = task.submitted_at;
+    Duration queued{0};
+    for (const Attempt& attempt : task.attempts) {
+        const bool first = &attempt == &task.attempts.front();
+        (first ? queued : between) += attempt.started_at - idle_since;
+        idle_since = attempt.ended_at.value_or(end);
+        const Duration whole = idle_since - attempt.started_at;
+        const Duration work = std::min(attempt.took.value_or(whole), whole);
+        running += work;
+        dispatched += whole - work;
+    }
+    (task.attempts.empty() ? queued : between) += end - idle_since;
+    std::vector<Explanation::Phase> spent{{"queued", queued}};
+    if (!task.attempts.empty()) {
+        spent.push_back({"between_attempts", between});
+        spent.push_back({"dispatched", dispatched});
+        spent.push_back({"running", running});
+    }
+    if (committing) spent.push_back({"committing", *committing});
+    // A wall clock set back must not show less than nothing.
+    for (Explanation::Phase& phase : spent)
+        phase.took = std::max(phase.took, Duration{0});
+    return spent;
+}
+
+std::string at(WallTime time) {
+    return to_rfc3339(time);
+}
+
+Explanation held_by_worker(const Now& now, const Task& task) {
+    const Lease& lease = *task.lease;
+    const auto in = [&](EngineTime time) { return now.wall + (time - now.engine); };
+    if (lease.revoked)
+        return {"stopping",
+                "worker " + lease.worker + " has been told to stop",
+                "the worker confirms, or its lease runs out at " + at(in(lease.until)),
+                in(lease.until),
+                {}};
+    Explanation why{
+        "running",
+        "worker " + lease.worker + " works on it, attempt " + std::to_string(task.attempts_made),
+        "the worker ends it, or falls silent until " + at(in(lease.until)),
+        std::nullopt,
+        {}};
+    if (lease.timeout_at) {
+        why.until = in(*lease.timeout_at);
+        why.release += "; it is stopped at " + at(*why.until);
+    }
+    return why;
+}
+
+Explanation scheduled(const Now& now, const Task& task) {
+    const WallTime due = task.due_shown.value_or(now.wall);
+    if (task.due_by_wall)
+        return {"not_due", "it was put off until " + at(due), "the time comes", due, {}};
+    return {"backoff",
+            "attempt " + std::to_string(task.attempts_made) + " failed" +
+                (task.error ? " with " + task.error->code : "") + "; it is tried again at " +
+                at(due),
+            "the time comes",
+            due,
+            {}};
+}
+
+std::string said_by(const Pause& pause) {
+    std::string text = "since " + at(pause.since);
+    if (!pause.by.empty()) text += " by " + pause.by;
+    if (!pause.reason.empty()) text += ": " + pause.reason;
+    return text;
+}
+
+// The leases that fill a limit, the first of them by name.
+std::string holders(const State& state, const Queue& queue, const std::string* key) {
+    constexpr std::size_t named = 1;
+    std::size_t more = 0;
+    std::string text;
+    std::size_t count = 0;
+    for (const auto& [name, worker] : state.workers)
+        for (const Body* body = worker.leases.front(); body != nullptr;
+             body = worker.leases.next(*body)) {
+            const TaskSpec& spec = body->task->spec;
+            if (spec.type != queue.type || (key != nullptr && spec.key != *key)) continue;
+            if (++count > named) {
+                ++more;
+                continue;
+            }
+            text += (text.empty() ? "" : ", ") + spec.id.to_string();
+        }
+    return more == 0 ? text : text + " and " + std::to_string(more) + " more";
+}
+
+std::optional<Explanation> by_pause(const QueueRules& rules, const TaskSpec& spec) {
+    if (rules.paused)
+        return Explanation{"queue_paused",
+                           "queue '" + rules.type + "' is paused " + said_by(*rules.paused),
+                           "it is resumed",
+                           std::nullopt,
+                           {}};
+    if (const auto found = rules.paused_keys.find(spec.key); found != rules.paused_keys.end())
+        return Explanation{"key_paused",
+                           "key '" + spec.key + "' is paused " + said_by(found->second),
+                           "it is resumed",
+                           std::nullopt,
+                           {}};
+    return std::nullopt;
+}
+
+std::optional<Explanation> by_limit(const Now& now, const State& state, const Queue& queue,
+                                    const Lane* lane) {
+    const QueueRules& rules = queue.rules;
+    const auto in = [&](EngineTime time) { return now.wall + (time - now.engine); };
+    if (rules.concurrency > 0 && queue.leased >= rules.concurrency)
+        return Explanation{"queue_limit",
+                           std::to_string(queue.leased) + " of " +
+                               std::to_string(rules.concurrency) +
+                               " are leased: " + holders(state, queue, nullptr),
+                           "one of them ends",
+                           std::nullopt,
+                           {}};
+    if (lane != nullptr && rules.key_concurrency > 0 && !lane->key.empty() &&
+        lane->leased >= rules.key_concurrency)
+        return Explanation{"key_limit",
+                           std::to_string(lane->leased) + " of " +
+                               std::to_string(rules.key_concurrency) + " of key '" + lane->key +
+                               "' are leased: " + holders(state, queue, &lane->key),
+                           "one of them ends",
+                           std::nullopt,
+                           {}};
+    if (queue.bucket.closed) {
+        const WallTime until = in(queue.bucket.opens_at(rules.rate));
+        return Explanation{"queue_rate",
+                           "queue '" + queue.type + "' leases no faster",
+                           "the time comes at " + at(until),
+                           until,
+                           {}};
+    }
+    if (lane != nullptr && lane->bucket.closed) {
+        const WallTime until = in(lane->bucket.opens_at(rules.key_rate));
+        return Explanation{"key_rate",
+                           "key '" + lane->key + "' is leased no faster",
+                           "the time comes at " + at(until),
+                           until,
+                           {}};
+    }
+    return std::nullopt;
+}
+
+Explanation queued(const Now& now, const State& state, const Task& task) {
+    const std::string& type = task.spec.type;
+    const auto found = state.queues.find(type);
+    if (found != state.queues.end())
+        if (auto why = by_pause(found->second.rules, task.spec)) return *why;
+    if (found == state.queues.end() || found->second.workers.empty())
+        return {"no_worker",
+                "no worker of type '" + type + "' is registered",
+                "a worker of type '" + type + "' comes",
+                std::nullopt,
+                {}};
+    const Queue& queue = found->second;
+    const auto lane = queue.lanes.find(task.spec.key);
+    if (auto why = by_limit(now, state, queue, lane == queue.lanes.end() ? nullptr : &lane->second))
+        return *why;
+    if (queue.free_workers.empty())
+        return {"workers_full",
+                "all workers of type '" + type + "' are busy, " + std::to_string(queue.queued) +
+                    " tasks are queued",
+                "one of " + std::to_string(queue.workers.size()) +
+                    " workers ends a task, or one more comes",
+                std::nullopt,
+                {}};
+    return {
+        "leasing", "it is being handed to a worker", "nothing more is needed", std::nullopt, {}};
+}
+
+}  // namespace
+
+std::span<const HoldingRule> rule_table() {
+    return rule_rows;
+}
+
+Explanation Engine::explain(const Now& now, const Task& task) const {
+    Explanation why;
+    if (is_terminal(task.state) && !task.lease)
+        why = {"ended", "it is " + std::string{to_text(task.state)}, "", std::nullopt, {}};
+    else if (task.lease)
+        why = held_by_worker(now, task);
+    else if (task.state == TaskState::scheduled)
+        why = scheduled(now, task);
+    else
+        why = queued(now, *state_, task);
+    const Header* header = state_->find(task.spec.id);
+    const bool known = header != nullptr && header->body && is_terminal(task.state);
+    why.spent = spent_of(now, task, known ? header->body->committing : std::nullopt);
+    return why;
+}
+
+}  // namespace taskd::engine

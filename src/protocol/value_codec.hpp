@@ -1,0 +1,55 @@
+// The parts that records and task rows have in common: optional values, errors, what a task asks
+// for.
+#pragma once
+
+#include "protocol/byte_codec.hpp"
+#include "taskd/model/queue_rules.hpp"
+#include "taskd/model/task.hpp"
+
+namespace taskd::protocol {
+
+inline constexpr std::size_t number_max = 10;  // bytes of the longest varint
+inline constexpr std::size_t id_bytes = 16;
+inline constexpr std::uint8_t priority_max = 9;
+// Room made before the records are read: a damaged count must not take all memory.
+inline constexpr std::uint64_t reserve_max = 16 * 1024;
+
+template <class Instant>
+void write_optional(ByteWriter& out, const std::optional<Instant>& value) {
+    out.flag(value.has_value());
+    if (value) out.instant(*value);
+}
+inline void write_optional(ByteWriter& out, const std::optional<Duration>& value) {
+    out.flag(value.has_value());
+    if (value) out.duration(*value);
+}
+
+template <class Instant>
+std::optional<Instant> read_optional(ByteReader& in) {
+    if (!in.flag()) return std::nullopt;
+    if constexpr (std::is_same_v<Instant, Duration>)
+        return in.duration();
+    else
+        return in.instant<Instant>();
+}
+
+template <class Value>
+Value read_number(ByteReader& in) {
+    return Value{in.number()};
+}
+
+void write(ByteWriter& out, const TaskError& error);
+TaskError read_error(ByteReader& in);
+std::size_t bytes_max(const TaskError& error);
+
+// The spec but its payload.
+void write(ByteWriter& out, const TaskSpec& spec);
+TaskSpec read_spec(ByteReader& in);
+TaskSpec read_spec_1(ByteReader& in);         // as it was before tasks had limits of time
+std::size_t bytes_max(const TaskSpec& spec);  // payload and all
+
+void write(ByteWriter& out, const QueueRules& rules);
+QueueRules read_queue_rules(ByteReader& in);
+std::size_t bytes_max(const QueueRules& rules);
+
+}  // namespace taskd::protocol

@@ -1,0 +1,168 @@
+// Every rule that can hold a task is explained, and each explanation says what would release it.
+#include <algorithm>
+#include <map>
+
+#include "catch.hpp"
+#include "taskd/engine/engine.hpp"
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/openapi.hpp"
+
+using namespace taskd;
+using namespace taskd::engine;
+using namespace std::chrono_literals;
+
+namespace {
+
+// One engine, brought into a situation by commands.
+class Stage {
+  public:
+    TaskId submit(TaskSpec spec) {
+        spec.id = TaskId::make(now_.wall, random_);
+        if (spec.type.empty()) spec.type = "email";
+        spec.payload = Blob{"null"};
+        run(Submit{{spec}});
+        return spec.id;
+    }
+    void run(const Command& command) {
+        settle(engine_.decide(now_, command, random_));
+        if (matching) match();
+    }
+    void match() {
+        while (engine_.can_match())
+            settle(engine_.decide(now_, Match{}, random_));
+    }
+    void advance(Duration by) {
+        now_.engine += by;
+        now_.wall += by;
+        run(Tick{});
+    }
+    Explanation explain(TaskId id) const { return engine_.explain(now_, *engine_.find(id)); }
+
+    bool matching = true;
+
+  private:
+    void settle(const Decision& decision) {
+        for (const Record& record : decision.records)
+            engine_.apply(sequence_ = sequence_.next(), record);
+        for (const Note& note : decision.notes)
+            engine_.apply(note);
+    }
+
+    Engine engine_{EngineSettings{.lease_duration = 30s}};
+    Random random_{1};
+    Now now_{WallTime{1'700'000'000s}, EngineTime{}};
+    Sequence sequence_;
+};
+
+using Situation = std::function<TaskId(Stage&)>;
+
+// The second task of a key under these rules.
+TaskId limited(Stage& stage, const QueueRules& rules) {
+    stage.run(ChangeQueue{.type = "email", .rules = rules});
+    stage.run(WorkerUp{"w1", {"email"}, 5});
+    stage.submit({.key = "acme"});
+    return stage.submit({.key = "acme"});
+}
+
+const std::map<std::string_view, Situation>& situations() {
+    static const std::map<std::string_view, Situation> all{
+        {"no_worker", [](Stage& stage) { return stage.submit({}); }},
+        {"not_due", [](Stage& stage) { return stage.submit({.delay = 10s}); }},
+        {"workers_full",
+         [](Stage& stage) {
+             stage.run(WorkerUp{"w1", {"email"}, 1});
+             stage.submit({});
+             return stage.submit({});
+         }},
+        {"leasing",
+         [](Stage& stage) {
+             stage.matching = false;
+             stage.run(WorkerUp{"w1", {"email"}, 1});
+             return stage.submit({});
+         }},
+        {"running",
+         [](Stage& stage) {
+             stage.run(WorkerUp{"w1", {"email"}, 1});
+             return stage.submit({});
+         }},
+        {"stopping",
+         [](Stage& stage) {
+             stage.run(WorkerUp{"w1", {"email"}, 1});
+             const TaskId id = stage.submit({});
+             stage.run(Cancel{id, ""});
+             return id;
+         }},
+        {"backoff",
+         [](Stage& stage) {
+             stage.run(WorkerUp{"w1", {"email"}, 1});
+             const TaskId id = stage.submit({});
+             stage.run(Fail{{id, LeaseEpoch{1}}, {"smtp_down", "", false}});
+             return id;
+         }},
+        {"queue_paused",
+         [](Stage& stage) {
+             stage.run(ChangeQueue{.type = "email", .what = ChangeQueue::What::pause, .by = "ann"});
+             return stage.submit({});
+         }},
+        {"key_paused",
+         [](Stage& stage) {
+             stage.run(
+                 ChangeQueue{.type = "email", .what = ChangeQueue::What::pause, .key = "acme"});
+             return stage.submit({.key = "acme"});
+         }},
+        {"queue_limit", [](Stage& stage) { return limited(stage, {.concurrency = 1}); }},
+        {"key_limit", [](Stage& stage) { return limited(stage, {.key_concurrency = 1}); }},
+        {"queue_rate", [](Stage& stage) { return limited(stage, {.rate = {1, 10s, 1}}); }},
+        {"key_rate", [](Stage& stage) { return limited(stage, {.key_rate = {1, 10s, 1}}); }},
+        {"ended",
+         [](Stage& stage) {
+             const TaskId id = stage.submit({});
+             stage.run(Cancel{id, ""});
+             return id;
+         }},
+    };
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("every rule that holds a task is explained") {
+    CHECK(situations().size() == rule_table().size());
+    for (const HoldingRule& rule : rule_table()) {
+        INFO(rule.name);
+        const auto found = situations().find(rule.name);
+        REQUIRE(found != situations().end());
+        Stage stage;
+        const TaskId id = found->second(stage);
+        const Explanation why = stage.explain(id);
+        CHECK(why.rule == rule.name);
+        CHECK_FALSE(why.text.empty());
+        CHECK(why.release.empty() == (rule.name == "ended"));
+        REQUIRE_FALSE(why.spent.empty());
+        CHECK(why.spent.front().name == "queued");
+    }
+}
+
+TEST_CASE("the contract names the same rules") {
+    std::string text{protocol::openapi_json()};
+    for (const HoldingRule& rule : rule_table())
+        CHECK(text.find("\"" + std::string{rule.name} + "\"") != std::string::npos);
+}
+
+TEST_CASE("of a task that has ended it is said where its time went") {
+    Stage stage;
+    const TaskId id = stage.submit({.backoff = {.initial = 2s, .max = 2s, .jitter = 0}});
+    stage.advance(3s);
+    stage.run(WorkerUp{"w1", {"email"}, 1});
+    stage.advance(1s);
+    stage.run(Fail{{id, LeaseEpoch{1}}, {"smtp_down", "", false}, 600ms});
+    stage.advance(2s);
+    stage.advance(5s);
+    stage.run(Complete{{id, LeaseEpoch{2}}, Blob{"1"}, 4500ms});
+    std::map<std::string_view, Duration> spent;
+    for (const auto& phase : stage.explain(id).spent)
+        spent[phase.name] = phase.took;
+    const std::map<std::string_view, Duration> expected{
+        {"queued", 3s}, {"between_attempts", 2s}, {"dispatched", 900ms}, {"running", 5100ms}};
+    CHECK(spent == expected);
+}
