@@ -39,9 +39,14 @@ Result<std::string> read_payload(const Options& options) {
     return service::payload_of_arguments(arguments);
 }
 
+// All but id and payload.
 Result<TaskSpec> read_defaults(const Options& options) {
     TaskSpec spec;
-    if (!options.positional().empty()) spec.type = options.positional().front();
+    if (!options.positional().empty()) {
+        spec.type = options.positional().front();
+        if (!is_type_name(spec.type))
+            return fail(ErrorCode::bad_usage, fmt::format("'{}' is no name of a type", spec.type));
+    }
     spec.priority = static_cast<std::uint8_t>(options.number("priority"));
     spec.attempts_max = static_cast<std::uint32_t>(options.number("attempts-max"));
     for (const auto& [name, field] :
@@ -65,11 +70,9 @@ Result<TaskSpec> read_defaults(const Options& options) {
 }
 
 Result<TaskSpec> read_spec(const Options& options) {
-    auto read = read_defaults(options);
-    if (!read) return read;
-    TaskSpec spec = std::move(*read);
-    if (!is_type_name(spec.type))
-        return fail(ErrorCode::bad_usage, fmt::format("'{}' is no name of a type", spec.type));
+    auto defaults = read_defaults(options);
+    if (!defaults) return defaults;
+    TaskSpec spec = std::move(*defaults);
     auto payload = read_payload(options);
     if (!payload) return fail(std::move(payload));
     spec.payload = Blob{std::move(*payload)};
@@ -78,27 +81,16 @@ Result<TaskSpec> read_spec(const Options& options) {
     return spec;
 }
 
-OptionRow time_row(std::string_view name, std::string_view help) {
-    return {.name = name,
-            .kind = OptionKind::duration,
-            .value = "DURATION",
-            .help = help,
-            .least = 1'000,
-            .from_environment = false};
-}
-
 Result<std::vector<TaskSpec>> read_many(const Options& options) {
     if (options.positional().size() > 1 || options.given("json") || options.given("once"))
         return fail(ErrorCode::bad_usage,
-                    "--from takes a TYPE at most: payloads and keys are in the file");
+                    "--from takes neither arguments beside a TYPE nor --json nor --once");
+    const auto defaults = read_defaults(options);
+    if (!defaults) return std::unexpected{defaults.error()};
     auto text = io::read_whole_file(options.text("from"), limits::submit_file_bytes_max);
     if (!text) return fail(std::move(text));
     const auto clock = io::make_system_clock();
     Random random{io::random_seed()};
-    const auto defaults = read_defaults(options);
-    if (!defaults) return std::unexpected{defaults.error()};
-    if (!defaults->type.empty() && !is_type_name(defaults->type))
-        return fail(ErrorCode::bad_usage, fmt::format("'{}' is no name of a type", defaults->type));
     return service::parse_bulk(*text, *defaults,
                                [&] { return TaskId::make(clock->wall(), random); });
 }
@@ -154,6 +146,68 @@ int run_many(const Options& options) {
     });
 }
 
+OptionRow time_row(std::string_view name, std::string_view help) {
+    return {.name = name,
+            .kind = OptionKind::duration,
+            .value = "DURATION",
+            .help = help,
+            .least = 1'000,
+            .from_environment = false};
+}
+
+std::vector<OptionRow> submit_rows() {
+    return {{.name = "json",
+             .value = "JSON",
+             .help = "the payload as it stands",
+             .from_environment = false},
+            {.name = "from",
+             .letter = 'f',
+             .value = "FILE",
+             .help = "many tasks, one JSON value a line; - is stdin",
+             .from_environment = false},
+            {.name = "detach",
+             .letter = 'd',
+             .kind = OptionKind::toggle,
+             .help = "print the id and do not wait",
+             .from_environment = false},
+            {.name = "wait",
+             .letter = 'w',
+             .kind = OptionKind::duration,
+             .value = "DURATION",
+             .fallback = "1m",
+             .help = "how long to wait for the result"},
+            {.name = "priority",
+             .kind = OptionKind::number,
+             .value = "N",
+             .fallback = "5",
+             .help = "0 to 9, 9 goes first",
+             .most = 9},
+            {.name = "attempts-max",
+             .kind = OptionKind::number,
+             .value = "N",
+             .fallback = "5",
+             .help = "attempts that may fail before the task is dead",
+             .least = 1,
+             .most = limits::attempts_max_max},
+            {.name = "key",
+             .value = "KEY",
+             .help = "whose task it is: keys take turns, and may have limits",
+             .from_environment = false},
+            {.name = "once",
+             .value = "KEY",
+             .help = "do nothing if this was sent under KEY before",
+             .from_environment = false},
+            time_row("delay", "not before so long from now"),
+            {.name = "at",
+             .value = "INSTANT",
+             .help = "not before this time, like 2026-01-02T03:04:05Z",
+             .from_environment = false},
+            time_row("timeout", "of one attempt; 1h unless said"),
+            time_row("queue-timeout", "until its first attempt; 7 days unless said"),
+            time_row("total-timeout", "until its end; 30 days unless said"),
+            output_row()};
+}
+
 int run(const Options& options) {
     if (options.given("from")) return run_many(options);
     if (options.positional().empty())
@@ -172,61 +226,6 @@ int run(const Options& options) {
     });
 }
 
-std::vector<OptionRow> submit_rows() {
-    return with_client_rows(
-        {{.name = "json",
-          .value = "JSON",
-          .help = "the payload as it stands",
-          .from_environment = false},
-         {.name = "from",
-          .letter = 'f',
-          .value = "FILE",
-          .help = "many tasks, one JSON value a line; - is stdin",
-          .from_environment = false},
-         {.name = "detach",
-          .letter = 'd',
-          .kind = OptionKind::toggle,
-          .help = "print the id and do not wait",
-          .from_environment = false},
-         {.name = "wait",
-          .letter = 'w',
-          .kind = OptionKind::duration,
-          .value = "DURATION",
-          .fallback = "1m",
-          .help = "how long to wait for the result"},
-         {.name = "priority",
-          .kind = OptionKind::number,
-          .value = "N",
-          .fallback = "5",
-          .help = "0 to 9, 9 goes first",
-          .most = 9},
-         {.name = "attempts-max",
-          .kind = OptionKind::number,
-          .value = "N",
-          .fallback = "5",
-          .help = "attempts that may fail before the task is dead",
-          .least = 1,
-          .most = limits::attempts_max_max},
-         {.name = "key",
-          .value = "KEY",
-          .help = "whose task it is: keys take turns, and may have limits",
-          .from_environment = false},
-         {.name = "once",
-          .value = "KEY",
-          .help = "do nothing if this was sent under KEY before",
-          .from_environment = false},
-         time_row("delay", "not before so long from now"),
-         {.name = "at",
-          .value = "INSTANT",
-          .help = "not before this time, like 2026-01-02T03:04:05Z",
-          .from_environment = false},
-         time_row("timeout", "of one attempt; 1h unless said"),
-         time_row("queue-timeout", "until its first attempt; 7 days unless said"),
-         time_row("total-timeout", "until its end; 30 days unless said"),
-         output_row()},
-        "5s");
-}
-
 }  // namespace
 
 const Command& submit_command() {
@@ -242,7 +241,7 @@ const Command& submit_command() {
              "--from FILE submits many: one task a line as JSON, {\"type\", \"payload\"} as the "
              "API takes it,\nor one array of them; with TYPE each is a payload. Results come in "
              "the order given.",
-         .options = submit_rows(),
+         .options = with_client_rows(submit_rows(), "5s"),
          .positional_max = 10'000,
          .kind = PageKind::client,
          .examples = {{"taskd submit sum 1 2 3", "6"},

@@ -43,7 +43,9 @@ struct TaskOutcome {
     std::string waiting;  // what it waits for, for people
 
     bool ended() const { return state == "succeeded" || error_state(); }
-    bool error_state() const { return state == "dead" || state == "cancelled"; }
+    bool error_state() const {
+        return state == "dead" || state == "cancelled" || state == "expired";
+    }
 };
 
 class TaskClient {

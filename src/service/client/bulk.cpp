@@ -70,6 +70,7 @@ Result<BulkCounts> submit_bulk(TaskClient& client, const std::vector<TaskSpec>& 
                                const BulkSettings& settings, const BulkPorts& ports) {
     BulkCounts counts{.all = tasks.size()};
     const SteadyTime end = ports.clock.steady() + settings.wait;
+    std::vector<std::string> taken_as;  // what was sent before under an idempotency key is that one
     for (std::size_t begin = 0; begin < tasks.size();) {
         std::vector<TaskSpec> batch;
         for (std::size_t bytes = 0; begin < tasks.size() && batch.size() < settings.batch_tasks_max;
@@ -81,16 +82,17 @@ Result<BulkCounts> submit_bulk(TaskClient& client, const std::vector<TaskSpec>& 
         const auto taken = client.submit_batch(batch);
         if (!taken) return std::unexpected{taken.error()};
         counts.submitted += batch.size();
-        if (settings.detach)
-            for (const TaskOutcome& outcome : *taken)
-                ports.tell(outcome);
+        for (const TaskOutcome& outcome : *taken) {
+            taken_as.push_back(outcome.id);
+            if (settings.detach) ports.tell(outcome);
+        }
         ports.progress(counts);
     }
     if (settings.detach) return counts;
     for (std::size_t begin = 0; begin < tasks.size();) {
         std::vector<std::string> ids;
         for (; begin < tasks.size() && ids.size() < limits::result_ids_max; ++begin)
-            ids.push_back(tasks[begin].id.to_string());
+            ids.push_back(taken_as[begin]);
         while (true) {
             const Duration left = end - ports.clock.steady();
             const auto got = client.results(ids, std::clamp<Duration>(left, 0us, wait_a_time));
