@@ -168,8 +168,8 @@ class Compose(unittest.TestCase):
 
     def test_logs_of_every_service_lie_in_one_volume(self):
         listing = self.engine.docker(
-            "run", "--rm", "--volume", f"{PROJECT}_logs:/logs:ro", "debian:bookworm-slim",
-            "ls", "/logs").stdout.split()
+            "run", "--rm", "--network", "none", "--volume", f"{PROJECT}_logs:/logs:ro",
+            "debian:bookworm-slim", "ls", "/logs").stdout.split()
         for role in ("dispatcher", "nameservice", "monitor", "worker"):
             self.assertTrue([name for name in listing if name.startswith(role)], listing)
 

@@ -62,6 +62,7 @@ class Engine:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="taskd-engine."))
         self.socket = f"unix://{self.folder}/engine.sock"
         self.rules = run("iptables-save", check=False).stdout
+        self.bridge_is_ours = run("ip", "link", "show", "docker0", check=False).returncode != 0
         # Raising a limit is refused on machines where even root may not.
         settings = {"default-ulimits": {"nofile": {"Name": "nofile", "Soft": 1024, "Hard": 1024}}}
         (self.folder / "engine.json").write_text(json.dumps(settings), encoding="utf-8")
@@ -105,7 +106,8 @@ class Engine:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(PATIENCE)
-        run("ip", "link", "delete", "docker0", check=False)
+        if self.bridge_is_ours:
+            run("ip", "link", "delete", "docker0", check=False)
         if self.rules is not None:  # what the engine added to the firewall goes with it
             subprocess.run(["iptables-restore"], input=self.rules, text=True, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
