@@ -40,7 +40,8 @@ class Compose(unittest.TestCase):
         if cls.engine.why:
             raise unittest.SkipTest(f"no container engine: {cls.engine.why}")
         cls.addClassCleanup(cls.engine.stop)
-        cls.engine.need_base_image()
+        if why := cls.engine.need_base_image():
+            raise unittest.SkipTest(why)
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="taskd-compose."))
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
         # The sources as they are checked in or about to be, and nothing else.

@@ -83,11 +83,13 @@ class Engine:
         return None
 
     def need_base_image(self):
-        """From the registry, else from Debian's packages."""
+        """From the registry, else from Debian's packages; why it could not be had, or nothing."""
         if self.docker("image", "inspect", BASE_IMAGE, check=False).returncode == 0:
-            return
+            return None
         if self.docker("pull", "-q", BASE_IMAGE, check=False, timeout=300).returncode == 0:
-            return
+            return None
+        if shutil.which("mmdebstrap") is None:
+            return f"{BASE_IMAGE} cannot be pulled and mmdebstrap is not installed"
         sources = "".join(
             path.read_text(encoding="utf-8")
             for path in [pathlib.Path("/etc/apt/sources.list"),
@@ -96,9 +98,12 @@ class Engine:
         with tempfile.TemporaryDirectory(prefix="taskd-base.") as folder:
             listing, archive = f"{folder}/all.sources", f"{folder}/base.tar"
             pathlib.Path(listing).write_text(sources, encoding="utf-8")
-            run("mmdebstrap", "--variant=minbase", "--mode=root", "bookworm", archive, listing,
-                timeout=600)
+            made = run("mmdebstrap", "--variant=minbase", "--mode=root", "bookworm", archive,
+                       listing, timeout=600, check=False)
+            if made.returncode != 0:
+                return f"no {BASE_IMAGE}: " + made.stderr.strip()[-300:]
             self.docker("import", "-c", 'CMD ["/bin/bash"]', archive, BASE_IMAGE, timeout=300)
+        return None
 
     def stop(self):
         if self.process is None:
