@@ -151,6 +151,22 @@ TEST_CASE("a cancelled task is told when it is renewed, and its slot is free onc
     CHECK(world.task(id)["state"].text() == "cancelled");
 }
 
+TEST_CASE("a task cancelled before its lease was told is not handed out and holds nothing") {
+    World world;
+    const auto waits = world.ask_leases(R"({"types":["a"],"worker":"w","wait_ms":60000})");
+    world.journal_lane.hold();
+    const std::string id = "018bcfe5-687b-7000-8000-000000000001";
+    world.ask("POST", "/v1/tasks", R"({"type":"a","id":")" + id + "\"}");
+    CHECK(world.service->core().engine().held_by("w") == 1);
+    world.service->core().execute(engine::Cancel{*TaskId::parse(id), {}},
+                                  [](const auto&) { return service::Core::Reply{}; });
+    world.journal_lane.release();
+    world.world.run_for(1s);
+    CHECK_FALSE(waits.answer->has_value());
+    CHECK(world.service->core().engine().held_by("w") == 0);
+    CHECK(world.task(id)["state"].text() == "cancelled");
+}
+
 TEST_CASE("a worker that has fallen silent is forgotten, one that drains is answered") {
     World world;
     world.ask_leases(R"({"types":["a"],"worker":"w"})");

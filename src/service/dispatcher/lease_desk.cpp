@@ -64,6 +64,13 @@ bool LeaseDesk::on_output(const engine::Output& output) {
     }
     const auto found = pullers_.find(sent->worker);
     if (found == pullers_.end()) return false;
+    // Much may have happened until the lease was synced.
+    const auto standing = core_.engine().standing(sent->lease);
+    if (standing == engine::LeaseStanding::lost) return true;
+    if (standing == engine::LeaseStanding::revoked) {
+        give_back(sent->lease);  // nobody has it, so nobody else would
+        return true;
+    }
     auto& questions = found->second.questions;
     const std::string& type = core_.engine().find(sent->lease.id)->spec.type;
     const auto place = std::ranges::find_if(questions, [&](const Question& question) {
