@@ -28,6 +28,7 @@ const Command& task_command();
 const Command& list_command();
 const Command& cancel_command();
 const Command& queue_command();
+const Command& schedule_command();
 const Command& explain_command();
 const Command& stats_command();
 const Command& workers_command();

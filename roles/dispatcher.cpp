@@ -10,6 +10,7 @@
 #include "taskd/io/resolver.hpp"
 #include "taskd/io/sqlite_view.hpp"
 #include "taskd/io/store_dir.hpp"
+#include "taskd/io/zone_calendar.hpp"
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/runtime/boot.hpp"
 
@@ -66,6 +67,7 @@ class DispatcherPart {
                     door.udp(),
                     resolver_,
                     http_,
+                    calendar_,
                     &ground.metrics},
                    ground.lost_disk()} {}
 
@@ -99,6 +101,7 @@ class DispatcherPart {
     io::Lane view_lane_;
     io::Resolver resolver_;
     io::HttpExchange http_;
+    io::ZoneCalendar calendar_;
     service::Dispatcher service_;
 };
 

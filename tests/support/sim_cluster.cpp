@@ -168,6 +168,7 @@ void SimCluster::start_dispatcher() {
             *life->socket,
             at.resolver(),
             at.http(),
+            at.calendar(),
             &life->metrics},
         [raw](const Error&) { raw->lost_disk = true; });
     dispatcher_ = std::move(life);

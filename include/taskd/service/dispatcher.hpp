@@ -12,6 +12,7 @@
 #include "taskd/service/lease_desk.hpp"
 #include "taskd/service/queue_api.hpp"
 #include "taskd/service/registry_watch.hpp"
+#include "taskd/service/schedule_api.hpp"
 #include "taskd/service/task_api.hpp"
 #include "taskd/service/waiters.hpp"
 #include "taskd/service/worker_link.hpp"
@@ -31,6 +32,7 @@ struct DispatcherPorts {
     port::Datagram& socket;
     port::Resolver& resolver;
     port::HttpExchange& http;
+    port::Calendar& calendar;
     port::Metrics* metrics = nullptr;  // outlives it; none: no /metrics
 };
 
@@ -63,6 +65,8 @@ class Dispatcher {
     std::unique_ptr<TaskApi> api_;
     std::unique_ptr<LeaseApi> lease_api_;
     std::unique_ptr<QueueApi> queue_api_;
+    std::unique_ptr<ScheduleDesk> schedules_;
+    std::unique_ptr<ScheduleApi> schedule_api_;
     HttpFront front_;
     bool started_ = false;
     bool draining_ = false;

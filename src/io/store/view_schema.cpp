@@ -41,6 +41,10 @@ CREATE TABLE queues (
     type TEXT PRIMARY KEY,
     row BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE schedules (
+    name TEXT PRIMARY KEY,
+    row BLOB NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE mark (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     store_id INTEGER NOT NULL,
@@ -107,6 +111,9 @@ Result<void> upgrade(SqliteDb& db, std::int64_t version) {
     if (done && version < 5)
         done =
             db.run("CREATE TABLE queues (type TEXT PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID");
+    if (done && version < 6)
+        done = db.run(
+            "CREATE TABLE schedules (name TEXT PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID");
     if (done) done = db.run(fmt::format("PRAGMA user_version = {}; COMMIT", view_version).c_str());
     return done;
 }
