@@ -15,8 +15,11 @@ class TaskApi {
 
     void add_routes(HttpFront& front);
 
-  private:
+    // By full id, or a unique part of one; from memory or the view, told when it is durable.
     using FoundTask = std::function<void(Result<Task>)>;
+    void find_task(const std::string& name, FoundTask then);
+
+  private:
     using FoundTasks = std::function<void(const Result<std::vector<Task>>&)>;
 
     void submit(Call call);
@@ -30,8 +33,6 @@ class TaskApi {
     void stats(Call call);
     void workers(Call call);
 
-    // By full id, or a unique part of one; from memory or the view, told when it is durable.
-    void find_task(const std::string& name, FoundTask then);
     void find_by_part(const std::string& part, FoundTask then);
     void find_by_id(TaskId id, FoundTask then);
     // Those of `ids` that are there, in no order: from memory and, once they left it, from the
