@@ -74,6 +74,24 @@ TEST_CASE("a reader waits for the first attempt, for bytes, and for the end") {
     CHECK(problem(world.append(lease, 4, "too late")) == "409 stale_lease");
 }
 
+TEST_CASE("a reader misses no end that is recorded while it comes") {
+    LogWorld world;
+    const std::string id = world.submit_one(), path = "/v1/tasks/" + id + "/logs";
+    const std::string lease = world.lease();
+    world.journal_lane.hold();
+    world.begin("POST", "/v1/tasks", R"({"type":"other"})");
+    world.world.run_for(100ms);  // its batch is being synced, the next one fills
+    const Answer reader = world.begin("GET", path + "?wait=1h");
+    world.world.run_for(100ms);
+    const Answer end = world.begin("POST", "/v1/leases/" + lease + "/complete", R"({"result":1})");
+    world.world.run_for(100ms);
+    world.journal_lane.release();
+    world.world.run_for(1s);
+    REQUIRE(*end);
+    REQUIRE(*reader);
+    CHECK(said(*reader, "Taskd-Log-End") == "true");
+}
+
 TEST_CASE("each attempt has a stream of its own, and the next one can be waited for") {
     LogWorld world;
     const std::string id = world.submit_one(), path = "/v1/tasks/" + id + "/logs";

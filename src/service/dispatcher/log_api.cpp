@@ -131,6 +131,8 @@ void LogApi::read(Call call) {
                     if (const auto held = weak.lock()) look(held);
                 });
                 readers_.emplace(reader->id, reader);
+                // Anew: what was recorded meanwhile did not wake it yet.
+                return look(reader);
             }
             reader->looking = true;
             looked(reader, task);
