@@ -419,6 +419,38 @@ void try_pulling(Judge& judge) {
     judge.ask("POST", "/v1/leases/{lease}/release", lease + "release", "", 200);
 }
 
+void try_logs(Judge& judge) {
+    const std::string id = judge.submit("printing", "1"), path = "/v1/tasks/{id}/logs",
+                      at = "/v1/tasks/" + id + "/logs";
+    judge.ask("GET", path, at + "?wait=10ms", "", 200);  // no attempt yet
+    judge.ask("POST", "/v1/leases", "/v1/leases", R"({"types":["printing"]})", 200);
+    const std::string append = "/v1/leases/{lease}/logs", lease = "/v1/leases/" + id + ".1/logs";
+    const port::HttpHeaders text{{"Content-Type", "text/plain"}};
+    judge.ask("POST", append, lease + "?offset=0", "hello\n", 200, "", text);
+    judge.ask("POST", append, lease + "?offset=0", "hello\n", 200, "", text);
+    CHECK(judge.ask("GET", path, at, "", 200) == "hello\n");
+    CHECK(judge.ask("GET", path, at + "?attempt=1&from=1&limit=3&wait=1s", "", 200) == "ell");
+    judge.ask("POST", append, lease, "x", 422, "missing_field", text);
+    judge.ask("POST", append, lease + "?offset=-1", "x", 422, "invalid_field", text);
+    judge.ask("POST", append, "/v1/leases/x/logs?offset=0", "x", 422, "invalid_id", text);
+    judge.ask("POST", append, "/v1/leases/018bcfe5-687b-7000-8000-000000000001.1/logs?offset=0",
+              "x", 404, "task_not_found", text);
+    judge.ask("POST", append, "/v1/leases/" + id + ".9/logs?offset=0", "x", 409, "stale_lease",
+              text);
+    judge.ask("POST", append, lease + "?offset=4194304", "x", 413, "log_full", text);
+    judge.ask("POST", append, lease + "?offset=6",
+              std::string(limits::log_append_bytes_max + 1, 'x'), 413, "body_too_large", text);
+    for (const char* bad : {"attempt=0", "from=x", "limit=1048577", "wait=soon"})
+        judge.ask("GET", path, at + "?" + std::string{bad}, "", 422, "invalid_field");
+    judge.ask("GET", path, "/v1/tasks/xyz/logs", "", 422, "invalid_id");
+    judge.ask("GET", path, "/v1/tasks/018bcfe5-687b-7000-8000-000000000001/logs", "", 404,
+              "task_not_found");
+    judge.ask("GET", path, "/v1/tasks/" + id.substr(0, 4) + "/logs", "", 409, "ambiguous_id");
+    judge.ask("POST", "/v1/leases/{lease}/complete", "/v1/leases/" + id + ".1/complete",
+              "{\"result\":1}", 200);
+    judge.ask("GET", path, at + "?attempt=2", "", 404, "not_found");
+}
+
 void try_registrations(Judge& judge) {
     const std::string all = "/v1/registrations", one = "/v1/registrations/{instance}",
                       me = "/v1/registrations/me";
@@ -511,6 +543,7 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     try_cancel(judge, done, slow);
     try_leases(judge);
     try_pulling(judge);
+    try_logs(judge);
     try_registrations(judge);
     judge.ask("GET", "/healthz", "/healthz", "", 200);
     judge.ask("GET", "/readyz", "/readyz", "", 200);

@@ -4,6 +4,7 @@
 #include "catch.hpp"
 #include "memory_journal.hpp"
 #include "memory_log.hpp"
+#include "memory_task_logs.hpp"
 #include "memory_view.hpp"
 #include "sim_world.hpp"
 #include "taskd/protocol/json_view.hpp"
@@ -85,7 +86,9 @@ struct DispatcherWorld {
                                       host.clock(), host.timers(), log},
                                      *socket,
                                      host.resolver(),
-                                     host.http()},
+                                     host.http(),
+                                     logs,
+                                     log_lane},
             [this](const Error& error) { lost = error; });
         REQUIRE(service->start());
         REQUIRE(host.serve(4000, service->front()));
@@ -117,6 +120,8 @@ struct DispatcherWorld {
     HeldLane journal_lane{host};
     HeldLane space_lane{host};
     HeldLane view_lane{host};
+    MemoryTaskLogs logs;
+    HeldLane log_lane{host};
     MemoryLog log;
     std::unique_ptr<port::Datagram> socket;
     std::unique_ptr<service::Dispatcher> service;

@@ -170,6 +170,21 @@ inline constexpr std::size_t pipelined_max = 32;
 inline constexpr std::size_t bodies_bytes_max = 512 * mebibyte;
 static_assert(target_bytes_max < header_bytes_max && body_bytes_max < bodies_bytes_max);
 
+// What a task prints. One lease's stream: log_full, and what comes behind is dropped. One append:
+// body_too_large. One answer; a longer stream is read in parts. Appends that wait for the disk:
+// overloaded.
+inline constexpr std::size_t log_bytes_max = 4 * mebibyte;
+inline constexpr std::size_t log_append_bytes_max = 1 * mebibyte;
+inline constexpr std::size_t log_read_bytes_default = 256 * kibibyte;
+inline constexpr std::size_t log_read_bytes_max = 1 * mebibyte;
+inline constexpr std::size_t logs_waiting_bytes_max = 32 * mebibyte;
+// All streams together, in blocks of the disk; beyond it the oldest tasks' streams go.
+inline constexpr std::uint64_t logs_bytes_default = 1024 * mebibyte;
+inline constexpr std::uint64_t logs_bytes_least = 16 * mebibyte;
+static_assert(log_append_bytes_max <= log_bytes_max && 2 * log_bytes_max < logs_bytes_least);
+// A power cut takes at most what came in such a time.
+inline constexpr Duration logs_sync_interval = 5s;
+
 // One line of a child process; longer ones are passed on in pieces.
 inline constexpr std::size_t process_line_bytes_max = 16 * kibibyte;
 
