@@ -26,6 +26,7 @@ const Command& submit_command();
 const Command& result_command();
 const Command& task_command();
 const Command& list_command();
+const Command& logs_command();
 const Command& cancel_command();
 const Command& queue_command();
 const Command& schedule_command();

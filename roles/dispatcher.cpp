@@ -4,6 +4,7 @@
 #include "door.hpp"
 #include "taskd/io/entropy.hpp"
 #include "taskd/io/file_journal.hpp"
+#include "taskd/io/file_task_logs.hpp"
 #include "taskd/io/http_exchange.hpp"
 #include "taskd/io/lane.hpp"
 #include "taskd/io/posix_files.hpp"
@@ -20,7 +21,8 @@ namespace {
 // The data directory with its journal and its view.
 class StorePart {
   public:
-    static Result<std::unique_ptr<StorePart>> make(Ground& ground, const std::string& dir) {
+    static Result<std::unique_ptr<StorePart>> make(Ground& ground, const std::string& dir,
+                                                   std::uint64_t logs_bytes_max) {
         auto files = io::make_posix_files();
         Random random{io::random_seed()};
         auto store = io::open_store(*files, dir, random);
@@ -35,6 +37,9 @@ class StorePart {
             io::SqliteView::open({.path = part->store_.paths.view, .store_id = part->store_.id});
         if (!view) return fail(std::move(view));
         part->view = std::move(*view);
+        part->logs = std::make_unique<io::FileTaskLogs>(
+            *part->files_,
+            io::FileTaskLogsSettings{.dir = part->store_.paths.logs, .bytes_max = logs_bytes_max});
         return part;
     }
 
@@ -42,6 +47,7 @@ class StorePart {
 
     std::unique_ptr<io::FileJournal> journal;
     std::unique_ptr<io::SqliteView> view;
+    std::unique_ptr<io::FileTaskLogs> logs;
 
   private:
     StorePart(std::unique_ptr<port::Files> files, io::Store store)
@@ -59,6 +65,7 @@ class DispatcherPart {
           journal_lane_{ground.loop, "journal"},
           space_lane_{ground.loop, "space"},
           view_lane_{ground.loop, "view"},
+          log_lane_{ground.loop, "logs"},
           resolver_{ground.loop},
           http_{ground.loop},
           service_{settings(ground, door, store, options),
@@ -67,6 +74,8 @@ class DispatcherPart {
                     door.udp(),
                     resolver_,
                     http_,
+                    *store.logs,
+                    log_lane_,
                     calendar_,
                     &ground.metrics},
                    ground.lost_disk()} {}
@@ -99,6 +108,7 @@ class DispatcherPart {
     io::Lane journal_lane_;
     io::Lane space_lane_;
     io::Lane view_lane_;
+    io::Lane log_lane_;
     io::Resolver resolver_;
     io::HttpExchange http_;
     io::ZoneCalendar calendar_;
@@ -111,7 +121,8 @@ int run(const Options& options) {
     Ground& ground = **made;
     runtime::Boot boot{ground.loop, *ground.clock, *ground.log};
     auto door = boot.add<Door>("door", std::ref(ground));
-    auto store = boot.add<StorePart>("store", std::ref(ground), options.text("data"));
+    auto store = boot.add<StorePart>("store", std::ref(ground), options.text("data"),
+                                     options.bytes("task-logs-max"));
     auto dispatcher =
         boot.add<DispatcherPart>("dispatcher", std::ref(ground), door, store, std::cref(options));
     boot.add<Announcement>("announcement", std::ref(ground), door, dispatcher);
@@ -139,7 +150,13 @@ const Command& dispatcher_command() {
                                      .value = "TIME",
                                      .fallback = "15s",
                                      .help = "how long a silent worker keeps a task",
-                                     .least = 100'000}},
+                                     .least = 100'000},
+                                    {.name = "task-logs-max",
+                                     .kind = OptionKind::bytes,
+                                     .value = "SIZE",
+                                     .fallback = "1GiB",
+                                     .help = "what tasks print, all of them; the oldest goes",
+                                     .least = limits::logs_bytes_least}},
                                    "4000"),
          .kind = PageKind::role,
          .examples = {{"taskd dispatcher --data /var/lib/taskd/dispatcher", "alone, on port 4000"},

@@ -25,8 +25,9 @@ struct Turn {
 std::optional<Turn> next_turn(const Context& context, const Schedule& schedule,
                               const FireSchedule& command) {
     std::vector<WallTime> open;
-    std::ranges::copy_if(command.times, std::back_inserter(open),
-                         [&](WallTime time) { return time > schedule.settled; });
+    std::ranges::copy_if(command.times, std::back_inserter(open), [&](WallTime time) {
+        return time > schedule.settled && time <= context.now.wall;
+    });
     if (open.empty()) return std::nullopt;
     const auto late = [&](WallTime time) {
         return context.now.wall - time > limits::misfire_after;
@@ -154,9 +155,9 @@ Decision decide_fire(const Context& context, const FireSchedule& command) {
         fire.planned = command.times.front();
     }
     if (auto instead = submit_for(context, *schedule, command, fire, decision)) return *instead;
-    // Made up for before: nothing is new.
-    if (command.why == Why::backfill && decision.records.empty()) return {};
-    fired.fire = std::move(fire);
+    const bool there = fire.outcome == FireOutcome::submitted && decision.records.empty();
+    if (there && command.why == Why::backfill) return {};
+    if (!there) fired.fire = std::move(fire);  // else it was made up for before
     decision.records.emplace_back(std::move(fired));
     return decision;
 }

@@ -131,15 +131,16 @@ void HttpFront::handle(port::HttpRequest&& request, port::HttpResponder respond)
     call.respond(std::move(response));
 }
 
-// What every handler may rely on: no unknown name in the query, a body that says it is JSON.
+// What every handler may rely on: no unknown name in the query, a body of a kind it takes.
 void HttpFront::enter(const Route& route, Call call) const {
     for (const auto& [name, value] : call.target.query)
         if (std::ranges::find(route.query, name) == route.query.end())
             return call.answer(Error{ErrorCode::unknown_field, name});
     const std::string_view type = port::find_header(call.request.headers, "Content-Type");
     const std::string_view media = type.substr(0, std::min(type.find(';'), type.find(' ')));
-    if (!call.request.body.empty() && !media.empty() &&
-        !port::same_header(media, protocol::json_type))
+    const bool understood = std::ranges::any_of(
+        route.media, [&](std::string_view each) { return port::same_header(media, each); });
+    if (!call.request.body.empty() && !media.empty() && !understood)
         return call.answer(Error{ErrorCode::unsupported_media_type, std::string{media}});
     route.handle(std::move(call));
 }

@@ -2,145 +2,14 @@
 // status and error among those its operation lists. What the contract lists must have been seen, or
 // stands below with the place where it is tested.
 #include <fstream>
-#include <map>
-#include <set>
 
-#include "catch.hpp"
-#include "sim_cluster.hpp"
-#include "taskd/protocol/json.hpp"
-#include "taskd/protocol/openapi.hpp"
+#include "openapi_judge.hpp"
 
 using namespace taskd;
 using namespace taskd::test;
-using namespace std::chrono_literals;
-using protocol::split_array;
-using protocol::split_object;
 
 namespace {
 
-std::string_view field(std::string_view object, std::string_view name) {
-    const auto fields = split_object(object);
-    REQUIRE(fields);
-    for (const auto& [key, raw] : *fields)
-        if (key == name) return raw;
-    return {};
-}
-
-std::set<std::string> texts(std::string_view array) {
-    std::set<std::string> all;
-    if (array.empty()) return all;
-    const auto elements = split_array(array);
-    REQUIRE(elements);
-    for (const std::string_view each : *elements)
-        all.insert(*protocol::read_string(each, "element"));
-    return all;
-}
-
-struct Operation {
-    std::string method;
-    std::string path;
-    std::set<std::string> roles;
-    std::set<std::string> errors;
-    std::set<std::string> statuses;
-    std::set<std::string> seen_errors;
-    std::set<std::string> seen_statuses;
-
-    std::string name() const { return method + " " + path; }
-};
-
-struct Contract {
-    std::vector<Operation> operations;
-    std::set<std::string> errors_any;
-
-    Contract() {
-        const std::string_view text = protocol::openapi_json();
-        REQUIRE(protocol::check_json(text));
-        errors_any = texts(field(text, "x-taskd-errors-any"));
-        const auto paths = split_object(field(text, "paths"));
-        REQUIRE(paths);
-        for (const auto& [path, item] : *paths) {
-            const auto methods = split_object(item);
-            REQUIRE(methods);
-            for (const auto& [method, operation] : *methods) {
-                if (protocol::kind_of(operation) != protocol::JsonKind::object) continue;
-                if (field(operation, "operationId").empty()) continue;
-                add(path, method, operation);
-            }
-        }
-    }
-
-    void add(const std::string& path, std::string method, std::string_view operation) {
-        for (char& c : method)
-            c = static_cast<char>(c - 'a' + 'A');
-        Operation made{method,
-                       path,
-                       texts(field(operation, "x-taskd-roles")),
-                       texts(field(operation, "x-taskd-errors")),
-                       {},
-                       {},
-                       {}};
-        const auto responses = split_object(field(operation, "responses"));
-        REQUIRE(responses);
-        for (const auto& [status, response] : *responses)
-            made.statuses.insert(status);
-        operations.push_back(std::move(made));
-    }
-
-    Operation& find(const std::string& method, const std::string& path) {
-        for (Operation& each : operations)
-            if (each.method == method && each.path == path) return each;
-        FAIL("no operation " << method << " " << path);
-        return operations.front();
-    }
-};
-
-// A cluster with a key, and the contract that its answers are held against.
-class Judge {
-  public:
-    Judge() { cluster.run_for(2s); }
-
-    // Sends, checks status and error against `path`'s operation, answers the body.
-    std::string ask(const std::string& method, const std::string& path, const std::string& target,
-                    const std::string& body, int status, const std::string& error = {},
-                    port::HttpHeaders headers = {}) {
-        Operation& operation = contract.find(method, path);
-        const std::string role =
-            operation.roles.contains("dispatcher") ? "dispatcher" : "nameservice";
-        const auto answer = cluster.ask(role, {method, target, std::move(headers), body});
-        INFO(method << " " << target << " " << body.substr(0, 200));
-        REQUIRE(answer);
-        INFO(answer->body.substr(0, 500));
-        CHECK(answer->status == status);
-        const std::string text = std::to_string(answer->status);
-        CHECK((operation.statuses.contains(text) ||
-               operation.statuses.contains(text.substr(0, 1) + "XX")));
-        operation.seen_statuses.insert(text);
-        if (answer->status >= 400) {
-            CHECK(port::find_header(answer->headers, "Content-Type") == "application/problem+json");
-            const auto name = protocol::read_string(field(answer->body, "error"), "error");
-            REQUIRE(name);
-            CHECK(*name == error);
-            CHECK((operation.errors.contains(*name) || contract.errors_any.contains(*name)));
-            CHECK(find_error(*name)->http_status == answer->status);
-            operation.seen_errors.insert(*name);
-        }
-        return answer->body;
-    }
-
-    std::string submit(const std::string& type, const std::string& payload) {
-        const std::string body =
-            ask("POST", "/v1/tasks", "/v1/tasks",
-                "{\"type\":\"" + type + "\",\"payload\":" + payload + "}", 202);
-        return *protocol::read_string(field(body, "id"), "id");
-    }
-
-    Contract contract;
-    SimCluster cluster{{.seed = 5, .key = protocol::ClusterKey{"a key of sixteen bytes"}}};
-};
-
-const std::string unknown_id = "018bcfe5-687b-7000-8000-000000000000";
-
-// What every operation under /v1 may answer before it looks at anything.
 void try_keys_and_query(Judge& judge) {
     for (Operation& each : judge.contract.operations) {
         const bool monitors_own =
@@ -181,6 +50,7 @@ void try_submits(Judge& judge) {
          {"\"run_at\":\"soon\"", "\"delay_ms\":-1", "\"timeout_ms\":0", "\"queue_timeout_ms\":0",
           "\"total_timeout_ms\":99999999999999", "\"backoff\":{\"kind\":\"wild\"}",
           "\"backoff\":{\"jitter_percent\":101}", "\"no_retry\":[1]", "\"no_retry\":[\"\"]",
+          "\"labels\":[]", "\"labels\":{\"a b\":\"\"}", "\"labels\":{\"a\":1}",
           "\"delay_ms\":1,\"run_at\":\"2026-01-02T03:04:05Z\"",
           "\"expires_at\":\"2026-01-02T03:04:05Z\",\"run_at\":\"2026-01-02T03:04:05Z\""})
         refused("{\"type\":\"echo\"," + std::string{bad} + "}", 422, "invalid_field");
@@ -220,6 +90,24 @@ void try_submits(Judge& judge) {
     judge.ask("POST", "/v1/tasks", "/v1/tasks", mine + "2}", 409, "id_conflict");
 }
 
+void try_labels(Judge& judge) {
+    const auto refused = [&](const std::string& body) {
+        judge.ask("POST", "/v1/tasks", "/v1/tasks", body, 422, "invalid_field");
+    };
+    const std::string labelled = judge.ask(
+        "POST", "/v1/tasks", "/v1/tasks?wait=20s",
+        "{\"type\":\"echo\",\"payload\":1,\"labels\":{\"team\":\"red\",\"env\":\"\"}}", 200);
+    CHECK_THAT(labelled, Catch::Matchers::Contains("\"labels\":{\"env\":\"\",\"team\":\"red\"}"));
+    CHECK_THAT(judge.ask("GET", "/v1/tasks", "/v1/tasks?q=label:team%3Dred", "", 200),
+               Catch::Matchers::Contains(std::string{field(labelled, "id")}));
+    std::string labels;
+    for (std::size_t i = 0; i <= limits::labels_max; ++i)
+        labels += (i == 0 ? "\"l" : ",\"l") + std::to_string(i) + "\":\"\"";
+    refused("{\"type\":\"echo\",\"labels\":{" + labels + "}}");
+    refused("{\"type\":\"echo\",\"labels\":{\"" + std::string(65, 'n') + "\":\"\"}}");
+    refused("{\"type\":\"echo\",\"labels\":{\"n\":\"" + std::string(257, 'v') + "\"}}");
+}
+
 void try_reads(Judge& judge, const std::string& done, const std::string& slow) {
     const std::string one = "/v1/tasks/{id}", result = "/v1/tasks/{id}/result";
     for (const auto& [path, tail] :
@@ -240,6 +128,20 @@ void try_reads(Judge& judge, const std::string& done, const std::string& slow) {
     for (const char* bad : {"state=lost", "limit=0", "limit=1001", "limit="})
         judge.ask("GET", "/v1/tasks", "/v1/tasks?" + std::string{bad}, "", 422, "invalid_field");
     judge.ask("GET", "/v1/tasks", "/v1/tasks?after=1", "", 422, "invalid_id");
+    const std::string found =
+        judge.ask("GET", "/v1/tasks", "/v1/tasks?q=state:succeeded+id:" + done, "", 200);
+    CHECK(found.find(done) != std::string::npos);
+    const std::string fault =
+        judge.ask("GET", "/v1/tasks", "/v1/tasks?q=type:a%20tsate:dead", "", 422, "invalid_field");
+    CHECK_THAT(fault, Catch::Matchers::Contains("in 'tsate:dead': there is no field 'tsate'"));
+    const std::string count = "/v1/tasks/count";
+    CHECK(judge.ask("GET", count, count + "?q=id:" + done, "", 200) ==
+          "{\"count\":1,\"next\":null}");
+    CHECK(judge.ask("GET", count, count + "?state=running&type=nobody", "", 200) ==
+          "{\"count\":0,\"next\":null}");
+    judge.ask("GET", count, count + "?q=age", "", 200);
+    judge.ask("GET", count, count + "?q=age:soon", "", 422, "invalid_field");
+    judge.ask("GET", count, count + "?after=1", "", 422, "invalid_id");
     judge.ask("GET", "/v1/stats", "/v1/stats", "", 200);
     judge.ask("GET", "/v1/workers", "/v1/workers", "", 200);
     const std::string all = "/v1/results";
@@ -386,6 +288,38 @@ void try_pulling(Judge& judge) {
     judge.ask("POST", "/v1/leases/{lease}/release", lease + "release", "", 200);
 }
 
+void try_logs(Judge& judge) {
+    const std::string id = judge.submit("printing", "1"), path = "/v1/tasks/{id}/logs",
+                      at = "/v1/tasks/" + id + "/logs";
+    judge.ask("GET", path, at + "?wait=10ms", "", 200);  // no attempt yet
+    judge.ask("POST", "/v1/leases", "/v1/leases", R"({"types":["printing"]})", 200);
+    const std::string append = "/v1/leases/{lease}/logs", lease = "/v1/leases/" + id + ".1/logs";
+    const port::HttpHeaders text{{"Content-Type", "text/plain"}};
+    judge.ask("POST", append, lease + "?offset=0", "hello\n", 200, "", text);
+    judge.ask("POST", append, lease + "?offset=0", "hello\n", 200, "", text);
+    CHECK(judge.ask("GET", path, at, "", 200) == "hello\n");
+    CHECK(judge.ask("GET", path, at + "?attempt=1&from=1&limit=3&wait=1s", "", 200) == "ell");
+    judge.ask("POST", append, lease, "x", 422, "missing_field", text);
+    judge.ask("POST", append, lease + "?offset=-1", "x", 422, "invalid_field", text);
+    judge.ask("POST", append, "/v1/leases/x/logs?offset=0", "x", 422, "invalid_id", text);
+    judge.ask("POST", append, "/v1/leases/018bcfe5-687b-7000-8000-000000000001.1/logs?offset=0",
+              "x", 404, "task_not_found", text);
+    judge.ask("POST", append, "/v1/leases/" + id + ".9/logs?offset=0", "x", 409, "stale_lease",
+              text);
+    judge.ask("POST", append, lease + "?offset=4194304", "x", 413, "log_full", text);
+    judge.ask("POST", append, lease + "?offset=6",
+              std::string(limits::log_append_bytes_max + 1, 'x'), 413, "body_too_large", text);
+    for (const char* bad : {"attempt=0", "from=x", "limit=1048577", "wait=soon"})
+        judge.ask("GET", path, at + "?" + std::string{bad}, "", 422, "invalid_field");
+    judge.ask("GET", path, "/v1/tasks/xyz/logs", "", 422, "invalid_id");
+    judge.ask("GET", path, "/v1/tasks/018bcfe5-687b-7000-8000-000000000001/logs", "", 404,
+              "task_not_found");
+    judge.ask("GET", path, "/v1/tasks/" + id.substr(0, 4) + "/logs", "", 409, "ambiguous_id");
+    judge.ask("POST", "/v1/leases/{lease}/complete", "/v1/leases/" + id + ".1/complete",
+              "{\"result\":1}", 200);
+    judge.ask("GET", path, at + "?attempt=2", "", 404, "not_found");
+}
+
 void try_registrations(Judge& judge) {
     const std::string all = "/v1/registrations", one = "/v1/registrations/{instance}",
                       me = "/v1/registrations/me";
@@ -441,9 +375,12 @@ bool tested_elsewhere(const Operation& operation, const std::string& error) {
         {"body_too_large", "tests/unit/dispatcher_test.cpp"},
         {"io_failed", "tests/unit/dispatcher_test.cpp"},
         {"view_corrupt", "tests/contract/view_contract.cpp"},
+        {"too_many_schedules", "tests/unit/schedule_desk_test.cpp"},
         {"too_many_waiters", "tests/unit/waiters_test.cpp"},
         {"overloaded", "tests/unit/dispatcher_test.cpp"},
         {"shutting_down", "tests/unit/dispatcher_test.cpp"},
+        {"unreachable", "tests/unit/monitor_test.cpp"},
+        {"timed_out", "tests/unit/monitor_test.cpp"},
     };
     if (const auto place = places.find(error); place != places.end()) {
         std::ifstream file{TASKD_SOURCE_DIR "/" + place->second};
@@ -469,12 +406,15 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     judge.cluster.run_for(2s);
     try_keys_and_query(judge);
     try_submits(judge);
+    try_labels(judge);
     try_reads(judge, done, slow);
     try_priority(judge, done, slow);
     try_queues(judge);
+    try_schedules(judge);
     try_cancel(judge, done, slow);
     try_leases(judge);
     try_pulling(judge);
+    try_logs(judge);
     try_registrations(judge);
     judge.ask("GET", "/healthz", "/healthz", "", 200);
     judge.ask("GET", "/readyz", "/readyz", "", 200);

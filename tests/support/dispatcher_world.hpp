@@ -4,6 +4,7 @@
 #include "catch.hpp"
 #include "memory_journal.hpp"
 #include "memory_log.hpp"
+#include "memory_task_logs.hpp"
 #include "memory_view.hpp"
 #include "sim_world.hpp"
 #include "taskd/protocol/json_view.hpp"
@@ -89,6 +90,8 @@ struct DispatcherWorld {
                                      *socket,
                                      host.resolver(),
                                      host.http(),
+                                     logs,
+                                     log_lane,
                                      host.calendar()},
             [this](const Error& error) { lost = error; });
         REQUIRE(service->start());
@@ -121,6 +124,8 @@ struct DispatcherWorld {
     HeldLane journal_lane{host};
     HeldLane space_lane{host};
     HeldLane view_lane{host};
+    MemoryTaskLogs logs;
+    HeldLane log_lane{host};
     MemoryLog log;
     std::unique_ptr<port::Datagram> socket;
     std::unique_ptr<service::Dispatcher> service;

@@ -62,6 +62,8 @@ TaskSpec random_spec(Random& random) {
     if (random.chance(1, 3))
         spec.planned_for = PlannedFor{random_text(random, 40), random_wall(random)};
     for (std::uint64_t n = random.below(3); n > 0; --n)
+        spec.labels[random_text(random, 20)] = random_text(random, 20);
+    for (std::uint64_t n = random.below(3); n > 0; --n)
         spec.no_retry.push_back(random_text(random, 10));
     return spec;
 }

@@ -6,6 +6,7 @@
 #include "files_vfs.hpp"
 #include "memory_metrics.hpp"
 #include "taskd/io/file_journal.hpp"
+#include "taskd/io/file_task_logs.hpp"
 #include "taskd/io/sqlite_view.hpp"
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/task_json.hpp"
@@ -76,8 +77,9 @@ struct SimCluster::DispatcherLife {
     std::unique_ptr<io::FileJournal> journal;
     std::unique_ptr<support::FilesVfs> vfs;
     std::unique_ptr<port::View> view;
+    std::unique_ptr<io::FileTaskLogs> logs;
     // Behind what their jobs use: a lane finishes its jobs when it goes.
-    std::unique_ptr<port::Background> journal_lane, space_lane, view_lane;
+    std::unique_ptr<port::Background> journal_lane, space_lane, view_lane, log_lane;
     std::unique_ptr<port::Datagram> socket;
     MemoryMetrics metrics;
     std::unique_ptr<service::Dispatcher> service;
@@ -130,6 +132,8 @@ void SimCluster::start_dispatcher() {
     life->journal_lane = at.make_lane();
     life->space_lane = at.make_lane();
     life->view_lane = at.make_lane();
+    life->log_lane = at.make_lane();
+    life->logs = std::make_unique<io::FileTaskLogs>(disk_, io::FileTaskLogsSettings{"data/logs"});
     io::FileJournalSettings journal;
     journal.dir = "data/journal";
     journal.store_id = 7;
@@ -168,6 +172,8 @@ void SimCluster::start_dispatcher() {
             *life->socket,
             at.resolver(),
             at.http(),
+            *life->logs,
+            *life->log_lane,
             at.calendar(),
             &life->metrics},
         [raw](const Error&) { raw->lost_disk = true; });
@@ -462,6 +468,7 @@ bool SimCluster::settle(Duration limit) {
                 kill_worker(i);
             start_worker(i);
         }
+        schedules_.pause_all();
         for (const char* type : {"echo", "sleep", "flaky", "heavy"}) {
             const std::string queue = std::string{"/v1/queues/"} + type;
             post(queue, "{}", "PUT");

@@ -42,6 +42,22 @@ inline constexpr std::size_t search_values_max = 100;
 inline constexpr std::size_t search_steps_max = 16;
 inline constexpr std::uint64_t search_index_max = 1'000'000;
 
+// Rows that one page of a search looks at; then it ends, and goes on from there when asked again.
+inline constexpr std::size_t search_rows_max = 20'000;
+inline constexpr std::size_t count_rows_max = 200'000;
+
+// Words that a submitter puts on a task, to find it by.
+inline constexpr std::size_t labels_max = 32;
+inline constexpr std::size_t label_name_bytes_max = 64;
+inline constexpr std::size_t label_value_bytes_max = 256;
+
+// Actions on many tasks: how many run at a time (too_many_operations), how many are remembered, and
+// what each may touch in a turn of the engine, which must stay below 10 ms.
+inline constexpr std::size_t operations_running_max = 16;
+inline constexpr std::size_t operations_kept_max = 1'000;
+inline constexpr std::size_t operation_turn_tasks = 500;
+inline constexpr std::uint32_t operation_rate_max = 1'000'000;
+
 // A file of many tasks, read whole by the command line: task_too_large.
 inline constexpr std::size_t submit_file_bytes_max = 256 * mebibyte;
 
@@ -166,6 +182,21 @@ inline constexpr std::size_t pipelined_max = 32;
 // Bodies that have come in part, of all connections together: overloaded.
 inline constexpr std::size_t bodies_bytes_max = 512 * mebibyte;
 static_assert(target_bytes_max < header_bytes_max && body_bytes_max < bodies_bytes_max);
+
+// What a task prints. One lease's stream: log_full, and what comes behind is dropped. One append:
+// body_too_large. One answer; a longer stream is read in parts. Appends that wait for the disk:
+// overloaded.
+inline constexpr std::size_t log_bytes_max = 4 * mebibyte;
+inline constexpr std::size_t log_append_bytes_max = 1 * mebibyte;
+inline constexpr std::size_t log_read_bytes_default = 256 * kibibyte;
+inline constexpr std::size_t log_read_bytes_max = 1 * mebibyte;
+inline constexpr std::size_t logs_waiting_bytes_max = 32 * mebibyte;
+// All streams together, in blocks of the disk; beyond it the oldest tasks' streams go.
+inline constexpr std::uint64_t logs_bytes_default = 1024 * mebibyte;
+inline constexpr std::uint64_t logs_bytes_least = 16 * mebibyte;
+static_assert(log_append_bytes_max <= log_bytes_max && 2 * log_bytes_max < logs_bytes_least);
+// A power cut takes at most what came in such a time.
+inline constexpr Duration logs_sync_interval = 5s;
 
 // One line of a child process; longer ones are passed on in pieces.
 inline constexpr std::size_t process_line_bytes_max = 16 * kibibyte;

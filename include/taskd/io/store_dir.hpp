@@ -3,6 +3,7 @@
 //   DIR/store.json  format and id, written once
 //   DIR/journal/    segments
 //   DIR/view.db     the view, with its log beside it
+//   DIR/logs/       what tasks print
 #pragma once
 
 #include <cstdint>
@@ -19,12 +20,14 @@ struct StorePaths {
         : lock{dir + "/lock"},
           description{dir + "/store.json"},
           journal{dir + "/journal"},
-          view{dir + "/view.db"} {}
+          view{dir + "/view.db"},
+          logs{dir + "/logs"} {}
 
     std::string lock;
     std::string description;
     std::string journal;
     std::string view;
+    std::string logs;
 };
 
 // Held for as long as the store is used.

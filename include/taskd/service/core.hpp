@@ -77,6 +77,9 @@ class Core {
 
     // Called for every output once it is durable.
     void on_output(std::function<void(const engine::Output&)> handler);
+    // Called for every batch once it is durable, before its outputs and replies; not for what was
+    // recovered.
+    void on_records(std::function<void(const RecordBatch&)> handler);
 
     const engine::Engine& engine() const { return engine_; }
     TaskId make_id();
@@ -159,6 +162,7 @@ class Core {
     Random random_;
     std::function<void(const Error&)> lost_disk_;
     std::function<void(const engine::Output&)> on_output_;
+    std::function<void(const RecordBatch&)> on_records_;
     engine::Engine engine_;
 
     EngineTime engine_start_{};  // engine time at steady_start_

@@ -10,6 +10,7 @@
 #include "taskd/service/http_front.hpp"
 #include "taskd/service/lease_api.hpp"
 #include "taskd/service/lease_desk.hpp"
+#include "taskd/service/log_api.hpp"
 #include "taskd/service/queue_api.hpp"
 #include "taskd/service/registry_watch.hpp"
 #include "taskd/service/schedule_api.hpp"
@@ -32,6 +33,8 @@ struct DispatcherPorts {
     port::Datagram& socket;
     port::Resolver& resolver;
     port::HttpExchange& http;
+    port::TaskLogs& logs;
+    port::Background& log_lane;  // of `logs`
     port::Calendar& calendar;
     port::Metrics* metrics = nullptr;  // outlives it; none: no /metrics
 };
@@ -47,6 +50,8 @@ class Dispatcher {
     Result<void> start();
     // Answers who waits, takes no new tasks, finishes writing, then `done`.
     void drain(std::function<void()> done);
+    // Tasks that are kept no longer: what they printed goes too.
+    void drop_logs(std::vector<TaskId> ids) { log_api_->remove(std::move(ids)); }
 
     HttpFront& front() { return front_; }
     Core& core() { return core_; }
@@ -65,6 +70,7 @@ class Dispatcher {
     std::unique_ptr<TaskApi> api_;
     std::unique_ptr<LeaseApi> lease_api_;
     std::unique_ptr<QueueApi> queue_api_;
+    std::unique_ptr<LogApi> log_api_;
     std::unique_ptr<ScheduleDesk> schedules_;
     std::unique_ptr<ScheduleApi> schedule_api_;
     HttpFront front_;

@@ -15,6 +15,7 @@
 #include "taskd/protocol/datagram.hpp"
 #include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/target.hpp"
+#include "taskd/protocol/task_json.hpp"
 
 namespace taskd::service {
 
@@ -48,6 +49,7 @@ struct Route {
     std::string_view pattern;             // "/v1/tasks/{id}/cancel"
     std::vector<std::string_view> query;  // names it takes; others are unknown_field
     std::function<void(Call)> handle;
+    std::vector<std::string_view> media = {protocol::json_type};  // what a body may be
 };
 
 // What a front looks at its requests with; without a clock it does not look.

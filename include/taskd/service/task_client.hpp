@@ -55,10 +55,12 @@ class TaskClient {
     struct Answer {
         int status = 0;
         std::string body;
+        port::HttpHeaders headers = {};
     };
-    // An answer of 2xx, after as many tries as `retry_for` allows; the last error otherwise.
+    // An answer of 2xx, after as many tries as `retry_for` allows; the last error otherwise. The
+    // server may take `waits` longer than usual.
     Result<Answer> ask(const std::string& method, const std::string& target,
-                       const std::string& body = {});
+                       const std::string& body = {}, Duration waits = Duration{0});
 
     // Makes it durable and waits for its end: an outcome that has ended, or timed_out.
     Result<TaskOutcome> submit(const TaskSpec& spec, Duration wait);

@@ -89,8 +89,8 @@ TaskClient::TaskClient(TaskClientSettings settings, TaskClientPorts ports)
     : settings_{std::move(settings)}, ports_{std::move(ports)}, random_{settings_.seed} {}
 
 Result<TaskClient::Answer> TaskClient::ask(const std::string& method, const std::string& target,
-                                           const std::string& body) {
-    return patiently([&] { return try_once(method, target, body, Duration{0}); });
+                                           const std::string& body, Duration waits) {
+    return patiently([&] { return try_once(method, target, body, waits); });
 }
 
 Result<TaskClient::Answer> TaskClient::patiently(const std::function<Result<Answer>()>& attempt) {
@@ -121,7 +121,7 @@ Result<TaskClient::Answer> TaskClient::try_once(const std::string& method,
     if (!response) return fail(std::move(response));
     if (response->status < 200 || response->status > 299)
         return std::unexpected{protocol::parse_problem(response->body, response->status)};
-    return Answer{response->status, std::move(response->body)};
+    return Answer{response->status, std::move(response->body), std::move(response->headers)};
 }
 
 Result<TaskOutcome> TaskClient::submit_and_leave(const TaskSpec& spec) {

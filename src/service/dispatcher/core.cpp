@@ -98,6 +98,10 @@ void Core::on_output(std::function<void(const engine::Output&)> handler) {
     on_output_ = std::move(handler);
 }
 
+void Core::on_records(std::function<void(const RecordBatch&)> handler) {
+    on_records_ = std::move(handler);
+}
+
 void Core::execute(Command command, Decided decided) {
     // A frame has an end: what comes while a big one fills waits until it is written.
     if (!deferred_.empty() || must_defer()) {
@@ -316,6 +320,7 @@ void Core::synced(Batch batch, Result<void> result) {
 }
 
 void Core::tell(Batch& batch) {
+    if (on_records_ && !batch.records.records.empty()) on_records_(batch.records);
     const EngineTime told_at = now().engine;
     for (const engine::Output& output : batch.outputs) {
         if (const auto* ended = std::get_if<engine::TaskEnded>(&output))

@@ -38,6 +38,11 @@ Result<void> Dispatcher::start() {
     lease_api_->add_routes(front_);
     queue_api_ = std::make_unique<QueueApi>(core_);
     queue_api_->add_routes(front_);
+    log_api_ = std::make_unique<LogApi>(
+        LogPorts{ports_.logs, ports_.log_lane, core.clock, core.timers, core.log}, core_, *api_,
+        *desk_);
+    log_api_->add_routes(front_);
+    core_.on_records([this](const RecordBatch& batch) { log_api_->on_records(batch); });
     schedules_ =
         std::make_unique<ScheduleDesk>(core_, ports_.calendar, core.clock, core.timers, core.log);
     schedule_api_ = std::make_unique<ScheduleApi>(core_, *schedules_);
@@ -57,6 +62,7 @@ void Dispatcher::drain(std::function<void()> done) {
     core_.refuse_new_work();
     waiters_.let_go();
     desk_->let_go();
+    log_api_->let_go();
     core_.drain(std::move(done));
 }
 
