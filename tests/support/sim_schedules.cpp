@@ -50,11 +50,11 @@ std::string SimSchedules::any() const {
 // Names are never used again: a time of a new schedule is another time.
 void SimSchedules::make() {
     Random& random = cluster_.random();
-    std::string name = "s" + std::to_string(names_.size());
+    std::string name = "s" + std::to_string(made_);
     if (!names_.empty() && random.chance(1, 2))
         name = any();
     else
-        names_.push_back(name);
+        names_.push_back(name), ++made_;
     static constexpr const char* overlaps[] = {"allow", "skip", "replace"};
     static constexpr const char* misfires[] = {"skip", "once", "all"};
     const std::string when = random.chance(1, 4)
@@ -70,7 +70,8 @@ void SimSchedules::make() {
 void SimSchedules::disturb() {
     if (names_.empty()) return;
     Random& random = cluster_.random();
-    const std::string one = "/v1/schedules/" + any();
+    const std::string name = any();
+    const std::string one = "/v1/schedules/" + name;
     switch (random.below(5)) {
         case 0:
             return cluster_.post(one + "/pause", "");
@@ -85,12 +86,18 @@ void SimSchedules::disturb() {
                                                         R"(","to":")" + to_rfc3339(now) + "\"}");
         }
         default:
-            if (random.chance(1, 4)) cluster_.post(one, "", "DELETE");
+            if (!random.chance(1, 4)) return;
+            cluster_.post(one, "", "DELETE");
+            // It is changed no more: made anew it would count anew.
+            removed_.insert(name);
+            std::erase(names_, name);
     }
 }
 
 void SimSchedules::pause_all() {
     for (const std::string& name : names_)
+        cluster_.post("/v1/schedules/" + name + "/pause", "");
+    for (const std::string& name : removed_)
         cluster_.post("/v1/schedules/" + name + "/pause", "");
 }
 

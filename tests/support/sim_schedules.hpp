@@ -2,6 +2,7 @@
 // one task, and every task that a schedule counts is there.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,8 @@ class SimSchedules {
 
     SimCluster& cluster_;
     std::vector<std::string> names_;
+    std::set<std::string> removed_;
+    std::size_t made_ = 0;
 };
 
 }  // namespace taskd::test
