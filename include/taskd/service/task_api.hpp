@@ -16,6 +16,29 @@ class TaskApi {
 
     void add_routes(HttpFront& front);
 
+    // By full id, or a unique part of one; from memory or the view, told when it is durable.
+    using FoundTask = std::function<void(Result<Task>)>;
+    void find_task(const std::string& name, FoundTask then);
+
+  private:
+    using FoundTasks = std::function<void(const Result<std::vector<Task>>&)>;
+
+    void submit(Call call);
+    void get_task(Call call);
+    void get_result(Call call);
+    void get_results(Call call);
+    void list(Call call);
+    void count(Call call);
+    void cancel(Call call);
+    void explain(Call call);
+    void set_priority(Call call);
+    void stats(Call call);
+    void workers(Call call);
+
+    // One page, whose answer is written by `write`.
+    void ask_page(Call call, TaskQuery query, std::function<std::string(const TaskPage&)> write);
+    protocol::TaskExtras extras_of(const Task& task) const;
+
     void find_by_part(const std::string& part, FoundTask then);
     void find_by_id(TaskId id, FoundTask then);
     // Those of `ids` that are there, in no order: from memory and, once they left it, from the
