@@ -97,6 +97,46 @@ struct ChangeQueue {
     QueueRules rules = {};
 };
 
+// A dead or expired task begins anew; task_not_dead for any other. `fetched` is set when the
+// command comes again: what the view has of the task is in memory then, and what it alone knows of
+// the key.
+struct Redrive {
+    TaskId id;
+    bool fetched = false;
+    std::vector<KeyUse> known_keys = {};
+};
+
+// Another payload for a dead or expired task.
+struct EditPayload {
+    TaskId id;
+    Blob payload;
+    bool fetched = false;
+};
+
+// Begins an operation; the same one again is no error. too_many_operations.
+struct StartOperation {
+    Operation operation;
+};
+struct StopOperation {
+    OperationId id;
+};
+
+// Does a part of a running operation: on those of these tasks that are still as they were when they
+// were found, operation_turn_tasks at most.
+struct StepOperation {
+    struct Target {
+        TaskId id;
+        Sequence changed_as;
+    };
+    OperationId id;
+    std::vector<Target> targets;
+    std::uint64_t passed_over = 0;      // by the caller already
+    std::optional<TaskId> cursor = {};  // when nothing up to it is left
+    bool last = false;                  // nor behind it
+    bool fetched = false;
+    std::vector<KeyUse> known_keys = {};
+};
+
 struct Tick {};    // does what is due
 struct Match {};   // leases at most one queued task to a worker with a free slot
 struct Resume {};  // once, after recovery
@@ -110,7 +150,8 @@ struct Look {};
 
 using Command =
     std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew, WorkerUp,
-                 WorkerGone, Tick, Match, Resume, Forget, Look, SetPriority, ChangeQueue>;
+                 WorkerGone, Tick, Match, Resume, Forget, Look, SetPriority, ChangeQueue, Redrive,
+                 EditPayload, StartOperation, StopOperation, StepOperation>;
 
 // Notes: changes of what a restart may forget. Applied like records, never written.
 struct LeaseRenewed {
@@ -129,7 +170,8 @@ struct WorkerForgotten {
 struct TaskForgotten {
     TaskId id;
 };
-// The body of a task that waits came from the view, or is left to it.
+// The body of a task that waits came from the view, or is left to it; or the whole of an ended task
+// came back.
 struct TaskLoaded {
     std::shared_ptr<Task> task;
     bool ahead = false;  // its turn comes soon
@@ -164,13 +206,15 @@ struct RatesReset {
     std::string type;
     EngineTime at;
 };
+// The view has done the oldest deletion too.
+struct DeletionViewed {};
 // Nothing is missing near the head of this queue.
 struct LookedAhead {
     std::string type;
 };
 using Note = std::variant<LeaseRenewed, WorkerNoted, WorkerForgotten, TaskForgotten, TaskLoaded,
                           TaskUnloaded, EndTold, KeyForgotten, RateTaken, RateOpened, RatesReset,
-                          LookedAhead>;
+                          LookedAhead, DeletionViewed>;
 
 // Outputs leave only after everything decided before them is synced.
 struct SendLease {

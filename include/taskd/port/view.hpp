@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "taskd/base/result.hpp"
+#include "taskd/model/operation.hpp"
 #include "taskd/model/queue_rules.hpp"
 #include "taskd/model/task_head.hpp"
 
@@ -30,6 +31,9 @@ struct ViewChange {
     std::vector<std::shared_ptr<const Task>> tasks;
     std::vector<QueueRules> queues;
     WallTime at{};  // keys whose time was over then, and whose task has ended, may go
+    std::vector<Operation> operations = {};
+    std::vector<TaskId> gone_tasks = {};  // go before `tasks` are stored
+    std::vector<OperationId> gone_operations = {};
 };
 
 class View {
@@ -48,6 +52,7 @@ class View {
     virtual Result<void> each_live(const std::function<void(const TaskHead&)>& take) = 0;
     // The rules of queues, by type.
     virtual Result<void> each_queue(const std::function<void(const QueueRules&)>& take) = 0;
+    virtual Result<void> each_operation(const std::function<void(const Operation&)>& take) = 0;
     // Idempotency keys in use, oldest first; all of them, or those asked for.
     virtual Result<void> each_key(const std::function<void(const KeyUse&)>& take) = 0;
     virtual Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys) = 0;

@@ -43,6 +43,10 @@ CREATE TABLE queues (
     type TEXT PRIMARY KEY,
     row BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE operations (
+    id BLOB PRIMARY KEY,
+    row BLOB NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE mark (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     store_id INTEGER NOT NULL,
@@ -140,7 +144,8 @@ Result<void> upgrade(SqliteDb& db, std::int64_t version) {
     if (done && version < 6) {
         done = db.run(
             "ALTER TABLE tasks ADD COLUMN key TEXT;"
-            " CREATE INDEX tasks_by_key ON tasks (key) WHERE key IS NOT NULL");
+            " CREATE INDEX tasks_by_key ON tasks (key) WHERE key IS NOT NULL;"
+            " CREATE TABLE operations (id BLOB PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID");
         if (done) done = add_keys(db);
     }
     if (done) done = db.run(fmt::format("PRAGMA user_version = {}; COMMIT", view_version).c_str());
