@@ -10,8 +10,8 @@ namespace taskd::roles {
 namespace {
 
 constexpr std::string_view shown_fields[] = {
-    "id",           "type",     "state",  "priority",      "payload",  "result",
-    "submitted_at", "ended_at", "due_at", "attempts_made", "failures", "crashes",
+    "id",        "type",     "state",  "priority",      "payload",  "result",  "submitted_at",
+    "edited_at", "ended_at", "due_at", "attempts_made", "failures", "crashes", "redrives",
 };
 
 std::string error_line(JsonView error) {

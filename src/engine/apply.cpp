@@ -33,6 +33,7 @@ class Applier {
             task->due_by_wall = true;
             task->due_shown = record.due;
         }
+        if (!state_.deleted.empty()) state_.deleted.erase(record.spec.id);
         Header& header = state_.add(head_of(*task));
         state_.attach(header, std::move(task));
         state_.touch(*header.body, sequence_);
@@ -170,6 +171,59 @@ class Applier {
         state_.changed_queues.insert(record.rules.type);
     }
 
+    void operator()(const TaskRedriven& record) {
+        change(record.id, [&](Header& header, Task& task) {
+            state_.move(header, task, TaskEvent::redrive);
+            ++task.redrives;
+            task.failures = task.crashes = 0;
+            task.ended_at.reset();
+            task.expires = record.expires;
+            task.ends_by = record.ends_by;
+            task.queued_as = sequence_;
+            if (record.holds_key)
+                state_.use_key(key_use_of(task.spec, task.submitted_at), sequence_);
+        });
+    }
+
+    void operator()(const PayloadEdited& record) {
+        change(record.id, [&](Header& header, Task& task) {
+            task.spec.payload = record.payload;
+            task.edited_at = record.at;
+            header.body_kib = body_kib(task.spec.payload.size());
+        });
+    }
+
+    void operator()(const TaskDeleted& record) {
+        if (const Slot slot = state_.headers.find(record.id); slot != 0)
+            state_.remove(state_.headers[slot]);
+        state_.gone.tasks.push_back(record.id);
+        state_.deleted[record.id] = sequence_;
+        state_.deleted_order.emplace_back(sequence_, record.id);
+    }
+
+    void operator()(const OperationStarted& record) {
+        const OperationId id = record.operation.id;
+        state_.operations[id] = record.operation;
+        ++state_.operations_running;
+        state_.changed_operations.insert(id);
+        drop_old_operations();
+    }
+
+    void operator()(const OperationAdvanced& record) {
+        Operation& operation = state_.operations.at(record.id);
+        if (record.cursor) operation.cursor = record.cursor;
+        operation.changed += record.changed;
+        operation.passed_over += record.passed_over;
+        state_.changed_operations.insert(record.id);
+    }
+
+    void operator()(const OperationEnded& record) {
+        Operation& operation = state_.operations.at(record.id);
+        operation.state = record.stopped ? OperationState::stopped : OperationState::done;
+        operation.ended_at = record.at;
+        --state_.operations_running;
+        state_.changed_operations.insert(record.id);
+    }
     void operator()(const ScheduleChanged& record) { apply_schedule(state_, sequence_, record); }
     void operator()(const ScheduleRemoved& record) { apply_schedule(state_, sequence_, record); }
     void operator()(const ScheduleFired& record) { apply_schedule(state_, sequence_, record); }
@@ -195,6 +249,21 @@ class Applier {
     }
 
   private:
+    // The oldest that have ended make room.
+    void drop_old_operations() {
+        auto& all = state_.operations;
+        for (auto each = all.begin(); each != all.end() && all.size() - state_.operations_running >
+                                                               limits::operations_kept_max;) {
+            if (each->second.state == OperationState::running) {
+                ++each;
+                continue;
+            }
+            state_.changed_operations.erase(each->first);
+            state_.gone.operations.push_back(each->first);
+            each = all.erase(each);
+        }
+    }
+
     void close_buckets(Queue& queue) {
         if (queue.rules.rate.limits())
             state_.close_at_start(queue.bucket, queue.rules.rate, queue.type, std::nullopt);
@@ -293,13 +362,9 @@ class NoteApplier {
     void operator()(const TaskForgotten& note) {
         Header& header = state_.at(note.id);
         TASKD_ASSERT(header.body && !header.body->changed);  // the view covers it
-        state_.displace(header);
         if (!state_.forgotten_max || note.id > *state_.forgotten_max)
             state_.forgotten_max = note.id;
-        Lane& lane = state_.lane_at(header);
-        state_.headers.remove(header.body->slot);
-        --lane.tasks;
-        state_.drop_lane_if_idle(lane);
+        state_.remove(header);
     }
 
     void operator()(const RateTaken& note) {
@@ -342,8 +407,14 @@ class NoteApplier {
     }
 
     void operator()(const TaskLoaded& note) {
-        Header& header = state_.at(note.task->spec.id);
-        if (!header.body) state_.body_came(header, note.task, note.ahead);
+        const Slot slot = state_.headers.find(note.task->spec.id);
+        if (slot == 0) {
+            Header& header = state_.add(head_of(*note.task));
+            state_.attach(header, note.task);
+            state_.place(header);
+        } else if (!state_.headers[slot].body) {
+            state_.body_came(state_.headers[slot], note.task, note.ahead);
+        }
     }
 
     void operator()(const EndTold& note) {
@@ -358,6 +429,13 @@ class NoteApplier {
         state_.keys_elsewhere = state_.keys_elsewhere || note.elsewhere;
         const auto found = state_.keys.find(note.key);
         if (found != state_.keys.end() && found->second.since == since) state_.keys.erase(found);
+    }
+
+    void operator()(const DeletionViewed&) {
+        const auto [sequence, id] = state_.deleted_order.front();
+        state_.deleted_order.pop_front();
+        const auto found = state_.deleted.find(id);
+        if (found != state_.deleted.end() && found->second == sequence) state_.deleted.erase(found);
     }
 
     void operator()(const TaskUnloaded& note) { state_.body_goes(state_.at(note.id)); }
@@ -392,6 +470,11 @@ void Engine::apply(const Note& note) {
 
 void Engine::restore(const QueueRules& rules) {
     apply_rules(*state_, rules);
+}
+
+void Engine::restore(const Operation& operation) {
+    state_->operations[operation.id] = operation;
+    if (operation.state == OperationState::running) ++state_->operations_running;
 }
 
 void Engine::restore(const TaskHead& head) {

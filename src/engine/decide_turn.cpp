@@ -203,6 +203,10 @@ Decision decide_forget(const Context& context, const Forget& command) {
         decision.notes.emplace_back(TaskUnloaded{body->task->spec.id});
         bytes -= body->bytes;
     }
+    for (const auto& [sequence, id] : state.deleted_order) {
+        if (sequence > command.covered || decision.notes.size() >= limits::turn_tasks_max) break;
+        decision.notes.emplace_back(DeletionViewed{});
+    }
     forget_keys(context, command.covered, decision);
     return decision;
 }

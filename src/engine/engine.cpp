@@ -38,18 +38,23 @@ class Decider {
     }
     Decision operator()(const FireSchedule& command) { return decide_fire(context_, command); }
     Decision operator()(const Look&) { return decide_look(context_); }
+    Decision operator()(const Redrive& command) { return decide_redrive(context_, command); }
+    Decision operator()(const EditPayload& command) { return decide_edit(context_, command); }
+    Decision operator()(const StartOperation& command) {
+        return decide_start_operation(context_, command);
+    }
+    Decision operator()(const StopOperation& command) {
+        return decide_stop_operation(context_, command);
+    }
+    Decision operator()(const StepOperation& command) {
+        return decide_step_operation(context_, command);
+    }
 
   private:
     const Context& context_;
 };
 
 }  // namespace
-
-Submit* asked_of(Command& command) {
-    if (auto* submit = std::get_if<Submit>(&command)) return submit;
-    if (auto* fire = std::get_if<FireSchedule>(&command)) return &fire->asked;
-    return nullptr;
-}
 
 Engine::Engine(EngineSettings settings) : state_{std::make_unique<State>(settings)} {}
 Engine::~Engine() = default;
@@ -100,11 +105,17 @@ bool Engine::is_bodiless(TaskId id) const {
     return header != nullptr && !header->body;
 }
 
+bool Engine::is_deleted(TaskId id) const {
+    return state_->deleted.contains(id);
+}
+
 std::optional<TaskId> Engine::body_needed(const Record& record) const {
     const auto id = task_of(record);
-    if (!id || std::holds_alternative<TaskSubmitted>(record) || !is_bodiless(*id))
-        return std::nullopt;
-    return id;
+    if (!id || std::holds_alternative<TaskSubmitted>(record)) return std::nullopt;
+    const bool comes_back = std::holds_alternative<TaskRedriven>(record) ||
+                            std::holds_alternative<PayloadEdited>(record);
+    if (comes_back && state_->find(*id) == nullptr) return id;
+    return is_bodiless(*id) ? id : std::nullopt;
 }
 
 LeaseStanding Engine::standing(const LeaseRef& lease) const {
@@ -195,6 +206,7 @@ std::vector<std::shared_ptr<const Task>> Engine::take_changed() {
     std::vector<std::shared_ptr<const Task>> rows;
     rows.reserve(state_->changed.size());
     for (Body* body : state_->changed) {
+        if (body == nullptr) continue;
         body->changed = false;
         rows.push_back(body->task);
     }
@@ -207,6 +219,21 @@ std::vector<QueueRules> Engine::take_changed_queues() {
     for (const std::string& type : std::exchange(state_->changed_queues, {}))
         rules.push_back(state_->queues.find(type)->second.rules);
     return rules;
+}
+
+std::vector<Operation> Engine::take_changed_operations() {
+    std::vector<Operation> operations;
+    for (const OperationId& id : std::exchange(state_->changed_operations, {}))
+        operations.push_back(state_->operations.at(id));
+    return operations;
+}
+
+Engine::Gone Engine::take_gone() {
+    return std::exchange(state_->gone, {});
+}
+
+const std::map<OperationId, Operation>& Engine::operations() const {
+    return state_->operations;
 }
 
 QueueRules Engine::rules_of(const std::string& type) const {

@@ -21,6 +21,7 @@ using Slot = std::uint32_t;  // place of a header; 0 is none
 struct Body {
     std::shared_ptr<Task> task;  // shared with the view's transactions; changed through edit()
     Slot slot = 0;
+    std::size_t changed_place = 0;       // in State::changed
     bool changed = false;                // since the last take_changed
     bool ahead = false;                  // read because its turn comes soon: stays until then
     Worker* holder = nullptr;            // of its lease, revoked or not
@@ -52,6 +53,12 @@ struct Header {
     std::uint16_t body_kib = 0;  // what its body would take, rounded up
 };
 static_assert(sizeof(Header) <= 64, "ten million of them must fit in a small machine");
+
+// What a header notes of a body's size.
+inline std::uint16_t body_kib(std::size_t payload_bytes) {
+    static_assert(limits::task_bytes_max / limits::kibibyte < UINT16_MAX);
+    return static_cast<std::uint16_t>(1 + payload_bytes / limits::kibibyte);
+}
 
 class Headers {
   public:

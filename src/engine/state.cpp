@@ -177,8 +177,7 @@ Header& State::add(const TaskHead& head) {
     header.priority = head.priority;
     header.submitted_at = head.submitted_at;
     set_deadline(header, head.deadline, head.due);
-    static_assert(limits::task_bytes_max / limits::kibibyte < UINT16_MAX);
-    header.body_kib = static_cast<std::uint16_t>(1 + head.payload_bytes / limits::kibibyte);
+    header.body_kib = body_kib(head.payload_bytes);
     return header;
 }
 
@@ -200,6 +199,7 @@ void State::touch(Body& body, Sequence sequence) {
     body.task->changed_as = sequence;
     if (body.changed) return;
     body.changed = true;
+    body.changed_place = changed.size();
     changed.push_back(&body);
 }
 
@@ -297,6 +297,16 @@ void State::place(Header& header) {
     }
     if (holder_before != nullptr && holder_before != body.holder)
         drop_worker_if_idle(*holder_before);
+}
+
+void State::remove(Header& header) {
+    Body& body = *header.body;
+    displace(header);
+    if (body.changed) changed[body.changed_place] = nullptr;
+    Lane& lane = lane_at(header);
+    headers.remove(body.slot);
+    --lane.tasks;
+    drop_lane_if_idle(lane);
 }
 
 void State::body_came(Header& header, std::shared_ptr<Task> task, bool ahead) {

@@ -135,7 +135,13 @@ struct State {
     std::deque<std::pair<std::string, Sequence>> key_order;  // oldest use first
     bool keys_elsewhere = false;                             // the view may know more of them
     std::optional<TaskId> forgotten_max;  // greatest id that may be in the view alone
-    std::vector<Body*> changed;
+    std::vector<Body*> changed;           // null: gone meanwhile
+    std::map<OperationId, Operation> operations;
+    std::size_t operations_running = 0;
+    std::set<OperationId> changed_operations;
+    Engine::Gone gone;
+    std::map<TaskId, Sequence> deleted;  // and the view may still have them
+    std::deque<std::pair<Sequence, TaskId>> deleted_order;
     Totals totals;
     std::vector<std::uint64_t> row_hits;
 
@@ -169,6 +175,8 @@ struct State {
     // The part of it that needs no body: counts, line and deadline.
     void displace_header(Header& header, Slot slot);
     void place_header(Header& header, Slot slot);
+
+    void remove(Header& header);  // from every index and from memory
 
     // The body of a task that waits, coming and going.
     void body_came(Header& header, std::shared_ptr<Task> task, bool ahead);
@@ -208,6 +216,11 @@ Decision decide_match(const Context& context);
 Decision decide_look(const Context& context);
 Decision decide_priority(const Context& context, const SetPriority& command);
 Decision decide_queue(const Context& context, const ChangeQueue& command);
+Decision decide_redrive(const Context& context, const Redrive& command);
+Decision decide_edit(const Context& context, const EditPayload& command);
+Decision decide_start_operation(const Context& context, const StartOperation& command);
+Decision decide_stop_operation(const Context& context, const StopOperation& command);
+Decision decide_step_operation(const Context& context, const StepOperation& command);
 Decision decide_set_schedule(const Context& context, const SetSchedule& command);
 Decision decide_remove_schedule(const Context& context, const RemoveSchedule& command);
 Decision decide_pause_schedule(const Context& context, const PauseSchedule& command);

@@ -21,7 +21,8 @@ constexpr StateRow rows[] = {
     {running, TaskEvent::crash_dead, dead},    {running, TaskEvent::release, queued},
     {running, TaskEvent::cancel, cancelled},   {running, TaskEvent::time_out, running},
     {scheduled, TaskEvent::expire, expired},   {queued, TaskEvent::expire, expired},
-    {running, TaskEvent::expire, expired},
+    {running, TaskEvent::expire, expired},     {dead, TaskEvent::redrive, queued},
+    {expired, TaskEvent::redrive, queued},
 };
 
 struct StateName {
@@ -82,6 +83,8 @@ std::string_view to_text(TaskEvent event) {
             return "release";
         case TaskEvent::cancel:
             return "cancel";
+        case TaskEvent::redrive:
+            return "redrive";
         case TaskEvent::time_out:
             return "time_out";
         case TaskEvent::expire:

@@ -29,6 +29,12 @@ enum class RecordKind : std::uint8_t {
     task_expired = 17,
     priority_changed = 18,
     queue_changed = 19,
+    task_redriven = 20,
+    payload_edited = 21,
+    task_deleted = 22,
+    operation_started = 23,
+    operation_advanced = 24,
+    operation_ended = 25,
     schedule_changed = 30,
     schedule_removed = 31,
     schedule_fired = 32,
@@ -130,6 +136,41 @@ class RecordWriter {
         write(out_, RecordKind::queue_changed);
         write(out_, r.rules);
     }
+    void operator()(const TaskRedriven& r) {
+        write(out_, RecordKind::task_redriven);
+        out_.id(r.id);
+        out_.instant(r.at);
+        out_.instant(r.expires);
+        out_.instant(r.ends_by);
+        out_.flag(r.holds_key);
+    }
+    void operator()(const PayloadEdited& r) {
+        write(out_, RecordKind::payload_edited);
+        out_.id(r.id);
+        out_.text(r.payload.view());
+        out_.instant(r.at);
+    }
+    void operator()(const TaskDeleted& r) {
+        write(out_, RecordKind::task_deleted);
+        out_.id(r.id);
+    }
+    void operator()(const OperationStarted& r) {
+        write(out_, RecordKind::operation_started);
+        write(out_, r.operation);
+    }
+    void operator()(const OperationAdvanced& r) {
+        write(out_, RecordKind::operation_advanced);
+        out_.id(r.id);
+        write_optional(out_, r.cursor);
+        out_.number(r.changed);
+        out_.number(r.passed_over);
+    }
+    void operator()(const OperationEnded& r) {
+        write(out_, RecordKind::operation_ended);
+        out_.id(r.id);
+        out_.flag(r.stopped);
+        out_.instant(r.at);
+    }
     void operator()(const ScheduleChanged& r) {
         write(out_, RecordKind::schedule_changed);
         write(out_, r.schedule);
@@ -204,6 +245,27 @@ Record read_old_record(ByteReader& in, RecordKind kind) {
     }
 }
 
+// What people do to ended tasks and to many tasks.
+Record read_task_action(ByteReader& in, RecordKind kind) {
+    switch (kind) {
+        case RecordKind::task_redriven:
+            return TaskRedriven{in.id(), in.instant<WallTime>(), in.instant<EngineTime>(),
+                                in.instant<EngineTime>(), in.flag()};
+        case RecordKind::payload_edited:
+            return PayloadEdited{in.id(), Blob{std::string{in.text()}}, in.instant<WallTime>()};
+        case RecordKind::task_deleted:
+            return TaskDeleted{in.id()};
+        case RecordKind::operation_started:
+            return OperationStarted{read_operation(in)};
+        case RecordKind::operation_advanced:
+            return OperationAdvanced{in.id(), read_optional_id(in), in.number(), in.number()};
+        case RecordKind::operation_ended:
+            return OperationEnded{in.id(), in.flag(), in.instant<WallTime>()};
+        default:
+            return read_old_record(in, kind);
+    }
+}
+
 // Braces keep the order of reading: members of an aggregate are read from first to last.
 Record read_record(ByteReader& in, RecordKind kind) {
     switch (kind) {
@@ -267,7 +329,7 @@ Record read_record(ByteReader& in, RecordKind kind) {
         case RecordKind::task_expired:
             return TaskExpired{in.id(), in.flag(), in.instant<WallTime>()};
         default:
-            return read_old_record(in, kind);
+            return read_task_action(in, kind);
     }
 }
 
@@ -307,6 +369,12 @@ std::size_t encoded_bytes_max(const Record& record) {
                 return 4 + 3 * number_max + r.name.size() + (r.fire ? bytes_max(*r.fire) : 0);
             },
             [](const TaskExpired&) { return 1 + id_bytes + 1 + number_max; },
+            [](const TaskRedriven&) { return 1 + id_bytes + 3 * number_max + 1; },
+            [](const PayloadEdited& r) { return 1 + id_bytes + 2 * number_max + r.payload.size(); },
+            [](const TaskDeleted&) { return 1 + id_bytes; },
+            [](const OperationStarted& r) { return 1 + bytes_max(r.operation); },
+            [](const OperationAdvanced&) { return 1 + 2 * id_bytes + 1 + 2 * number_max; },
+            [](const OperationEnded&) { return 1 + id_bytes + 1 + number_max; },
         },
         record);
 }

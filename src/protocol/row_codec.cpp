@@ -68,6 +68,50 @@ std::optional<Lease> read_lease(ByteReader& in, std::uint8_t version) {
 
 }  // namespace
 
+namespace {
+
+// What not every task has; in this order, numbers never reused.
+enum class TaskField : std::uint8_t { end = 0, redrives = 20, edited_at = 21 };
+
+void write(ByteWriter& out, TaskField field) {
+    out.byte(static_cast<std::uint8_t>(field));
+}
+
+void write_fields(ByteWriter& out, const Task& task) {
+    if (task.redrives > 0) {
+        write(out, TaskField::redrives);
+        out.number(task.redrives);
+    }
+    if (task.edited_at) {
+        write(out, TaskField::edited_at);
+        out.instant(*task.edited_at);
+    }
+    write(out, TaskField::end);
+}
+
+// A field that says what is meant without it does not pass: one form of each value.
+void read_fields(ByteReader& in, Task& task) {
+    for (std::uint8_t last = 0;;) {
+        const std::uint8_t field = in.byte();
+        if (in.failed() || field == 0) return;
+        if (field <= last) in.fail();
+        last = field;
+        switch (static_cast<TaskField>(field)) {
+            case TaskField::redrives:
+                task.redrives = in.number32();
+                if (task.redrives == 0) in.fail();
+                break;
+            case TaskField::edited_at:
+                task.edited_at = in.instant<WallTime>();
+                break;
+            default:
+                in.fail();
+        }
+    }
+}
+
+}  // namespace
+
 void encode_task_row(const Task& task, std::string& out) {
     ByteWriter writer{out};
     writer.byte(task_row_version);
@@ -93,6 +137,7 @@ void encode_task_row(const Task& task, std::string& out) {
         write(writer, attempt);
     writer.flag(task.error.has_value());
     if (task.error) write(writer, *task.error);
+    write_fields(writer, task);
 }
 
 Result<Task> decode_task_row(std::string_view bytes, Blob payload, Blob result) {
@@ -127,6 +172,7 @@ Result<Task> decode_task_row(std::string_view bytes, Blob payload, Blob result) 
     for (std::uint64_t i = 0; i < attempts && !in.failed(); ++i)
         task.attempts.push_back(read_attempt(in, version));
     if (in.flag()) task.error = read_error(in);
+    if (version > 3) read_fields(in, task);
     task.result = std::move(result);
     if (!in.finished()) return fail(ErrorCode::view_corrupt, "a task row that does not decode");
     return task;
@@ -147,6 +193,23 @@ Result<QueueRules> decode_queue_row(std::string_view bytes) {
     if (version == 0 || !in.finished())
         return fail(ErrorCode::view_corrupt, "a queue row that does not decode");
     return rules;
+}
+
+void encode_operation_row(const Operation& operation, std::string& out) {
+    ByteWriter writer{out};
+    writer.byte(operation_row_version);
+    write(writer, operation);
+}
+
+Result<Operation> decode_operation_row(std::string_view bytes) {
+    ByteReader in{bytes};
+    const std::uint8_t version = in.byte();
+    if (version > operation_row_version)
+        return fail(ErrorCode::store_too_new, "operation row version " + std::to_string(version));
+    Operation operation = read_operation(in);
+    if (version == 0 || !in.finished())
+        return fail(ErrorCode::view_corrupt, "an operation row that does not decode");
+    return operation;
 }
 
 void encode_task_head(const TaskHead& head, std::string& out) {

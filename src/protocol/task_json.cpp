@@ -349,10 +349,12 @@ void write_task(std::string& out, const Task& task, const TaskExtras& extras) {
         .field("queue_timeout_ms", to_ms(task.spec.queue_timeout))
         .field("total_timeout_ms", to_ms(task.spec.total_timeout));
     put_options(json, task.spec);
+    if (task.redrives > 0) json.field("redrives", task.redrives);
     if (task.spec.planned_for)
         json.field("schedule", task.spec.planned_for->schedule)
             .field("planned_at", to_rfc3339(task.spec.planned_for->at));
     json.field("submitted_at", to_rfc3339(task.submitted_at));
+    if (task.edited_at) json.field("edited_at", to_rfc3339(*task.edited_at));
     if (task.ended_at) json.field("ended_at", to_rfc3339(*task.ended_at));
     if (task.due_shown) json.field("due_at", to_rfc3339(*task.due_shown));
     if (!extras.waiting_rule.empty())

@@ -295,4 +295,46 @@ std::size_t bytes_max(const QueueRules& rules) {
     return bytes;
 }
 
+void write(ByteWriter& out, const Operation& operation) {
+    out.id(operation.id);
+    out.byte(static_cast<std::uint8_t>(operation.action));
+    out.text(operation.search);
+    out.text(operation.by);
+    out.text(operation.reason);
+    out.number(operation.rate);
+    out.instant(operation.started_at);
+    out.byte(static_cast<std::uint8_t>(operation.state));
+    write_optional(out, operation.ended_at);
+    write_optional(out, operation.cursor);
+    out.number(operation.changed);
+    out.number(operation.passed_over);
+}
+
+Operation read_operation(ByteReader& in) {
+    Operation operation;
+    operation.id = in.id();
+    const std::uint8_t action = in.byte();
+    if (action < 1 || action > static_cast<std::uint8_t>(OperationAction::remove)) in.fail();
+    operation.action = static_cast<OperationAction>(action);
+    operation.search = in.text();
+    operation.by = in.text();
+    operation.reason = in.text();
+    operation.rate = in.number32();
+    operation.started_at = in.instant<WallTime>();
+    const std::uint8_t state = in.byte();
+    if (state < 1 || state > static_cast<std::uint8_t>(OperationState::stopped)) in.fail();
+    operation.state = static_cast<OperationState>(state);
+    operation.ended_at = read_optional<WallTime>(in);
+    operation.cursor = read_optional_id(in);
+    operation.changed = in.number();
+    operation.passed_over = in.number();
+    return operation;
+}
+
+std::size_t bytes_max(const Operation& operation) {
+    constexpr std::size_t numbers = 8, flags = 4;
+    return 2 * id_bytes + numbers * number_max + flags + operation.search.size() +
+           operation.by.size() + operation.reason.size();
+}
+
 }  // namespace taskd::protocol

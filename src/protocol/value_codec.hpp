@@ -3,6 +3,7 @@
 #pragma once
 
 #include "protocol/byte_codec.hpp"
+#include "taskd/model/operation.hpp"
 #include "taskd/model/queue_rules.hpp"
 #include "taskd/model/schedule.hpp"
 #include "taskd/model/task.hpp"
@@ -23,6 +24,15 @@ void write_optional(ByteWriter& out, const std::optional<Instant>& value) {
 inline void write_optional(ByteWriter& out, const std::optional<Duration>& value) {
     out.flag(value.has_value());
     if (value) out.duration(*value);
+}
+
+inline void write_optional(ByteWriter& out, const std::optional<TaskId>& value) {
+    out.flag(value.has_value());
+    if (value) out.id(*value);
+}
+inline std::optional<TaskId> read_optional_id(ByteReader& in) {
+    if (!in.flag()) return std::nullopt;
+    return in.id();
 }
 
 template <class Instant>
@@ -65,5 +75,9 @@ std::size_t bytes_max(const Schedule& schedule);
 void write(ByteWriter& out, const QueueRules& rules);
 QueueRules read_queue_rules(ByteReader& in);
 std::size_t bytes_max(const QueueRules& rules);
+
+void write(ByteWriter& out, const Operation& operation);
+Operation read_operation(ByteReader& in);
+std::size_t bytes_max(const Operation& operation);
 
 }  // namespace taskd::protocol

@@ -3,15 +3,19 @@
 // stands below with the place where it is tested.
 #include <fstream>
 
-#include "openapi_judge.hpp"
+#include "contract_judge.hpp"
 
 using namespace taskd;
 using namespace taskd::test;
+using namespace std::chrono_literals;
 
 namespace {
 
+const std::string unknown_id = "018bcfe5-687b-7000-8000-000000000000";
+
+// What every operation under /v1 may answer before it looks at anything.
 void try_keys_and_query(Judge& judge) {
-    for (Operation& each : judge.contract.operations) {
+    for (ApiOperation& each : judge.contract.operations) {
         const bool monitors_own =
             each.roles.contains("monitor") && !each.roles.contains("dispatcher");
         if (!each.errors.contains("missing_key") || monitors_own) continue;
@@ -370,7 +374,7 @@ void try_a_full_disk(Judge& judge, const std::string& slow) {
 }
 
 // Listed by the contract and tested elsewhere, with the place.
-bool tested_elsewhere(const Operation& operation, const std::string& error) {
+bool tested_elsewhere(const ApiOperation& operation, const std::string& error) {
     static const std::map<std::string, std::string> places{
         {"body_too_large", "tests/unit/dispatcher_test.cpp"},
         {"io_failed", "tests/unit/dispatcher_test.cpp"},
@@ -409,6 +413,8 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     try_labels(judge);
     try_reads(judge, done, slow);
     try_priority(judge, done, slow);
+    try_dead_letters(judge, done);
+    try_operations(judge);
     try_queues(judge);
     try_schedules(judge);
     try_cancel(judge, done, slow);
@@ -423,7 +429,7 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     CHECK_THAT(figures, Catch::Matchers::Contains("taskd_tasks_submitted_total"));
     CHECK_THAT(figures, Catch::Matchers::Contains("taskd_submit_seconds"));
     try_a_full_disk(judge, slower);
-    for (const Operation& each : judge.contract.operations) {
+    for (const ApiOperation& each : judge.contract.operations) {
         if (!each.roles.contains("dispatcher") && !each.roles.contains("nameservice")) continue;
         INFO(each.name());
         for (const std::string& status : each.statuses)
@@ -442,7 +448,7 @@ TEST_CASE("routes and contract name the same operations") {
     for (const auto& route : cluster.dispatcher().front().routes())
         routed.insert(std::string{route.method} + " " + std::string{route.pattern});
     std::set<std::string> written;
-    for (const Operation& each : contract.operations)
+    for (const ApiOperation& each : contract.operations)
         if (each.roles.contains("dispatcher")) written.insert(each.name());
     CHECK(routed == written);
 }

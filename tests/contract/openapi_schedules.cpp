@@ -1,5 +1,5 @@
 // Schedules held to the contract.
-#include "openapi_judge.hpp"
+#include "contract_judge.hpp"
 
 namespace taskd::test {
 namespace {

@@ -339,6 +339,32 @@ TEST_CASE("rules of queues are replaced as a whole and read back by type") {
     CHECK(found == std::vector{call, email});
 }
 
+TEST_CASE("what is gone goes before what is stored, and operations read back") {
+    ON_EVERY_VIEW;
+    const Task stays = world.task("email", TaskState::dead);
+    Task comes = world.task("email", TaskState::dead), goes = world.task("email", TaskState::dead);
+    world.store({stays, comes, goes});
+    std::vector<Operation> operations;
+    for (int i = 0; i < 3; ++i)
+        operations.push_back(random_operation(world.random));
+    std::ranges::sort(operations, {}, &Operation::id);
+    comes.state = TaskState::queued;
+    port::ViewChange change{.mark = world.mark, .tasks = test::as_rows({comes})};
+    change.gone_tasks = {comes.spec.id, goes.spec.id};
+    change.operations = operations;
+    REQUIRE(world.view->store(change));
+    operations[1].changed += 5;
+    change = {.mark = world.mark};
+    change.operations = {operations[1]};
+    change.gone_operations = {operations[0].id};
+    REQUIRE(world.view->store(change));
+    world.reopen();
+    CHECK(world.view->list({}).value().tasks == std::vector{stays, comes});
+    std::vector<Operation> found;
+    REQUIRE(world.view->each_operation([&](const Operation& each) { found.push_back(each); }));
+    CHECK(found == std::vector{operations[1], operations[2]});
+}
+
 TEST_CASE("schedules are replaced as a whole, removed, and read back by name") {
     ON_EVERY_VIEW;
     Schedule daily = support::random_schedule(world.random);
@@ -443,8 +469,8 @@ TEST_CASE("a view of version 1 is brought up to date") {
         db->run("DROP INDEX tasks_live; ALTER TABLE tasks DROP COLUMN head;"
                 " CREATE INDEX tasks_live ON tasks (queued_as) WHERE live = 1;"
                 " ALTER TABLE mark DROP COLUMN expired; DROP TABLE keys; DROP TABLE queues;"
-                " DROP TABLE schedules;"
-                " DROP INDEX tasks_by_key; ALTER TABLE tasks DROP COLUMN key;"
+                " DROP TABLE operations; DROP TABLE schedules; DROP INDEX tasks_by_key; ALTER "
+                "TABLE tasks DROP COLUMN key;"
                 " PRAGMA user_version = 1"));
     *db = {};
     world.reopen();

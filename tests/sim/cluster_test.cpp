@@ -139,6 +139,19 @@ std::vector<Step> steps_of_the_dispatcher() {
          [](SimCluster& c) {
              if (auto id = any_recent(c)) c.cancel(*id);
          }},
+        {"redrive", 8,
+         [](SimCluster& c) {
+             if (auto id = any_known(c)) c.redrive(*id);
+         }},
+        {"redrive_many", 3,
+         [](SimCluster& c) {
+             c.operate(OperationAction::redrive,
+                       c.random().chance(1, 2) ? "type:*" : "state:dead -key:acme");
+         }},
+        {"cancel_many", 1,
+         [](SimCluster& c) { c.operate(OperationAction::cancel, "key:bolt age>1s"); }},
+        {"delete_many", 1,
+         [](SimCluster& c) { c.operate(OperationAction::remove, "type:broken,echo age>2s"); }},
         {"look", 12,
          [](SimCluster& c) {
              if (auto id = any_known(c)) c.look(*id);

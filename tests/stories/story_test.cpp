@@ -72,6 +72,11 @@ class Stage {
         if (verb == "priority")
             return SetPriority{id(subject), static_cast<std::uint8_t>(std::stoi(given.at("to")))};
         if (verb == "queue") return rules(subject, given);
+        if (verb == "redrive") return Redrive{id(subject), true};
+        if (verb == "edit") return EditPayload{id(subject), Blob{given.at("payload")}, true};
+        if (verb == "start") return start(subject, given);
+        if (verb == "stop") return StopOperation{id(subject)};
+        if (verb == "step") return step(subject, given);
         if (verb == "pause" || verb == "unpause" || verb == "drain") {
             ChangeQueue change;
             change.type = subject;
@@ -95,6 +100,29 @@ class Stage {
         if (verb == "confirm") return ConfirmRevoked{lease};
         if (verb == "renew") return Renew{given.at("worker"), {lease}};
         throw std::runtime_error("unknown verb " + verb);
+    }
+
+    StartOperation start(const std::string& name, const Arguments& given) {
+        Operation operation;
+        operation.id = id(name);
+        operation.action = *parse_operation_action(given.at("action"));
+        operation.search = given.at("q");
+        operation.started_at = now_.wall;
+        return {operation};
+    }
+
+    // As they are now, or (`as=`) as they were.
+    StepOperation step(const std::string& name, const Arguments& given) {
+        StepOperation made{.id = id(name), .targets = {}};
+        for (const std::string& each : words(given.at("on"))) {
+            const Task* task = engine_.find(id(each));
+            Sequence as = task == nullptr ? Sequence{} : task->changed_as;
+            if (given.contains("as")) as = Sequence{std::stoull(given.at("as"))};
+            made.targets.push_back({id(each), as});
+        }
+        made.last = given.contains("last");
+        made.fetched = true;
+        return made;
     }
 
     Command schedule(const std::string& verb, const std::string& name, const Arguments& given) {
@@ -122,7 +150,7 @@ class Stage {
         if (verb == "schedule-backfill") fire.why = FireSchedule::Why::backfill;
         if (const Schedule* there = engine_.schedule(name)) fire.changed_as = there->changed_as;
         for (const std::string& time : words(given.at("at")))
-            fire.times.push_back(start + *parse_duration(time));
+            fire.times.push_back(epoch_ + *parse_duration(time));
         if (given.contains("older")) fire.older = std::stoull(given.at("older"));
         return fire;
     }
@@ -230,6 +258,7 @@ class Stage {
     void show(const std::string& name) {
         const Task& task = *engine_.find(id(name));
         state_of(task);
+        if (task.redrives > 0) out_ << " attempts=" << task.attempts.size();
         out_ << " failures=" << task.failures << " crashes=" << task.crashes;
         if (task.state == TaskState::queued || task.state == TaskState::scheduled)
             out_ << "\n  waits: " << engine_.explain(now_, task).text;
@@ -267,6 +296,24 @@ class Stage {
         out_ << names_[record.id] << " priority " << int{record.priority} << "\n";
     }
     void tell(const QueueChanged& record) { out_ << "queue " << record.rules.type << " changed\n"; }
+    void tell(const TaskRedriven& record) {
+        state_of(*engine_.find(record.id));
+        out_ << " redrives=" << engine_.find(record.id)->redrives
+             << (record.holds_key ? " with its key" : "") << "\n";
+    }
+    void tell(const PayloadEdited& record) {
+        state_of(*engine_.find(record.id));
+        out_ << " payload=" << record.payload.view() << "\n";
+    }
+    void tell(const TaskDeleted& record) { out_ << names_[record.id] << " deleted\n"; }
+    void tell(const OperationStarted& record) { operation(record.operation.id); }
+    void tell(const OperationAdvanced& record) { operation(record.id); }
+    void tell(const OperationEnded& record) { operation(record.id); }
+    void operation(const OperationId& name) {
+        const Operation& now = engine_.operations().at(name);
+        out_ << names_[name] << " " << to_text(now.action) << " " << to_text(now.state)
+             << " changed=" << now.changed << " passed_over=" << now.passed_over << "\n";
+    }
     void tell(const RevokedLeaseEnded& record) { out_ << names_[record.id] << " slot free\n"; }
     void tell(const TaskSubmitted& record) {
         if (const auto& planned = record.spec.planned_for)
@@ -319,14 +366,14 @@ class Stage {
     }
 
     static std::string since(WallTime time) {
-        return to_text(std::chrono::floor<std::chrono::milliseconds>(time - start));
+        return to_text(std::chrono::floor<std::chrono::milliseconds>(time - epoch_));
     }
 
-    static constexpr WallTime start{std::chrono::seconds{1'700'000'000}};
+    static constexpr WallTime epoch_{std::chrono::seconds{1'700'000'000}};
     Engine engine_{EngineSettings{.lease_duration = std::chrono::seconds{30}}};
     Random random_{1};
     Random ids_random_{2};
-    Now now_{start, EngineTime{}};
+    Now now_{epoch_, EngineTime{}};
     Sequence sequence_;
     std::map<std::string, TaskId> ids_;
     std::map<TaskId, std::string> names_;

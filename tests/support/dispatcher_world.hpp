@@ -58,6 +58,9 @@ class FailingView final : public port::View {
     Result<void> each_queue(const std::function<void(const QueueRules&)>& take) override {
         return twin_.each_queue(take);
     }
+    Result<void> each_operation(const std::function<void(const Operation&)>& take) override {
+        return twin_.each_operation(take);
+    }
     Result<void> each_schedule(const std::function<void(const Schedule&)>& take) override {
         return twin_.each_schedule(take);
     }

@@ -14,6 +14,7 @@ struct MemoryTable {
     std::map<TaskId, Task> tasks;
     std::map<std::string, KeyUse> keys;
     std::map<std::string, QueueRules> queues;
+    std::map<OperationId, Operation> operations;
     std::map<std::string, Schedule> schedules;
 };
 
@@ -32,6 +33,12 @@ class MemoryView final : public port::View {
     Result<port::ViewMark> mark() override { return table_.mark; }
 
     Result<void> store(const port::ViewChange& change) override {
+        for (const TaskId& id : change.gone_tasks)
+            table_.tasks.erase(id);
+        for (const OperationId& id : change.gone_operations)
+            table_.operations.erase(id);
+        for (const Operation& operation : change.operations)
+            table_.operations[operation.id] = operation;
         for (const auto& task : change.tasks) {
             table_.tasks[task->spec.id] = *task;
             const KeyUse use = key_use_of(task->spec, task->submitted_at);
@@ -114,6 +121,12 @@ class MemoryView final : public port::View {
     Result<void> each_queue(const std::function<void(const QueueRules&)>& take) override {
         for (const auto& [type, rules] : table_.queues)
             take(rules);
+        return {};
+    }
+
+    Result<void> each_operation(const std::function<void(const Operation&)>& take) override {
+        for (const auto& [id, operation] : table_.operations)
+            take(operation);
         return {};
     }
 

@@ -129,6 +129,23 @@ QueueRules random_rules(Random& random) {
     return rules;
 }
 
+Operation random_operation(Random& random) {
+    Operation operation;
+    operation.id = random_id(random);
+    operation.action = static_cast<OperationAction>(1 + random.below(3));
+    operation.search = random_text(random, 100);
+    operation.by = random_text(random, 20);
+    operation.reason = random_text(random, 20);
+    operation.rate = random_number32(random);
+    operation.started_at = random_wall(random);
+    operation.state = static_cast<OperationState>(1 + random.below(3));
+    operation.ended_at = random_optional<WallTime>(random);
+    if (random.chance(1, 2)) operation.cursor = random_id(random);
+    operation.changed = random_number(random);
+    operation.passed_over = random_number(random);
+    return operation;
+}
+
 std::string random_text(Random& random, std::size_t size_max) {
     std::string text(random.below(size_max + 1), '\0');
     for (char& each : text)
@@ -194,10 +211,27 @@ Record random_record(Random& random, std::size_t kind) {
         case 13:
             return PriorityChanged{id, static_cast<std::uint8_t>(random.below(10))};
         case 14:
-            return ScheduleChanged{random_schedule(random)};
+            return QueueChanged{random_rules(random)};
         case 15:
+            return TaskRedriven{id, random_wall(random), random_engine(random),
+                                random_engine(random), random.chance(1, 2)};
+        case 16:
+            return PayloadEdited{id, Blob{random_text(random, 200)}, random_wall(random)};
+        case 17:
+            return TaskDeleted{id};
+        case 18:
+            return OperationStarted{random_operation(random)};
+        case 19:
+            return OperationAdvanced{
+                id, random.chance(1, 2) ? std::optional{random_id(random)} : std::nullopt,
+                random_number(random), random_number(random)};
+        case 20:
+            return OperationEnded{id, random.chance(1, 2), random_wall(random)};
+        case 21:
+            return ScheduleChanged{random_schedule(random)};
+        case 22:
             return ScheduleRemoved{random_text(random, 60)};
-        case 16: {
+        default: {
             ScheduleFired record{random_text(random, 60),
                                  {},
                                  random_optional<WallTime>(random),
@@ -206,8 +240,6 @@ Record random_record(Random& random, std::size_t kind) {
             if (random.chance(1, 2)) record.fire = random_fire(random);
             return record;
         }
-        default:
-            return QueueChanged{random_rules(random)};
     }
 }
 
@@ -242,6 +274,8 @@ Task random_task(Random& random) {
     task.failures = random_number32(random);
     task.crashes = random_number32(random);
     task.attempts_made = random_number32(random);
+    if (random.chance(1, 3)) task.redrives = random_number32(random);
+    if (random.chance(1, 3)) task.edited_at = random_wall(random);
     for (std::uint64_t n = random.below(4); n > 0; --n) {
         Attempt attempt{random_number32(random), random_epoch(random), random_text(random, 64),
                         random_wall(random), random_optional<WallTime>(random)};

@@ -357,6 +357,8 @@ void SimCluster::submit_under_its_key(const TaskId& id) {
         [this, id](Result<port::HttpResponse> answer) {
             if (!answer || answer->status >= 500 || answer->status == 429) return;
             ++keys_met_;
+            // The key of a task that is deleted is anybody's.
+            if (operated_.contains(OperationAction::remove)) return;
             if (answer->body.find("\"" + id.to_string() + "\"") == std::string::npos)
                 faults_seen_.push_back("the key of " + id.to_string() + " gave " + answer->body);
         });
@@ -386,6 +388,31 @@ void SimCluster::cancel(const TaskId& id) {
                          2s, [](Result<port::HttpResponse>) {});
 }
 
+// It may end once more: what was seen is no longer the end for good.
+void SimCluster::redrive(const TaskId& id) {
+    promises_.at(id).redrive_asked = true;
+    promises_.at(id).ended_as.reset();
+    post("/v1/tasks/" + id.to_string() + "/payload",
+         std::string{promises_.at(id).spec.payload.view()}, "PUT");
+    post("/v1/tasks/" + id.to_string() + "/redrive", "");
+}
+
+// Those submitted later are not meant, but a wall clock set back makes them look earlier.
+void SimCluster::operate(OperationAction action, const std::string& search) {
+    operated_.insert(action);
+    if (action == OperationAction::redrive)
+        for (auto& [id, promise] : promises_)
+            promise.ended_as.reset();
+    std::string body;
+    protocol::JsonWriter{body}
+        .begin_object()
+        .field("action", to_text(action))
+        .field("q", search)
+        .field("rate", random_.below(2) * (5 + random_.below(200)))
+        .end_object();
+    post("/v1/operations", std::move(body));
+}
+
 void SimCluster::post(const std::string& target, std::string body, std::string method) {
     client().http().send("http://dispatcher:4000",
                          {std::move(method), target, key_header(), std::move(body)}, 2s,
@@ -398,7 +425,11 @@ void SimCluster::look(const TaskId& id) {
         {"GET", "/v1/tasks/" + id.to_string() + "/result", key_header(), ""}, 2s,
         [this, id](Result<port::HttpResponse> answer) {
             if (!answer) return;
-            const Promise& promise = promises_.at(id);
+            Promise& promise = promises_.at(id);
+            if (answer->status == 404 && operated_.contains(OperationAction::remove)) {
+                promise.deleted = true;
+                return;
+            }
             if (answer->status == 404 && promise.acknowledged)
                 faults_seen_.push_back("acknowledged, then unknown: " + id.to_string());
             if (answer->status == 200) seen(id, answer->body);
@@ -419,14 +450,19 @@ void SimCluster::seen(const TaskId& id, std::string_view body) {
         faults_seen_.push_back("a result without an end: " + std::string{body});
         return;
     }
-    if (promise.ended_as && (promise.ended_as != state || promise.outcome != outcome))
+    const bool may_end_again = promise.redrive_asked ||
+                               operated_.contains(OperationAction::redrive) ||
+                               operated_.contains(OperationAction::remove);
+    if (promise.ended_as && !may_end_again &&
+        (promise.ended_as != state || promise.outcome != outcome))
         faults_seen_.push_back("ended twice: " + id.to_string() + " " + promise.outcome + " then " +
                                outcome);
     promise.ended_as = state;
     promise.outcome = outcome;
     if (state == TaskState::succeeded && outcome != expected_result(promise.spec))
         faults_seen_.push_back("wrong result of " + promise.spec.type + ": " + outcome);
-    if (state == TaskState::cancelled && !promise.cancel_asked)
+    if (state == TaskState::cancelled && !promise.cancel_asked &&
+        !operated_.contains(OperationAction::cancel))
         faults_seen_.push_back("cancelled by nobody: " + id.to_string());
 }
 
@@ -447,9 +483,23 @@ void SimCluster::run_for(Duration span) {
 }
 
 bool SimCluster::all_ended() {
-    return std::ranges::all_of(promises_, [](const auto& each) {
-        return each.second.acknowledged && each.second.ended_as;
+    const bool kept = std::ranges::all_of(promises_, [](const auto& each) {
+        const Promise& promise = each.second;
+        return promise.acknowledged && (promise.ended_as || promise.deleted);
     });
+    return kept && dispatcher_ && is_quiet();
+}
+
+// Nothing waits, nothing runs, no operation is on its way.
+bool SimCluster::is_quiet() {
+    const auto& engine = dispatcher().core().engine();
+    return std::ranges::all_of(engine.queues(),
+                               [](const engine::QueueFigures& queue) {
+                                   return queue.queued + queue.running + queue.scheduled == 0;
+                               }) &&
+           std::ranges::none_of(engine.operations(), [](const auto& each) {
+               return each.second.state == OperationState::running;
+           });
 }
 
 bool SimCluster::settle(Duration limit) {
@@ -476,7 +526,7 @@ bool SimCluster::settle(Duration limit) {
             post(queue + "/resume", "{\"key\":\"acme\"}");
         }
         for (const auto& [id, promise] : promises_)
-            if (promise.acknowledged && !promise.ended_as) look(id);
+            if (promise.acknowledged && !promise.ended_as && !promise.deleted) look(id);
         // A task put off under a clock set ahead may have hours to go.
         run_for(end - world_.now() < limit - 5min ? 1min : 2s);
     }
@@ -485,7 +535,7 @@ bool SimCluster::settle(Duration limit) {
 
 std::vector<std::string> SimCluster::broken_promises() {
     for (const auto& [id, promise] : promises_)
-        if (!promise.acknowledged || !promise.ended_as)
+        if (!promise.acknowledged || (!promise.ended_as && !promise.deleted))
             faults_seen_.push_back((promise.acknowledged ? "never ended: " : "never taken: ") +
                                    promise.spec.type + " " + id.to_string());
     return std::exchange(faults_seen_, {});

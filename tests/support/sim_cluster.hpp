@@ -34,6 +34,8 @@ struct Promise {
     TaskSpec spec;
     bool acknowledged = false;
     bool cancel_asked = false;
+    bool redrive_asked = false;  // then it may end once more
+    bool deleted = false;
     std::optional<TaskState> ended_as;  // as first seen
     std::string outcome;                // result or error as first seen
 };
@@ -69,6 +71,9 @@ class SimCluster {
     void submit_again(const TaskId& id);          // what was submitted before, word for word
     void submit_under_its_key(const TaskId& id);  // the same content, another id, the same key
     void cancel(const TaskId& id);
+    void redrive(const TaskId& id);
+    // On all tasks of a search; what it may do to whom is noted before.
+    void operate(OperationAction action, const std::string& search);
     // What an operator says; not said again when it is lost.
     void post(const std::string& target, std::string body, std::string method = "POST");
     void look(const TaskId& id);
@@ -100,6 +105,7 @@ class SimCluster {
     void post_tasks(std::vector<TaskId> ids, std::shared_ptr<std::string> body);
     void seen(const TaskId& id, std::string_view body);
     bool all_ended();
+    bool is_quiet();
     SimHost& client() { return world_.host("client"); }
 
     ClusterOptions options_;
@@ -111,6 +117,7 @@ class SimCluster {
     std::unique_ptr<NameServiceLife> nameservice_;
     std::map<unsigned, std::unique_ptr<WorkerLife>> workers_;
     std::map<TaskId, Promise> promises_;
+    std::set<OperationAction> operated_;  // kinds of operations begun
     SimSchedules schedules_{*this};
     std::vector<std::string> faults_seen_;  // promises already seen broken
     std::vector<std::uint64_t> row_hits_;

@@ -92,6 +92,21 @@ QueueRules golden_rules() {
     return rules;
 }
 
+Operation golden_operation() {
+    return {.id = golden_id(),
+            .action = OperationAction::redrive,
+            .search = "state:dead",
+            .by = "ann",
+            .reason = "smtp is back",
+            .rate = 50,
+            .started_at = WallTime{1'700'000'000s},
+            .state = OperationState::done,
+            .ended_at = WallTime{1'700'000'001s},
+            .cursor = golden_id(),
+            .changed = 300,
+            .passed_over = 2};
+}
+
 Schedule golden_schedule() {
     Schedule schedule;
     schedule.spec = {"nightly",    "30 3 * * *", 10s,          "Europe/Berlin",   Overlap::replace,
@@ -115,7 +130,9 @@ Schedule golden_schedule() {
 std::map<std::string, std::string> golden_additions() {
     Task task = golden_task();
     task.spec.labels = {{"env", ""}, {"team", "red"}};
-    return {{"task_row_labelled", to_hex(encoded(task))}};
+    task.redrives = 2;
+    task.edited_at = WallTime{7s};
+    return {{"task_row_redriven", to_hex(encoded(task))}};
 }
 
 // Name to the encoded value, one of every kind.
@@ -141,6 +158,12 @@ std::map<std::string, std::string> golden_now() {
         {"task_expired", TaskExpired{id, true, at}},
         {"priority_changed", PriorityChanged{id, 9}},
         {"queue_changed", QueueChanged{golden_rules()}},
+        {"task_redriven", TaskRedriven{id, at, EngineTime{1s}, EngineTime{2s}, true}},
+        {"payload_edited", PayloadEdited{id, Blob{"[1]"}, at}},
+        {"task_deleted", TaskDeleted{id}},
+        {"operation_started", OperationStarted{golden_operation()}},
+        {"operation_advanced", OperationAdvanced{id, id, 500, 3}},
+        {"operation_ended", OperationEnded{id, true, at}},
         {"schedule_changed", ScheduleChanged{golden_schedule()}},
         {"schedule_removed", ScheduleRemoved{"nightly"}},
         {"schedule_fired",
@@ -155,6 +178,9 @@ std::map<std::string, std::string> golden_now() {
     std::string queue;
     encode_queue_row(golden_rules(), queue);
     golden["queue_row"] = to_hex(queue);
+    std::string operation;
+    encode_operation_row(golden_operation(), operation);
+    golden["operation_row"] = to_hex(operation);
     std::string schedule;
     encode_schedule_row(golden_schedule(), schedule);
     golden["schedule_row"] = to_hex(schedule);
@@ -185,6 +211,7 @@ TEST_CASE("what version 1 wrote is still read") {
     auto all = kept_bytes("records_v1.txt");
     for (auto& [name, hex] : kept_bytes("records_v2.txt"))
         if (name != "task_head") all.emplace("2: " + name, hex);
+    all.emplace("3: task_row", kept_bytes("records_v3.txt")["task_row"]);
     for (const auto& [name, hex] : all) {
         INFO(name);
         if (name.ends_with("task_row")) {
@@ -203,10 +230,10 @@ TEST_CASE("what version 1 wrote is still read") {
 }
 
 TEST_CASE("each kind of record still has the bytes it once had") {
-    auto kept = kept_bytes("records_v3.txt");
-    kept.merge(kept_bytes("records_v4.txt"));
+    auto kept = kept_bytes("records_v4.txt");
+    kept.merge(kept_bytes("records_v3.txt"));
     auto now = golden_now();
-    CHECK(now.size() == support::record_kinds + 4);
+    CHECK(now.size() == support::record_kinds + 5);
     now.merge(golden_additions());
     for (const auto& [each, bytes] : now) {
         INFO(each << " " << bytes);
@@ -274,6 +301,20 @@ TEST_CASE("every queue row reads back as written") {
         INFO("seed " << seed);
         CHECK(decode_queue_row(bytes).value() == rules);
         CHECK(decode_queue_row(bytes + '\0').error().code == ErrorCode::view_corrupt);
+    }
+}
+
+TEST_CASE("every operation row reads back as written") {
+    for (std::uint64_t seed = 0; seed < 500; ++seed) {
+        Random random{seed};
+        const Operation operation = support::random_operation(random);
+        std::string bytes;
+        encode_operation_row(operation, bytes);
+        INFO("seed " << seed);
+        CHECK(decode_operation_row(bytes).value() == operation);
+        CHECK(decode_operation_row(bytes + '\0').error().code == ErrorCode::view_corrupt);
+        bytes[0] = operation_row_version + 1;
+        CHECK(decode_operation_row(bytes).error().code == ErrorCode::store_too_new);
     }
 }
 

@@ -22,11 +22,18 @@ class Life {
     void step() {
         now_.engine += std::chrono::milliseconds{random_.below(700)};
         now_.wall = WallTime{now_.engine.time_since_epoch() + 1000h};
-        switch (random_.below(12)) {
+        switch (random_.below(14)) {
             case 10:
-                schedule();
+                run(random_.chance(2, 3) ? Command{Redrive{any()}}
+                                         : Command{EditPayload{any(), Blob{"[7]"}}});
                 break;
             case 11:
+                if (random_.chance(1, 4)) operate();
+                break;
+            case 12:
+                schedule();
+                break;
+            case 13:
                 fire();
                 break;
             case 8:
@@ -71,9 +78,11 @@ class Life {
             else
                 other.restore(head);
         });
+        (void)view.each_operation([&](const Operation& each) { other.restore(each); });
         other.restore(table_.mark.totals, *view.newest_ended());
         for (std::size_t i = table_.mark.sequence.value; i < records_.size(); ++i) {
-            if (const auto id = other.body_needed(records_[i])) other.apply(TaskLoaded{row(*id)});
+            const auto id = other.body_needed(records_[i]);
+            if (id && table_.tasks.contains(*id)) other.apply(TaskLoaded{row(*id)});
             other.apply(Sequence{i + 1}, records_[i]);
         }
     }
@@ -101,13 +110,16 @@ class Life {
                 settle(decision);
                 break;
             }
-            Submit* asked = asked_of(command);
-            if (asked != nullptr) asked->fetched = true;
             for (const TaskId& id : decision.fetch) {
-                if (engine_.is_bodiless(id)) engine_.apply(TaskLoaded{row(id)});
-                if (asked != nullptr && !engine_.state_of(id) && table_.tasks.contains(id))
-                    asked->known.push_back(table_.tasks.at(id));
+                const bool gone = engine_.is_deleted(id) || !table_.tasks.contains(id);
+                const bool away = engine_.is_bodiless(id) || !engine_.state_of(id);
+                if (away && !gone) engine_.apply(TaskLoaded{row(id)});
             }
+            std::visit(
+                [](auto& again) {
+                    if constexpr (requires { again.fetched; }) again.fetched = true;
+                },
+                command);
         }
         do {
             while (engine_.can_match())
@@ -192,6 +204,29 @@ class Life {
         run(Submit{{spec}});
     }
 
+    // One of each kind on what was submitted lately, whatever state it is in.
+    void operate() {
+        Operation operation;
+        operation.id = TaskId::make(now_.wall, random_);
+        operation.action = static_cast<OperationAction>(1 + random_.below(3));
+        run(StartOperation{operation});
+        StepOperation step{.id = operation.id, .targets = {}};
+        for (int i = 0; i < 3; ++i) {
+            const TaskId id = any();
+            const Task* task = engine_.find(id);
+            const bool twice = std::ranges::find(step.targets, id, &StepOperation::Target::id) !=
+                               step.targets.end();
+            if (twice || engine_.is_deleted(id)) continue;
+            if (task != nullptr)
+                step.targets.push_back({id, task->changed_as});
+            else if (const auto row = table_.tasks.find(id); row != table_.tasks.end())
+                step.targets.push_back({id, row->second.changed_as});
+        }
+        step.last = random_.chance(1, 2);
+        run(step);
+        if (random_.chance(1, 2)) run(StopOperation{operation.id});
+    }
+
     TaskId any() {
         if (ids_.empty()) return {};
         return ids_[ids_.size() - 1 - random_.below(std::min<std::size_t>(ids_.size(), 12))];
@@ -205,18 +240,23 @@ class Life {
 
     void store() {
         MemoryView view{table_};
+        auto gone = engine_.take_gone();
         (void)view.store({{Sequence{records_.size()}, now_.engine, engine_.totals()},
                           engine_.take_changed(),
                           engine_.take_changed_queues(),
                           engine_.take_changed_schedules(),
-                          {}});
+                          {},
+                          engine_.take_changed_operations(),
+                          std::move(gone.tasks),
+                          std::move(gone.operations)});
         const Decision decision = engine_.decide(now_, Forget{Sequence{records_.size()}}, random_);
         for (const Note& note : decision.notes)
             unloaded_ += std::holds_alternative<TaskUnloaded>(note) ? 1 : 0;
         settle(decision);
     }
 
-    Engine engine_{EngineSettings{.lease_duration = 3s, .waiting_bytes_max = 2'000}};
+    Engine engine_{EngineSettings{
+        .lease_duration = 3s, .ended_in_memory_max = 10, .waiting_bytes_max = 2'000}};
     std::uint64_t unloaded_ = 0;
     Random random_;
     Now now_;
@@ -268,6 +308,7 @@ TEST_CASE("an engine rebuilt from view and journal is the one that never stopped
         life.rebuild(rebuilt);
         CHECK(rebuilt.totals() == life.engine().totals());
         CHECK(rebuilt.faults().empty());
+        CHECK(rebuilt.operations() == life.engine().operations());
         for (const char* type : {"a", "b"})
             CHECK(rebuilt.rules_of(type) == life.engine().rules_of(type));
         for (const char* name : {"daily", "hourly"}) {

@@ -97,6 +97,46 @@ struct ChangeQueue {
     QueueRules rules = {};
 };
 
+// A dead or expired task begins anew; task_not_dead for any other. `fetched` is set when the
+// command comes again: what the view has of the task is in memory then, and what it alone knows of
+// the key.
+struct Redrive {
+    TaskId id;
+    bool fetched = false;
+    std::vector<KeyUse> known_keys = {};
+};
+
+// Another payload for a dead or expired task.
+struct EditPayload {
+    TaskId id;
+    Blob payload;
+    bool fetched = false;
+};
+
+// Begins an operation; the same one again is no error. too_many_operations.
+struct StartOperation {
+    Operation operation;
+};
+struct StopOperation {
+    OperationId id;
+};
+
+// Does a part of a running operation: on those of these tasks that are still as they were when they
+// were found, operation_turn_tasks at most.
+struct StepOperation {
+    struct Target {
+        TaskId id;
+        Sequence changed_as;
+    };
+    OperationId id;
+    std::vector<Target> targets;
+    std::uint64_t passed_over = 0;      // by the caller already
+    std::optional<TaskId> cursor = {};  // when nothing up to it is left
+    bool last = false;                  // nor behind it
+    bool fetched = false;
+    std::vector<KeyUse> known_keys = {};
+};
+
 // Makes a schedule or changes what it asks for; what has passed by then is settled.
 struct SetSchedule {
     ScheduleSpec spec;
@@ -126,7 +166,9 @@ struct FireSchedule {
     std::vector<WallTime> times;  // in order
     std::uint64_t older = 0;      // more of them before, too many to name
     TaskId id = {};               // by_hand: of the task
-    Submit asked = {};            // what the view knows, as for a submit; no tasks
+    bool fetched = false;         // what the view knows, as for a submit
+    std::vector<Task> known = {};
+    std::vector<KeyUse> known_keys = {};
 };
 
 struct Tick {};    // does what is due
@@ -140,12 +182,11 @@ struct Forget {
 // Asks for the bodies of tasks whose turn comes soon (Decision::fetch).
 struct Look {};
 
-using Command = std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew,
-                             WorkerUp, WorkerGone, Tick, Match, Resume, Forget, Look, SetPriority,
-                             ChangeQueue, SetSchedule, RemoveSchedule, PauseSchedule, FireSchedule>;
-
-// Where a command is told what the view alone knows of what it asked for; none for most.
-Submit* asked_of(Command& command);
+using Command =
+    std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew, WorkerUp,
+                 WorkerGone, Tick, Match, Resume, Forget, Look, SetPriority, ChangeQueue, Redrive,
+                 EditPayload, StartOperation, StopOperation, StepOperation, SetSchedule,
+                 RemoveSchedule, PauseSchedule, FireSchedule>;
 
 // Notes: changes of what a restart may forget. Applied like records, never written.
 struct LeaseRenewed {
@@ -164,7 +205,8 @@ struct WorkerForgotten {
 struct TaskForgotten {
     TaskId id;
 };
-// The body of a task that waits came from the view, or is left to it.
+// The body of a task that waits came from the view, or is left to it; or the whole of an ended task
+// came back.
 struct TaskLoaded {
     std::shared_ptr<Task> task;
     bool ahead = false;  // its turn comes soon
@@ -199,13 +241,15 @@ struct RatesReset {
     std::string type;
     EngineTime at;
 };
+// The view has done the oldest deletion too.
+struct DeletionViewed {};
 // Nothing is missing near the head of this queue.
 struct LookedAhead {
     std::string type;
 };
 using Note = std::variant<LeaseRenewed, WorkerNoted, WorkerForgotten, TaskForgotten, TaskLoaded,
                           TaskUnloaded, EndTold, KeyForgotten, RateTaken, RateOpened, RatesReset,
-                          LookedAhead>;
+                          LookedAhead, DeletionViewed>;
 
 // Outputs leave only after everything decided before them is synced.
 struct SendLease {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -82,6 +83,7 @@ class Engine {
     // Recovery from the view: heads in queued_as order, leased tasks whole, then the sums and the
     // newest ended id there.
     void restore(const QueueRules& rules);  // before the heads
+    void restore(const Operation& operation);
     void restore(const Schedule& schedule);
     void restore(const TaskHead& head);
     void restore(std::shared_ptr<Task> task);
@@ -101,7 +103,9 @@ class Engine {
     const Task* find(TaskId id) const;
     std::optional<TaskState> state_of(TaskId id) const;
     bool is_bodiless(TaskId id) const;
-    // The task a record changes, when its body has to be loaded before it is applied.
+    bool is_deleted(TaskId id) const;  // and the view may still have it
+    // The task a record changes, when it has to be loaded before it is applied: its body, or all of
+    // it, as far as the view has it.
     std::optional<TaskId> body_needed(const Record& record) const;
     LeaseStanding standing(const LeaseRef& lease) const;
     // The first rule that holds the task; for an ended one, where its time went. The task as it is
@@ -116,6 +120,7 @@ class Engine {
     std::vector<std::string> queue_types() const;
     // As they are, or as they are without a word: no limits.
     QueueRules rules_of(const std::string& type) const;
+    const std::map<OperationId, Operation>& operations() const;
     const Schedule* schedule(const std::string& name) const;  // until the next apply
     void each_schedule(const std::function<void(const Schedule&)>& take) const;  // by name
     // Counts that differ from what the leases and tasks in memory say; always empty.
@@ -127,6 +132,13 @@ class Engine {
     // The tasks changed since the last call, each once, as they now are.
     std::vector<std::shared_ptr<const Task>> take_changed();
     std::vector<QueueRules> take_changed_queues();
+    std::vector<Operation> take_changed_operations();
+    // What is gone since the last call.
+    struct Gone {
+        std::vector<TaskId> tasks;
+        std::vector<OperationId> operations;
+    };
+    Gone take_gone();
     // By name; none where one was removed.
     std::vector<std::pair<std::string, std::optional<Schedule>>> take_changed_schedules();
 

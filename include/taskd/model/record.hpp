@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "taskd/model/operation.hpp"
 #include "taskd/model/queue_rules.hpp"
 #include "taskd/model/schedule.hpp"
 #include "taskd/model/task.hpp"
@@ -157,11 +158,56 @@ struct EngineResumed {
     friend bool operator==(const EngineResumed&, const EngineResumed&) = default;
 };
 
+// A dead or expired task begins anew; what was tried stays in its history.
+struct TaskRedriven {
+    TaskId id;
+    WallTime at;
+    EngineTime expires;      // not begun by then
+    EngineTime ends_by;      // not ended by then
+    bool holds_key = false;  // its idempotency key is its own again
+    friend bool operator==(const TaskRedriven&, const TaskRedriven&) = default;
+};
+
+struct PayloadEdited {
+    TaskId id;
+    Blob payload;
+    WallTime at;
+    friend bool operator==(const PayloadEdited&, const PayloadEdited&) = default;
+};
+
+// An ended task is gone for good.
+struct TaskDeleted {
+    TaskId id;
+    friend bool operator==(const TaskDeleted&, const TaskDeleted&) = default;
+};
+
+struct OperationStarted {
+    Operation operation;
+    friend bool operator==(const OperationStarted&, const OperationStarted&) = default;
+};
+
+// So many more tasks were changed and passed over, and it has come to the cursor.
+struct OperationAdvanced {
+    OperationId id;
+    std::optional<TaskId> cursor;
+    std::uint64_t changed = 0;
+    std::uint64_t passed_over = 0;
+    friend bool operator==(const OperationAdvanced&, const OperationAdvanced&) = default;
+};
+
+struct OperationEnded {
+    OperationId id;
+    bool stopped = false;
+    WallTime at;
+    friend bool operator==(const OperationEnded&, const OperationEnded&) = default;
+};
+
 using Record =
     std::variant<TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed,
                  AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed,
                  AttemptTimedOut, TimedOutLeaseEnded, TaskExpired, PriorityChanged, QueueChanged,
-                 ScheduleChanged, ScheduleRemoved, ScheduleFired>;
+                 TaskRedriven, PayloadEdited, TaskDeleted, OperationStarted, OperationAdvanced,
+                 OperationEnded, ScheduleChanged, ScheduleRemoved, ScheduleFired>;
 
 // The task a record is about; none when it is about more than one.
 std::optional<TaskId> task_of(const Record& record);

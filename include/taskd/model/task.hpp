@@ -49,7 +49,7 @@ struct PlannedFor {
     friend bool operator==(const PlannedFor&, const PlannedFor&) = default;
 };
 
-// What the submitter asked for; never changes afterwards.
+// What the submitter asked for; the payload alone may change, while the task is dead.
 struct TaskSpec {
     TaskId id;
     std::string type;
@@ -131,9 +131,11 @@ struct Task {
     std::uint32_t failures = 0;
     std::uint32_t crashes = 0;
     std::uint32_t attempts_made = 0;
-    std::vector<Attempt> attempts;   // the newest limits::attempts_shown_max
-    Blob result;                     // one JSON value once succeeded
-    std::optional<TaskError> error;  // of the last attempt that did not succeed, or why it ended
+    std::uint32_t redrives = 0;         // since then failures and crashes are counted anew
+    std::optional<WallTime> edited_at;  // when its payload was last changed
+    std::vector<Attempt> attempts;      // the newest limits::attempts_shown_max
+    Blob result;                        // one JSON value once succeeded
+    std::optional<TaskError> error;     // of the last attempt that did not succeed, or why it ended
 
     friend bool operator==(const Task&, const Task&) = default;
 };

@@ -30,7 +30,8 @@ enum class TaskEvent : std::uint8_t {
     crash_dead,   // lease ran out once too often
     release,      // the worker gave it back untouched
     cancel,
-    expire,  // not begun in time, or not ended in time
+    redrive,  // somebody lets it begin anew
+    expire,   // not begun in time, or not ended in time
 };
 
 struct StateRow {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "taskd/base/result.hpp"
+#include "taskd/model/operation.hpp"
 #include "taskd/model/queue_rules.hpp"
 #include "taskd/model/schedule.hpp"
 #include "taskd/model/task_head.hpp"
@@ -32,6 +33,9 @@ struct ViewChange {
     std::vector<QueueRules> queues;
     std::vector<std::pair<std::string, std::optional<Schedule>>> schedules;  // none: removed
     WallTime at{};  // keys whose time was over then, and whose task has ended, may go
+    std::vector<Operation> operations = {};
+    std::vector<TaskId> gone_tasks = {};  // go before `tasks` are stored
+    std::vector<OperationId> gone_operations = {};
 };
 
 class View {
@@ -50,6 +54,7 @@ class View {
     virtual Result<void> each_live(const std::function<void(const TaskHead&)>& take) = 0;
     // The rules of queues, by type.
     virtual Result<void> each_queue(const std::function<void(const QueueRules&)>& take) = 0;
+    virtual Result<void> each_operation(const std::function<void(const Operation&)>& take) = 0;
     // Schedules, by name.
     virtual Result<void> each_schedule(const std::function<void(const Schedule&)>& take) = 0;
     // Idempotency keys in use, oldest first; all of them, or those asked for.

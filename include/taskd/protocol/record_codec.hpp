@@ -14,9 +14,10 @@
 namespace taskd::protocol {
 
 inline constexpr std::uint8_t batch_version = 1;
-inline constexpr std::uint8_t task_row_version = 3;
+inline constexpr std::uint8_t task_row_version = 4;
 inline constexpr std::uint8_t task_head_version = 1;
 inline constexpr std::uint8_t queue_row_version = 1;
+inline constexpr std::uint8_t operation_row_version = 1;
 inline constexpr std::uint8_t schedule_row_version = 1;
 
 // What a batch takes besides its records: version, first sequence, engine time, count.
@@ -44,6 +45,8 @@ void encode_queue_row(const QueueRules& rules, std::string& out);
 Result<QueueRules> decode_queue_row(std::string_view bytes);
 
 // store_too_new or view_corrupt.
+void encode_operation_row(const Operation& operation, std::string& out);
+Result<Operation> decode_operation_row(std::string_view bytes);
 void encode_schedule_row(const Schedule& schedule, std::string& out);
 Result<Schedule> decode_schedule_row(std::string_view bytes);
 

@@ -96,6 +96,10 @@ class Core {
     void note_submit(Duration took) { figures_.submit.observe(took); }
     void report(port::MetricSink& sink) const;
 
+    // A row that the view has just answered comes into memory, unless there is a newer one. To be
+    // called where the answer arrives: later it may be old.
+    void bring(const Task& row);
+
     std::uint64_t bodies_read() const { return bodies_read_; }  // from the view, of live tasks
 
     // Nothing is waiting to be written or told.

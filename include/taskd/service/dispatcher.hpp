@@ -11,6 +11,7 @@
 #include "taskd/service/lease_api.hpp"
 #include "taskd/service/lease_desk.hpp"
 #include "taskd/service/log_api.hpp"
+#include "taskd/service/operations.hpp"
 #include "taskd/service/queue_api.hpp"
 #include "taskd/service/registry_watch.hpp"
 #include "taskd/service/schedule_api.hpp"
@@ -71,6 +72,7 @@ class Dispatcher {
     std::unique_ptr<LeaseApi> lease_api_;
     std::unique_ptr<QueueApi> queue_api_;
     std::unique_ptr<LogApi> log_api_;
+    std::unique_ptr<Operations> operations_;
     std::unique_ptr<ScheduleDesk> schedules_;
     std::unique_ptr<ScheduleApi> schedule_api_;
     HttpFront front_;

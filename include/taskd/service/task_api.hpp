@@ -32,9 +32,13 @@ class TaskApi {
     void cancel(Call call);
     void explain(Call call);
     void set_priority(Call call);
+    void redrive(Call call);
+    void edit_payload(Call call);
     void stats(Call call);
     void workers(Call call);
 
+    // The task that the path names; then the command for it, and its state as the answer.
+    void change(Call call, std::function<engine::Command(TaskId)> make);
     // One page, whose answer is written by `write`.
     void ask_page(Call call, TaskQuery query, std::function<std::string(const TaskPage&)> write);
     protocol::TaskExtras extras_of(const Task& task) const;

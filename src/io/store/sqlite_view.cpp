@@ -38,6 +38,7 @@ class SqliteView::Impl {
     Result<std::vector<TaskId>> match(std::string_view part);
     Result<void> each_live(const std::function<void(const TaskHead&)>& take);
     Result<void> each_queue(const std::function<void(const QueueRules&)>& take);
+    Result<void> each_operation(const std::function<void(const Operation&)>& take);
     Result<void> each_schedule(const std::function<void(const Schedule&)>& take);
     Result<void> each_key(const std::function<void(const KeyUse&)>& take);
     Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys);
@@ -51,6 +52,7 @@ class SqliteView::Impl {
     Result<void> prepare_all();
     Result<void> store_all(const port::ViewChange& change, std::optional<TaskId> newest);
     Result<void> store_task(const Task& task);
+    Result<void> store_operations(const port::ViewChange& change);
     Result<void> store_schedule(const std::string& name, const std::optional<Schedule>& schedule);
     Result<Task> task_of(const SqliteStatement& row) const;
 
@@ -58,8 +60,8 @@ class SqliteView::Impl {
     SqliteDb db_;
     ViewFinder finder_;
     SqliteStatement begin_, commit_, rollback_, put_, put_mark_, find_, range_, newest_, live_,
-        put_key_, drop_keys_, find_key_, all_keys_, put_queue_, queues_, put_schedule_,
-        drop_schedule_, schedules_;
+        put_key_, drop_keys_, find_key_, all_keys_, put_queue_, queues_, drop_, put_operation_,
+        drop_operation_, operations_, put_schedule_, drop_schedule_, schedules_;
     std::string buffer_, head_;
     std::optional<Error> poison_;  // set when nobody knows what a failed store left
 };
@@ -121,6 +123,12 @@ Result<void> SqliteView::Impl::prepare_all() {
          "INSERT INTO queues (type, row) VALUES (?1, ?2) ON CONFLICT (type) DO UPDATE SET row = "
          "?2"},
         {&queues_, "SELECT row FROM queues ORDER BY type"},
+        {&drop_, "DELETE FROM tasks WHERE id = ?1"},
+        {&put_operation_,
+         "INSERT INTO operations (id, row) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET row = "
+         "?2"},
+        {&drop_operation_, "DELETE FROM operations WHERE id = ?1"},
+        {&operations_, "SELECT row FROM operations ORDER BY id"},
         {&put_schedule_,
          "INSERT INTO schedules (name, row) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET"
          " row = ?2"},
@@ -187,8 +195,11 @@ Result<void> SqliteView::Impl::store(const port::ViewChange& change) {
 
 Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
                                          std::optional<TaskId> newest) {
+    for (const TaskId& id : change.gone_tasks)
+        if (auto done = drop_.bind_blob(1, id.bytes()).run(); !done) return done;
     for (const auto& task : change.tasks)
         if (auto done = store_task(*task); !done) return done;
+    if (auto done = store_operations(change); !done) return done;
     for (const QueueRules& rules : change.queues) {
         buffer_.clear();
         protocol::encode_queue_row(rules, buffer_);
@@ -212,6 +223,18 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
         .bind(11, totals.expired);
     newest ? put_mark_.bind_blob(10, newest->bytes()) : put_mark_.bind_null(10);
     return put_mark_.run();
+}
+
+Result<void> SqliteView::Impl::store_operations(const port::ViewChange& change) {
+    for (const OperationId& id : change.gone_operations)
+        if (auto done = drop_operation_.bind_blob(1, id.bytes()).run(); !done) return done;
+    for (const Operation& operation : change.operations) {
+        buffer_.clear();
+        protocol::encode_operation_row(operation, buffer_);
+        auto done = put_operation_.bind_blob(1, operation.id.bytes()).bind_blob(2, buffer_).run();
+        if (!done) return done;
+    }
+    return {};
 }
 
 Result<void> SqliteView::Impl::store_schedule(const std::string& name,
@@ -323,32 +346,36 @@ Result<void> SqliteView::Impl::each_live(const std::function<void(const TaskHead
     }
 }
 
-Result<void> SqliteView::Impl::each_queue(const std::function<void(const QueueRules&)>& take) {
+namespace {
+
+// Every row of a statement whose first column holds an encoded value.
+template <class Decode, class Take>
+Result<void> each_row(SqliteStatement& statement, Decode decode, const Take& take) {
     for (;;) {
-        const auto row = queues_.step();
+        const auto row = statement.step();
         if (!row) return std::unexpected{row.error()};
         if (!*row) return {};
-        const auto rules = protocol::decode_queue_row(queues_.bytes(0));
-        if (!rules) {
-            queues_.reset();
-            return std::unexpected{rules.error()};
+        const auto value = decode(statement.bytes(0));
+        if (!value) {
+            statement.reset();
+            return std::unexpected{value.error()};
         }
-        take(*rules);
+        take(*value);
     }
 }
 
+}  // namespace
+
+Result<void> SqliteView::Impl::each_queue(const std::function<void(const QueueRules&)>& take) {
+    return each_row(queues_, protocol::decode_queue_row, take);
+}
+
+Result<void> SqliteView::Impl::each_operation(const std::function<void(const Operation&)>& take) {
+    return each_row(operations_, protocol::decode_operation_row, take);
+}
+
 Result<void> SqliteView::Impl::each_schedule(const std::function<void(const Schedule&)>& take) {
-    for (;;) {
-        const auto row = schedules_.step();
-        if (!row) return std::unexpected{row.error()};
-        if (!*row) return {};
-        const auto schedule = protocol::decode_schedule_row(schedules_.bytes(0));
-        if (!schedule) {
-            schedules_.reset();
-            return std::unexpected{schedule.error()};
-        }
-        take(*schedule);
-    }
+    return each_row(schedules_, protocol::decode_schedule_row, take);
 }
 
 Result<void> SqliteView::Impl::each_key(const std::function<void(const KeyUse&)>& take) {
@@ -421,6 +448,9 @@ Result<void> SqliteView::each_live(const std::function<void(const TaskHead&)>& t
 }
 Result<void> SqliteView::each_queue(const std::function<void(const QueueRules&)>& take) {
     return impl_->each_queue(take);
+}
+Result<void> SqliteView::each_operation(const std::function<void(const Operation&)>& take) {
+    return impl_->each_operation(take);
 }
 Result<void> SqliteView::each_schedule(const std::function<void(const Schedule&)>& take) {
     return impl_->each_schedule(take);

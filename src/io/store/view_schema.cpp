@@ -43,6 +43,10 @@ CREATE TABLE queues (
     type TEXT PRIMARY KEY,
     row BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE operations (
+    id BLOB PRIMARY KEY,
+    row BLOB NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE schedules (
     name TEXT PRIMARY KEY,
     row BLOB NOT NULL
@@ -144,7 +148,8 @@ Result<void> upgrade(SqliteDb& db, std::int64_t version) {
     if (done && version < 6) {
         done = db.run(
             "ALTER TABLE tasks ADD COLUMN key TEXT;"
-            " CREATE INDEX tasks_by_key ON tasks (key) WHERE key IS NOT NULL");
+            " CREATE INDEX tasks_by_key ON tasks (key) WHERE key IS NOT NULL;"
+            " CREATE TABLE operations (id BLOB PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID");
         if (done) done = add_keys(db);
         if (done)
             done = db.run(

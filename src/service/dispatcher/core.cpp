@@ -11,6 +11,38 @@ namespace taskd::service {
 using engine::Command;
 using engine::Decision;
 
+namespace {
+
+// What a full disk refuses first.
+bool adds_work(const Command& command) {
+    return std::holds_alternative<engine::Submit>(command) ||
+           std::holds_alternative<engine::FireSchedule>(command) ||
+           std::holds_alternative<engine::Redrive>(command) ||
+           std::holds_alternative<engine::EditPayload>(command) ||
+           std::holds_alternative<engine::StartOperation>(command);
+}
+
+// Whether it asks if an id is new: nothing may be forgotten meanwhile.
+bool asks_of_ids(const Command& command) {
+    return std::holds_alternative<engine::Submit>(command) ||
+           std::holds_alternative<engine::FireSchedule>(command);
+}
+
+// What the view alone knows goes into the command that comes again.
+struct TakeFetched {
+    std::vector<Task> tasks;
+    std::vector<KeyUse> keys;
+
+    template <class Any>
+    void operator()(Any& command) {
+        if constexpr (requires { command.fetched; }) command.fetched = true;
+        if constexpr (requires { command.known; }) command.known = std::move(tasks);
+        if constexpr (requires { command.known_keys; }) command.known_keys = std::move(keys);
+    }
+};
+
+}  // namespace
+
 Core::Core(CoreSettings settings, CorePorts ports, std::uint64_t seed,
            std::function<void(const Error&)> lost_disk)
     : settings_{settings},
@@ -31,6 +63,9 @@ Result<void> Core::recover() {
     if (!newest) return fail(std::move(newest));
     auto queues = ports_.view.each_queue([&](const QueueRules& rules) { engine_.restore(rules); });
     if (!queues) return fail(std::move(queues));
+    auto operations =
+        ports_.view.each_operation([&](const Operation& each) { engine_.restore(each); });
+    if (!operations) return fail(std::move(operations));
     auto schedules =
         ports_.view.each_schedule([&](const Schedule& schedule) { engine_.restore(schedule); });
     if (!schedules) return fail(std::move(schedules));
@@ -112,7 +147,7 @@ void Core::execute(Command command, Decided decided) {
 }
 
 void Core::run(Command command, Decided decided) {
-    const bool new_work = engine::asked_of(command) != nullptr;
+    const bool new_work = adds_work(command);
     Decision decision = engine_.decide(now(), command, random_);
     if (!decision.fetch.empty() || !decision.fetch_keys.empty()) {
         fetch_and_run(std::move(command),
@@ -192,6 +227,7 @@ void Core::fetch(Wanted wanted, bool ahead, std::function<void(Fetched)> then) {
                  if (!*found) return lost_disk_(found->error());
                  std::vector<Task> unknown;
                  for (Task& task : (*found)->tasks) {
+                     if (engine_.is_deleted(task.spec.id)) continue;
                      if (!engine_.state_of(task.spec.id)) {
                          unknown.push_back(std::move(task));
                      } else if (engine_.is_bodiless(task.spec.id)) {
@@ -223,7 +259,7 @@ Result<Core::Fetched> Core::fetch_from(port::View& view, const Wanted& wanted) {
 }
 
 void Core::fetch_and_run(Command command, Wanted wanted, Decided decided) {
-    const bool question = engine::asked_of(command) != nullptr;
+    const bool question = asks_of_ids(command);
     ++fetches_;
     questions_ += question ? 1 : 0;
     auto again = std::make_shared<Command>(std::move(command));
@@ -231,11 +267,11 @@ void Core::fetch_and_run(Command command, Wanted wanted, Decided decided) {
           [this, question, again, decided = std::move(decided)](Fetched unknown) {
               --fetches_;
               questions_ -= question ? 1 : 0;
-              if (engine::Submit* submit = engine::asked_of(*again)) {
-                  submit->fetched = true;
-                  submit->known = std::move(unknown.tasks);
-                  submit->known_keys = std::move(unknown.keys);
-              }
+              // An ended task comes back to whoever wants to change it.
+              if (!question)
+                  for (Task& task : unknown.tasks)
+                      engine_.apply(engine::TaskLoaded{std::make_shared<Task>(std::move(task))});
+              std::visit(TakeFetched{std::move(unknown.tasks), std::move(unknown.keys)}, *again);
               execute(std::move(*again), decided);
           });
 }

@@ -18,6 +18,10 @@ void Core::snapshot_for_view() {
     change.tasks = engine_.take_changed();
     change.mark = {applied_, now().engine, engine_.totals()};
     change.queues = engine_.take_changed_queues();
+    change.operations = engine_.take_changed_operations();
+    auto gone = engine_.take_gone();
+    change.gone_tasks = std::move(gone.tasks);
+    change.gone_operations = std::move(gone.operations);
     change.schedules = engine_.take_changed_schedules();
     change.at = now().wall;
     for_view_ = std::move(change);
@@ -90,6 +94,11 @@ void Core::when_viewed(std::function<void(port::View&)> ask, Reply then) {
         arm_view();
     else if (!view_busy_)
         store_view();  // there may be room by now; if not, they are turned away
+}
+
+void Core::bring(const Task& row) {
+    if (engine_.is_deleted(row.spec.id)) return;
+    engine_.apply(engine::TaskLoaded{std::make_shared<Task>(row)});
 }
 
 // The view cannot catch up now, and nobody knows when it will: those who wait are told.

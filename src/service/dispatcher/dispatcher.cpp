@@ -43,6 +43,9 @@ Result<void> Dispatcher::start() {
         *desk_);
     log_api_->add_routes(front_);
     core_.on_records([this](const RecordBatch& batch) { log_api_->on_records(batch); });
+    operations_ = std::make_unique<Operations>(core_, core.clock, core.timers, core.log);
+    operations_->add_routes(front_);
+    operations_->start();
     schedules_ =
         std::make_unique<ScheduleDesk>(core_, ports_.calendar, core.clock, core.timers, core.log);
     schedule_api_ = std::make_unique<ScheduleApi>(core_, *schedules_);
@@ -52,6 +55,7 @@ Result<void> Dispatcher::start() {
         ports_.metrics->add([this](port::MetricSink& sink) {
             core_.report(sink);
             link_->report(sink);
+            operations_->report(sink);
         });
     started_ = true;
     return {};

@@ -5,7 +5,6 @@
 #include <iterator>
 #include <unordered_map>
 
-#include "taskd/base/assert.hpp"
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/task_json.hpp"
 
@@ -52,8 +51,7 @@ struct Submitted {
         std::vector<const Task*> all;
         for (const TaskId& id : ids) {
             const auto at = by_id.find(id);
-            TASKD_ASSERT(at != by_id.end());  // nothing that was taken is ever unknown
-            all.push_back(at->second);
+            if (at != by_id.end()) all.push_back(at->second);  // it may be deleted by now
         }
         return all;
     }
@@ -111,6 +109,8 @@ void TaskApi::add_routes(HttpFront& front) {
     front.add({"GET", "/v1/tasks/{id}", {}, to(&TaskApi::get_task)});
     front.add({"GET", "/v1/tasks/{id}/result", {"wait"}, to(&TaskApi::get_result)});
     front.add({"POST", "/v1/tasks/{id}/priority", {}, to(&TaskApi::set_priority)});
+    front.add({"POST", "/v1/tasks/{id}/redrive", {}, to(&TaskApi::redrive)});
+    front.add({"PUT", "/v1/tasks/{id}/payload", {}, to(&TaskApi::edit_payload)});
     front.add({"GET", "/v1/tasks/{id}/explain", {}, to(&TaskApi::explain)});
     front.add({"POST", "/v1/tasks/{id}/cancel", {}, to(&TaskApi::cancel)});
     front.add({"POST", "/v1/results", {}, to(&TaskApi::get_results)});
@@ -159,14 +159,17 @@ void TaskApi::submit(Call call) {
             }
             // What ended early may have left memory by then.
             const auto answer = [this, submitted, shared] {
-                find_all(submitted->ids,
-                         [submitted, shared](const Result<std::vector<Task>>& found) {
-                             if (!found) return shared->answer(found.error());
-                             const auto now = submitted->in_order(*found);
-                             const bool whole = still_open(now).empty();
-                             shared->answer(whole ? 200 : 202,
-                                            submit_answer(now, submitted->is_array, whole));
-                         });
+                find_all(
+                    submitted->ids, [submitted, shared](const Result<std::vector<Task>>& found) {
+                        if (!found) return shared->answer(found.error());
+                        const auto now = submitted->in_order(*found);
+                        if (now.empty())
+                            return shared->answer(
+                                Error{ErrorCode::task_not_found, submitted->ids[0].to_string()});
+                        const bool whole = still_open(now).empty();
+                        shared->answer(whole ? 200 : 202,
+                                       submit_answer(now, submitted->is_array, whole));
+                    });
             };
             if (!waiters_.wait(open, open.size(), wait, answer))
                 answer();  // the last place went meanwhile
@@ -189,9 +192,9 @@ void TaskApi::find_by_id(TaskId id, FoundTask then) {
     }
     auto found = std::make_shared<Result<std::vector<Task>>>();
     core_.ask_view([found, id](port::View& view) { *found = view.find(std::span{&id, 1}); },
-                   [found, id, then = std::move(then)] {
+                   [this, found, id, then = std::move(then)] {
                        if (!*found) return then(fail(std::move(*found)));
-                       if ((*found)->empty())
+                       if ((*found)->empty() || core_.engine().is_deleted(id))
                            return then(fail(ErrorCode::task_not_found, id.to_string()));
                        then(std::move((*found)->front()));
                    });
@@ -210,6 +213,9 @@ void TaskApi::find_all(const std::vector<TaskId>& ids, FoundTasks then) {
     core_.ask_view([found, elsewhere](port::View& view) { *found = view.find(elsewhere); },
                    [this, known, found, then] {
                        if (!*found) return then(*found);
+                       std::erase_if(**found, [this](const Task& task) {
+                           return core_.engine().is_deleted(task.spec.id);
+                       });
                        std::ranges::move(**found, std::back_inserter(**known));
                        core_.when_durable([known, then] { then(*known); });
                    });

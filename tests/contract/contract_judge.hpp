@@ -1,5 +1,4 @@
-// The judge between handlers and contract: asks a simulated cluster and holds each answer against
-// its operation in config/openapi.yaml.
+// The contract, config/openapi.yaml, as a test reads it, and a judge that holds answers against it.
 #pragma once
 
 #include <map>
@@ -12,9 +11,9 @@
 
 namespace taskd::test {
 
-using namespace std::chrono_literals;
 using protocol::split_array;
 using protocol::split_object;
+using namespace std::chrono_literals;
 
 inline std::string_view field(std::string_view object, std::string_view name) {
     const auto fields = split_object(object);
@@ -34,7 +33,7 @@ inline std::set<std::string> texts(std::string_view array) {
     return all;
 }
 
-struct Operation {
+struct ApiOperation {
     std::string method;
     std::string path;
     std::set<std::string> roles;
@@ -47,7 +46,7 @@ struct Operation {
 };
 
 struct Contract {
-    std::vector<Operation> operations;
+    std::vector<ApiOperation> operations;
     std::set<std::string> errors_any;
 
     Contract() {
@@ -70,13 +69,13 @@ struct Contract {
     void add(const std::string& path, std::string method, std::string_view operation) {
         for (char& c : method)
             c = static_cast<char>(c - 'a' + 'A');
-        Operation made{method,
-                       path,
-                       texts(field(operation, "x-taskd-roles")),
-                       texts(field(operation, "x-taskd-errors")),
-                       {},
-                       {},
-                       {}};
+        ApiOperation made{method,
+                          path,
+                          texts(field(operation, "x-taskd-roles")),
+                          texts(field(operation, "x-taskd-errors")),
+                          {},
+                          {},
+                          {}};
         const auto responses = split_object(field(operation, "responses"));
         REQUIRE(responses);
         for (const auto& [status, response] : *responses)
@@ -84,8 +83,8 @@ struct Contract {
         operations.push_back(std::move(made));
     }
 
-    Operation& find(const std::string& method, const std::string& path) {
-        for (Operation& each : operations)
+    ApiOperation& find(const std::string& method, const std::string& path) {
+        for (ApiOperation& each : operations)
             if (each.method == method && each.path == path) return each;
         FAIL("no operation " << method << " " << path);
         return operations.front();
@@ -101,7 +100,7 @@ class Judge {
     std::string ask(const std::string& method, const std::string& path, const std::string& target,
                     const std::string& body, int status, const std::string& error = {},
                     port::HttpHeaders headers = {}) {
-        Operation& operation = contract.find(method, path);
+        ApiOperation& operation = contract.find(method, path);
         const std::string role =
             operation.roles.contains("dispatcher") ? "dispatcher" : "nameservice";
         const auto answer = cluster.ask(role, {method, target, std::move(headers), body});
@@ -136,11 +135,9 @@ class Judge {
     SimCluster cluster{{.seed = 5, .key = protocol::ClusterKey{"a key of sixteen bytes"}}};
 };
 
-const std::string unknown_id = "018bcfe5-687b-7000-8000-000000000000";
-
-// What every operation under /v1 may answer before it looks at anything.
-
-// Every answer of the routes for schedules.
+// Parts of the one test, in files of their own.
+void try_dead_letters(Judge& judge, const std::string& done);
+void try_operations(Judge& judge);
 void try_schedules(Judge& judge);
 
 }  // namespace taskd::test
