@@ -48,6 +48,9 @@ std::string write_task_table(std::string_view task_json) {
             rows.push_back({std::string{name}, name == "payload" || name == "result"
                                                    ? std::string{field.raw()}
                                                    : field.text()});
+    if (const JsonView key = task["key"]; !key.empty()) rows.push_back({"key", key.text()});
+    if (const JsonView labels = task["labels"]; !labels.empty())
+        rows.push_back({"labels", std::string{labels.raw()}});
     if (const JsonView error = task["error"]; !error.empty())
         rows.push_back({"error", error_line(error)});
     if (const JsonView waiting = task["waiting_for"]; !waiting.empty())

@@ -39,6 +39,21 @@ Result<std::string> read_payload(const Options& options) {
     return service::payload_of_arguments(arguments);
 }
 
+// "team=red,env=prod"
+Result<std::map<std::string, std::string>> read_labels(const std::string& text) {
+    std::map<std::string, std::string> labels;
+    for (std::size_t at = 0; at <= text.size();) {
+        const std::size_t end = std::min(text.find(',', at), text.size());
+        const std::string part = text.substr(at, end - at);
+        const std::size_t sign = part.find('=');
+        if (sign == 0 || sign == std::string::npos)
+            return fail(ErrorCode::bad_usage, "--label takes NAME=VALUE, not '" + part + "'");
+        labels[part.substr(0, sign)] = part.substr(sign + 1);
+        at = end + 1;
+    }
+    return labels;
+}
+
 // All but id and payload.
 Result<TaskSpec> read_defaults(const Options& options) {
     TaskSpec spec;
@@ -59,6 +74,11 @@ Result<TaskSpec> read_defaults(const Options& options) {
     spec.idempotency_key = options.text("once");
     if (spec.idempotency_key.size() > limits::key_bytes_max)
         return fail(ErrorCode::bad_usage, "--once takes a key of up to 256 bytes");
+    if (options.given("label")) {
+        auto labels = read_labels(options.text("label"));
+        if (!labels) return fail(std::move(labels));
+        spec.labels = std::move(*labels);
+    }
     if (options.given("at")) {
         spec.run_at = parse_rfc3339(options.text("at"));
         if (!spec.run_at)
@@ -196,6 +216,10 @@ std::vector<OptionRow> submit_rows() {
             {.name = "once",
              .value = "KEY",
              .help = "do nothing if this was sent under KEY before",
+             .from_environment = false},
+            {.name = "label",
+             .value = "NAME=VALUE,…",
+             .help = "to find it by: taskd list label:NAME=VALUE",
              .from_environment = false},
             time_row("delay", "not before so long from now"),
             {.name = "at",

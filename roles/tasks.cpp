@@ -78,51 +78,6 @@ int run_explain(const Options& options) {
     });
 }
 
-std::string list_target(const Options& options) {
-    std::string target = fmt::format("/v1/tasks?limit={}", options.number("limit"));
-    for (const std::string_view name : {"type", "state", "after"})
-        if (options.given(name))
-            target += fmt::format("&{}={}", name, protocol::percent_encode(options.text(name)));
-    return target;
-}
-
-int run_list(const Options& options) {
-    return with_client(options, [&](service::TaskClient& client) {
-        const auto page = client.ask("GET", list_target(options));
-        if (!page) return report(page.error());
-        const JsonView view{page->body};
-        const std::string& output = options.text("output");
-        if (output == "json") {
-            print_line(page->body);
-            return 0;
-        }
-        TableRows rows{{"ID", "TYPE", "STATE", "ATTEMPTS", "SUBMITTED", "RESULT OR ERROR"}};
-        for (const JsonView& task : view["tasks"].items()) {
-            if (output == "id") {
-                print_line(task["id"].text());
-                continue;
-            }
-            std::string end = task["result"].empty() ? task["error"]["message"].text()
-                                                     : std::string{task["result"].raw()};
-            constexpr std::size_t shown_max = 60;
-            if (end.size() > shown_max) {
-                std::size_t cut = shown_max;  // never inside a character
-                while (cut > 0 && (end[cut] & 0xC0) == 0x80)
-                    --cut;
-                end = end.substr(0, cut) + "…";
-            }
-            for (char& c : end)
-                if (static_cast<unsigned char>(c) < ' ') c = ' ';
-            rows.push_back({task["id"].text(), task["type"].text(), task["state"].text(),
-                            task["attempts_made"].text(), task["submitted_at"].text(), end});
-        }
-        if (output != "id") std::fputs(write_table(rows).c_str(), stdout);
-        if (!view["next"].empty())
-            say(fmt::format("there are more; go on with --after {}", view["next"].text()));
-        return 0;
-    });
-}
-
 int run_cancel(const Options& options) {
     return with_client(options, [&](service::TaskClient& client) {
         std::string body;
@@ -211,42 +166,6 @@ const Command& explain_command() {
          .kind = PageKind::client,
          .examples = {{"taskd explain 7d24", "by a unique part of its id"}}},
         run_explain};
-    return command;
-}
-
-const Command& list_command() {
-    static const Command command{
-        {.name = "list",
-         .arguments = {},
-         .summary = "list tasks, oldest first",
-         .text = {},
-         .options =
-             with_client_rows({{.name = "type",
-                                .value = "TYPE",
-                                .help = "of this type only",
-                                .from_environment = false},
-                               {.name = "state",
-                                .value = "STATE",
-                                .help = "scheduled, queued, running, succeeded, dead, cancelled or "
-                                        "expired",
-                                .from_environment = false},
-                               {.name = "limit",
-                                .kind = OptionKind::number,
-                                .value = "N",
-                                .fallback = "50",
-                                .help = "at most so many",
-                                .least = 1,
-                                .most = static_cast<std::int64_t>(limits::page_tasks_max)},
-                               {.name = "after",
-                                .value = "ID",
-                                .help = "the page behind this task",
-                                .from_environment = false},
-                               form_row("print them so (a table unless said)")},
-                              "0s"),
-         .kind = PageKind::client,
-         .examples = {{"taskd list --state dead", "what needs a person"},
-                      {"taskd list --type sum --limit 5 -o id", "ids only"}}},
-        run_list};
     return command;
 }
 

@@ -34,6 +34,8 @@ std::size_t bytes_of(const Task& task) {
                         task.spec.payload.size() + task.result.size() +
                         task.attempts.capacity() * sizeof(Attempt);
     if (task.error) bytes += task.error->message.capacity();
+    for (const auto& [name, value] : task.spec.labels)
+        bytes += sizeof(name) + sizeof(value) + 64 + name.capacity() + value.capacity();
     return bytes;
 }
 

@@ -12,7 +12,7 @@
 namespace taskd {
 namespace {
 
-enum class Values { state, text, span, number, json };
+enum class Values { state, text, span, number, json, label };
 
 struct FieldRow {
     std::string_view name;
@@ -21,7 +21,7 @@ struct FieldRow {
     bool ordered;  // takes < and >
 };
 
-constexpr std::array<FieldRow, 11> rows{{{"state", SearchField::state, Values::state, false},
+constexpr std::array<FieldRow, 13> rows{{{"state", SearchField::state, Values::state, false},
                                          {"type", SearchField::type, Values::text, false},
                                          {"queue", SearchField::type, Values::text, false},
                                          {"id", SearchField::id, Values::text, false},
@@ -31,14 +31,16 @@ constexpr std::array<FieldRow, 11> rows{{{"state", SearchField::state, Values::s
                                          {"priority", SearchField::priority, Values::number, true},
                                          {"attempts", SearchField::attempts, Values::number, true},
                                          {"payload", SearchField::payload, Values::json, true},
-                                         {"result", SearchField::result, Values::json, true}}};
+                                         {"result", SearchField::result, Values::json, true},
+                                         {"key", SearchField::key, Values::text, false},
+                                         {"label", SearchField::label, Values::label, false}}};
 
 constexpr const FieldRow& error_row = rows[5];
 static_assert(error_row.field == SearchField::error);
 
-constexpr std::array<TaskState, 6> all_states{TaskState::scheduled, TaskState::queued,
-                                              TaskState::running,   TaskState::succeeded,
-                                              TaskState::dead,      TaskState::cancelled};
+constexpr std::array<TaskState, 7> all_states{
+    TaskState::scheduled, TaskState::queued,    TaskState::running, TaskState::succeeded,
+    TaskState::dead,      TaskState::cancelled, TaskState::expired};
 
 bool is_blank(char c) {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -190,7 +192,8 @@ class Parser {
             while (more() && text_[at_] != ',')
                 value.text.push_back(text_[at_++]);
             if (value.text.empty()) return fault("a value is missing");
-            const bool may_continue = row.values == Values::text || row.values == Values::json;
+            const bool may_continue = row.values == Values::text || row.values == Values::json ||
+                                      row.values == Values::label;
             if (may_continue && value.text.ends_with('*')) {
                 value.prefix = true;
                 value.text.pop_back();
@@ -232,6 +235,13 @@ class Parser {
             const auto [end, error] = std::from_chars(value.text.data(), last, value.number);
             if (error != std::errc{} || end != last)
                 return fault("'" + value.text + "' is no whole number");
+        } else if (row.values == Values::label) {
+            const std::size_t sign = value.text.find('=');
+            value.any = sign == std::string::npos;
+            value.name = value.text.substr(0, sign);
+            value.text = value.any ? std::string{} : value.text.substr(sign + 1);
+            if (value.name.empty()) return fault("a label is NAME=VALUE, or NAME alone");
+            if (value.any && value.prefix) return fault("the name of a label takes no *");
         }
         return value;
     }

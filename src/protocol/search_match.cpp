@@ -111,9 +111,15 @@ bool meets(const SearchTerm& term, const SearchValue& value, const Task& task, W
         case SearchField::age:
             return compares(term.comparison, now - task.submitted_at, value.span);
         case SearchField::priority:
-            return number(task.spec.priority);
+            return number(task.priority);
         case SearchField::attempts:
             return number(task.attempts_made);
+        case SearchField::key:
+            return is_text(task.spec.key, value);
+        case SearchField::label: {
+            const auto label = task.spec.labels.find(value.name);
+            return label != task.spec.labels.end() && (value.any || is_text(label->second, value));
+        }
         case SearchField::payload:
             return is_json(task.spec.payload.view(), term, value);
         case SearchField::result:

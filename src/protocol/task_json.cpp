@@ -1,5 +1,6 @@
 #include "taskd/protocol/task_json.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include "taskd/base/limits.hpp"
@@ -75,6 +76,34 @@ Result<std::vector<std::string>> parse_codes(std::string_view raw) {
     return codes;
 }
 
+bool is_label_name(std::string_view name) {
+    constexpr std::string_view others = "._/-";
+    return !name.empty() && name.size() <= limits::label_name_bytes_max &&
+           std::ranges::all_of(name, [&](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      others.find(c) != std::string_view::npos;
+           });
+}
+
+Result<std::map<std::string, std::string>> parse_labels(std::string_view raw) {
+    const auto fields = split_object(raw);
+    if (!fields || fields->size() > limits::labels_max)
+        return fail(ErrorCode::invalid_field, "labels must be an object of up to " +
+                                                  std::to_string(limits::labels_max) + " texts");
+    std::map<std::string, std::string> labels;
+    for (const auto& [name, value] : *fields) {
+        if (!is_label_name(name))
+            return fail(ErrorCode::invalid_field,
+                        "labels: a name has 1 to 64 of A-Z a-z 0-9 . _ / -, not '" + name + "'");
+        auto text = read_string(value, "labels." + name);
+        if (!text) return fail(std::move(text));
+        if (text->size() > limits::label_value_bytes_max)
+            return fail(ErrorCode::invalid_field, "labels." + name + " is longer than 256 bytes");
+        labels[name] = std::move(*text);
+    }
+    return labels;
+}
+
 Result<Backoff> parse_backoff(std::string_view raw) {
     auto fields = split_object(raw);
     if (!fields) return fail(ErrorCode::invalid_field, "backoff must be an object");
@@ -143,6 +172,7 @@ Result<void> take_field(TaskSpec& spec, bool& has_id, std::string_view key, std:
     if (key == "key") return take(parse_key(raw, key), spec.key);
     if (key == "idempotency_key") return take(parse_key(raw, key), spec.idempotency_key);
     if (key == "no_retry") return take(parse_codes(raw), spec.no_retry);
+    if (key == "labels") return take(parse_labels(raw), spec.labels);
     if (auto taken = take_time(spec, key, raw)) return *taken;
     return fail(ErrorCode::unknown_field, std::string{key});
 }
@@ -186,6 +216,12 @@ void put_options(JsonWriter& json, const TaskSpec& spec) {
     if (spec.expires_at) json.field("expires_at", to_rfc3339(*spec.expires_at));
     if (!spec.key.empty()) json.field("key", spec.key);
     if (!spec.idempotency_key.empty()) json.field("idempotency_key", spec.idempotency_key);
+    if (!spec.labels.empty()) {
+        json.key("labels").begin_object();
+        for (const auto& [label, value] : spec.labels)
+            json.field(label, value);
+        json.end_object();
+    }
     if (spec.no_retry.empty()) return;
     json.key("no_retry").begin_array();
     for (const std::string& code : spec.no_retry)

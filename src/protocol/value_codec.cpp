@@ -12,6 +12,7 @@ enum class SpecField : std::uint8_t {
     no_retry = 4,
     idempotency_key = 5,
     key = 6,
+    labels = 20,
 };
 
 }  // namespace
@@ -77,7 +78,32 @@ void write(ByteWriter& out, const TaskSpec& spec) {
         write(out, SpecField::key);
         out.text(spec.key);
     }
+    if (!spec.labels.empty()) {
+        write(out, SpecField::labels);
+        out.number(spec.labels.size());
+        for (const auto& [name, value] : spec.labels) {
+            out.text(name);
+            out.text(value);
+        }
+    }
     write(out, SpecField::end);
+}
+
+// The next key of a map: in order, so that there is one form.
+static std::string read_map_key(ByteReader& in, std::string_view last, bool first) {
+    std::string key{in.text()};
+    if (!first && key <= last) in.fail();
+    return key;
+}
+
+static void read_labels(ByteReader& in, TaskSpec& spec) {
+    std::uint64_t left = in.number_to(in.left());
+    if (left == 0) in.fail();
+    std::string last;
+    for (; left > 0 && !in.failed(); --left) {
+        last = read_map_key(in, last, spec.labels.empty());
+        spec.labels[last] = in.text();
+    }
 }
 
 // A field that says what is meant without it does not pass: one form of each value.
@@ -108,6 +134,8 @@ static void read_spec_field(ByteReader& in, SpecField field, TaskSpec& spec) {
             spec.key = in.text();
             if (spec.key.empty()) in.fail();
             return;
+        case SpecField::labels:
+            return read_labels(in, spec);
         case SpecField::end:
             break;
     }
@@ -143,11 +171,13 @@ TaskSpec read_spec(ByteReader& in) {
 }
 
 std::size_t bytes_max(const TaskSpec& spec) {
-    constexpr std::size_t numbers = 18;
+    constexpr std::size_t numbers = 20;
     std::size_t bytes = id_bytes + numbers * number_max + spec.type.size() + spec.payload.size() +
                         spec.idempotency_key.size() + spec.key.size();
     for (const std::string& code : spec.no_retry)
         bytes += number_max + code.size();
+    for (const auto& [name, value] : spec.labels)
+        bytes += 2 * number_max + name.size() + value.size();
     return bytes;
 }
 
@@ -193,13 +223,6 @@ void write(ByteWriter& out, const std::optional<Pause>& pause) {
 std::optional<Pause> read_optional_pause(ByteReader& in) {
     if (!in.flag()) return std::nullopt;
     return read_pause(in);
-}
-
-// The next key of a map: in order, so that there is one form.
-std::string read_map_key(ByteReader& in, std::string_view last, bool first) {
-    std::string key{in.text()};
-    if (!first && key <= last) in.fail();
-    return key;
 }
 
 }  // namespace

@@ -181,6 +181,7 @@ void try_submits(Judge& judge) {
          {"\"run_at\":\"soon\"", "\"delay_ms\":-1", "\"timeout_ms\":0", "\"queue_timeout_ms\":0",
           "\"total_timeout_ms\":99999999999999", "\"backoff\":{\"kind\":\"wild\"}",
           "\"backoff\":{\"jitter_percent\":101}", "\"no_retry\":[1]", "\"no_retry\":[\"\"]",
+          "\"labels\":[]", "\"labels\":{\"a b\":\"\"}", "\"labels\":{\"a\":1}",
           "\"delay_ms\":1,\"run_at\":\"2026-01-02T03:04:05Z\"",
           "\"expires_at\":\"2026-01-02T03:04:05Z\",\"run_at\":\"2026-01-02T03:04:05Z\""})
         refused("{\"type\":\"echo\"," + std::string{bad} + "}", 422, "invalid_field");
@@ -220,6 +221,24 @@ void try_submits(Judge& judge) {
     judge.ask("POST", "/v1/tasks", "/v1/tasks", mine + "2}", 409, "id_conflict");
 }
 
+void try_labels(Judge& judge) {
+    const auto refused = [&](const std::string& body) {
+        judge.ask("POST", "/v1/tasks", "/v1/tasks", body, 422, "invalid_field");
+    };
+    const std::string labelled = judge.ask(
+        "POST", "/v1/tasks", "/v1/tasks?wait=20s",
+        "{\"type\":\"echo\",\"payload\":1,\"labels\":{\"team\":\"red\",\"env\":\"\"}}", 200);
+    CHECK_THAT(labelled, Catch::Matchers::Contains("\"labels\":{\"env\":\"\",\"team\":\"red\"}"));
+    CHECK_THAT(judge.ask("GET", "/v1/tasks", "/v1/tasks?q=label:team%3Dred", "", 200),
+               Catch::Matchers::Contains(std::string{field(labelled, "id")}));
+    std::string labels;
+    for (std::size_t i = 0; i <= limits::labels_max; ++i)
+        labels += (i == 0 ? "\"l" : ",\"l") + std::to_string(i) + "\":\"\"";
+    refused("{\"type\":\"echo\",\"labels\":{" + labels + "}}");
+    refused("{\"type\":\"echo\",\"labels\":{\"" + std::string(65, 'n') + "\":\"\"}}");
+    refused("{\"type\":\"echo\",\"labels\":{\"n\":\"" + std::string(257, 'v') + "\"}}");
+}
+
 void try_reads(Judge& judge, const std::string& done, const std::string& slow) {
     const std::string one = "/v1/tasks/{id}", result = "/v1/tasks/{id}/result";
     for (const auto& [path, tail] :
@@ -240,6 +259,20 @@ void try_reads(Judge& judge, const std::string& done, const std::string& slow) {
     for (const char* bad : {"state=lost", "limit=0", "limit=1001", "limit="})
         judge.ask("GET", "/v1/tasks", "/v1/tasks?" + std::string{bad}, "", 422, "invalid_field");
     judge.ask("GET", "/v1/tasks", "/v1/tasks?after=1", "", 422, "invalid_id");
+    const std::string found =
+        judge.ask("GET", "/v1/tasks", "/v1/tasks?q=state:succeeded+id:" + done, "", 200);
+    CHECK(found.find(done) != std::string::npos);
+    const std::string fault =
+        judge.ask("GET", "/v1/tasks", "/v1/tasks?q=type:a%20tsate:dead", "", 422, "invalid_field");
+    CHECK_THAT(fault, Catch::Matchers::Contains("in 'tsate:dead': there is no field 'tsate'"));
+    const std::string count = "/v1/tasks/count";
+    CHECK(judge.ask("GET", count, count + "?q=id:" + done, "", 200) ==
+          "{\"count\":1,\"next\":null}");
+    CHECK(judge.ask("GET", count, count + "?state=running&type=nobody", "", 200) ==
+          "{\"count\":0,\"next\":null}");
+    judge.ask("GET", count, count + "?q=age", "", 200);
+    judge.ask("GET", count, count + "?q=age:soon", "", 422, "invalid_field");
+    judge.ask("GET", count, count + "?after=1", "", 422, "invalid_id");
     judge.ask("GET", "/v1/stats", "/v1/stats", "", 200);
     judge.ask("GET", "/v1/workers", "/v1/workers", "", 200);
     const std::string all = "/v1/results";
@@ -476,6 +509,8 @@ bool tested_elsewhere(const Operation& operation, const std::string& error) {
         {"too_many_waiters", "tests/unit/waiters_test.cpp"},
         {"overloaded", "tests/unit/dispatcher_test.cpp"},
         {"shutting_down", "tests/unit/dispatcher_test.cpp"},
+        {"unreachable", "tests/unit/monitor_test.cpp"},
+        {"timed_out", "tests/unit/monitor_test.cpp"},
     };
     if (const auto place = places.find(error); place != places.end()) {
         std::ifstream file{TASKD_SOURCE_DIR "/" + place->second};
@@ -501,6 +536,7 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     judge.cluster.run_for(2s);
     try_keys_and_query(judge);
     try_submits(judge);
+    try_labels(judge);
     try_reads(judge, done, slow);
     try_priority(judge, done, slow);
     try_queues(judge);

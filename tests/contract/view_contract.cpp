@@ -9,6 +9,7 @@
 #include "memory_view.hpp"
 #include "random_model.hpp"
 #include "taskd/io/sqlite_view.hpp"
+#include "taskd/protocol/search_match.hpp"
 
 using namespace taskd;
 using namespace taskd::support;
@@ -203,6 +204,69 @@ TEST_CASE("pages come in id order through every filter") {
     CHECK(world.view->list({.limit = 0}).value().tasks.size() == 1);
 }
 
+TEST_CASE("a search finds the same on every view, whatever the pages") {
+    ON_EVERY_VIEW;
+    const WallTime now{std::chrono::hours{100}};
+    std::vector<Task> tasks;
+    constexpr TaskState states[] = {TaskState::queued, TaskState::running, TaskState::dead};
+    constexpr const char* keys[] = {"", "acme", "bolt"};
+    for (std::size_t i = 0; i < 200; ++i) {
+        tasks.push_back(world.task(i % 2 == 0 ? "email" : "call", states[i % 3]));
+        Task& task = tasks.back();
+        task.spec.key = keys[i % 7 % 3];
+        task.spec.labels = {{"team", i % 5 == 0 ? "red" : "blue"}};
+        task.spec.payload = Blob{"{\"n\":" + std::to_string(i) + "}"};
+        task.priority = static_cast<std::uint8_t>(i % 10);
+        task.submitted_at = now - std::chrono::minutes{i};
+    }
+    world.store(tasks);
+    const std::string first = tasks[20].spec.id.to_string();
+    for (const std::string& text : std::vector<std::string>{
+             "state:dead", "-state:dead type:email", "type:em*,none", "-type:call", "key:acme",
+             "key:acme,bolt state:queued", "-key:acme", "key:", "label:team=red key:bolt",
+             "age>30m priority>=5", "payload.n>=150", "state:dead payload.n<20", "id:" + first,
+             "id:" + first.substr(0, 13) + "* type:email", "id:zz", "type:none", "worker:nobody",
+             "id:" + first + " -id:" + first}) {
+        INFO(text);
+        const auto search = parse_search(text == "key:" ? "-key:acme,bolt" : text);
+        REQUIRE(search);
+        std::vector<TaskId> expected;
+        for (const Task& task : tasks)
+            if (protocol::matches(*search, task, now)) expected.push_back(task.spec.id);
+        for (const std::size_t rows_max : {std::size_t{1}, std::size_t{7}, std::size_t{1'000}}) {
+            TaskQuery query{.limit = 9, .search = *search, .now = now, .rows_max = rows_max};
+            std::vector<TaskId> found;
+            do {
+                const auto page = world.view->list(query);
+                REQUIRE(page);
+                CHECK(page->tasks.size() <= 9);
+                CHECK(page->count == page->tasks.size());
+                std::ranges::copy(ids_of(page->tasks), std::back_inserter(found));
+                CHECK((!page->next || !query.after || *page->next > *query.after));
+                query.after = page->next;
+            } while (query.after);
+            CHECK(found == expected);
+            std::size_t count = 0;
+            query.count_only = true;
+            do {
+                const auto page = world.view->list(query);
+                REQUIRE(page);
+                CHECK(page->tasks.empty());
+                count += page->count;
+                query.after = page->next;
+            } while (query.after);
+            CHECK(count == expected.size());
+        }
+    }
+    TaskQuery both{.type = "email", .state = TaskState::dead, .limit = 1'000};
+    both.search = *parse_search("key:acme");
+    const auto found = world.view->list(both).value();
+    for (const Task& task : found.tasks)
+        CHECK((task.spec.type == "email" && task.state == TaskState::dead &&
+               task.spec.key == "acme"));
+    CHECK(found.tasks.size() > 5);
+}
+
 TEST_CASE("what lives is handed over in the order it was queued") {
     ON_EVERY_VIEW;
     std::vector<Task> tasks;
@@ -359,12 +423,18 @@ TEST_CASE("a view of version 1 is brought up to date") {
     REQUIRE(
         db->run("DROP INDEX tasks_live; ALTER TABLE tasks DROP COLUMN head;"
                 " CREATE INDEX tasks_live ON tasks (queued_as) WHERE live = 1;"
-                " ALTER TABLE mark DROP COLUMN expired; DROP TABLE keys; DROP TABLE queues; PRAGMA "
-                "user_version = 1"));
+                " ALTER TABLE mark DROP COLUMN expired; DROP TABLE keys; DROP TABLE queues;"
+                " DROP INDEX tasks_by_key; ALTER TABLE tasks DROP COLUMN key;"
+                " PRAGMA user_version = 1"));
     *db = {};
     world.reopen();
     CHECK(heads.size() == 10);
     CHECK(live_of(*world.view) == heads);
+    const Task& keyed =
+        *std::ranges::find_if(tasks, [](const Task& task) { return !task.spec.key.empty(); });
+    TaskQuery query;
+    query.search.terms = {{.field = SearchField::key, .values = {{.text = keyed.spec.key}}}};
+    CHECK(ids_of(world.view->list(query).value().tasks) == std::vector{keyed.spec.id});
     CHECK(world.view->find(ids_of(tasks)) == tasks);
 }
 

@@ -63,6 +63,21 @@ async function check(page, key) {
         (await page.locator('#queues tbody tr', { hasText: 'a_type_nobody_does' })
              .locator('td').nth(1).innerText().catch(() => '')) === '1');
 
+    const search = async (text) => {
+        await page.locator('#search').fill(text);
+        await page.locator('#search-form button').click();
+    };
+    await search('type:a_type_nobody_does state:queued');
+    await until('the task is found', async () =>
+        (await page.locator('#found tbody tr').count()) === 1 &&
+        (await page.locator('#found tbody').innerText()).includes('no worker of type'));
+    await search('type:sum tsate:dead');
+    await until('a fault names its place', async () =>
+        (await page.locator('#search-fault').innerText()).includes("in 'tsate:dead'"));
+    // A refused search is what was asked for.
+    assert.ok(faults.every((fault) => fault.includes('422')), faults.join('\n'));
+    faults.length = 0;
+
     assert.deepEqual(faults, []);
     assert.deepEqual([...new Set(requests)], [monitor.url]);
     process.kill(endpoints().dispatcher.pid, 'SIGSTOP');

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "taskd/port/view.hpp"
+#include "taskd/protocol/search_match.hpp"
 
 namespace taskd::test {
 
@@ -58,16 +59,24 @@ class MemoryView final : public port::View {
 
     Result<TaskPage> list(const TaskQuery& query) override {
         TaskPage page;
+        std::size_t rows = 0;
         auto each = query.after ? table_.tasks.upper_bound(*query.after) : table_.tasks.begin();
         for (; each != table_.tasks.end(); ++each) {
             const Task& task = each->second;
+            if (rows == std::max<std::size_t>(query.rows_max, 1)) {
+                page.next = std::prev(each)->first;
+                break;
+            }
+            ++rows;
             if (!query.type.empty() && task.spec.type != query.type) continue;
             if (query.state && task.state != *query.state) continue;
-            if (page.tasks.size() == std::max<std::size_t>(query.limit, 1)) {
+            if (!protocol::matches(query.search, task, query.now)) continue;
+            if (!query.count_only && page.tasks.size() == std::max<std::size_t>(query.limit, 1)) {
                 page.next = page.tasks.back().spec.id;
                 break;
             }
-            page.tasks.push_back(task);
+            ++page.count;
+            if (!query.count_only) page.tasks.push_back(task);
         }
         return page;
     }

@@ -60,6 +60,8 @@ TaskSpec random_spec(Random& random) {
     if (random.chance(1, 2)) spec.key = random_text(random, 40);
     if (random.chance(1, 2)) spec.idempotency_key = random_text(random, 40);
     for (std::uint64_t n = random.below(3); n > 0; --n)
+        spec.labels[random_text(random, 20)] = random_text(random, 20);
+    for (std::uint64_t n = random.below(3); n > 0; --n)
         spec.no_retry.push_back(random_text(random, 10));
     return spec;
 }

@@ -135,8 +135,9 @@ class Alone(harness.SystemTest):
 
         def seen():
             overview = monitor.api.get("/v1/overview").json
-            totals = overview["dispatcher"].get("stats", {}).get("totals", {})
-            there = [each["type"] for each in overview["nameservice"].get("registrations", [])]
+            totals = overview.get("dispatcher", {}).get("stats", {}).get("totals", {})
+            names = overview.get("nameservice", {})
+            there = [each["type"] for each in names.get("registrations", [])]
             return totals.get("succeeded") == 1 and there == ["sum"]
         harness.wait_until(seen, "the monitor shows figures and workers")
 

@@ -80,6 +80,8 @@ class Up(harness.SystemTest):
                     return False
             harness.wait_until(is_back, f"{name} answers again")
         worker = next(each for each in before["workers"] if each["type"] == "sum")
+        # The dispatcher has only just come back: it meets its workers again one by one.
+        harness.wait_until(lambda: "sum" in self.ports_of_workers(up), "the worker is known again")
         ports = self.ports_of_workers(up)
         os.kill(worker["pid"], signal.SIGKILL)
 

@@ -157,3 +157,39 @@ TEST_CASE("the page needs no key, the figures do; unknown parameters are refused
     CHECK(setting.get("/v1/overview?x=1").status == 422);
     CHECK(setting.get("/other").status == 404);
 }
+
+TEST_CASE("a search is passed on to the dispatcher, and its answer back") {
+    Setting setting;
+    std::optional<port::HttpResponse> seen;
+    const auto ask = [&](const std::string& target) {
+        seen.reset();
+        port::HttpRequest request{"GET", target, {}, {}};
+        request.headers.emplace_back("Authorization", "Bearer " + std::string{secret});
+        setting.front->handle(std::move(request),
+                              [&](port::HttpResponse answer) { seen = std::move(answer); });
+        setting.world.run_for(10s);
+        REQUIRE(seen);
+        return seen->status;
+    };
+    const std::string target = "/v1/tasks?q=state%3Adead&limit=5";
+    setting.dispatcher.answers[target] = {
+        200, {{"Content-Type", "application/json"}}, R"({"tasks":[],"next":null})"};
+    CHECK(ask(target) == 200);
+    CHECK(seen->body == R"({"tasks":[],"next":null})");
+    CHECK(port::find_header(seen->headers, "Content-Type") == "application/json");
+    CHECK(setting.dispatcher.key_seen == "Bearer " + std::string{secret});
+    const std::string bad = "/v1/tasks?q=a:";
+    setting.dispatcher.answers[bad] = {
+        422, {}, protocol::write_problem({ErrorCode::invalid_field, "in 'a:'"})};
+    CHECK(ask(bad) == 422);
+    CHECK_THAT(seen->body, Catch::Matchers::Contains("in 'a:'"));
+    CHECK(ask("/v1/tasks?wait=1") == 422);
+
+    setting.world.options().http.answer_loss = 1000;
+    CHECK(ask(target) == 504);
+    CHECK_THAT(seen->body, Catch::Matchers::Contains("\"timed_out\""));
+    setting.world.options().http.answer_loss = 0;
+    setting.world.crash(setting.world.host("dispatcher"));
+    CHECK(ask(target) == 502);
+    CHECK_THAT(seen->body, Catch::Matchers::Contains("\"unreachable\""));
+}

@@ -17,7 +17,9 @@ Task dead_email() {
     task.spec.payload =
         Blob{R"({"user":42,"name":"Ann","tags":["new","vip"],"deep":[{"a":[1,2.5]}],"ok":true,)"
              R"("none":null,"at":"2026-01-02","big":12345678901234567890})"};
-    task.spec.priority = 7;
+    task.priority = 7;
+    task.spec.key = "acme";
+    task.spec.labels = {{"team", "red"}, {"env", ""}};
     task.state = TaskState::dead;
     task.submitted_at = now - 2h;
     task.attempts_made = 3;
@@ -57,14 +59,24 @@ TEST_CASE("every field of the search language is looked at") {
                             "priority>5",
                             "priority:7",
                             "attempts<=3",
+                            "key:acme",
+                            "key:a*",
+                            "label:team",
+                            "label:team=red",
+                            "label:team=r*",
+                            "label:team=blue,env=",
+                            "-label:team=blue",
+                            "-label:tea",
                             "-type:sms",
                             "type!=sms",
                             "-worker:w3 state:dead age>1h payload.user=42 timeout"})
         CHECK(finds(yes));
     for (const char* no :
-         {"state:queued", "type:mail", "type:e", "id:118*", "worker:w3", "error:quota", "quota",
-          "age>2h", "age<2h", "priority<7", "attempts>3", "-type:email", "type!=email", "-timeout",
-          "state:dead type:sms", "result.a:1"})
+         {"state:queued", "type:mail",   "type:e",        "id:118*",    "worker:w3",
+          "error:quota",  "quota",       "age>2h",        "age<2h",     "priority<7",
+          "attempts>3",   "-type:email", "type!=email",   "-timeout",   "key:acm",
+          "label:team=",  "label:Team",  "label:team=re", "-label:env", "state:dead type:sms",
+          "result.a:1"})
         CHECK_FALSE(finds(no));
     Task fresh = dead_email();
     fresh.error.reset();

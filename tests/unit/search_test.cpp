@@ -65,6 +65,14 @@ TEST_CASE("comparisons, negation, paths, quotes and continuations") {
     CHECK(only(R"(type:"a*")").values.front().prefix == false);
     CHECK(only("worker:a,\"b c\",d").values.size() == 3);
     CHECK(only("time-out").values.front().text == "time-out");
+    const SearchValue label = only("label:team/a=r*").values.front();
+    CHECK(label.name == "team/a");
+    CHECK(label.text == "r");
+    CHECK((label.prefix && !label.any));
+    CHECK(only("label=team").values.front().any);
+    CHECK(only("label:\"team=a b=c\"").values.front().text == "a b=c");
+    CHECK(only("key:acme,bolt").values.size() == 2);
+    CHECK(only("state:expired").values.front().state == TaskState::expired);
 }
 
 TEST_CASE("a fault names the term and what would do") {
@@ -89,6 +97,10 @@ TEST_CASE("a fault names the term and what would do") {
     CHECK(fault("error:\"open") == "in 'error:\"open': a quote is not closed");
     CHECK(fault("error:\"a\"b") == "in 'error:\"a\"b': a blank is missing after the value");
     CHECK(fault("-") == "in '-': a value is missing");
+    CHECK(fault("label:=red") == "in 'label:=red': a label is NAME=VALUE, or NAME alone");
+    CHECK(fault("label:te*") == "in 'label:te*': the name of a label takes no *");
+    CHECK(fault("label.a:1") == "in 'label.a:1': this field has no parts");
+    CHECK(fault("key>a") == "in 'key>a': this field has no order, only : and !=");
     CHECK(fault(":x").find("there is no field ''") != std::string::npos);
 }
 

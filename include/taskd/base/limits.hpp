@@ -42,6 +42,22 @@ inline constexpr std::size_t search_values_max = 100;
 inline constexpr std::size_t search_steps_max = 16;
 inline constexpr std::uint64_t search_index_max = 1'000'000;
 
+// Rows that one page of a search looks at; then it ends, and goes on from there when asked again.
+inline constexpr std::size_t search_rows_max = 20'000;
+inline constexpr std::size_t count_rows_max = 200'000;
+
+// Words that a submitter puts on a task, to find it by.
+inline constexpr std::size_t labels_max = 32;
+inline constexpr std::size_t label_name_bytes_max = 64;
+inline constexpr std::size_t label_value_bytes_max = 256;
+
+// Actions on many tasks: how many run at a time (too_many_operations), how many are remembered, and
+// what each may touch in a turn of the engine, which must stay below 10 ms.
+inline constexpr std::size_t operations_running_max = 16;
+inline constexpr std::size_t operations_kept_max = 1'000;
+inline constexpr std::size_t operation_turn_tasks = 500;
+inline constexpr std::uint32_t operation_rate_max = 1'000'000;
+
 // A file of many tasks, read whole by the command line: task_too_large.
 inline constexpr std::size_t submit_file_bytes_max = 256 * mebibyte;
 

@@ -1,7 +1,7 @@
 // The search language of API, command line and page: `state:dead type:email,sms age>1h -worker:w3
-// payload.user=42 timeout`. Terms are joined by and; `:` and `=` mean any of a list; a word alone
-// is looked for in the error; a list in the payload is met by any of its elements.
-// src/model/README.md has the grammar. Pure.
+// key:acme label:team=red payload.user=42 timeout`. Terms are joined by and; `:` and `=` mean any
+// of a list; a word alone is looked for in the error; a list in the payload is met by any of its
+// elements. src/model/README.md has the grammar. Pure.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,8 @@ enum class SearchField : std::uint8_t {
     attempts,
     payload,
     result,
+    key,
+    label,  // NAME=VALUE, or NAME alone: whatever it is
 };
 
 enum class Comparison : std::uint8_t { equal, less, less_or_equal, greater, greater_or_equal };
@@ -43,6 +45,8 @@ struct SearchValue {
     TaskState state{};        // of state
     Duration span{};          // of age
     std::int64_t number = 0;  // of priority and attempts
+    std::string name;         // of a label; `text` is its value
+    bool any = false;         // any value of that label
 
     friend bool operator==(const SearchValue&, const SearchValue&) = default;
 };

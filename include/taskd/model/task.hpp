@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "taskd/base/ids.hpp"
 #include "taskd/base/limits.hpp"
 #include "taskd/base/time.hpp"
+#include "taskd/model/search.hpp"
 #include "taskd/model/task_state.hpp"
 
 namespace taskd {
@@ -48,11 +50,12 @@ struct TaskSpec {
     std::uint32_t attempts_max = limits::attempts_max_default;
     std::uint32_t crashes_max = limits::crashes_max_default;
     Backoff backoff;
-    std::string key;                     // may be empty: whose task it is, within its queue
-    std::string idempotency_key;         // may be empty: the submit is done once under this name
-    std::vector<std::string> no_retry;   // codes of errors that are not to be tried again
-    Duration delay{0};                   // not before this long after the submit
-    std::optional<WallTime> run_at;      // not before; excludes delay
+    std::string key;              // may be empty: whose task it is, within its queue
+    std::string idempotency_key;  // may be empty: the submit is done once under this name
+    std::map<std::string, std::string> labels;  // to find it by
+    std::vector<std::string> no_retry;          // codes of errors that are not to be tried again
+    Duration delay{0};                          // not before this long after the submit
+    std::optional<WallTime> run_at;             // not before; excludes delay
     std::optional<WallTime> expires_at;  // not begun by then: expired; overrides queue_timeout
     Duration queue_timeout =
         limits::queue_timeout_default;           // from when it may begin to when it did
@@ -157,12 +160,18 @@ struct TaskQuery {
     std::string type;  // empty: any
     std::optional<TaskState> state;
     std::size_t limit = limits::page_tasks_default;
-    std::optional<TaskId> after;  // the last id of the page before
+    std::optional<TaskId> after = {};                // the last id of the page before
+    Search search = {};                              // all of it must hold too
+    WallTime now = {};                               // for ages
+    std::size_t rows_max = limits::search_rows_max;  // looked at; then the page ends
+    bool count_only = false;                         // no tasks, and no limit of them
 };
 
+// A page of a search may be short of its limit, or empty, before the end.
 struct TaskPage {
     std::vector<Task> tasks;
     std::optional<TaskId> next;  // give it as `after`; none at the end
+    std::size_t count = 0;       // tasks found, of `tasks` or in their place
 };
 
 }  // namespace taskd

@@ -57,6 +57,7 @@ class Monitor {
     };
 
     void ask(Source& source);
+    void pass_on(Call call);  // to the dispatcher, and its answer back
     void answered(Source& source, const Result<port::HttpResponse>& answer);
     static Result<std::string> read(const Source& source, const Result<port::HttpResponse>& answer);
 

@@ -1,6 +1,7 @@
 // The dispatcher's HTTP side: config/openapi.yaml turned into commands and reads of the core.
 #pragma once
 
+#include "taskd/protocol/task_json.hpp"
 #include "taskd/service/core.hpp"
 #include "taskd/service/http_front.hpp"
 #include "taskd/service/lease_desk.hpp"
@@ -27,11 +28,16 @@ class TaskApi {
     void get_result(Call call);
     void get_results(Call call);
     void list(Call call);
+    void count(Call call);
     void cancel(Call call);
     void explain(Call call);
     void set_priority(Call call);
     void stats(Call call);
     void workers(Call call);
+
+    // One page, whose answer is written by `write`.
+    void ask_page(Call call, TaskQuery query, std::function<std::string(const TaskPage&)> write);
+    protocol::TaskExtras extras_of(const Task& task) const;
 
     void find_by_part(const std::string& part, FoundTask then);
     void find_by_id(TaskId id, FoundTask then);

@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "io/store/sqlite_db.hpp"
+#include "io/store/view_finder.hpp"
 #include "io/store/view_schema.hpp"
+#include "io/store/view_search.hpp"
 #include "taskd/base/assert.hpp"
 #include "taskd/protocol/record_codec.hpp"
 
@@ -18,38 +20,7 @@ constexpr std::size_t suffix_tasks_max = 100'000;
 constexpr std::size_t matches_max = 2;
 constexpr std::size_t id_text_size = 36;
 
-constexpr TaskState all_states[] = {TaskState::scheduled, TaskState::queued, TaskState::running,
-                                    TaskState::succeeded, TaskState::dead,   TaskState::cancelled,
-                                    TaskState::expired};
-
 #define ROW_COLUMNS "id, row, payload, result"
-
-bool is_hex(char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-}
-bool is_dash_place(std::size_t place) {
-    return place == 8 || place == 13 || place == 18 || place == 23;
-}
-
-// Whether `part` (lower case) can stand at `begin` of an id's text form.
-bool fits_at(std::string_view part, std::size_t begin) {
-    for (std::size_t i = 0; i < part.size(); ++i)
-        if (is_dash_place(begin + i) ? part[i] != '-' : !is_hex(part[i])) return false;
-    return true;
-}
-
-// The 16 bytes of an id that begins with `part`, the rest filled with `digit`.
-std::string id_bytes(std::string_view part, char digit) {
-    std::string digits;
-    for (const char c : part)
-        if (c != '-') digits += c;
-    digits.resize(32, digit);
-    const auto value = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
-    std::string bytes;
-    for (std::size_t i = 0; i < digits.size(); i += 2)
-        bytes += static_cast<char>(value(digits[i]) << 4 | value(digits[i + 1]));
-    return bytes;
-}
 
 }  // namespace
 
@@ -61,7 +32,9 @@ class SqliteView::Impl {
     Result<void> store(const port::ViewChange& change);
     Result<void> read_mark();
     Result<std::vector<Task>> find(std::span<const TaskId> ids);
-    Result<TaskPage> list(const TaskQuery& query);
+    Result<TaskPage> list(const TaskQuery& query) {
+        return finder_.list(query, [this](const TaskId& id) { return find(std::span{&id, 1}); });
+    }
     Result<std::vector<TaskId>> match(std::string_view part);
     Result<void> each_live(const std::function<void(const TaskHead&)>& take);
     Result<void> each_queue(const std::function<void(const QueueRules&)>& take);
@@ -78,16 +51,12 @@ class SqliteView::Impl {
     Result<void> store_all(const port::ViewChange& change, std::optional<TaskId> newest);
     Result<void> store_task(const Task& task);
     Result<Task> task_of(const SqliteStatement& row) const;
-    Result<std::vector<TaskId>> list_ids(const TaskQuery& query, std::size_t limit);
-    Result<std::vector<std::string>> types();
-    Result<void> take_ids(SqliteStatement& statement, std::vector<TaskId>& ids) const;
-    Result<TaskId> id_of(const SqliteStatement& row) const;
 
     SqliteViewSettings settings_;
     SqliteDb db_;
-    SqliteStatement begin_, commit_, rollback_, put_, put_mark_, find_, all_, by_type_state_,
-        next_type_, range_, newest_, live_, put_key_, drop_keys_, find_key_, all_keys_, put_queue_,
-        queues_;
+    ViewFinder finder_;
+    SqliteStatement begin_, commit_, rollback_, put_, put_mark_, find_, range_, newest_, live_,
+        put_key_, drop_keys_, find_key_, all_keys_, put_queue_, queues_;
     std::string buffer_, head_;
     std::optional<Error> poison_;  // set when nobody knows what a failed store left
 };
@@ -128,21 +97,14 @@ Result<void> SqliteView::Impl::prepare_all() {
         {&commit_, "COMMIT"},
         {&rollback_, "ROLLBACK"},
         {&put_,
-         "INSERT INTO tasks (id, type, state, live, queued_as, row, payload, result, head)"
-         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO UPDATE SET"
-         " state = ?3, live = ?4, queued_as = ?5, row = ?6, result = ?8, head = ?9"},
+         "INSERT INTO tasks (id, type, state, live, queued_as, row, payload, result, head, key)"
+         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO UPDATE SET"
+         " state = ?3, live = ?4, queued_as = ?5, row = ?6, payload = ?7, result = ?8, head = ?9"},
         {&put_mark_,
          "UPDATE mark SET sequence = ?1, engine = ?2, submitted = ?3, succeeded = ?4, dead = ?5,"
          " cancelled = ?6, failures = ?7, crashes = ?8, leases = ?9, newest_ended = ?10,"
          " expired = ?11"},
         {&find_, "SELECT " ROW_COLUMNS " FROM tasks WHERE id = ?1"},
-        {&all_, "SELECT id FROM tasks WHERE id > ?1 ORDER BY id LIMIT ?2"},
-        {&by_type_state_,
-         "SELECT id FROM tasks INDEXED BY tasks_by_type_state"
-         " WHERE type = ?3 AND state = ?4 AND id > ?1 ORDER BY id LIMIT ?2"},
-        {&next_type_,
-         "SELECT type FROM tasks INDEXED BY tasks_by_type_state"
-         " WHERE type > ?1 ORDER BY type LIMIT 1"},
         {&range_, "SELECT id FROM tasks WHERE id BETWEEN ?1 AND ?3 ORDER BY id LIMIT ?2"},
         {&newest_, "SELECT id FROM tasks ORDER BY id DESC LIMIT ?1"},
         {&put_key_,
@@ -166,7 +128,7 @@ Result<void> SqliteView::Impl::prepare_all() {
         if (!prepared) return std::unexpected{prepared.error()};
         *statement = std::move(*prepared);
     }
-    return {};
+    return finder_.prepare(db_);
 }
 
 Result<void> SqliteView::Impl::read_mark() {
@@ -255,6 +217,7 @@ Result<void> SqliteView::Impl::store_task(const Task& task) {
     protocol::encode_task_row(task, buffer_);
     head_.clear();
     if (is_live(task)) protocol::encode_task_head(head_of(task), head_);
+    task.spec.key.empty() ? put_.bind_null(10) : put_.bind_text(10, task.spec.key);
     return put_.bind_blob(1, task.spec.id.bytes())
         .bind_text(2, task.spec.type)
         .bind(3, std::int64_t{std::to_underlying(task.state)})
@@ -265,12 +228,6 @@ Result<void> SqliteView::Impl::store_task(const Task& task) {
         .bind_blob(8, task.result.view())
         .bind_blob(9, head_)
         .run();
-}
-
-Result<TaskId> SqliteView::Impl::id_of(const SqliteStatement& row) const {
-    if (row.bytes(0).size() != 16)
-        return fail(ErrorCode::view_corrupt, settings_.path + ": an id of another size");
-    return TaskId::from_bytes(row.bytes(0));
 }
 
 Result<Task> SqliteView::Impl::task_of(const SqliteStatement& row) const {
@@ -299,83 +256,6 @@ Result<std::vector<Task>> SqliteView::Impl::find(std::span<const TaskId> ids) {
         tasks.push_back(std::move(*task));
     }
     return tasks;
-}
-
-Result<void> SqliteView::Impl::take_ids(SqliteStatement& statement,
-                                        std::vector<TaskId>& ids) const {
-    for (;;) {
-        const auto row = statement.step();
-        if (!row) return std::unexpected{row.error()};
-        if (!*row) return {};
-        const auto id = id_of(statement);
-        if (!id) {
-            statement.reset();
-            return std::unexpected{id.error()};
-        }
-        ids.push_back(*id);
-    }
-}
-
-Result<TaskPage> SqliteView::Impl::list(const TaskQuery& query) {
-    const std::size_t limit = std::clamp<std::size_t>(query.limit, 1, limits::page_tasks_max);
-    auto ids = list_ids(query, limit + 1);
-    if (!ids) return std::unexpected{ids.error()};
-    const bool more = ids->size() > limit;
-    if (more) ids->resize(limit);
-    auto tasks = find(*ids);
-    if (!tasks) return std::unexpected{tasks.error()};
-    TaskPage page{std::move(*tasks), std::nullopt};
-    if (more) page.next = ids->back();
-    return page;
-}
-
-// One index serves every filter: ids of one type and state come from it in order, and a page of
-// several types or states is merged from theirs.
-Result<std::vector<TaskId>> SqliteView::Impl::list_ids(const TaskQuery& query, std::size_t limit) {
-    static_assert(sizeof(TaskId) == 16);
-    const std::string_view after = query.after ? query.after->bytes() : std::string_view{};
-    std::vector<TaskId> ids;
-    if (query.type.empty() && !query.state) {
-        all_.bind_blob(1, after).bind(2, std::uint64_t{limit});
-        const auto done = take_ids(all_, ids);
-        if (!done) return std::unexpected{done.error()};
-        return ids;
-    }
-    std::vector<std::string> wanted{query.type};
-    if (query.type.empty()) {
-        auto found = types();
-        if (!found) return std::unexpected{found.error()};
-        wanted = std::move(*found);
-    }
-    for (const std::string& type : wanted) {
-        for (const TaskState state : all_states) {
-            if (query.state && *query.state != state) continue;
-            by_type_state_.bind_blob(1, after)
-                .bind(2, std::uint64_t{limit})
-                .bind_text(3, type)
-                .bind(4, std::int64_t{std::to_underlying(state)});
-            const auto done = take_ids(by_type_state_, ids);
-            if (!done) return std::unexpected{done.error()};
-        }
-        // Keeps what is held at once small when there are many types.
-        std::sort(ids.begin(), ids.end());
-        if (ids.size() > limit) ids.resize(limit);
-    }
-    return ids;
-}
-
-// Jumps through the index from type to type.
-Result<std::vector<std::string>> SqliteView::Impl::types() {
-    std::vector<std::string> found;
-    std::string last;
-    for (;;) {
-        const auto row = next_type_.bind_text(1, last).step();
-        if (!row) return std::unexpected{row.error()};
-        if (!*row) return found;
-        last = next_type_.bytes(0);
-        next_type_.reset();
-        found.push_back(last);
-    }
 }
 
 Result<std::vector<TaskId>> SqliteView::Impl::match(std::string_view asked) {

@@ -90,8 +90,13 @@ class Checker {
 
     // Each row decodes, and what is kept beside it for searching says the same.
     Result<void> check_rows(SqliteDb& db) {
+        const auto version = db.number("PRAGMA user_version");
+        if (!version) return std::unexpected{version.error()};
+        constexpr std::int64_t with_keys = 6;
         auto rows = db.prepare(
-            "SELECT id, type, state, live, queued_as, row, head, length(payload) FROM tasks");
+            fmt::format("SELECT id, type, state, live, queued_as, row, head, length(payload), {} "
+                        "FROM tasks",
+                        *version < with_keys ? "NULL" : "key"));
         if (!rows) return std::unexpected{rows.error()};
         for (;;) {
             const auto row = rows->step();
@@ -114,7 +119,8 @@ class Checker {
                 rows->number(2) == static_cast<std::int64_t>(task->state) &&
                 rows->number(3) == (live ? 1 : 0) &&
                 rows->number(4) == static_cast<std::int64_t>(task->queued_as.value) &&
-                rows->bytes(6) == bytes;
+                rows->bytes(6) == bytes &&
+                (*version < with_keys || rows->bytes(8) == task->spec.key);
             if (!agrees)
                 note({ErrorCode::view_corrupt,
                       task->spec.id.to_string() + ": row and columns differ"});

@@ -24,6 +24,7 @@ CREATE TABLE tasks (
     state INTEGER NOT NULL,
     live INTEGER NOT NULL,
     queued_as INTEGER NOT NULL,
+    key TEXT,
     row BLOB NOT NULL,
     payload BLOB NOT NULL,
     result BLOB NOT NULL,
@@ -31,6 +32,7 @@ CREATE TABLE tasks (
 ) WITHOUT ROWID;
 CREATE INDEX tasks_by_type_state ON tasks (type, state);
 CREATE INDEX tasks_live ON tasks (live, queued_as, head) WHERE live = 1;
+CREATE INDEX tasks_by_key ON tasks (key) WHERE key IS NOT NULL;
 CREATE TABLE keys (
     key TEXT PRIMARY KEY,
     id BLOB NOT NULL,
@@ -89,6 +91,34 @@ Result<void> add_heads(SqliteDb& db) {
     return {};
 }
 
+// Version 5 had no column of keys. A thousand rows at a time, so that memory stays small.
+Result<void> add_keys(SqliteDb& db) {
+    auto select = db.prepare("SELECT id, row FROM tasks WHERE id > ?1 ORDER BY id LIMIT 1000");
+    if (!select) return std::unexpected{select.error()};
+    auto update = db.prepare("UPDATE tasks SET key = ?2 WHERE id = ?1");
+    if (!update) return std::unexpected{update.error()};
+    std::string last;
+    for (bool more = true; more;) {
+        std::vector<std::pair<std::string, std::string>> keys;
+        more = false;
+        const std::string after = last;
+        select->bind_blob(1, after);
+        for (;;) {
+            const auto row = select->step();
+            if (!row) return std::unexpected{row.error()};
+            if (!*row) break;
+            more = true;
+            last = select->bytes(0);
+            const auto task = protocol::decode_task_row(select->bytes(1), {}, {});
+            if (!task) return std::unexpected{task.error()};
+            if (!task->spec.key.empty()) keys.emplace_back(last, task->spec.key);
+        }
+        for (const auto& [id, key] : keys)
+            if (auto done = update->bind_blob(1, id).bind_text(2, key).run(); !done) return done;
+    }
+    return {};
+}
+
 Result<void> upgrade(SqliteDb& db, std::int64_t version) {
     auto done = db.run("BEGIN IMMEDIATE");
     if (done && version < 2) {
@@ -107,6 +137,12 @@ Result<void> upgrade(SqliteDb& db, std::int64_t version) {
     if (done && version < 5)
         done =
             db.run("CREATE TABLE queues (type TEXT PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID");
+    if (done && version < 6) {
+        done = db.run(
+            "ALTER TABLE tasks ADD COLUMN key TEXT;"
+            " CREATE INDEX tasks_by_key ON tasks (key) WHERE key IS NOT NULL");
+        if (done) done = add_keys(db);
+    }
     if (done) done = db.run(fmt::format("PRAGMA user_version = {}; COMMIT", view_version).c_str());
     return done;
 }

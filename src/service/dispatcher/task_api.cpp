@@ -83,12 +83,6 @@ Result<void> take_key_header(const port::HttpHeaders& headers, protocol::SubmitB
     return {};
 }
 
-protocol::TaskExtras extras_of(const Core& core, const Task& task) {
-    if (task.state != TaskState::scheduled && task.state != TaskState::queued) return {};
-    const auto why = core.engine().explain(core.now(), task);
-    return {why.rule, why.text};
-}
-
 std::vector<TaskId> still_open(const std::vector<const Task*>& tasks) {
     std::vector<TaskId> open;
     for (const Task* task : tasks)
@@ -112,7 +106,8 @@ void TaskApi::add_routes(HttpFront& front) {
         return [this, handler](Call call) { (this->*handler)(std::move(call)); };
     };
     front.add({"POST", "/v1/tasks", {"wait"}, to(&TaskApi::submit)});
-    front.add({"GET", "/v1/tasks", {"type", "state", "limit", "after"}, to(&TaskApi::list)});
+    front.add({"GET", "/v1/tasks", {"q", "type", "state", "limit", "after"}, to(&TaskApi::list)});
+    front.add({"GET", "/v1/tasks/count", {"q", "type", "state", "after"}, to(&TaskApi::count)});
     front.add({"GET", "/v1/tasks/{id}", {}, to(&TaskApi::get_task)});
     front.add({"GET", "/v1/tasks/{id}/result", {"wait"}, to(&TaskApi::get_result)});
     front.add({"POST", "/v1/tasks/{id}/priority", {}, to(&TaskApi::set_priority)});
@@ -239,7 +234,7 @@ void TaskApi::get_task(Call call) {
     find_task(shared->parameters[0], [this, shared](Result<Task> task) {
         if (!task) return shared->answer(task.error());
         std::string out;
-        protocol::write_task(out, *task, extras_of(core_, *task));
+        protocol::write_task(out, *task, extras_of(*task));
         shared->answer(200, std::move(out));
     });
 }
@@ -263,43 +258,6 @@ void TaskApi::get_result(Call call) {
         if (auto waits = waiters_.wait({id}, 1, wait, answer); !waits)
             shared->answer(waits.error());
     });
-}
-
-void TaskApi::list(Call call) {
-    TaskQuery query;
-    for (const auto& [name, value] : call.target.query) {
-        if (name == "type") {
-            query.type = value;
-        } else if (name == "state") {
-            query.state = parse_task_state(value);
-            if (!query.state)
-                return call.answer(Error{ErrorCode::invalid_field, "state '" + value + "'"});
-        } else if (name == "limit") {
-            const auto limit = protocol::read_integer(value.empty() ? "null" : value, "limit", 1,
-                                                      limits::page_tasks_max);
-            if (!limit) return call.answer(limit.error());
-            query.limit = static_cast<std::size_t>(*limit);
-        } else {
-            query.after = TaskId::parse(value);
-            if (!query.after)
-                return call.answer(Error{ErrorCode::invalid_id, "after '" + value + "'"});
-        }
-    }
-    auto shared = share(std::move(call));
-    auto page = std::make_shared<Result<TaskPage>>(fail(ErrorCode::disk_full));
-    core_.when_viewed([page, query](port::View& view) { *page = view.list(query); },
-                      [this, page, shared] {
-                          if (!*page) return shared->answer(page->error());
-                          std::string out = "{\"tasks\":[";
-                          for (const Task& task : (*page)->tasks) {
-                              if (&task != &(*page)->tasks.front()) out.push_back(',');
-                              protocol::write_task(out, task, extras_of(core_, task));
-                          }
-                          out.append("],\"next\":");
-                          const auto& next = (*page)->next;
-                          out.append(next ? "\"" + next->to_string() + "\"}" : "null}");
-                          shared->answer(200, std::move(out));
-                      });
 }
 
 void TaskApi::cancel(Call call) {

@@ -62,11 +62,28 @@ void Monitor::add_routes(HttpFront& front) {
                                   {"Cache-Control", "no-store"}},
                                  std::string{page_}});
                }});
+    front.add({"GET", "/v1/tasks", {"q", "type", "state", "limit", "after"}, [this](Call call) {
+                   pass_on(std::move(call));
+               }});
     front.add({"GET", "/v1/overview", {}, [this](Call call) {
                    if (!has_looked())
                        return call.answer(Error{ErrorCode::not_ready, "the first answers are out"});
                    call.answer(200, overview());
                }});
+}
+
+void Monitor::pass_on(Call call) {
+    port::HttpRequest request{"GET", call.request.target, {}, {}};
+    add_key(request.headers, settings_.key);
+    auto shared = std::make_shared<Call>(std::move(call));
+    http_.send(
+        settings_.dispatcher_url, std::move(request), settings_.timeout,
+        [shared](Result<port::HttpResponse> answer) {
+            if (!answer) return shared->answer(answer.error());
+            std::string type{port::find_header(answer->headers, "Content-Type")};
+            shared->respond(
+                {answer->status, {{"Content-Type", std::move(type)}}, std::move(answer->body)});
+        });
 }
 
 bool Monitor::has_looked() const {
