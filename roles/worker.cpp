@@ -129,7 +129,7 @@ const Command& worker_command() {
                    .kind = OptionKind::number,
                    .value = "N",
                    .fallback = "64",
-               .help = "how many tasks at a time; unless said 4 of exec, 16 of http",
+                   .help = "how many tasks at a time; unless said 4 of exec, 16 of http",
                    .least = 1,
                    .most = 10'000},
                   {.name = "name", .value = "NAME", .help = "first part of its instance name"},
