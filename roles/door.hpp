@@ -21,13 +21,14 @@ class Door {
     port::Datagram& udp() { return *udp_; }  // for those who speak it
     std::uint16_t port() const { return server_->port(); }
 
-    void drain(std::function<void()> done) { server_->drain(std::move(done)); }
-    void stop() { server_->stop(); }
+    void drain(std::function<void()> done);
+    void stop();
 
   private:
     struct Late final : port::HttpHandler {
         void handle(port::HttpRequest&& request, port::HttpResponder respond) override;
         port::HttpHandler* handler = nullptr;
+        Random chance{1};
     };
     Door() = default;
     void tell(Ground& ground);
@@ -35,6 +36,7 @@ class Door {
     Late late_;
     std::unique_ptr<io::UdpSocket> udp_;
     std::unique_ptr<io::HttpServer> server_;
+    std::unique_ptr<io::HttpServer> unix_server_;  // with --listen
 };
 
 }  // namespace taskd::roles

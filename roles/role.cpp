@@ -26,6 +26,9 @@ std::vector<OptionRow> with_role_rows(std::vector<OptionRow> own, std::string_vi
          .value = "PORT",
          .fallback = port,
          .help = "0 takes any free one"},
+        {.name = "listen",
+         .value = "unix:FILE",
+         .help = "HTTP on a Unix socket as well, for its owner alone"},
         {.name = "key-file", .value = "FILE", .help = "the cluster key that guards HTTP and UDP"},
         {.name = "insecure",
          .kind = OptionKind::toggle,
@@ -65,6 +68,9 @@ Result<std::unique_ptr<Ground>> make_ground(const Options& options, LogName name
     ground->key = std::move(*key);
     ground->host = options.text("host");
     ground->port = options.port("port");
+    ground->listen = options.text("listen");
+    if (!ground->listen.empty() && !ground->listen.starts_with("unix:/"))
+        return fail(ErrorCode::bad_usage, "--listen takes unix:/PATH");
     ground->port_file = options.text("port-file");
     if (!is_loopback(ground->host) && ground->key.empty() && !options.toggle("insecure"))
         return fail(ErrorCode::key_required, "give --key-file, or --insecure to do without");

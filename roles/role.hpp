@@ -33,6 +33,7 @@ struct Ground {
     protocol::ClusterKey key;
     std::string host;
     std::uint16_t port = 0;
+    std::string listen;  // "unix:/path" beside host and port; may be empty
     std::string port_file;
     std::unique_ptr<SettingsReload> reload;
 

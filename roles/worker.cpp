@@ -10,54 +10,57 @@
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/runtime/boot.hpp"
 #include "taskd/service/http_front.hpp"
+#include "worker_kind.hpp"
 
 namespace taskd::roles {
 namespace {
 
 class WorkerPart {
   public:
-    WorkerPart(Ground& ground, Door& door, const work::WorkType& type,
-               const service::WorkerSettings& settings)
-        : http_{ground.loop},
-          lane_{ground.loop, "work"},
-          service_{with_port(settings, door),
-                   type,
-                   {door.udp(), http_, lane_, *ground.clock, ground.loop, *ground.log}},
-          front_{ground.key, "worker", [this] { return not_ready(); }, ground.front_watch()} {
-        door.open(front_);
-        ground.metrics.add([this](port::MetricSink& sink) { service_.report(sink); });
+    static Result<std::unique_ptr<WorkerPart>> make(Ground& ground, Door& door, WorkerKind& kind,
+                                                    const service::WorkerSettings& settings) {
+        std::unique_ptr<WorkerPart> part{new WorkerPart{ground, kind}};
+        auto runner =
+            kind.make_runner({ground, part->http_, part->lane_}, settings.registration.instance);
+        if (!runner) return std::unexpected{runner.error()};
+        part->runner_ = std::move(*runner);
+        part->begin(ground, door, settings);
+        return part;
     }
 
     void drain(std::function<void()> done) {
         draining_ = true;
-        service_.drain(std::move(done));
+        service_->drain(std::move(done));
     }
     void stop() { http_.stop(); }
 
   private:
-    static service::WorkerSettings with_port(service::WorkerSettings settings, const Door& door) {
+    WorkerPart(Ground& ground, const WorkerKind& kind)
+        : http_{ground.loop, {.threads_max = kind.http_threads}},
+          lane_{ground.loop, "work"},
+          front_{ground.key, "worker", [this] { return not_ready(); }, ground.front_watch()} {}
+
+    void begin(Ground& ground, Door& door, service::WorkerSettings settings) {
         settings.registration.port = door.port();
-        return settings;
+        service_ = std::make_unique<service::Worker>(
+            std::move(settings), *runner_,
+            service::WorkerPorts{door.udp(), http_, *ground.clock, ground.loop, *ground.log});
+        door.open(front_);
+        ground.metrics.add([this](port::MetricSink& sink) { service_->report(sink); });
     }
     std::optional<service::NotReady> not_ready() const {
         if (draining_) return service::NotReady{ErrorCode::shutting_down, {}};
-        if (service_.registered()) return std::nullopt;
+        if (service_->registered()) return std::nullopt;
         return service::NotReady{ErrorCode::not_ready, {"the name service has not answered"}};
     }
 
     io::HttpExchange http_;
     io::Lane lane_;
-    service::Worker service_;
+    std::unique_ptr<service::TaskRunner> runner_;
+    std::unique_ptr<service::Worker> service_;
     service::HttpFront front_;
     bool draining_ = false;
 };
-
-std::string known_types() {
-    std::string names;
-    for (const work::WorkType& type : work::work_table())
-        names += (names.empty() ? "" : ", ") + std::string{type.name};
-    return names;
-}
 
 // Where others reach a worker: as told, else where it listens; at any address at all the name
 // service takes the one it is spoken to from.
@@ -66,15 +69,18 @@ std::string advertised(const Options& options, const std::string& host) {
     return host == "0.0.0.0" || host == "::" ? "" : host;
 }
 
+std::vector<std::string_view> worker_words() {
+    auto words = type_names();
+    words.insert(words.end(), {"exec", "http"});
+    return words;
+}
+
 int run(const Options& options) {
-    const std::string& name = options.positional().front();
-    const work::WorkType* type = work::find_work(work::work_table(), name);
-    if (type == nullptr)
-        return report(
-            {ErrorCode::unknown_type, fmt::format("'{}' is none of {}", name, known_types())});
+    auto kind = read_kind(options);
+    if (!kind) return report(kind.error());
     const SessionId session{io::random_seed() | 1};
     service::WorkerSettings settings;
-    const std::string& shown = options.given("name") ? options.text("name") : name;
+    const std::string& shown = options.given("name") ? options.text("name") : kind->type;
     settings.registration.instance =
         fmt::format("{}-{}", shown, protocol::write_session(session).substr(0, 8));
     if (!is_instance_name(settings.registration.instance))
@@ -84,16 +90,17 @@ int run(const Options& options) {
     if (!made) return report(made.error());
     Ground& ground = **made;
     settings.registration.session = session;
-    settings.registration.type = name;
+    settings.registration.type = kind->type;
     settings.registration.host = advertised(options, ground.host);
-    settings.registration.concurrency = static_cast<std::uint32_t>(options.number("concurrency"));
+    settings.registration.concurrency =
+        options.given("concurrency") ? static_cast<std::uint32_t>(options.number("concurrency"))
+                                     : kind->concurrency;
     settings.nameservice_url = options.text("nameservice");
     settings.key = ground.key;
     settings.heartbeat = options.duration("heartbeat");
     runtime::Boot boot{ground.loop, *ground.clock, *ground.log};
     auto door = boot.add<Door>("door", std::ref(ground));
-    auto worker =
-        boot.add<WorkerPart>("worker", std::ref(ground), door, std::cref(*type), settings);
+    auto worker = boot.add<WorkerPart>("worker", std::ref(ground), door, std::ref(*kind), settings);
     boot.add<Announcement>("announcement", std::ref(ground), door, worker);
     return boot.run();
 }
@@ -101,39 +108,49 @@ int run(const Options& options) {
 }  // namespace
 
 const Command& worker_command() {
-    static const std::string text = "TYPE is one of " + known_types() + ".";
+    static const std::string text =
+        "TYPE is one of " + known_types() +
+        ". With exec it starts PROGRAM for each task: the payload on its standard input, the "
+        "result "
+        "on its standard output, standard error in the task's log. With http it posts each task to "
+        "a service.";
     static const Command command{
         {.name = "worker",
-         .arguments = "TYPE",
-         .summary = "run tasks of one type",
+         .arguments = "TYPE | exec --type TYPE -- PROGRAM [ARG…] | http --type TYPE --url URL",
+         .summary = "run tasks of one type, by what is built in, a program or a service",
          .text = text,
          .options = with_role_rows(
-             {{.name = "nameservice",
-               .value = "URL",
-               .fallback = "http://127.0.0.1:5001",
-               .help = "where it registers"},
-              {.name = "concurrency",
-               .kind = OptionKind::number,
-               .value = "N",
-               .fallback = "64",
-               .help = "how many tasks at a time",
-               .least = 1,
-               .most = 10'000},
-              {.name = "name", .value = "NAME", .help = "first part of its instance name"},
-              {.name = "advertise", .value = "HOST", .help = "where the dispatcher reaches it"},
-              {.name = "heartbeat",
-               .kind = OptionKind::duration,
-               .value = "TIME",
-               .fallback = "10s",
-               .help = "how often it renews its registration",
-               .least = 100'000}},
+             with_kind_rows(
+                 {{.name = "nameservice",
+                   .value = "URL",
+                   .fallback = "http://127.0.0.1:5001",
+                   .help = "where it registers"},
+                  {.name = "concurrency",
+                   .kind = OptionKind::number,
+                   .value = "N",
+                   .fallback = "64",
+                   .help = "how many tasks at a time; unless said 4 of exec, 16 of http",
+                   .least = 1,
+                   .most = 10'000},
+                  {.name = "name", .value = "NAME", .help = "first part of its instance name"},
+                  {.name = "advertise", .value = "HOST", .help = "where the dispatcher reaches it"},
+                  {.name = "heartbeat",
+                   .kind = OptionKind::duration,
+                   .value = "TIME",
+                   .fallback = "10s",
+                   .help = "how often it renews its registration",
+                   .least = 100'000}}),
              "6000"),
          .positional_min = 1,
-         .positional_max = 1,
+         .positional_max = 1'000,
          .kind = PageKind::role,
          .examples = {{"taskd worker sum --port 0", "on a free port"},
-                      {"taskd worker hash --concurrency 8 --name hash-a", "eight at a time"}},
-         .words = type_names()},
+                      {"taskd worker hash --concurrency 8 --name hash-a", "eight at a time"},
+                      {"taskd worker exec --type resize --timeout 1m -- ./resize.sh --small",
+                       "a program a task"},
+                      {"taskd worker http --type bill --url http://billing:8080/charge",
+                       "a call a task"}},
+         .words = worker_words()},
         run};
     return command;
 }

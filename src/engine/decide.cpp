@@ -80,7 +80,8 @@ Decision decide_fail(const Context& context, const Fail& command) {
     if (task.epoch != command.lease.epoch || task.state != TaskState::running ||
         task.lease->revoked)
         return stale(context, task, command.lease);
-    const NextTry next = after_failure(context, task, command.error);
+    const NextTry next =
+        after_failure(context, task, command.error, command.retry_after.value_or(Duration{0}));
     Decision decision;
     decision.records.emplace_back(AttemptFailed{command.lease.id, command.lease.epoch,
                                                 command.error, next.due_at, next.due_shown,

@@ -20,9 +20,9 @@ Duration backoff_after(const Backoff& backoff, std::uint32_t tries, Random& rand
     return wait + Duration{static_cast<std::int64_t>(random.below(most + 1))};
 }
 
-NextTry next_try(const Context& context, const Task& task) {
-    const Duration wait =
-        backoff_after(task.spec.backoff, task.failures + task.crashes + 1, context.random);
+NextTry next_try(const Context& context, const Task& task, Duration least) {
+    const Duration wait = std::max(
+        least, backoff_after(task.spec.backoff, task.failures + task.crashes + 1, context.random));
     return {context.now.engine + wait, context.now.wall + wait};
 }
 
@@ -35,18 +35,19 @@ Decision refuse(ErrorCode code, std::string detail, std::optional<std::size_t> i
     return decision;
 }
 
-NextTry after_failure(const Context& context, const Task& task, const TaskError& error) {
+NextTry after_failure(const Context& context, const Task& task, const TaskError& error,
+                      Duration least) {
     const auto& never = task.spec.no_retry;
     const bool dead = error.permanent || task.failures + 1 >= task.spec.attempts_max ||
                       std::ranges::find(never, error.code) != never.end();
-    return dead ? NextTry{} : next_try(context, task);
+    return dead ? NextTry{} : next_try(context, task, least);
 }
 
 NextTry after_crash(const Context& context, const Task& task) {
     const auto& never = task.spec.no_retry;
     const bool dead = task.crashes + 1 >= task.spec.crashes_max ||
                       std::ranges::find(never, row_of(ErrorCode::crashed).name) != never.end();
-    return dead ? NextTry{} : next_try(context, task);
+    return dead ? NextTry{} : next_try(context, task, Duration{0});
 }
 
 bool is_revoked(const Task& task, LeaseEpoch epoch) {

@@ -12,7 +12,8 @@ struct NextTry {
     std::optional<EngineTime> due_at;
     std::optional<WallTime> due_shown;
 };
-NextTry after_failure(const Context& context, const Task& task, const TaskError& error);
+NextTry after_failure(const Context& context, const Task& task, const TaskError& error,
+                      Duration least = Duration{0});
 NextTry after_crash(const Context& context, const Task& task);
 
 bool is_revoked(const Task& task, LeaseEpoch epoch);

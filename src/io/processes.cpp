@@ -23,7 +23,10 @@ class Child : public std::enable_shared_from_this<Child> {
   public:
     Child(Loop& loop, Spawned spawned, port::ProcessHandlers handlers)
         : pid_{spawned.pid},
+          program_{spawned.program},
           handlers_{std::move(handlers)},
+          lifeline_{std::move(spawned.lifeline)},
+          guarded_{lifeline_.get() >= 0},
           watch_{context_of(loop), spawned.watch.release()},
           out_{asio::posix::stream_descriptor{context_of(loop), spawned.out.release()},
                port::ProcessStream::out,
@@ -42,14 +45,19 @@ class Child : public std::enable_shared_from_this<Child> {
     void signal(int number) {
         // Not yet reaped, so the number is still its own.
         if (reaped_) return;
-        // What does not ask takes the child's own children along: they share its group.
+        // What does not ask takes the child's own children along: they share its group, or have a
+        // guard, who passes on what asks.
+        if (number == SIGKILL && guarded_) return lifeline_.reset();
         ::kill(number == SIGKILL ? -pid_ : pid_, number);
     }
 
     void abandon() {
         gone_ = true;
         if (!reaped_) {
-            ::kill(-pid_, SIGKILL);
+            if (guarded_)
+                lifeline_.reset();
+            else
+                ::kill(-pid_, SIGKILL);
             while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
             }
             reaped_ = true;
@@ -98,6 +106,7 @@ class Child : public std::enable_shared_from_this<Child> {
     }
 
     void take(Output& output, std::string_view bytes) {
+        if (handlers_.bytes) return handlers_.bytes(output.stream, bytes);
         while (!bytes.empty() && !gone_) {
             const auto end = bytes.find('\n');
             const std::size_t room = limits::process_line_bytes_max - output.partial.size();
@@ -120,6 +129,8 @@ class Child : public std::enable_shared_from_this<Child> {
         int status = 0;
         if (waitpid(pid_, &status, WNOHANG) != pid_) return false;
         reaped_ = true;
+        // A guard that was killed itself left its work undone.
+        if (guarded_ && WIFSIGNALED(status)) ::kill(-program_, SIGKILL);
         // What it wrote before it ended; a grandchild may hold the pipes open for longer.
         for (Output* output : {&out_, &err_}) {
             if (!output->pipe.is_open()) continue;
@@ -138,7 +149,10 @@ class Child : public std::enable_shared_from_this<Child> {
     }
 
     const int pid_;
+    const int program_;  // of a guarded one
     port::ProcessHandlers handlers_;
+    Descriptor lifeline_;
+    const bool guarded_;
     asio::posix::stream_descriptor watch_;
     Output out_;
     Output err_;

@@ -1,6 +1,7 @@
 #include "io/spawn.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -11,31 +12,56 @@
 #include <cstring>
 #include <map>
 
+#include "io/spawn_child.hpp"
 #include "taskd/base/assert.hpp"
 
 namespace taskd::io {
 namespace {
+
+std::unexpected<Error> fail_errno(const char* what) {
+    return fail(ErrorCode::internal, std::string{what} + ": " + std::strerror(errno));
+}
+
+// Never in the place of standard input, output or error.
+Descriptor placed_high(int number) {
+    Descriptor made{number};
+    if (number >= 0 && number <= STDERR_FILENO)
+        made = Descriptor{fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)};
+    return made;
+}
 
 struct Pipe {
     Descriptor read;
     Descriptor write;
 };
 
-// Closed on exec, and never in the place of standard input, output or error.
 Result<Pipe> make_pipe() {
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return fail(ErrorCode::internal, std::string{"pipe: "} + std::strerror(errno));
-    Pipe pipe{Descriptor{ends[0]}, Descriptor{ends[1]}};
-    for (Descriptor* end : {&pipe.read, &pipe.write})
-        if (end->get() <= STDERR_FILENO)
-            *end = Descriptor{fcntl(end->get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1)};
+    if (pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe");
+    Pipe pipe;
+    pipe.read = placed_high(ends[0]);
+    pipe.write = placed_high(ends[1]);
     return pipe;
+}
+
+// A file in memory: nobody has to wait while it is read.
+Result<Descriptor> make_input(const std::string& text) {
+    if (text.empty()) return Descriptor{};
+    Descriptor file = placed_high(memfd_create("input", MFD_CLOEXEC));
+    if (file.get() < 0) return fail_errno("memfd");
+    std::string_view rest = text;
+    while (!rest.empty()) {
+        const ssize_t size = write(file.get(), rest.data(), rest.size());
+        if (size < 0 && errno != EINTR) return fail_errno("memfd");
+        if (size > 0) rest.remove_prefix(static_cast<std::size_t>(size));
+    }
+    lseek(file.get(), 0, SEEK_SET);
+    return file;
 }
 
 std::vector<std::string> environment_of(const port::ProcessSpec& spec) {
     std::map<std::string, std::string> all;
-    for (char** each = environ; *each != nullptr; ++each) {
+    for (char** each = environ; *each != nullptr && !spec.only_env; ++each) {
         const std::string_view text{*each};
         const auto equals = std::min(text.find('='), text.size());
         all[std::string{text.substr(0, equals)}] = text;
@@ -56,36 +82,13 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
     return pointers;
 }
 
-struct ChildPlan {
-    pid_t parent;
-    char* const* argv;
-    char* const* envp;
-    int out;
-    int err;
-    int report;
-};
-
-// After fork only what is safe in a signal handler: another thread may have held any lock.
-[[noreturn]] void run_child(const ChildPlan& plan) {
-    // Asked for first and checked after: the parent may have ended in between.
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != plan.parent) _exit(127);
-    setpgid(0, 0);
-    struct sigaction usual{};
-    usual.sa_handler = SIG_DFL;
-    sigaction(SIGPIPE, &usual, nullptr);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, nullptr);
-    const int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    const bool placed = dup2(nothing, STDIN_FILENO) >= 0 && dup2(plan.out, STDOUT_FILENO) >= 0 &&
-                        dup2(plan.err, STDERR_FILENO) >= 0;
-    // Whatever a library opened without the flag.
-    close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
-    if (placed) execve(plan.argv[0], plan.argv, plan.envp);
-    const int error = errno;
-    [[maybe_unused]] const ssize_t told = write(plan.report, &error, sizeof error);
-    _exit(127);
+// The next number that the child told; 0 once it runs its program.
+int read_report(int report) {
+    int number = 0;
+    ssize_t size = 0;
+    while ((size = read(report, &number, sizeof number)) < 0 && errno == EINTR) {
+    }
+    return size == 0 ? 0 : number;
 }
 
 }  // namespace
@@ -101,31 +104,46 @@ Result<Spawned> spawn_child(const port::ProcessSpec& spec) {
     auto out = make_pipe();
     auto err = make_pipe();
     auto report = make_pipe();
-    for (auto* pipe : {&out, &err, &report})
+    auto lifeline = make_pipe();
+    for (auto* pipe : {&out, &err, &report, &lifeline})
         if (!*pipe) return fail(std::move(*pipe));
+    auto input = make_input(spec.input);
+    if (!input) return fail(std::move(input));
     std::vector<std::string> arguments = spec.argv;
     std::vector<std::string> environment = environment_of(spec);
     const auto argv = pointers_to(arguments);
     const auto envp = pointers_to(environment);
-    const ChildPlan plan{getpid(),         argv.data(),      envp.data(),
-                         out->write.get(), err->write.get(), report->write.get()};
+    const ChildPlan plan{.parent = getpid(),
+                         .argv = argv.data(),
+                         .envp = envp.data(),
+                         .in = input->get(),
+                         .out = out->write.get(),
+                         .err = err->write.get(),
+                         .report = report->write.get(),
+                         .lifeline = lifeline->read.get(),
+                         .dir = spec.dir.empty() ? nullptr : spec.dir.c_str(),
+                         .limits = spec.limits};
     const pid_t pid = fork();
-    if (pid < 0) return fail(ErrorCode::internal, std::string{"fork: "} + std::strerror(errno));
-    if (pid == 0) run_child(plan);
+    if (pid < 0) return fail_errno("fork");
+    if (pid == 0) spec.guarded ? run_guard(plan) : run_child(plan);
     report->write.reset();
-    // Ends without a byte when exec succeeds.
-    int error = 0;
-    ssize_t size = 0;
-    while ((size = read(report->read.get(), &error, sizeof error)) < 0 && errno == EINTR) {
-    }
-    Descriptor watch{size == 0 ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1};
+    const int program = spec.guarded ? read_report(report->read.get()) : 0;
+    int error = read_report(report->read.get());
+    if (spec.guarded && program == 0 && error == 0) error = ECHILD;  // the guard is gone
+    Descriptor watch{error == 0 ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1};
     if (watch.get() >= 0) {
         fcntl(out->read.get(), F_SETFL, O_NONBLOCK);
         fcntl(err->read.get(), F_SETFL, O_NONBLOCK);
-        return Spawned{pid, std::move(watch), std::move(out->read), std::move(err->read)};
+        return Spawned{pid,
+                       std::move(watch),
+                       std::move(out->read),
+                       std::move(err->read),
+                       spec.guarded ? std::move(lifeline->write) : Descriptor{},
+                       program};
     }
-    if (size == 0) error = errno;
-    kill(pid, SIGKILL);
+    if (error == 0) error = errno;
+    lifeline->write.reset();
+    if (!spec.guarded) kill(pid, SIGKILL);
     waitpid(pid, nullptr, 0);
     const bool missing = error == ENOENT || error == EACCES || error == ENOTDIR;
     return fail(missing ? ErrorCode::file_missing : ErrorCode::internal,

@@ -27,10 +27,12 @@ class Descriptor {
 };
 
 struct Spawned {
-    int pid = 0;
+    int pid = 0;       // of a guarded one, the guard's
     Descriptor watch;  // a pidfd
     Descriptor out;    // the reading ends
     Descriptor err;
+    Descriptor lifeline;  // of a guarded one: closing it ends all
+    int program = 0;      // of a guarded one, whose process group is its own
 };
 
 Result<Spawned> spawn_child(const port::ProcessSpec& spec);

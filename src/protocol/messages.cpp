@@ -101,6 +101,7 @@ std::string write_task_message(const TaskMessage& message) {
     put_lease(json, message.lease);
     json.field("type", message.type).field("lease_ms", to_ms(message.duration));
     if (message.timeout) json.field("timeout_ms", to_ms(*message.timeout));
+    if (message.attempt != 0) json.field("attempt", message.attempt);
     if (message.payload)
         json.key("payload").raw(*message.payload);
     else
@@ -132,6 +133,7 @@ std::string write_result(const ResultMessage& message) {
             break;
     }
     if (message.took) json.field("took_us", message.took->count());
+    if (message.retry_after) json.field("retry_after_ms", to_ms(*message.retry_after));
     json.end_object();
     return out;
 }
@@ -192,6 +194,8 @@ Result<TaskMessage> read_task_message(std::string_view item) {
     message.duration = std::chrono::milliseconds{fields.integer("lease_ms", 1, ms_max)};
     if (fields.raw("timeout_ms"))
         message.timeout = std::chrono::milliseconds{fields.integer("timeout_ms", 0, ms_max)};
+    if (fields.raw("attempt"))
+        message.attempt = static_cast<std::uint32_t>(fields.integer("attempt", 0, UINT32_MAX));
     if (const auto payload = fields.raw("payload"))
         message.payload = std::string{*payload};
     else
@@ -215,6 +219,9 @@ Result<ResultMessage> read_result(std::string_view item) {
         message.end = ResultMessage::End::stopped;
     }
     if (fields.raw("took_us")) message.took = Duration{fields.integer("took_us", 0, ms_max * 1000)};
+    if (fields.raw("retry_after_ms"))
+        message.retry_after = std::chrono::milliseconds{
+            fields.integer("retry_after_ms", 0, to_ms(limits::backoff_most))};
     return fields.done(std::move(message));
 }
 

@@ -42,4 +42,13 @@ std::string make_trace_id(Random& random) {
     return id;
 }
 
+std::string traceparent_of(const TaskId& task, LeaseEpoch epoch) {
+    std::string trace = task.to_string();
+    std::erase(trace, '-');
+    std::string parent(16, '0');
+    for (std::size_t i = 0; i < parent.size(); ++i)
+        parent[i] = digits[epoch.value >> (60 - 4 * i) & 15];
+    return "00-" + trace + "-" + parent + "-01";
+}
+
 }  // namespace taskd::protocol

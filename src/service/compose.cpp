@@ -150,11 +150,14 @@ Result<std::string> write_compose(const ComposeSettings& settings,
                        .rest = "    group_add:\n      - \"${DOCKER_GID:-0}\"\n"});
     for (const WorkerEntry& worker : workers) {
         if (!worker.enabled) continue;
-        out += write_service(
-            {.name = service_name(worker.type),
-             .words = fmt::format("worker\n      - {}", quoted(worker.type)),
-             .port = 6000,
-             .options = {nameservice, fmt::format("--concurrency={}", worker.concurrency)}});
+        const WorkerArguments arguments = arguments_of(worker);
+        Service made{.name = service_name(worker.type), .words = "worker", .port = 6000};
+        for (const std::string& word : arguments.front)
+            made.words += "\n      - " + quoted(word);
+        made.options = {nameservice, fmt::format("--concurrency={}", worker.concurrency)};
+        for (const std::string& word : arguments.back)
+            made.options.push_back(quoted(word));
+        out += write_service(made);
     }
     return out + fmt::format(tail, fmt::arg("key", quoted(settings.key_file)));
 }

@@ -1,6 +1,7 @@
 #include "taskd/service/http_front.hpp"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/openapi.hpp"
@@ -28,6 +29,54 @@ bool fits(std::string_view pattern, const std::vector<std::string>& path,
     return pattern.empty() || (path.empty() && pattern == "/");
 }
 
+// "application/json" of "application/json; charset=utf-8".
+std::string_view media_of(std::string_view type) {
+    return type.substr(0, std::min(type.find(';'), type.find(' ')));
+}
+
+// Tells one body from another; nobody gains by a collision but a stale copy of his own.
+std::string tag_of(std::string_view body) {
+    std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+    for (const char c : body)
+        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    static constexpr char digits[] = "0123456789abcdef";
+    std::string tag(18, '"');
+    for (std::size_t i = 0; i < 16; ++i)
+        tag[i + 1] = digits[hash >> (60 - 4 * i) & 15];
+    return tag;
+}
+
+// Whether an If-None-Match names the tag: "*", or a list in which weak ones count as others do.
+bool names_tag(std::string_view header, std::string_view tag) {
+    if (header == "*") return true;
+    while (!header.empty()) {
+        std::string_view each = header.substr(0, header.find(','));
+        header.remove_prefix(std::min(header.size(), each.size() + 1));
+        while (each.starts_with(' '))
+            each.remove_prefix(1);
+        while (each.ends_with(' '))
+            each.remove_suffix(1);
+        if (each.starts_with("W/")) each.remove_prefix(2);
+        if (each == tag) return true;
+    }
+    return false;
+}
+
+// Answers that say what they are, and nothing else to who knows it.
+port::HttpResponder tagged(Call& call) {
+    std::string known{port::find_header(call.request.headers, "If-None-Match")};
+    return [known = std::move(known),
+            respond = std::move(call.respond)](port::HttpResponse response) mutable {
+        if (response.status == 200) {
+            std::string tag = tag_of(response.body);
+            if (names_tag(known, tag)) response = {304, {}, {}};
+            response.headers.emplace_back("ETag", std::move(tag));
+            response.headers.emplace_back("Cache-Control", "no-cache");
+        }
+        respond(std::move(response));
+    };
+}
+
 port::HttpResponse empty_response(int status, std::string allow) {
     port::HttpResponse response;
     response.status = status;
@@ -50,6 +99,22 @@ port::HttpResponse problem_response(const Error& error, const protocol::ProblemE
     if (row.http_status == 429 || row.http_status == 503 || row.http_status == 507)
         response.headers.emplace_back("Retry-After", "1");
     return response;
+}
+
+bool Call::sends(std::string_view media) const {
+    return port::same_header(media_of(port::find_header(request.headers, "Content-Type")), media);
+}
+
+bool Call::accepts(std::string_view media) const {
+    std::string_view asked = port::find_header(request.headers, "Accept");
+    while (!asked.empty()) {
+        std::string_view each = asked.substr(0, asked.find(','));
+        asked.remove_prefix(std::min(asked.size(), each.size() + 1));
+        while (each.starts_with(' '))
+            each.remove_prefix(1);
+        if (port::same_header(media_of(each), media)) return true;
+    }
+    return false;
 }
 
 void Call::answer(int status, std::string json) {
@@ -77,9 +142,10 @@ HttpFront::HttpFront(protocol::ClusterKey key, std::string role, Readiness readi
       readiness_{std::move(readiness)},
       watch_{watch},
       random_{watch.seed} {
-    add({"GET", "/openapi.json", {}, [](Call call) {
-             call.answer(200, std::string{protocol::openapi_json()});
-         }});
+    add({.method = "GET",
+         .pattern = "/openapi.json",
+         .handle = [](Call call) { call.answer(200, std::string{protocol::openapi_json()}); },
+         .tagged = true});
     add({"GET", "/healthz", {}, [this](Call call) { health(std::move(call)); }});
     add({"GET", "/readyz", {}, [this](Call call) { health(std::move(call)); }});
     if (watch_.metrics == nullptr) return;
@@ -136,12 +202,13 @@ void HttpFront::enter(const Route& route, Call call) const {
     for (const auto& [name, value] : call.target.query)
         if (std::ranges::find(route.query, name) == route.query.end())
             return call.answer(Error{ErrorCode::unknown_field, name});
-    const std::string_view type = port::find_header(call.request.headers, "Content-Type");
-    const std::string_view media = type.substr(0, std::min(type.find(';'), type.find(' ')));
+    const std::string_view media =
+        media_of(port::find_header(call.request.headers, "Content-Type"));
     const bool understood = std::ranges::any_of(
         route.media, [&](std::string_view each) { return port::same_header(media, each); });
     if (!call.request.body.empty() && !media.empty() && !understood)
         return call.answer(Error{ErrorCode::unsupported_media_type, std::string{media}});
+    if (route.tagged) call.respond = tagged(call);
     route.handle(std::move(call));
 }
 

@@ -10,30 +10,95 @@ namespace {
 
 constexpr std::int64_t concurrency_max = 10'000;
 
+Result<WorkerWork> read_kind(std::string_view value) {
+    const auto text = protocol::read_string(value, "kind");
+    if (!text) return std::unexpected{text.error()};
+    if (*text == "builtin") return WorkerWork::builtin;
+    if (*text == "exec") return WorkerWork::exec;
+    if (*text == "http") return WorkerWork::http;
+    return fail(ErrorCode::invalid_field, "kind must be builtin, exec or http");
+}
+
+Result<std::vector<std::string>> read_command(std::string_view value) {
+    const auto elements = protocol::split_array(value);
+    if (!elements || elements->empty())
+        return fail(ErrorCode::invalid_field, "command must be an array of texts");
+    std::vector<std::string> words;
+    for (const std::string_view element : *elements) {
+        auto word = protocol::read_string(element, "command");
+        if (!word) return std::unexpected{word.error()};
+        words.push_back(std::move(*word));
+    }
+    return words;
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> read_options(std::string_view value) {
+    const auto fields = protocol::split_object(value);
+    if (!fields) return fail(ErrorCode::invalid_field, "options must be an object of texts");
+    std::vector<std::pair<std::string, std::string>> options;
+    for (const auto& [name, raw] : *fields) {
+        const bool plain = name.find_first_not_of("abcdefghijklmnopqrstuvwxyz-") == name.npos;
+        if (name.empty() || !plain || name.starts_with('-'))
+            return fail(ErrorCode::unknown_field, "options." + name);
+        auto text = protocol::read_string(raw, "options." + name);
+        if (!text) return std::unexpected{text.error()};
+        options.emplace_back(name, std::move(*text));
+    }
+    return options;
+}
+
+// What belongs to one kind and stands with another is a slip.
+Result<void> check_kind(const WorkerEntry& entry) {
+    if (entry.type.empty()) return fail(ErrorCode::missing_field, "type");
+    if (!is_type_name(entry.type)) return fail(ErrorCode::invalid_field, "type");
+    const bool exec = entry.work == WorkerWork::exec, http = entry.work == WorkerWork::http;
+    if (exec == entry.command.empty())
+        return fail(exec ? ErrorCode::missing_field : ErrorCode::invalid_field,
+                    "command belongs to kind exec");
+    if (http == entry.url.empty())
+        return fail(http ? ErrorCode::missing_field : ErrorCode::invalid_field,
+                    "url belongs to kind http");
+    if (!exec && !http && work::find_work(work::work_table(), entry.type) == nullptr)
+        return fail(ErrorCode::unknown_type, entry.type);
+    return {};
+}
+
+template <class Value>
+Result<void> take(Result<Value> value, Value& into) {
+    if (!value) return std::unexpected{value.error()};
+    into = std::move(*value);
+    return {};
+}
+
 Result<WorkerEntry> parse_entry(std::string_view raw) {
     const auto fields = protocol::split_object(raw);
     if (!fields) return std::unexpected{fields.error()};
     WorkerEntry entry;
     for (const auto& [name, value] : *fields) {
-        if (name == "type" || name == "description") {
-            auto text = protocol::read_string(value, name);
-            if (!text) return fail(std::move(text));
-            (name == "type" ? entry.type : entry.description) = std::move(*text);
-        } else if (name == "concurrency") {
+        Result<void> taken;
+        if (name == "kind")
+            taken = take(read_kind(value), entry.work);
+        else if (name == "command")
+            taken = take(read_command(value), entry.command);
+        else if (name == "url")
+            taken = take(protocol::read_string(value, name), entry.url);
+        else if (name == "options")
+            taken = take(read_options(value), entry.options);
+        else if (name == "type" || name == "description")
+            taken = take(protocol::read_string(value, name),
+                         name == "type" ? entry.type : entry.description);
+        else if (name == "concurrency") {
             const auto number = protocol::read_integer(value, name, 1, concurrency_max);
             if (!number) return std::unexpected{number.error()};
             entry.concurrency = static_cast<std::uint32_t>(*number);
         } else if (name == "enabled") {
-            const auto enabled = protocol::read_boolean(value, name);
-            if (!enabled) return std::unexpected{enabled.error()};
-            entry.enabled = *enabled;
+            taken = take(protocol::read_boolean(value, name), entry.enabled);
         } else {
             return fail(ErrorCode::unknown_field, name);
         }
+        if (!taken) return std::unexpected{taken.error()};
     }
-    if (entry.type.empty()) return fail(ErrorCode::missing_field, "type");
-    if (work::find_work(work::work_table(), entry.type) == nullptr)
-        return fail(ErrorCode::unknown_type, entry.type);
+    if (auto checked = check_kind(entry); !checked) return std::unexpected{checked.error()};
     return entry;
 }
 
@@ -57,6 +122,25 @@ Result<std::vector<WorkerEntry>> parse_worker_list(std::string_view text) {
         entries.push_back(std::move(*entry));
     }
     return entries;
+}
+
+WorkerArguments arguments_of(const WorkerEntry& entry) {
+    WorkerArguments made;
+    if (entry.work == WorkerWork::builtin) {
+        made.front = {entry.type};
+    } else {
+        made.front = {entry.work == WorkerWork::exec ? "exec" : "http", "--type=" + entry.type};
+        if (!entry.url.empty()) made.front.push_back("--url=" + entry.url);
+    }
+    for (const auto& [name, value] : entry.options) {
+        std::string flag = "--";
+        made.front.push_back(flag.append(name).append("=").append(value));
+    }
+    if (!entry.command.empty()) {
+        made.back = {"--"};
+        made.back.insert(made.back.end(), entry.command.begin(), entry.command.end());
+    }
+    return made;
 }
 
 }  // namespace taskd::service

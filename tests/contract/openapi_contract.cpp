@@ -11,8 +11,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const std::string unknown_id = "018bcfe5-687b-7000-8000-000000000000";
-
 // What every operation under /v1 may answer before it looks at anything.
 void try_keys_and_query(Judge& judge) {
     for (ApiOperation& each : judge.contract.operations) {
@@ -20,7 +18,7 @@ void try_keys_and_query(Judge& judge) {
             each.roles.contains("monitor") && !each.roles.contains("dispatcher");
         if (!each.errors.contains("missing_key") || monitors_own) continue;
         std::string target = each.path;
-        for (const char* name : {"{id}", "{lease}", "{instance}", "{type}"})
+        for (const char* name : {"{id}", "{lease}", "{instance}", "{type}", "{name}"})
             if (const auto at = target.find(name); at != std::string::npos)
                 target.replace(at, std::string_view{name}.size(), unknown_id);
         judge.ask(each.method, each.path, target, "", 401, "missing_key",

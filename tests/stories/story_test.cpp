@@ -95,7 +95,10 @@ class Stage {
                 lease, Blob{given.at("result")},
                 given.contains("took") ? parse_duration(given.at("took")) : std::nullopt};
         if (verb == "fail")
-            return Fail{lease, {given.at("code"), "said so", given.contains("permanent")}};
+            return Fail{lease,
+                        {given.at("code"), "said so", given.contains("permanent")},
+                        {},
+                        given.contains("after") ? parse_duration(given.at("after")) : std::nullopt};
         if (verb == "release") return Release{lease};
         if (verb == "confirm") return ConfirmRevoked{lease};
         if (verb == "renew") return Renew{given.at("worker"), {lease}};

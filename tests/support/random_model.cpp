@@ -162,6 +162,40 @@ TaskId random_id(Random& random) {
                         random);
 }
 
+static Record random_newer_record(Random& random, std::size_t kind) {
+    const TaskId id = random_id(random);
+    switch (kind) {
+        case 15:
+            return TaskRedriven{id, random_wall(random), random_engine(random),
+                                random_engine(random), random.chance(1, 2)};
+        case 16:
+            return PayloadEdited{id, Blob{random_text(random, 200)}, random_wall(random)};
+        case 17:
+            return TaskDeleted{id};
+        case 18:
+            return OperationStarted{random_operation(random)};
+        case 19:
+            return OperationAdvanced{
+                id, random.chance(1, 2) ? std::optional{random_id(random)} : std::nullopt,
+                random_number(random), random_number(random)};
+        case 20:
+            return OperationEnded{id, random.chance(1, 2), random_wall(random)};
+        case 21:
+            return ScheduleChanged{random_schedule(random)};
+        case 22:
+            return ScheduleRemoved{random_text(random, 60)};
+        default: {
+            ScheduleFired record{random_text(random, 60),
+                                 {},
+                                 random_optional<WallTime>(random),
+                                 random_number(random),
+                                 random.chance(1, 2)};
+            if (random.chance(1, 2)) record.fire = random_fire(random);
+            return record;
+        }
+    }
+}
+
 Record random_record(Random& random, std::size_t kind) {
     const TaskId id = random_id(random);
     const LeaseEpoch epoch = random_epoch(random);
@@ -212,34 +246,8 @@ Record random_record(Random& random, std::size_t kind) {
             return PriorityChanged{id, static_cast<std::uint8_t>(random.below(10))};
         case 14:
             return QueueChanged{random_rules(random)};
-        case 15:
-            return TaskRedriven{id, random_wall(random), random_engine(random),
-                                random_engine(random), random.chance(1, 2)};
-        case 16:
-            return PayloadEdited{id, Blob{random_text(random, 200)}, random_wall(random)};
-        case 17:
-            return TaskDeleted{id};
-        case 18:
-            return OperationStarted{random_operation(random)};
-        case 19:
-            return OperationAdvanced{
-                id, random.chance(1, 2) ? std::optional{random_id(random)} : std::nullopt,
-                random_number(random), random_number(random)};
-        case 20:
-            return OperationEnded{id, random.chance(1, 2), random_wall(random)};
-        case 21:
-            return ScheduleChanged{random_schedule(random)};
-        case 22:
-            return ScheduleRemoved{random_text(random, 60)};
-        default: {
-            ScheduleFired record{random_text(random, 60),
-                                 {},
-                                 random_optional<WallTime>(random),
-                                 random_number(random),
-                                 random.chance(1, 2)};
-            if (random.chance(1, 2)) record.fire = random_fire(random);
-            return record;
-        }
+        default:
+            return random_newer_record(random, kind);
     }
 }
 

@@ -10,6 +10,7 @@
 #include "taskd/io/sqlite_view.hpp"
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/task_json.hpp"
+#include "taskd/service/builtin_runner.hpp"
 
 namespace taskd::test {
 namespace {
@@ -99,6 +100,7 @@ struct SimCluster::WorkerLife {
     QuietLog log;
     std::vector<std::unique_ptr<port::Background>> lanes;
     std::vector<std::unique_ptr<port::Datagram>> sockets;
+    std::vector<std::unique_ptr<service::TaskRunner>> runners;
     std::vector<std::unique_ptr<service::Worker>> services;  // one a type
     std::size_t drained = 0;
 };
@@ -282,10 +284,12 @@ void SimCluster::start_worker(unsigned number) {
         settings.nameservice_url = "http://nameservice:5001";
         settings.key = options_.key;
         settings.heartbeat = 2s;
+        life->runners.push_back(std::make_unique<service::BuiltinRunner>(type, *life->lanes.back(),
+                                                                         at.clock(), at.timers()));
         life->services.push_back(std::make_unique<service::Worker>(
-            settings, type,
-            service::WorkerPorts{*life->sockets.back(), at.http(), *life->lanes.back(), at.clock(),
-                                 at.timers(), life->log}));
+            settings, *life->runners.back(),
+            service::WorkerPorts{*life->sockets.back(), at.http(), at.clock(), at.timers(),
+                                 life->log}));
         ++port;
     }
     workers_[number] = std::move(life);

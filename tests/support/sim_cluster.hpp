@@ -17,6 +17,7 @@
 #include "taskd/service/dispatcher.hpp"
 #include "taskd/service/name_service.hpp"
 #include "taskd/service/worker.hpp"
+#include "taskd/work/work.hpp"
 
 namespace taskd::test {
 

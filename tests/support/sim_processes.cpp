@@ -18,6 +18,8 @@ struct SimProcessRunner::State final : SimProgram, std::enable_shared_from_this<
 
     void print(port::ProcessStream stream, const std::string& line) override {
         if (ended) return;
+        if (handlers.bytes)
+            return post([stream, line](State& self) { self.handlers.bytes(stream, line); });
         for (std::size_t at = 0; at == 0 || at < line.size(); at += limits::process_line_bytes_max)
             post([stream, piece = line.substr(at, limits::process_line_bytes_max)](State& self) {
                 if (self.handlers.line) self.handlers.line(stream, piece);

@@ -113,6 +113,7 @@ class Role:
         self.port = 0
         self.process = None
         self.prefix = []  # what it runs under: strace and its like
+        self.last = []  # arguments behind all others
         self.log_path = system.folder / f"{name}.log"
         self.port_file = system.folder / f"{name}.port"
 
@@ -134,7 +135,7 @@ class Role:
         assert self.process is None or self.process.poll() is not None, f"{self.name} still runs"
         self.port_file.unlink(missing_ok=True)
         command = [*self.prefix, EXECUTABLE, *self.arguments, "--port", str(self.port),
-                   "--port-file", str(self.port_file)]
+                   "--port-file", str(self.port_file), *self.last]
         with open(self.log_path, "ab") as log:
             self.log_start = log.tell()
             self.process = subprocess.Popen(

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import socket
+import stat
 import struct
 
 import harness
@@ -154,6 +155,33 @@ class BeyondLoopback(harness.SystemTest):
                 role.spawn()
                 self.assertEqual(role.wait_end(), 2, role.name)
                 self.assertIn("key_unreadable", role.last_log())
+
+
+class UnixSocket(harness.SystemTest):
+
+    def test_commands_over_a_socket(self):
+        system = self.system
+        system.use_key()
+        system.ns = system.nameservice().start()
+        path = system.folder / "taskd.sock"
+        system.dp = system.dispatcher(system.ns.url, "--listen", f"unix:{path}").start()
+        system.dp.wait_ready()
+        self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
+        over = ["--url", f"unix:{path}"]
+        refused = system.run("list", *over)
+        self.assertIn("missing_key", refused.stderr)
+        sent = system.run("submit", "sum", "1", "--detach", *over, *system.key_options)
+        self.assertEqual(sent.returncode, 0, sent.stderr)
+        listed = system.run("list", "-o", "id", *over, *system.key_options)
+        self.assertEqual(listed.stdout, sent.stdout)
+        system.dp.restart().wait_ready()  # after kill -9 the stale socket is replaced
+        listed = system.run("list", "-o", "id", *over, *system.key_options)
+        self.assertEqual(listed.stdout, sent.stdout)
+        system.dp.terminate()
+        self.assertEqual(system.dp.wait_end(), 0)
+        self.assertFalse(path.exists())
+        bad = system.run("dispatcher", "--listen", "/tmp/x", "--port", "0")
+        self.assertEqual(bad.returncode, 2, bad.stderr)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,45 @@ TEST_CASE("an entry has a type, and defaults for the rest") {
     CHECK(parse_worker_list(R"({"workers": []})")->empty());
 }
 
+TEST_CASE("an entry may be a program or a service, with options of its own") {
+    const auto list = parse_worker_list(
+        R"({"workers": [
+            {"type": "resize", "kind": "exec", "command": ["./resize.sh", "--small"],
+             "options": {"timeout": "30s", "memory-max": "1GiB"}},
+            {"type": "bill", "kind": "http", "url": "http://billing:8080/charge"},
+            {"type": "sum", "kind": "builtin"}]})");
+    REQUIRE(list);
+    const auto words = [&](std::size_t number) {
+        const WorkerArguments made = arguments_of(list->at(number));
+        std::string text;
+        for (const auto* part : {&made.front, &made.back})
+            for (const std::string& word : *part)
+                text += word + " ";
+        return text;
+    };
+    CHECK(words(0) == "exec --type=resize --timeout=30s --memory-max=1GiB -- ./resize.sh --small ");
+    CHECK(words(1) == "http --type=bill --url=http://billing:8080/charge ");
+    CHECK(words(2) == "sum ");
+}
+
+TEST_CASE("what does not suit an entry's kind is a slip") {
+    using Catch::Matchers::Contains;
+    const auto told = [](const std::string& entry) {
+        return fault(R"({"workers": [{"type": "x", )" + entry + "}]}");
+    };
+    CHECK_THAT(told(R"("kind": "magic")"), Contains("kind"));
+    CHECK_THAT(told(R"("kind": "exec")"), Contains("command"));
+    CHECK_THAT(told(R"("kind": "http")"), Contains("url"));
+    CHECK_THAT(told(R"("kind": "http", "url": "http://a", "command": ["b"])"), Contains("command"));
+    CHECK_THAT(told(R"("kind": "exec", "command": ["b"], "url": "http://a")"), Contains("url"));
+    CHECK_THAT(told(R"("kind": "exec", "command": [])"), Contains("command"));
+    CHECK_THAT(told(R"("kind": "exec", "command": [1])"), Contains("command"));
+    CHECK_THAT(told(R"("kind": "exec", "command": ["b"], "options": {"--x": "1"})"),
+               Contains("options"));
+    CHECK_THAT(told(R"("kind": "exec", "command": ["b"], "options": {"timeout": 1})"),
+               Contains("options.timeout"));
+}
+
 TEST_CASE("each slip names the entry and what is wrong") {
     using Catch::Matchers::Contains;
     CHECK_THAT(fault("{"), Contains("bad_json"));

@@ -21,6 +21,9 @@ inline constexpr std::size_t result_bytes_max = 1 * mebibyte;
 // One submit of many tasks: too_many_tasks, body_too_large. It is one frame of the journal.
 inline constexpr std::size_t submit_tasks_max = 10'000;
 inline constexpr std::size_t body_bytes_max = 16 * mebibyte;
+// Tasks submitted one a line: too_many_tasks. They are taken a thousand a turn.
+inline constexpr std::size_t submit_lines_max = 100'000;
+inline constexpr std::size_t submit_lines_step = 1'000;
 // A frame holds one such submit and the leases it leads to.
 inline constexpr std::size_t frame_bytes_max = 24 * mebibyte;
 inline constexpr std::size_t segment_bytes = 32 * mebibyte;

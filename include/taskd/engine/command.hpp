@@ -48,6 +48,7 @@ struct Fail {
     LeaseRef lease;
     TaskError error;
     std::optional<Duration> took = {};
+    std::optional<Duration> retry_after = {};  // not sooner, whatever the backoff is
 };
 struct Release {
     LeaseRef lease;

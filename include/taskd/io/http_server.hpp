@@ -17,8 +17,10 @@
 namespace taskd::io {
 
 struct HttpServerSettings {
-    std::string host = "127.0.0.1";  // a numeric address or "localhost"
-    std::uint16_t port = 0;          // 0: any free one
+    // A numeric address, "localhost", or "unix:/path": a socket that its owner alone may use. One
+    // that was left by a process that is gone is replaced.
+    std::string host = "127.0.0.1";
+    std::uint16_t port = 0;  // 0: any free one; of a Unix socket always
     protocol::HttpParserLimits parser;
     std::size_t connections_max = limits::connections_max;  // beyond: too_many_connections
     std::size_t pipelined_max = limits::pipelined_max;  // beyond: not read until one is answered

@@ -1,6 +1,7 @@
 // Port: child processes. A child never outlives this process, even when it is killed with -9.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,9 +13,25 @@
 
 namespace taskd::port {
 
+// What the kernel holds a process to; 0: as it is for us.
+struct ProcessLimits {
+    std::uint64_t cpu_seconds = 0;
+    std::uint64_t memory_bytes = 0;  // address space
+    std::uint64_t files = 0;         // open at a time
+    std::uint64_t processes = 0;     // of its user, wherever they were started
+    std::uint64_t file_bytes = 0;    // of one file it writes
+};
+
 struct ProcessSpec {
     std::vector<std::string> argv;  // the first is the program's path; no search
     std::vector<std::pair<std::string, std::string>> env;  // on top of our own
+    bool only_env = false;                                 // `env` is all there is
+    std::string input;  // its standard input; without, there is nothing to read
+    std::string dir;    // where it runs; empty: where we do
+    ProcessLimits limits;
+    // Whatever it starts ends when it does, and all of it when we do, even by kill -9: also what
+    // left its process group.
+    bool guarded = false;
 };
 
 enum class ProcessStream { out, err };
@@ -32,6 +49,8 @@ struct ProcessHandlers {
     std::function<void(ProcessStream, std::string_view line)> line;
     // Once, after the last line.
     std::function<void(ProcessEnd)> ended;
+    // In place of lines: the bytes as they come.
+    std::function<void(ProcessStream, std::string_view bytes)> bytes = {};
 };
 
 class Process {
@@ -39,7 +58,7 @@ class Process {
     virtual ~Process() = default;  // kills it if it still runs
     virtual int pid() const = 0;
     virtual void signal(int number) = 0;
-    virtual void terminate() = 0;  // asks (SIGTERM)
+    virtual void terminate() = 0;  // asks (SIGTERM); a guarded one with its whole group
     virtual void kill() = 0;       // does not ask (SIGKILL), and takes its own children along
 };
 

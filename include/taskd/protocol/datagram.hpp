@@ -120,15 +120,17 @@ struct TaskMessage {
     std::optional<std::string> payload;  // none: too large, fetch it by HTTP
     std::uint16_t http_port = 0;
     std::optional<Duration> timeout = {};  // how long the attempt may take
+    std::uint32_t attempt = 0;             // 0: not told
 };
 // The ways a lease ends.
 struct ResultMessage {
     enum class End { completed, failed, released, stopped };
     LeaseKey lease;
     End end = End::completed;
-    std::string result;                 // completed: one JSON value
-    TaskError error;                    // failed
-    std::optional<Duration> took = {};  // the work itself
+    std::string result;                        // completed: one JSON value
+    TaskError error;                           // failed
+    std::optional<Duration> took = {};         // the work itself
+    std::optional<Duration> retry_after = {};  // failed: not to be tried sooner
 };
 
 // Each writes one item of a body.

@@ -13,6 +13,7 @@
 namespace taskd::protocol {
 
 inline constexpr std::string_view json_type = "application/json";
+inline constexpr std::string_view lines_type = "application/x-ndjson";  // a value a line
 
 // A submit as it came: one task or an array of them.
 struct SubmitBody {

@@ -30,6 +30,8 @@ struct Call {
 
     // The request's own (traceparent), else a new one.
     const std::string& trace_id();
+    bool sends(std::string_view media) const;    // its body is of that kind
+    bool accepts(std::string_view media) const;  // it asks for that kind by name
     void answer(int status, std::string json);
     void answer(const Error& error, std::optional<std::size_t> index = {});
 };
@@ -50,6 +52,7 @@ struct Route {
     std::vector<std::string_view> query;  // names it takes; others are unknown_field
     std::function<void(Call)> handle;
     std::vector<std::string_view> media = {protocol::json_type};  // what a body may be
+    bool tagged = false;  // answers carry an ETag, and 304 to who has the same already
 };
 
 // What a front looks at its requests with; without a clock it does not look.

@@ -24,6 +24,12 @@ class TaskApi {
     using FoundTasks = std::function<void(const Result<std::vector<Task>>&)>;
 
     void submit(Call call);
+    // Many tasks, one a line, each taken or refused for itself.
+    struct Lines;
+    void submit_lines(Call call);
+    void take_lines(const std::shared_ptr<Lines>& lines);
+    void take_line(const std::shared_ptr<Lines>& lines, std::string_view text);
+    void line_done(const std::shared_ptr<Lines>& lines);
     void get_task(Call call);
     void get_result(Call call);
     void get_results(Call call);
@@ -40,7 +46,8 @@ class TaskApi {
     // The task that the path names; then the command for it, and its state as the answer.
     void change(Call call, std::function<engine::Command(TaskId)> make);
     // One page, whose answer is written by `write`.
-    void ask_page(Call call, TaskQuery query, std::function<std::string(const TaskPage&)> write);
+    void ask_page(Call call, TaskQuery query,
+                  std::function<port::HttpResponse(const TaskPage&)> write);
     protocol::TaskExtras extras_of(const Task& task) const;
 
     void find_by_part(const std::string& part, FoundTask then);

@@ -11,15 +11,14 @@
 #include <string>
 
 #include "taskd/model/registration.hpp"
-#include "taskd/port/background.hpp"
 #include "taskd/port/clock.hpp"
 #include "taskd/port/datagram.hpp"
 #include "taskd/port/http.hpp"
 #include "taskd/port/log.hpp"
 #include "taskd/port/timers.hpp"
 #include "taskd/protocol/outbox.hpp"
+#include "taskd/service/task_runner.hpp"
 #include "taskd/service/vitals.hpp"
-#include "taskd/work/work.hpp"
 
 namespace taskd::service {
 
@@ -29,14 +28,11 @@ struct WorkerSettings {
     protocol::ClusterKey key;
     std::size_t datagram_bytes_max = limits::datagram_bytes_max;
     Duration heartbeat = limits::heartbeat_interval;
-    // Payloads up to this size are worked on in the loop: handing them to a thread costs more.
-    std::size_t inline_bytes_max = 16 * limits::kibibyte;
 };
 
 struct WorkerPorts {
     port::Datagram& socket;
     port::HttpExchange& http;
-    port::Background& work_lane;
     port::Clock& clock;
     port::Timers& timers;
     port::Log& log;
@@ -44,7 +40,8 @@ struct WorkerPorts {
 
 class Worker {
   public:
-    Worker(WorkerSettings settings, const work::WorkType& type, WorkerPorts ports);
+    // The runner outlives it.
+    Worker(WorkerSettings settings, TaskRunner& runner, WorkerPorts ports);
     ~Worker();
 
     bool registered() const { return registered_; }
@@ -68,12 +65,15 @@ class Worker {
     };
     struct Running {
         std::string dispatcher;
-        Duration lease{};
         std::optional<std::string> payload;  // until it is worked on
-        std::unique_ptr<port::Timer> timer;  // sleeping, or waiting to fetch again
-        std::string result;                  // what a sleeping one will say
+        std::unique_ptr<port::Timer> timer;  // waiting to fetch again
         Duration fetch_wait{};
-        SteadyTime began{};  // the work itself
+        std::uint32_t attempt = 0;
+        std::optional<Duration> timeout;
+        SteadyTime began{};     // the work itself
+        bool stopping = false;  // the runner breaks it off
+        bool confirms = false;  // and then that is told
+        bool at_work() const { return began != SteadyTime{}; }
     };
     using LeaseKey = protocol::LeaseKey;
 
@@ -88,11 +88,14 @@ class Worker {
     void fetch(const LeaseKey& lease);
     void fetched(const LeaseKey& lease, Result<port::HttpResponse> answer);
     void run(const LeaseKey& lease);
-    void worked(const LeaseKey& lease, const std::expected<work::Outcome, TaskError>& outcome);
+    void ended(const LeaseKey& lease, RunEnd end);
     void finish(const LeaseKey& lease, protocol::ResultMessage message);
     void hand_over_large(const LeaseKey& lease, const std::string& store_id,
                          protocol::ResultMessage message, Duration wait);
-    void forget(const LeaseKey& lease);
+    // The lease does not count any more; `confirms` when the dispatcher waits for the end of it.
+    void forget(const LeaseKey& lease, bool confirms);
+    void stopped(const LeaseKey& lease);
+    void say_stopped(Dispatcher& to, const std::string& store_id, const LeaseKey& lease);
     void remember_done(const LeaseKey& lease);
 
     void renew();
@@ -106,7 +109,7 @@ class Worker {
     void deregister(int tries);
 
     WorkerSettings settings_;
-    const work::WorkType& type_;
+    TaskRunner& runner_;
     WorkerPorts ports_;
     std::map<std::string, Dispatcher> dispatchers_;
     std::map<LeaseKey, Running> running_;

@@ -4,24 +4,41 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "taskd/base/result.hpp"
 
 namespace taskd::service {
 
+// Who does the work: what is built in, a program for each task, a service that is called.
+enum class WorkerWork { builtin, exec, http };
+
 struct WorkerEntry {
     std::string type;
     std::string description;
     std::uint32_t concurrency = 1;
     bool enabled = true;
+    WorkerWork work = WorkerWork::builtin;
+    std::vector<std::string> command;                          // exec
+    std::string url;                                           // http
+    std::vector<std::pair<std::string, std::string>> options;  // "timeout", "30s"
 
     friend bool operator==(const WorkerEntry&, const WorkerEntry&) = default;
 };
 
-// {"workers": [{"type", "description", "concurrency", "enabled"}]}; all but the type may be left
-// out. config_invalid names the entry at fault: an unknown field, a type that stands twice or is
-// not built in, a concurrency beyond 1 to 10,000.
+// {"workers": [{"type", "kind", "description", "concurrency", "enabled", "command", "url",
+// "options"}]}; all but the type may be left out, but for the command of kind exec and the url of
+// kind http. config_invalid names the entry at fault: an unknown field, a type that stands twice or
+// is not built in, a concurrency beyond 1 to 10,000, what does not suit its kind.
 Result<std::vector<WorkerEntry>> parse_worker_list(std::string_view text);
+
+// What stands behind `taskd worker` for such an entry, but for its concurrency: words in front of
+// other options, and those that must be last.
+struct WorkerArguments {
+    std::vector<std::string> front;
+    std::vector<std::string> back;
+};
+WorkerArguments arguments_of(const WorkerEntry& entry);
 
 }  // namespace taskd::service

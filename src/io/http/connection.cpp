@@ -2,9 +2,10 @@
 
 #include <array>
 #include <asio/buffer.hpp>
+#include <asio/ip/tcp.hpp>
+#include <cstring>
 
 #include "io/http/response_writer.hpp"
-#include "taskd/protocol/problem.hpp"
 
 namespace taskd::io {
 namespace {
@@ -18,10 +19,17 @@ constexpr std::size_t buffers_a_write = 32;
 // How long an answer that closes may take to be read before the connection is reset.
 constexpr Duration linger_duration = std::chrono::seconds{2};
 
-port::HttpResponse problem(const Error& error) {
-    return {.status = row_of(error.code).http_status,
-            .headers = {{"Content-Type", std::string{protocol::problem_content_type}}},
-            .body = protocol::write_problem(error)};
+// The numeric address of who sends; one on this machine has none.
+std::string address_of(const StreamSocket& socket) {
+    asio::error_code error;
+    const auto peer = socket.remote_endpoint(error);
+    const int family = peer.protocol().family();
+    if (error || (family != AF_INET && family != AF_INET6)) return "unix";
+    asio::ip::tcp::endpoint address;
+    if (peer.size() > address.capacity()) return {};
+    std::memcpy(address.data(), peer.data(), peer.size());
+    address.resize(peer.size());
+    return address.address().to_string();
 }
 
 }  // namespace
@@ -37,7 +45,9 @@ class HttpConnectionResponder {
           done_{std::exchange(other.done_, true)} {}
     HttpConnectionResponder& operator=(HttpConnectionResponder&&) = delete;
     ~HttpConnectionResponder() {
-        if (!done_) (*this)(problem({ErrorCode::internal, "no answer was given"}));
+        if (done_) return;
+        if (const auto connection = connection_.lock())
+            connection->answer(slot_, Error{ErrorCode::internal, "no answer was given"});
     }
     void operator()(port::HttpResponse response) {
         if (std::exchange(done_, true)) return;
@@ -51,7 +61,7 @@ class HttpConnectionResponder {
     bool done_ = false;
 };
 
-HttpConnection::HttpConnection(HttpServerCore& core, asio::ip::tcp::socket socket)
+HttpConnection::HttpConnection(HttpServerCore& core, StreamSocket socket)
     : core_{core}, socket_{std::move(socket)}, parser_{core.settings().parser} {}
 
 void HttpConnection::start(HttpServerCore::Connections::iterator place) {
@@ -59,8 +69,7 @@ void HttpConnection::start(HttpServerCore::Connections::iterator place) {
     asio::error_code ignored;
     socket_.non_blocking(true, ignored);
     socket_.set_option(asio::ip::tcp::no_delay{true}, ignored);
-    if (const auto peer = socket_.remote_endpoint(ignored); !ignored)
-        sender_ = peer.address().to_string();
+    sender_ = address_of(socket_);
     set_deadline();
     wait_read();
 }
@@ -143,7 +152,7 @@ void HttpConnection::refuse(const Error& error) {
     count_body(0);
     last_taken_ = true;
     continue_due_ = false;
-    port::HttpResponse response = problem(error);
+    port::HttpResponse response = core_.problem(error);
     answered_bytes_ += response.body.size();
     slots_.push_back({.keep_alive = false,
                       .minor_version_0 = false,

@@ -1,7 +1,6 @@
 // One connection of the HTTP server: bytes to requests, answers to bytes, in order.
 #pragma once
 
-#include <asio/ip/tcp.hpp>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -14,7 +13,7 @@ namespace taskd::io {
 
 class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   public:
-    HttpConnection(HttpServerCore& core, asio::ip::tcp::socket socket);
+    HttpConnection(HttpServerCore& core, StreamSocket socket);
 
     void start(HttpServerCore::Connections::iterator place);
     // Answers with this error and closes.
@@ -44,6 +43,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     bool may_take() const;
     void dispatch(protocol::HttpMessage message);
     void answer(std::uint64_t slot, port::HttpResponse response);
+    void answer(std::uint64_t slot, const Error& error) { answer(slot, core_.problem(error)); }
     void write_answers();
     void send();
     void wait_write();
@@ -53,7 +53,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     void set_deadline();
 
     HttpServerCore& core_;
-    asio::ip::tcp::socket socket_;
+    StreamSocket socket_;
     HttpServerCore::Connections::iterator place_;
     std::string sender_;  // the peer's numeric address
     protocol::HttpParser parser_;

@@ -1,12 +1,24 @@
 // Accepting, refusing, draining: what the server does around its connections.
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
 #include <asio/buffer.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/local/stream_protocol.hpp>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <ctime>
 
 #include "io/http/connection.hpp"
 #include "io/http/server_core.hpp"
 #include "io/loop_impl.hpp"
 #include "taskd/io/clock.hpp"
+#include "taskd/io/entropy.hpp"
+#include "taskd/protocol/problem.hpp"
+#include "taskd/protocol/trace.hpp"
 
 namespace taskd::io {
 namespace {
@@ -24,7 +36,25 @@ Duration sweep_interval_for(const HttpServerSettings& settings) {
                                 std::chrono::milliseconds{500});
 }
 
+constexpr std::string_view unix_scheme = "unix:";
+
+bool is_stale(const std::string& path) {
+    struct stat status{};
+    if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
+    const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (probe < 0) return false;
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    const int connected =
+        ::connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    const bool refused = connected != 0 && errno == ECONNREFUSED;
+    ::close(probe);
+    return refused;
+}
+
 std::string show(const HttpServerSettings& settings) {
+    if (settings.host.starts_with(unix_scheme)) return settings.host;
     return settings.host + ":" + std::to_string(settings.port);
 }
 
@@ -41,20 +71,36 @@ HttpServerCore::HttpServerCore(Loop& loop, HttpServerSettings settings, port::Ht
       buffer_{std::make_unique<std::array<char, 64 * 1024>>()},
       sweep_timer_{loop.make()},
       accept_timer_{loop.make()},
-      sweep_interval_{sweep_interval_for(settings_)} {}
+      sweep_interval_{sweep_interval_for(settings_)},
+      chance_{random_seed()} {}
 
 Result<void> HttpServerCore::listen() {
+    if (settings_.host.starts_with(unix_scheme))
+        return listen_unix(settings_.host.substr(unix_scheme.size()));
     asio::error_code error;
     const auto address =
         asio::ip::make_address(settings_.host == "localhost" ? "127.0.0.1" : settings_.host, error);
     if (error) return fail(ErrorCode::bad_address, settings_.host);
-    const asio::ip::tcp::endpoint endpoint{address, settings_.port};
+    const asio::ip::tcp::endpoint wanted{address, settings_.port};
+    if (auto bound = bind(wanted, false); !bound) return bound;
+    const auto local = acceptor_.local_endpoint(error);
+    asio::ip::tcp::endpoint got;
+    std::memcpy(got.data(), local.data(), std::min(local.size(), got.capacity()));
+    port_ = got.port();
+    return {};
+}
+
+Result<void> HttpServerCore::bind(const asio::generic::stream_protocol::endpoint& endpoint,
+                                  bool is_unix) {
+    asio::error_code error;
     acceptor_.open(endpoint.protocol(), error);
-    if (!error) acceptor_.set_option(asio::socket_base::reuse_address{true}, error);
+    if (!error && !is_unix) acceptor_.set_option(asio::socket_base::reuse_address{true}, error);
     if (!error) acceptor_.bind(endpoint, error);
+    // Before anybody can connect.
+    if (!error && is_unix && ::chmod(socket_path_.c_str(), 0600) != 0)
+        error = asio::error_code{errno, asio::system_category()};
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
     if (!error) acceptor_.non_blocking(true, error);
-    if (!error) port_ = acceptor_.local_endpoint(error).port();
     if (error) {
         asio::error_code ignored;
         acceptor_.close(ignored);
@@ -67,6 +113,33 @@ Result<void> HttpServerCore::listen() {
     return {};
 }
 
+// A socket that nobody listens on was left by one that was killed.
+Result<void> HttpServerCore::listen_unix(const std::string& path) {
+    if (!path.starts_with('/') || path.size() >= sizeof(sockaddr_un::sun_path))
+        return fail(ErrorCode::bad_address, settings_.host);
+    const asio::local::stream_protocol::endpoint endpoint{path};
+    socket_path_ = path;
+    auto bound = bind(endpoint, true);
+    if (!bound && bound.error().code == ErrorCode::port_in_use && is_stale(path)) {
+        ::unlink(path.c_str());
+        bound = bind(endpoint, true);
+    }
+    if (!bound) socket_path_.clear();
+    return bound;
+}
+
+void HttpServerCore::remove_socket() {
+    if (const std::string path = std::exchange(socket_path_, {}); !path.empty())
+        ::unlink(path.c_str());
+}
+
+port::HttpResponse HttpServerCore::problem(const Error& error) {
+    return {.status = row_of(error.code).http_status,
+            .headers = {{"Content-Type", std::string{protocol::problem_content_type}}},
+            .body = protocol::write_problem(
+                error, {.index = {}, .reasons = {}, .trace_id = protocol::make_trace_id(chance_)})};
+}
+
 void HttpServerCore::wait_accept() {
     acceptor_.async_wait(asio::socket_base::wait_read,
                          [self = shared_from_this()](asio::error_code error) {
@@ -77,7 +150,7 @@ void HttpServerCore::wait_accept() {
 void HttpServerCore::accept_some() {
     for (int i = 0; i < accepts_a_turn; ++i) {
         asio::error_code error;
-        asio::ip::tcp::socket socket = acceptor_.accept(error);
+        StreamSocket socket = acceptor_.accept(error);
         if (error == asio::error::would_block) break;
         if (error == asio::error::connection_aborted) continue;
         if (error) return pause_accepting(error.message());
@@ -87,7 +160,7 @@ void HttpServerCore::accept_some() {
     wait_accept();
 }
 
-void HttpServerCore::admit(asio::ip::tcp::socket socket) {
+void HttpServerCore::admit(StreamSocket socket) {
     const std::size_t present = connections_.size();
     if (present >= settings_.connections_max + refusals_max) return;  // closed by its destructor
     const auto connection = std::make_shared<HttpConnection>(*this, std::move(socket));
@@ -136,6 +209,7 @@ void HttpServerCore::drain(std::function<void()> done) {
     drained_ = std::move(done);
     asio::error_code ignored;
     acceptor_.close(ignored);
+    remove_socket();
     accept_timer_->clear();
     const std::vector open(connections_.begin(), connections_.end());
     for (const auto& connection : open)
@@ -151,6 +225,7 @@ void HttpServerCore::end_drain() {
 void HttpServerCore::stop() {
     asio::error_code ignored;
     acceptor_.close(ignored);
+    remove_socket();
     accept_timer_->clear();
     sweep_timer_->clear();
     drained_ = nullptr;

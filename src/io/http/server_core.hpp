@@ -2,19 +2,24 @@
 #pragma once
 
 #include <array>
-#include <asio/ip/tcp.hpp>
+#include <asio/basic_socket_acceptor.hpp>
+#include <asio/generic/stream_protocol.hpp>
 #include <list>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "taskd/base/random.hpp"
 #include "taskd/io/http_server.hpp"
 #include "taskd/port/clock.hpp"
 
 namespace taskd::io {
 
 class HttpConnection;
+
+// TCP or Unix.
+using StreamSocket = asio::generic::stream_protocol::socket;
 
 class HttpServerCore : public std::enable_shared_from_this<HttpServerCore> {
   public:
@@ -36,6 +41,7 @@ class HttpServerCore : public std::enable_shared_from_this<HttpServerCore> {
     std::span<char> read_buffer() { return *buffer_; }
     std::string_view date();  // of this second, as the Date header wants it
     SteadyTime now() const { return clock_->steady(); }
+    port::HttpResponse problem(const Error& error);  // with a trace id of its own
     void flush_later(std::shared_ptr<HttpConnection> connection);
     void forget(Connections::iterator connection);
 
@@ -45,7 +51,10 @@ class HttpServerCore : public std::enable_shared_from_this<HttpServerCore> {
   private:
     void wait_accept();
     void accept_some();
-    void admit(asio::ip::tcp::socket socket);
+    void admit(StreamSocket socket);
+    Result<void> bind(const asio::generic::stream_protocol::endpoint& endpoint, bool is_unix);
+    Result<void> listen_unix(const std::string& path);
+    void remove_socket();
     void pause_accepting(const std::string& why);
     void sweep_later();
     void flush_all();
@@ -56,8 +65,9 @@ class HttpServerCore : public std::enable_shared_from_this<HttpServerCore> {
     port::HttpHandler& handler_;
     port::Log& log_;
     std::unique_ptr<port::Clock> clock_;
-    asio::ip::tcp::acceptor acceptor_;
+    asio::basic_socket_acceptor<asio::generic::stream_protocol> acceptor_;
     std::uint16_t port_ = 0;
+    std::string socket_path_;  // of a Unix socket that is ours
     Connections connections_;
     // One for all: between two reads a connection keeps only what its parser holds.
     std::unique_ptr<std::array<char, 64 * 1024>> buffer_;
@@ -67,6 +77,7 @@ class HttpServerCore : public std::enable_shared_from_this<HttpServerCore> {
     Duration sweep_interval_;
     std::string date_;
     std::int64_t date_second_ = -1;
+    Random chance_;
     bool draining_ = false;
     std::function<void()> drained_;
 };

@@ -133,11 +133,19 @@ void LeaseApi::end(Call call, bool completed) {
     const std::string_view wanted = completed ? "result" : "error";
     std::optional<std::string_view> raw;
     std::optional<Duration> took;
+    std::optional<Duration> retry_after;
     for (const auto& [key, value] : *fields) {
         if (key == "took_us") {
             const auto us = protocol::read_integer(value, key, 0, limits::timeout_most.count());
             if (!us) return call.answer(us.error());
             took = Duration{*us};
+            continue;
+        }
+        if (key == "retry_after_ms" && !completed) {
+            const auto ms = protocol::read_integer(
+                value, key, 0, limits::backoff_most / std::chrono::milliseconds{1});
+            if (!ms) return call.answer(ms.error());
+            retry_after = std::chrono::milliseconds{*ms};
             continue;
         }
         if (key != wanted) return call.answer(Error{ErrorCode::unknown_field, key});
@@ -151,7 +159,7 @@ void LeaseApi::end(Call call, bool completed) {
     if (!completed) {
         auto error = protocol::parse_task_error(*raw);
         if (!error) return call.answer(error.error());
-        command = engine::Fail{ref, std::move(*error), took};
+        command = engine::Fail{ref, std::move(*error), took, retry_after};
     }
     if (const Task* task = core_.engine().find(lease->id); task != nullptr && task->lease)
         desk_.heard(task->lease->worker);

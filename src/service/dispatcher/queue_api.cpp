@@ -11,8 +11,14 @@ void QueueApi::add_routes(HttpFront& front) {
     const auto changes = [this](ChangeQueue::What what) {
         return [this, what](Call call) { change(std::move(call), what); };
     };
-    front.add({"GET", "/v1/queues", {}, [this](Call call) { list(std::move(call)); }});
-    front.add({"GET", "/v1/queues/{type}", {}, [this](Call call) { get(std::move(call)); }});
+    front.add({.method = "GET",
+               .pattern = "/v1/queues",
+               .handle = [this](Call call) { list(std::move(call)); },
+               .tagged = true});
+    front.add({.method = "GET",
+               .pattern = "/v1/queues/{type}",
+               .handle = [this](Call call) { get(std::move(call)); },
+               .tagged = true});
     front.add({"PUT", "/v1/queues/{type}", {}, [this](Call call) { put(std::move(call)); }});
     front.add({"POST", "/v1/queues/{type}/pause", {}, changes(ChangeQueue::What::pause)});
     front.add({"POST", "/v1/queues/{type}/resume", {}, changes(ChangeQueue::What::resume)});

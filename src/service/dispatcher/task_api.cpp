@@ -103,10 +103,17 @@ void TaskApi::add_routes(HttpFront& front) {
     const auto to = [this](void (TaskApi::*handler)(Call)) {
         return [this, handler](Call call) { (this->*handler)(std::move(call)); };
     };
-    front.add({"POST", "/v1/tasks", {"wait"}, to(&TaskApi::submit)});
+    front.add({.method = "POST",
+               .pattern = "/v1/tasks",
+               .query = {"wait"},
+               .handle = to(&TaskApi::submit),
+               .media = {protocol::json_type, protocol::lines_type}});
     front.add({"GET", "/v1/tasks", {"q", "type", "state", "limit", "after"}, to(&TaskApi::list)});
     front.add({"GET", "/v1/tasks/count", {"q", "type", "state", "after"}, to(&TaskApi::count)});
-    front.add({"GET", "/v1/tasks/{id}", {}, to(&TaskApi::get_task)});
+    front.add({.method = "GET",
+               .pattern = "/v1/tasks/{id}",
+               .handle = to(&TaskApi::get_task),
+               .tagged = true});
     front.add({"GET", "/v1/tasks/{id}/result", {"wait"}, to(&TaskApi::get_result)});
     front.add({"POST", "/v1/tasks/{id}/priority", {}, to(&TaskApi::set_priority)});
     front.add({"POST", "/v1/tasks/{id}/redrive", {}, to(&TaskApi::redrive)});
@@ -115,10 +122,14 @@ void TaskApi::add_routes(HttpFront& front) {
     front.add({"POST", "/v1/tasks/{id}/cancel", {}, to(&TaskApi::cancel)});
     front.add({"POST", "/v1/results", {}, to(&TaskApi::get_results)});
     front.add({"GET", "/v1/stats", {}, to(&TaskApi::stats)});
-    front.add({"GET", "/v1/workers", {}, to(&TaskApi::workers)});
+    front.add({.method = "GET",
+               .pattern = "/v1/workers",
+               .handle = to(&TaskApi::workers),
+               .tagged = true});
 }
 
 void TaskApi::submit(Call call) {
+    if (call.sends(protocol::lines_type)) return submit_lines(std::move(call));
     const SteadyTime begin = clock_.steady();
     if (const auto slow = core_.slow_down()) return call.answer(*slow);
     const auto wait = protocol::read_wait(call.target, "wait");

@@ -51,13 +51,23 @@ protocol::TaskExtras TaskApi::extras_of(const Task& task) const {
 void TaskApi::list(Call call) {
     auto query = read_query(call.target, core_.now().wall);
     if (!query) return call.answer(query.error());
+    if (call.accepts(protocol::lines_type))
+        return ask_page(std::move(call), std::move(*query), [this](const TaskPage& page) {
+            port::HttpResponse answer{200, {{"Content-Type", "application/x-ndjson"}}, {}};
+            for (const Task& task : page.tasks) {
+                protocol::write_task(answer.body, task, extras_of(task));
+                answer.body.push_back('\n');
+            }
+            if (page.next) answer.headers.emplace_back("Taskd-Next", page.next->to_string());
+            return answer;
+        });
     ask_page(std::move(call), std::move(*query), [this](const TaskPage& page) {
         std::string out = "{\"tasks\":[";
         for (const Task& task : page.tasks) {
             if (&task != &page.tasks.front()) out.push_back(',');
             protocol::write_task(out, task, extras_of(task));
         }
-        return out + "]," + next_field(page);
+        return json_response(200, out + "]," + next_field(page));
     });
 }
 
@@ -67,19 +77,20 @@ void TaskApi::count(Call call) {
     query->count_only = true;
     query->rows_max = limits::count_rows_max;
     ask_page(std::move(call), std::move(*query), [](const TaskPage& page) {
-        return "{\"count\":" + std::to_string(page.count) + "," + next_field(page);
+        return json_response(200,
+                             "{\"count\":" + std::to_string(page.count) + "," + next_field(page));
     });
 }
 
 void TaskApi::ask_page(Call call, TaskQuery query,
-                       std::function<std::string(const TaskPage&)> write) {
+                       std::function<port::HttpResponse(const TaskPage&)> write) {
     auto shared = std::make_shared<Call>(std::move(call));
     auto page = std::make_shared<Result<TaskPage>>(fail(ErrorCode::disk_full));
     core_.when_viewed(
         [page, query = std::move(query)](port::View& view) { *page = view.list(query); },
         [page, shared, write = std::move(write)] {
             if (!*page) return shared->answer(page->error());
-            shared->answer(200, write(**page));
+            shared->respond(write(**page));
         });
 }
 

@@ -32,7 +32,7 @@ engine::Command command_of(protocol::ResultMessage&& message) {
         case End::completed:
             return engine::Complete{lease, Blob{std::move(message.result)}, message.took};
         case End::failed:
-            return engine::Fail{lease, std::move(message.error), message.took};
+            return engine::Fail{lease, std::move(message.error), message.took, message.retry_after};
         case End::released:
             return engine::Release{lease};
         case End::stopped:
@@ -270,6 +270,7 @@ void WorkerLink::send_lease(const engine::SendLease& output) {
     message.lease = key_of(output.lease);
     message.type = task.spec.type;
     message.duration = settings_.lease_duration;
+    message.attempt = task.attempts_made;
     if (task.lease->timeout_at)
         message.timeout = std::max(*task.lease->timeout_at - core_.now().engine, Duration{0});
     if (task.spec.payload.size() < settings_.datagram_bytes_max)

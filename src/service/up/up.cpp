@@ -91,6 +91,7 @@ std::vector<std::string> Up::arguments(const Child& child) const {
         out.push_back(value);
     };
     const auto& nameservice = first(Role::nameservice);
+    WorkerArguments made;
     switch (child.role) {
         case Role::nameservice:
             out.emplace_back("nameservice");
@@ -109,7 +110,8 @@ std::vector<std::string> Up::arguments(const Child& child) const {
             break;
         case Role::worker:
             out.emplace_back("worker");
-            out.push_back(child.worker->type);
+            made = arguments_of(*child.worker);
+            out.insert(out.end(), made.front.begin(), made.front.end());
             option("--nameservice", url_of(nameservice));
             option("--name", child.name);
             option("--concurrency", std::to_string(child.worker->concurrency));
@@ -122,6 +124,7 @@ std::vector<std::string> Up::arguments(const Child& child) const {
     const auto config = settings_.config_files.find(out[1]);
     option("--config", config == settings_.config_files.end() ? "" : config->second);
     out.insert(out.end(), settings_.common_flags.begin(), settings_.common_flags.end());
+    out.insert(out.end(), made.back.begin(), made.back.end());
     return out;
 }
 

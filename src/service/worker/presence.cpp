@@ -24,6 +24,7 @@ constexpr int deregister_tries = 3;
 void Worker::renew() {
     std::map<std::string, std::size_t> renewed;
     for (const auto& [lease, running] : running_) {
+        if (running.stopping) continue;
         dispatchers_.at(running.dispatcher)
             .outbox.say_once(Kind::renew, protocol::write_lease_key(lease));
         ++renewed[running.dispatcher];

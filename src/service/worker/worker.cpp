@@ -33,9 +33,9 @@ Worker::Dispatcher::Dispatcher(const std::string& instance, std::size_t datagram
                                port::Timers& timers)
     : outbox{instance, datagram_bytes_max, 64 * limits::kibibyte}, timer{timers.make()} {}
 
-Worker::Worker(WorkerSettings settings, const work::WorkType& type, WorkerPorts ports)
+Worker::Worker(WorkerSettings settings, TaskRunner& runner, WorkerPorts ports)
     : settings_{std::move(settings)},
-      type_{type},
+      runner_{runner},
       ports_{ports},
       renew_interval_{limits::lease_duration_default / 3},
       renew_timer_{ports.timers.make()},
@@ -117,7 +117,7 @@ void Worker::take_hello(Dispatcher& from, std::string_view item) {
 }
 
 void Worker::say_status(Dispatcher& to) {
-    const protocol::StatusMessage status{type_.name.data(),
+    const protocol::StatusMessage status{settings_.registration.type,
                                          draining_ ? 0 : settings_.registration.concurrency,
                                          ports_.socket.receive_buffer_bytes() / 2};
     to.outbox.say_once(Kind::status, protocol::write_status(status));
@@ -138,24 +138,23 @@ void Worker::take_task(const std::string& store_id, Dispatcher& from, std::strin
     const auto older = running_.lower_bound({lease.id, LeaseEpoch{0}});
     if (older != running_.end() && older->first.id == lease.id) {
         if (older->first.epoch > lease.epoch) return;
-        forget(LeaseKey{older->first});
+        forget(LeaseKey{older->first}, false);
     }
     Running& running = running_[lease];
     running.dispatcher = store_id;
-    running.lease = task->duration;
     running.payload = std::move(task->payload);
     running.timer = ports_.timers.make();
     running.fetch_wait = retry_first;
+    running.attempt = task->attempt;
+    running.timeout = task->timeout;
     if (task->http_port != 0) from.http_port = task->http_port;
     // Nobody who keeps to our slots sends more; what is too much goes back untouched.
     const bool full = running_.size() > 2 * std::size_t{settings_.registration.concurrency};
     if (draining_ || full) return finish(lease, {lease, End::released, {}, {}});
-    if (task->type != type_.name)
-        return finish(lease,
-                      {lease,
-                       End::failed,
-                       {},
-                       {"unknown_type", "this worker runs " + std::string{type_.name}, false}});
+    const std::string& type = settings_.registration.type;
+    if (task->type != type)
+        return finish(
+            lease, {lease, End::failed, {}, {"unknown_type", "this worker runs " + type, false}});
     if (running.payload)
         run(lease);
     else
@@ -184,42 +183,38 @@ void Worker::fetched(const LeaseKey& lease, Result<port::HttpResponse> answer) {
         running.payload = std::move(answer->body);
         return run(lease);
     }
-    if (answer && is_final(answer->status)) return forget(lease);  // the lease is no more
+    if (answer && is_final(answer->status)) return forget(lease, false);  // it is no more
     running.timer->set(ports_.clock.steady() + running.fetch_wait, [this, lease] { fetch(lease); });
     running.fetch_wait = std::min<Duration>(running.fetch_wait * 2, retry_most);
 }
 
 void Worker::run(const LeaseKey& lease) {
     Running& running = running_.at(lease);
+    const Dispatcher& from = dispatchers_.at(running.dispatcher);
     running.began = ports_.clock.steady();
-    if (running.payload->size() <= settings_.inline_bytes_max) {
-        const std::string payload = std::move(*running.payload);
-        running.payload.reset();
-        return worked(lease, work::run_work(type_, payload));
-    }
-    auto payload = std::make_shared<std::string>(std::move(*running.payload));
+    TaskRun run{.lease = lease,
+                .type = settings_.registration.type,
+                .payload = std::move(*running.payload),
+                .attempt = running.attempt,
+                .timeout = running.timeout,
+                .dispatcher_url = port::base_url(from.endpoint.address, from.http_port)};
     running.payload.reset();
-    auto outcome = std::make_shared<std::expected<work::Outcome, TaskError>>();
-    ports_.work_lane.run([this, payload, outcome] { *outcome = work::run_work(type_, *payload); },
-                         [this, lease, outcome] { worked(lease, *outcome); });
+    runner_.run(std::move(run), [this, lease, alive = std::weak_ptr<bool>{alive_}](RunEnd end) {
+        if (!alive.expired()) ended(lease, std::move(end));
+    });
 }
 
-void Worker::worked(const LeaseKey& lease, const std::expected<work::Outcome, TaskError>& outcome) {
-    const auto found = running_.find(lease);
-    if (found == running_.end()) return;  // revoked or lost meanwhile
-    if (!outcome) return finish(lease, {lease, End::failed, {}, outcome.error()});
-    if (outcome->sleep_first == Duration{0})
-        return finish(lease, {lease, End::completed, outcome->result_json, {}});
-    found->second.result = outcome->result_json;
-    found->second.timer->set(ports_.clock.steady() + outcome->sleep_first, [this, lease] {
-        finish(lease, {lease, End::completed, std::move(running_.at(lease).result), {}});
-    });
+void Worker::ended(const LeaseKey& lease, RunEnd end) {
+    if (end) return finish(lease, {lease, End::completed, std::move(*end), {}});
+    ResultMessage message{lease, End::failed, {}, std::move(end.error().error)};
+    message.retry_after = end.error().retry_after;
+    finish(lease, std::move(message));
 }
 
 void Worker::finish(const LeaseKey& lease, ResultMessage message) {
     const Running& running = running_.at(lease);
     const std::string store_id = running.dispatcher;
-    if (running.began != SteadyTime{}) message.took = ports_.clock.steady() - running.began;
+    if (running.at_work()) message.took = ports_.clock.steady() - running.began;
     Dispatcher& to = dispatchers_.at(store_id);
     running_.erase(lease);
     ++done_count_;
@@ -246,6 +241,8 @@ void Worker::hand_over_large(const LeaseKey& lease, const std::string& store_id,
     protocol::JsonWriter body{request.body};
     body.begin_object().key(completed ? "result" : "error").raw(completed ? message.result : error);
     if (message.took) body.field("took_us", message.took->count());
+    if (message.retry_after)
+        body.field("retry_after_ms", *message.retry_after / std::chrono::milliseconds{1});
     body.end_object();
     add_key(request.headers, settings_.key);
     auto kept = std::make_shared<ResultMessage>(std::move(message));
@@ -280,22 +277,42 @@ void Worker::take_result_ack(Dispatcher& from, std::string_view item) {
 void Worker::take_revoke(const std::string& store_id, Dispatcher& from, std::string_view item) {
     const auto lease = protocol::read_lease_key(item);
     if (!lease) return;
-    forget(*lease);
-    const ResultMessage message{*lease, End::stopped, {}, {}};
-    if (!from.outbox.has(Kind::result, *lease))
-        from.outbox.say(Kind::result, *lease, protocol::write_result(message),
-                        ports_.clock.steady());
-    flush_soon(store_id, from);
+    if (running_.contains(*lease)) return forget(*lease, true);
+    say_stopped(from, store_id, *lease);
+}
+
+void Worker::say_stopped(Dispatcher& to, const std::string& store_id, const LeaseKey& lease) {
+    const ResultMessage message{lease, End::stopped, {}, {}};
+    if (!to.outbox.has(Kind::result, lease))
+        to.outbox.say(Kind::result, lease, protocol::write_result(message), ports_.clock.steady());
+    flush_soon(store_id, to);
 }
 
 // The dispatcher says that this lease is not ours any more.
 void Worker::take_lost(std::string_view item) {
-    if (const auto lease = protocol::read_lease_key(item)) forget(*lease);
+    if (const auto lease = protocol::read_lease_key(item)) forget(*lease, false);
 }
 
-void Worker::forget(const LeaseKey& lease) {
-    if (running_.erase(lease) == 0) return;
+void Worker::forget(const LeaseKey& lease, bool confirms) {
+    const auto found = running_.find(lease);
+    if (found == running_.end()) return;
+    found->second.confirms = found->second.confirms || confirms;
+    if (std::exchange(found->second.stopping, true)) return;
+    if (!found->second.at_work()) return stopped(lease);
+    // Its slot is taken until nothing of it is left.
+    runner_.stop(lease, [this, lease, alive = std::weak_ptr<bool>{alive_}] {
+        if (!alive.expired()) stopped(lease);
+    });
+}
+
+void Worker::stopped(const LeaseKey& lease) {
+    const auto found = running_.find(lease);
+    if (found == running_.end()) return;
+    const std::string store_id = found->second.dispatcher;
+    const bool confirms = found->second.confirms;
+    running_.erase(found);
     ports_.log.info("task stopped", {{"task_id", lease.id.to_string()}});
+    if (confirms) say_stopped(dispatchers_.at(store_id), store_id, lease);
     check_drained();
 }
 

@@ -1,8 +1,11 @@
-// The contract, config/openapi.yaml, as a test reads it, and a judge that holds answers against it.
+// Holds answers of a cluster against config/openapi.yaml: status and error among those their
+// operation lists, and what has been seen of it.
 #pragma once
 
 #include <map>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "catch.hpp"
 #include "sim_cluster.hpp"
@@ -11,9 +14,9 @@
 
 namespace taskd::test {
 
+using namespace std::chrono_literals;
 using protocol::split_array;
 using protocol::split_object;
-using namespace std::chrono_literals;
 
 inline std::string_view field(std::string_view object, std::string_view name) {
     const auto fields = split_object(object);
@@ -120,6 +123,7 @@ class Judge {
             CHECK((operation.errors.contains(*name) || contract.errors_any.contains(*name)));
             CHECK(find_error(*name)->http_status == answer->status);
             operation.seen_errors.insert(*name);
+            CHECK_FALSE(field(answer->body, "trace_id").empty());
         }
         return answer->body;
     }
@@ -139,5 +143,7 @@ class Judge {
 void try_dead_letters(Judge& judge, const std::string& done);
 void try_operations(Judge& judge);
 void try_schedules(Judge& judge);
+
+inline const std::string unknown_id = "018bcfe5-687b-7000-8000-000000000000";
 
 }  // namespace taskd::test

@@ -1,0 +1,134 @@
+// Many tasks, one a line: each is taken or refused for itself, and told by a line of the answer.
+#include <algorithm>
+
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/task_json.hpp"
+#include "taskd/service/task_api.hpp"
+
+namespace taskd::service {
+namespace {
+
+std::string refusal(std::size_t line, const Error& error, const std::string& trace_id) {
+    std::string out;
+    protocol::JsonWriter json{out};
+    json.begin_object().field("line", line);
+    json.key("problem").raw(protocol::write_problem(error, {{}, {}, trace_id}));
+    json.end_object();
+    return out;
+}
+
+bool is_blank(std::string_view text) {
+    return text.find_first_not_of(" \t\r") == std::string_view::npos;
+}
+
+}  // namespace
+
+struct TaskApi::Lines {
+    Call call;
+    std::string body;
+    SteadyTime begin;
+    std::size_t at = 0;                // in the body
+    std::size_t line = 0;              // the last one read, from 1
+    std::vector<std::string> answers;  // of this step, in order
+    std::size_t open = 0;              // of them not yet there
+    bool reading = false;
+    std::string out;
+};
+
+void TaskApi::submit_lines(Call call) {
+    if (call.target.find("wait") != nullptr)
+        return call.answer(Error{ErrorCode::invalid_field, "wait is not for lines"});
+    if (!port::find_header(call.request.headers, "Idempotency-Key").empty())
+        return call.answer(Error{ErrorCode::invalid_field,
+                                 "Idempotency-Key is for one task; a line says idempotency_key"});
+    std::string body = std::move(call.request.body);
+    const auto count = static_cast<std::size_t>(std::ranges::count(body, '\n')) + 1;
+    if (count > limits::submit_lines_max + 1)
+        return call.answer(
+            Error{ErrorCode::too_many_tasks, std::to_string(limits::submit_lines_max) + " lines"});
+    auto lines = std::make_shared<Lines>();
+    lines->call = std::move(call);
+    lines->body = std::move(body);
+    lines->begin = clock_.steady();
+    take_lines(lines);
+}
+
+// A step: so many lines, whose answers are awaited before the next, so that neither a turn nor what
+// waits for the disk grows with the request.
+void TaskApi::take_lines(const std::shared_ptr<Lines>& lines) {
+    const std::string_view body = lines->body;
+    lines->answers.clear();
+    lines->reading = true;
+    // Who has left wants no more of it taken.
+    const bool gone = lines->call.request.nobody_waits();
+    while (lines->at < body.size() && lines->answers.size() < limits::submit_lines_step && !gone) {
+        const std::size_t end = std::min(body.find('\n', lines->at), body.size());
+        const std::string_view text = body.substr(lines->at, end - lines->at);
+        lines->at = end + 1;
+        ++lines->line;
+        if (!is_blank(text)) take_line(lines, text);
+    }
+    lines->reading = false;
+    if (!lines->answers.empty()) return line_done(lines);
+    core_.note_submit(clock_.steady() - lines->begin);
+    lines->call.respond(
+        {200, {{"Content-Type", std::string{protocol::lines_type}}}, std::move(lines->out)});
+}
+
+void TaskApi::take_line(const std::shared_ptr<Lines>& lines, std::string_view text) {
+    const std::size_t place = lines->answers.size();
+    const std::size_t line = lines->line;
+    lines->answers.emplace_back();
+    if (const auto slow = core_.slow_down()) {
+        lines->answers[place] = refusal(line, *slow, lines->call.trace_id());
+        return;
+    }
+    auto task = protocol::parse_submit(text, [this] { return core_.make_id(); });
+    if (task && task->is_array)
+        task = std::unexpected{
+            protocol::BodyError{{ErrorCode::invalid_field, "a line is one task"}, {}}};
+    if (!task) {
+        lines->answers[place] = refusal(line, task.error().error, lines->call.trace_id());
+        return;
+    }
+    engine::Submit command;
+    command.tasks = std::move(task->tasks);
+    const TaskId id = command.tasks.front().id;
+    ++lines->open;
+    core_.execute(std::move(command),
+                  [this, lines, place, line, id](const engine::Decision& decision) -> Core::Reply {
+                      std::string answer;
+                      if (decision.refused) {
+                          answer = refusal(line, *decision.refused, lines->call.trace_id());
+                      } else {
+                          const TaskId taken =
+                              decision.existing.empty() ? id : decision.existing.front().second;
+                          const auto state = core_.engine().state_of(taken);
+                          protocol::JsonWriter{answer}
+                              .begin_object()
+                              .field("line", line)
+                              .field("id", taken.to_string())
+                              .field("state",
+                                     to_text(state ? *state : decision.known.front().state))
+                              .end_object();
+                      }
+                      return [this, lines, place, answer = std::move(answer)] {
+                          lines->answers[place] = answer;
+                          --lines->open;
+                          line_done(lines);
+                      };
+                  });
+}
+
+void TaskApi::line_done(const std::shared_ptr<Lines>& lines) {
+    if (lines->reading || lines->open > 0) return;
+    for (const std::string& answer : lines->answers) {
+        lines->out += answer;
+        lines->out.push_back('\n');
+    }
+    lines->answers.clear();
+    // Through the end of a turn: others have theirs in between.
+    core_.when_durable([this, lines] { take_lines(lines); });
+}
+
+}  // namespace taskd::service

@@ -1,0 +1,204 @@
+#include "taskd/service/exec_runner.hpp"
+
+#include <algorithm>
+
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/trace.hpp"
+
+namespace taskd::service {
+namespace {
+
+constexpr std::size_t last_words_bytes = 1'000;
+
+RunEnd failed(std::string code, std::string message, bool permanent = false) {
+    return std::unexpected{RunFailure{{std::move(code), std::move(message), permanent}, {}}};
+}
+
+std::string_view trimmed(std::string_view text) {
+    while (!text.empty() && (text.back() == '\n' || text.back() == '\r'))
+        text.remove_suffix(1);
+    return text;
+}
+
+// Texts go into JSON: the rest of a character that was cut, and what is no UTF-8, is left out.
+std::string readable(std::string_view text) {
+    while (!text.empty() && (text.front() & 0xC0) == 0x80)
+        text.remove_prefix(1);
+    std::string kept{text};
+    if (!protocol::is_utf8(kept)) std::erase_if(kept, [](char c) { return (c & 0x80) != 0; });
+    return kept;
+}
+
+}  // namespace
+
+Result<std::string> output_as_json(std::string_view output, OutputForm form) {
+    const std::string_view text = trimmed(output);
+    if (form != OutputForm::text) {
+        if (text.empty() && form == OutputForm::automatic) return "null";
+        if (protocol::check_json(text)) return std::string{text};
+        if (form == OutputForm::json) return fail(ErrorCode::bad_answer, "the output is not JSON");
+    }
+    if (!protocol::is_utf8(text)) return fail(ErrorCode::bad_answer, "the output is not UTF-8");
+    std::string quoted;
+    protocol::append_json_string(quoted, text);
+    return quoted;
+}
+
+ExecRunner::ExecRunner(ExecSettings settings, ExecPorts ports)
+    : settings_{std::move(settings)}, ports_{std::move(ports)} {}
+
+ExecRunner::~ExecRunner() {
+    for (auto& [lease, running] : running_) {
+        running.process.reset();  // with all it started, before its folder goes
+        (void)ports_.remove_dir(running.dir);
+    }
+}
+
+port::ProcessSpec ExecRunner::spec_of(const TaskRun& run, const std::string& dir) const {
+    const std::string id = run.lease.id.to_string();
+    port::ProcessSpec spec{
+        .argv = settings_.argv,
+        .env = {{"PATH", "/usr/local/bin:/usr/bin:/bin"},
+                {"LANG", "C.UTF-8"},
+                {"HOME", dir},
+                {"TMPDIR", dir},
+                {"TASKD_TASK_ID", id},
+                {"TASKD_TASK_TYPE", run.type},
+                {"TASKD_ATTEMPT", std::to_string(run.attempt)},
+                {"TRACEPARENT", protocol::traceparent_of(run.lease.id, run.lease.epoch)}},
+        .only_env = true,
+        .input = run.payload,
+        .dir = dir,
+        .limits = settings_.limits,
+        .guarded = true};
+    spec.env.insert(spec.env.end(), settings_.env.begin(), settings_.env.end());
+    return spec;
+}
+
+void ExecRunner::run(TaskRun run, std::function<void(RunEnd)> done) {
+    const LeaseKey lease = run.lease;
+    const std::string dir = settings_.dir + "/" + protocol::write_lease_path(lease);
+    if (auto made = ports_.make_dir(dir); !made)
+        return done(failed("cannot_start", made.error().to_string()));
+    auto process = ports_.processes.spawn(
+        spec_of(run, dir),
+        {.line = {},
+         .ended =
+             [this, lease](port::ProcessEnd end) {
+                 // Later: this is the process's own callback.
+                 ports_.timers.post([this, lease, end, alive = std::weak_ptr{alive_}] {
+                     if (!alive.expired()) ended(lease, end);
+                 });
+             },
+         .bytes = [this, lease](port::ProcessStream stream,
+                                std::string_view bytes) { printed(lease, stream, bytes); }});
+    if (!process) {
+        remove_dir(dir);
+        return done(failed("cannot_start", process.error().to_string()));
+    }
+    Running& running = running_[lease];
+    running.done = std::move(done);
+    running.process = std::move(*process);
+    running.dir = dir;
+    running.log =
+        std::make_unique<LogSender>(LogSenderPorts{ports_.http, ports_.clock, ports_.timers},
+                                    settings_.key, run.dispatcher_url, lease);
+    running.timer = ports_.timers.make();
+    const Duration own = settings_.timeout > Duration{0} ? settings_.timeout : Duration::max();
+    const Duration most = std::min(own, run.timeout.value_or(Duration::max()));
+    if (most == Duration::max()) return;
+    running.timer->set(ports_.clock.steady() + most, [this, lease] {
+        running_.at(lease).timed_out = true;
+        end_slowly(lease);
+    });
+}
+
+void ExecRunner::printed(const LeaseKey& lease, port::ProcessStream stream,
+                         std::string_view bytes) {
+    const auto found = running_.find(lease);
+    if (found == running_.end()) return;
+    Running& running = found->second;
+    if (stream == port::ProcessStream::err) {
+        running.log->append(bytes);
+        running.last_words += bytes;
+        if (running.last_words.size() > last_words_bytes)
+            running.last_words.erase(0, running.last_words.size() - last_words_bytes);
+        return;
+    }
+    if (running.out_too_large) return;
+    if (running.out.size() + bytes.size() > limits::result_bytes_max) {
+        running.out_too_large = true;
+        return running.process->kill();
+    }
+    running.out += bytes;
+}
+
+void ExecRunner::end_slowly(const LeaseKey& lease) {
+    Running& running = running_.at(lease);
+    if (!running.process) return;
+    running.process->terminate();
+    running.timer->set(ports_.clock.steady() + settings_.grace, [this, lease] {
+        if (Running& still = running_.at(lease); still.process) still.process->kill();
+    });
+}
+
+void ExecRunner::stop(const LeaseKey& lease, std::function<void()> gone) {
+    const auto found = running_.find(lease);
+    if (found == running_.end()) return gone();
+    found->second.gone = std::move(gone);
+    // Its end may be known already, and its last lines be on their way.
+    if (found->second.process) end_slowly(lease);
+}
+
+void ExecRunner::ended(const LeaseKey& lease, port::ProcessEnd end) {
+    const auto found = running_.find(lease);
+    if (found == running_.end()) return;
+    Running& running = found->second;
+    running.process.reset();
+    running.timer->clear();
+    running.log->finish(settings_.log_patience, [this, lease, end, alive = std::weak_ptr{alive_}] {
+        if (!alive.expired()) finish(lease, end);
+    });
+}
+
+void ExecRunner::finish(const LeaseKey& lease, const port::ProcessEnd& end) {
+    auto node = running_.extract(lease);
+    Running& running = node.mapped();
+    remove_dir(running.dir);
+    if (running.gone) return running.gone();
+    running.done(result_of(running, end));
+}
+
+RunEnd ExecRunner::result_of(const Running& running, const port::ProcessEnd& end) const {
+    const std::string words = readable(trimmed(running.last_words));
+    if (running.out_too_large)
+        return failed("task_too_large", "the output is larger than 1 MiB", true);
+    if (running.timed_out)
+        return failed("attempt_timeout",
+                      "it ran longer than it may" + (words.empty() ? std::string{} : ": " + words));
+    if (end.signal != 0) return failed("signal_" + std::to_string(end.signal), words);
+    if (end.status != 0)
+        return failed("exit_" + std::to_string(end.status), words,
+                      settings_.permanent.contains(end.status));
+    auto result = output_as_json(running.out, settings_.form);
+    if (!result) return failed("bad_output", result.error().detail);
+    // Quotes may have made it longer.
+    if (result->size() > limits::result_bytes_max)
+        return failed("task_too_large", "the output is larger than 1 MiB", true);
+    return std::move(*result);
+}
+
+void ExecRunner::remove_dir(const std::string& dir) {
+    auto failure = std::make_shared<std::optional<Error>>();
+    ports_.lane.run(
+        [remove = ports_.remove_dir, dir, failure] {
+            if (auto removed = remove(dir); !removed) *failure = removed.error();
+        },
+        [this, dir, failure, alive = std::weak_ptr{alive_}] {
+            if (alive.expired() || !*failure) return;
+            ports_.log.warn("a folder cannot be removed",
+                            {{"dir", dir}, {"error", (*failure)->to_string()}});
+        });
+}
+
+}  // namespace taskd::service
