@@ -1,7 +1,7 @@
 // What each record and note does to the state. Recovery runs exactly this.
 #include <algorithm>
 
-#include "engine/state.hpp"
+#include "engine/rules.hpp"
 #include "taskd/base/assert.hpp"
 #include "taskd/base/error.hpp"
 
@@ -39,6 +39,7 @@ class Applier {
         state_.touch(*header.body, sequence_);
         state_.place(header);
         state_.use_key(key_use_of(record.spec, record.at), sequence_);
+        if (Group* group = group_of(*header.body->task)) ++group->tasks;
         ++state_.totals.submitted;
     }
 
@@ -173,6 +174,7 @@ class Applier {
 
     void operator()(const TaskRedriven& record) {
         change(record.id, [&](Header& header, Task& task) {
+            if (Group* group = group_of(task)) count_back(*group, record.id, task.state);
             state_.move(header, task, TaskEvent::redrive);
             ++task.redrives;
             task.failures = task.crashes = 0;
@@ -207,6 +209,27 @@ class Applier {
         ++state_.operations_running;
         state_.changed_operations.insert(id);
         drop_old_operations();
+    }
+
+    void operator()(const GroupMade& record) {
+        state_.groups[record.group.id] = record.group;
+        ++state_.groups_running;
+        state_.changed_groups.insert(record.group.id);
+    }
+
+    void operator()(const GroupClosed& record) {
+        state_.groups.at(record.id).state = GroupState::closed;
+        state_.changed_groups.insert(record.id);
+    }
+
+    void operator()(const GroupEnded& record) {
+        Group& group = state_.groups.at(record.id);
+        group.state = GroupState::done;
+        group.ended_at = record.at;
+        group.completed_by = record.completed_by;
+        --state_.groups_running;
+        state_.changed_groups.insert(record.id);
+        drop_old_groups();
     }
 
     void operator()(const OperationAdvanced& record) {
@@ -246,6 +269,35 @@ class Applier {
     }
 
   private:
+    // The group of a member that still counts, noted as changed.
+    Group* group_of(const Task& task) {
+        if (!task.spec.group) return nullptr;
+        const auto found = state_.groups.find(*task.spec.group);
+        if (found == state_.groups.end() || found->second.state == GroupState::done) return nullptr;
+        state_.changed_groups.insert(found->first);
+        return &found->second;
+    }
+
+    // A member that had ended begins anew.
+    static void count_back(Group& group, TaskId id, TaskState state) {
+        --(state == TaskState::dead ? group.dead : group.expired);
+        std::erase(group.failed, id);
+    }
+
+    void drop_old_groups() {
+        auto& all = state_.groups;
+        for (auto each = all.begin();
+             each != all.end() && all.size() - state_.groups_running > limits::groups_kept_max;) {
+            if (each->second.state != GroupState::done) {
+                ++each;
+                continue;
+            }
+            state_.changed_groups.erase(each->first);
+            state_.gone.groups.push_back(each->first);
+            each = all.erase(each);
+        }
+    }
+
     // The oldest that have ended make room.
     void drop_old_operations() {
         auto& all = state_.operations;
@@ -300,7 +352,8 @@ class Applier {
         task.lease->revoked = true;
     }
 
-    static void end(Task& task, WallTime at) {
+    void end(Task& task, WallTime at) {
+        if (Group* group = group_of(task)) count_end(*group, task.spec.id, task.state);
         task.ended_at = at;
         task.due_at.reset();
         task.due_shown.reset();
@@ -472,6 +525,11 @@ void Engine::restore(const QueueRules& rules) {
 void Engine::restore(const Operation& operation) {
     state_->operations[operation.id] = operation;
     if (operation.state == OperationState::running) ++state_->operations_running;
+}
+
+void Engine::restore(const Group& group) {
+    state_->groups[group.id] = group;
+    if (group.state != GroupState::done) ++state_->groups_running;
 }
 
 void Engine::restore(const TaskHead& head) {

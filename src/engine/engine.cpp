@@ -30,6 +30,8 @@ class Decider {
     Decision operator()(const Look&) { return decide_look(context_); }
     Decision operator()(const Redrive& command) { return decide_redrive(context_, command); }
     Decision operator()(const EditPayload& command) { return decide_edit(context_, command); }
+    Decision operator()(const MakeGroup& command) { return decide_make_group(context_, command); }
+    Decision operator()(const CloseGroup& command) { return decide_close_group(context_, command); }
     Decision operator()(const StartOperation& command) {
         return decide_start_operation(context_, command);
     }
@@ -51,7 +53,9 @@ Engine::~Engine() = default;
 
 Decision Engine::decide(const Now& now, const Command& command, Random& random) const {
     const Context context{*state_, now, random};
-    return std::visit(Decider{context}, command);
+    Decision decision = std::visit(Decider{context}, command);
+    finish_groups(context, decision);
+    return decision;
 }
 
 std::optional<EngineTime> Engine::next_deadline(const Now& now) const {
@@ -216,6 +220,17 @@ std::vector<Operation> Engine::take_changed_operations() {
     for (const OperationId& id : std::exchange(state_->changed_operations, {}))
         operations.push_back(state_->operations.at(id));
     return operations;
+}
+
+std::vector<Group> Engine::take_changed_groups() {
+    std::vector<Group> groups;
+    for (const GroupId& id : std::exchange(state_->changed_groups, {}))
+        groups.push_back(state_->groups.at(id));
+    return groups;
+}
+
+const std::map<GroupId, Group>& Engine::groups() const {
+    return state_->groups;
 }
 
 Engine::Gone Engine::take_gone() {

@@ -137,6 +137,9 @@ struct State {
     std::map<OperationId, Operation> operations;
     std::size_t operations_running = 0;
     std::set<OperationId> changed_operations;
+    std::map<GroupId, Group> groups;
+    std::size_t groups_running = 0;
+    std::set<GroupId> changed_groups;
     Engine::Gone gone;
     std::map<TaskId, Sequence> deleted;  // and the view may still have them
     std::deque<std::pair<Sequence, TaskId>> deleted_order;
@@ -212,6 +215,10 @@ Decision decide_priority(const Context& context, const SetPriority& command);
 Decision decide_queue(const Context& context, const ChangeQueue& command);
 Decision decide_redrive(const Context& context, const Redrive& command);
 Decision decide_edit(const Context& context, const EditPayload& command);
+Decision decide_make_group(const Context& context, const MakeGroup& command);
+Decision decide_close_group(const Context& context, const CloseGroup& command);
+// Adds what follows when the last task of a group ends with these records.
+void finish_groups(const Context& context, Decision& decision);
 Decision decide_start_operation(const Context& context, const StartOperation& command);
 Decision decide_stop_operation(const Context& context, const StopOperation& command);
 Decision decide_step_operation(const Context& context, const StepOperation& command);

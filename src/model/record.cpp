@@ -10,6 +10,9 @@ struct TaskOf {
     std::optional<TaskId> operator()(const OperationStarted&) const { return std::nullopt; }
     std::optional<TaskId> operator()(const OperationAdvanced&) const { return std::nullopt; }
     std::optional<TaskId> operator()(const OperationEnded&) const { return std::nullopt; }
+    std::optional<TaskId> operator()(const GroupMade&) const { return std::nullopt; }
+    std::optional<TaskId> operator()(const GroupClosed&) const { return std::nullopt; }
+    std::optional<TaskId> operator()(const GroupEnded&) const { return std::nullopt; }
     template <class Other>
     std::optional<TaskId> operator()(const Other& record) const {
         return record.id;

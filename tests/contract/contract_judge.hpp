@@ -138,5 +138,6 @@ class Judge {
 // Parts of the one test, in files of their own.
 void try_dead_letters(Judge& judge, const std::string& done);
 void try_operations(Judge& judge);
+void try_groups(Judge& judge);
 
 }  // namespace taskd::test

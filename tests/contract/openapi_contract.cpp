@@ -385,6 +385,7 @@ bool tested_elsewhere(const ApiOperation& operation, const std::string& error) {
         {"overloaded", "tests/unit/dispatcher_test.cpp"},
         {"shutting_down", "tests/unit/dispatcher_test.cpp"},
         {"unreachable", "tests/unit/monitor_test.cpp"},
+        {"too_many_operations", "tests/contract/openapi_operations.cpp"},
         {"timed_out", "tests/unit/monitor_test.cpp"},
     };
     if (const auto place = places.find(error); place != places.end()) {
@@ -416,6 +417,7 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     try_priority(judge, done, slow);
     try_dead_letters(judge, done);
     try_operations(judge);
+    try_groups(judge);
     try_queues(judge);
     try_cancel(judge, done, slow);
     try_leases(judge);

@@ -365,6 +365,45 @@ TEST_CASE("what is gone goes before what is stored, and operations read back") {
     CHECK(found == std::vector{operations[1], operations[2]});
 }
 
+TEST_CASE("groups read back, and their tasks are found by them") {
+    ON_EVERY_VIEW;
+    std::vector<Group> groups{random_group(world.random), random_group(world.random)};
+    std::ranges::sort(groups, {}, &Group::id);
+    std::vector<Task> tasks;
+    for (std::size_t i = 0; i < 60; ++i) {
+        tasks.push_back(world.task(i % 2 == 0 ? "email" : "call", TaskState::queued));
+        tasks.back().spec.group.reset();
+        if (i % 3 > 0) tasks.back().spec.group = groups[i % 3 - 1].id;
+    }
+    world.store(tasks);
+    port::ViewChange change{.mark = world.mark};
+    change.groups = groups;
+    REQUIRE(world.view->store(change));
+    world.reopen();
+    std::vector<Group> found;
+    REQUIRE(world.view->each_group([&](const Group& each) { found.push_back(each); }));
+    CHECK(found == groups);
+    for (const std::string& text :
+         {"group:" + groups[0].id.to_string(),
+          "group:" + groups[1].id.to_string() + "," + groups[0].id.to_string() + " type:call",
+          "-group:" + groups[0].id.to_string(),
+          "group:" + groups[0].id.to_string().substr(0, 30) + "*", std::string{"group:none"}}) {
+        INFO(text);
+        const auto search = parse_search(text);
+        REQUIRE(search);
+        std::vector<TaskId> expected;
+        for (const Task& task : tasks)
+            if (protocol::matches(*search, task, {})) expected.push_back(task.spec.id);
+        CHECK(pages(*world.view, {.limit = 7, .search = *search}) == expected);
+    }
+    change.groups = {};
+    change.gone_groups = {groups[0].id};
+    REQUIRE(world.view->store(change));
+    found.clear();
+    REQUIRE(world.view->each_group([&](const Group& each) { found.push_back(each); }));
+    CHECK(found == std::vector{groups[1]});
+}
+
 TEST_CASE(
     "a key belongs to the task that took it last, until its time is over and its task ended") {
     ON_EVERY_VIEW;
@@ -446,12 +485,14 @@ TEST_CASE("a view of version 1 is brought up to date") {
     // As version 1 left it: without heads.
     auto db = io::SqliteDb::open(world.settings.path, "", SQLITE_OPEN_READWRITE);
     REQUIRE(db);
-    REQUIRE(db->run(
-        "DROP INDEX tasks_live; ALTER TABLE tasks DROP COLUMN head;"
-        " CREATE INDEX tasks_live ON tasks (queued_as) WHERE live = 1;"
-        " ALTER TABLE mark DROP COLUMN expired; DROP TABLE keys; DROP TABLE queues;"
-        " DROP TABLE operations; DROP INDEX tasks_by_key; ALTER TABLE tasks DROP COLUMN key;"
-        " PRAGMA user_version = 1"));
+    REQUIRE(
+        db->run("DROP INDEX tasks_live; ALTER TABLE tasks DROP COLUMN head;"
+                " CREATE INDEX tasks_live ON tasks (queued_as) WHERE live = 1;"
+                " ALTER TABLE mark DROP COLUMN expired; DROP TABLE keys; DROP TABLE queues;"
+                " DROP TABLE operations; DROP TABLE task_groups; DROP INDEX tasks_by_group;"
+                " ALTER TABLE tasks DROP COLUMN member_of; DROP INDEX tasks_by_key; ALTER TABLE "
+                "tasks DROP COLUMN key;"
+                " PRAGMA user_version = 1"));
     *db = {};
     world.reopen();
     CHECK(heads.size() == 10);

@@ -77,6 +77,8 @@ class Stage {
         if (verb == "start") return start(subject, given);
         if (verb == "stop") return StopOperation{id(subject)};
         if (verb == "step") return step(subject, given);
+        if (verb == "group") return group(subject, given);
+        if (verb == "close") return CloseGroup{id(subject)};
         if (verb == "pause" || verb == "unpause" || verb == "drain") {
             ChangeQueue change;
             change.type = subject;
@@ -99,6 +101,23 @@ class Stage {
         if (verb == "confirm") return ConfirmRevoked{lease};
         if (verb == "renew") return Renew{given.at("worker"), {lease}};
         throw std::runtime_error("unknown verb " + verb);
+    }
+
+    MakeGroup group(const std::string& name, const Arguments& given) {
+        MakeGroup made;
+        made.group.id = id(name);
+        made.open = !given.contains("tasks");
+        if (given.contains("then")) {
+            made.group.completion.emplace();
+            made.group.completion->type = given.at("then");
+            made.group.completion->payload = Blob{"\"done\""};
+        }
+        if (!made.open)
+            for (const std::string& each : words(given.at("tasks"))) {
+                made.tasks.push_back(spec(each, given));
+                made.tasks.back().group = made.group.id;
+            }
+        return made;
     }
 
     StartOperation start(const std::string& name, const Arguments& given) {
@@ -160,6 +179,7 @@ class Stage {
             made.backoff.jitter = static_cast<std::uint8_t>(std::stoi(given.at("jitter")));
         if (given.contains("key")) made.key = given.at("key");
         if (given.contains("once")) made.idempotency_key = given.at("once");
+        if (given.contains("in")) made.group = id(given.at("in"));
         if (given.contains("no_retry")) made.no_retry = {given.at("no_retry")};
         if (given.contains("delay")) made.delay = *parse_duration(given.at("delay"));
         if (given.contains("run_in")) made.run_at = now_.wall + *parse_duration(given.at("run_in"));
@@ -275,6 +295,17 @@ class Stage {
         out_ << " payload=" << record.payload.view() << "\n";
     }
     void tell(const TaskDeleted& record) { out_ << names_[record.id] << " deleted\n"; }
+    void tell(const GroupMade& record) { tell_group(record.group.id); }
+    void tell(const GroupClosed& record) { tell_group(record.id); }
+    void tell(const GroupEnded& record) {
+        if (record.completed_by) names_[*record.completed_by] = "then-" + names_[record.id];
+        tell_group(record.id);
+    }
+    void tell_group(const GroupId& name) {
+        const Group& now = engine_.groups().at(name);
+        out_ << names_[name] << " " << to_text(now.state) << " tasks=" << now.tasks
+             << " succeeded=" << now.succeeded << " failed=" << now.failed.size() << "\n";
+    }
     void tell(const OperationStarted& record) { operation(record.operation.id); }
     void tell(const OperationAdvanced& record) { operation(record.id); }
     void tell(const OperationEnded& record) { operation(record.id); }
@@ -284,7 +315,17 @@ class Stage {
              << " changed=" << now.changed << " passed_over=" << now.passed_over << "\n";
     }
     void tell(const RevokedLeaseEnded& record) { out_ << names_[record.id] << " slot free\n"; }
-    void tell(const TaskSubmitted& record) { plain(record.spec.id); }
+    void tell(const TaskSubmitted& record) {
+        const bool follows = record.spec.payload.view().starts_with("{\"group\":");
+        if (!follows) return plain(record.spec.id);
+        state_of(*engine_.find(record.spec.id));
+        std::string payload{record.spec.payload.view()};
+        for (const auto& [made, name] : names_)
+            for (auto at = payload.find(made.to_string()); at != std::string::npos;
+                 at = payload.find(made.to_string()))
+                payload.replace(at, 36, name);
+        out_ << " " << payload << "\n";
+    }
     void tell(const EngineResumed& record) {
         out_ << "resumed leases_until=" << since(record.leases_until) << "\n";
     }

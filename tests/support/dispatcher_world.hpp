@@ -61,6 +61,9 @@ class FailingView final : public port::View {
     Result<void> each_operation(const std::function<void(const Operation&)>& take) override {
         return twin_.each_operation(take);
     }
+    Result<void> each_group(const std::function<void(const Group&)>& take) override {
+        return twin_.each_group(take);
+    }
     Result<void> each_key(const std::function<void(const KeyUse&)>& take) override {
         return twin_.each_key(take);
     }

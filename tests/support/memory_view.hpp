@@ -15,6 +15,7 @@ struct MemoryTable {
     std::map<std::string, KeyUse> keys;
     std::map<std::string, QueueRules> queues;
     std::map<OperationId, Operation> operations;
+    std::map<GroupId, Group> groups;
 };
 
 // Rows as a change of the view carries them.
@@ -38,6 +39,10 @@ class MemoryView final : public port::View {
             table_.operations.erase(id);
         for (const Operation& operation : change.operations)
             table_.operations[operation.id] = operation;
+        for (const GroupId& id : change.gone_groups)
+            table_.groups.erase(id);
+        for (const Group& group : change.groups)
+            table_.groups[group.id] = group;
         for (const auto& task : change.tasks) {
             table_.tasks[task->spec.id] = *task;
             const KeyUse use = key_use_of(task->spec, task->submitted_at);
@@ -122,6 +127,12 @@ class MemoryView final : public port::View {
     Result<void> each_operation(const std::function<void(const Operation&)>& take) override {
         for (const auto& [id, operation] : table_.operations)
             take(operation);
+        return {};
+    }
+
+    Result<void> each_group(const std::function<void(const Group&)>& take) override {
+        for (const auto& [id, group] : table_.groups)
+            take(group);
         return {};
     }
 

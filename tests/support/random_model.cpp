@@ -59,6 +59,7 @@ TaskSpec random_spec(Random& random) {
     spec.expires_at = random_optional<WallTime>(random);
     if (random.chance(1, 2)) spec.key = random_text(random, 40);
     if (random.chance(1, 2)) spec.idempotency_key = random_text(random, 40);
+    if (random.chance(1, 3)) spec.group = random_id(random);
     for (std::uint64_t n = random.below(3); n > 0; --n)
         spec.labels[random_text(random, 20)] = random_text(random, 20);
     for (std::uint64_t n = random.below(3); n > 0; --n)
@@ -93,6 +94,25 @@ QueueRules random_rules(Random& random) {
     return rules;
 }
 
+Group random_group(Random& random) {
+    Group group;
+    group.id = random_id(random);
+    group.name = random_text(random, 20);
+    if (random.chance(1, 2)) group.completion = random_spec(random);
+    group.state = static_cast<GroupState>(1 + random.below(3));
+    group.made_at = random_wall(random);
+    group.ended_at = random_optional<WallTime>(random);
+    if (random.chance(1, 2)) group.completed_by = random_id(random);
+    group.tasks = random_number(random);
+    group.succeeded = random_number(random);
+    group.dead = random_number(random);
+    group.cancelled = random_number(random);
+    group.expired = random_number(random);
+    for (std::uint64_t n = random.below(4); n > 0; --n)
+        group.failed.push_back(random_id(random));
+    return group;
+}
+
 Operation random_operation(Random& random) {
     Operation operation;
     operation.id = random_id(random);
@@ -125,6 +145,39 @@ TaskId random_id(Random& random) {
     return TaskId::make(WallTime{Duration{static_cast<std::int64_t>(random.below(1ULL << 50))}},
                         random);
 }
+
+namespace {
+
+// What people do to ended tasks and to many tasks.
+Record random_task_action(Random& random, std::size_t kind, TaskId id) {
+    switch (kind) {
+        case 15:
+            return TaskRedriven{id, random_wall(random), random_engine(random),
+                                random_engine(random), random.chance(1, 2)};
+        case 16:
+            return PayloadEdited{id, Blob{random_text(random, 200)}, random_wall(random)};
+        case 17:
+            return TaskDeleted{id};
+        case 18:
+            return OperationStarted{random_operation(random)};
+        case 19:
+            return OperationAdvanced{
+                id, random.chance(1, 2) ? std::optional{random_id(random)} : std::nullopt,
+                random_number(random), random_number(random)};
+        case 20:
+            return OperationEnded{id, random.chance(1, 2), random_wall(random)};
+        case 21:
+            return GroupMade{random_group(random)};
+        case 22:
+            return GroupClosed{id};
+        default:
+            return GroupEnded{id,
+                              random.chance(1, 2) ? std::optional{random_id(random)} : std::nullopt,
+                              random_wall(random)};
+    }
+}
+
+}  // namespace
 
 Record random_record(Random& random, std::size_t kind) {
     const TaskId id = random_id(random);
@@ -176,21 +229,8 @@ Record random_record(Random& random, std::size_t kind) {
             return PriorityChanged{id, static_cast<std::uint8_t>(random.below(10))};
         case 14:
             return QueueChanged{random_rules(random)};
-        case 15:
-            return TaskRedriven{id, random_wall(random), random_engine(random),
-                                random_engine(random), random.chance(1, 2)};
-        case 16:
-            return PayloadEdited{id, Blob{random_text(random, 200)}, random_wall(random)};
-        case 17:
-            return TaskDeleted{id};
-        case 18:
-            return OperationStarted{random_operation(random)};
-        case 19:
-            return OperationAdvanced{
-                id, random.chance(1, 2) ? std::optional{random_id(random)} : std::nullopt,
-                random_number(random), random_number(random)};
         default:
-            return OperationEnded{id, random.chance(1, 2), random_wall(random)};
+            return random_task_action(random, kind, id);
     }
 }
 

@@ -20,5 +20,6 @@ RecordBatch random_batch(Random& random, Sequence first, std::size_t records);
 Task random_task(Random& random);
 QueueRules random_rules(Random& random);
 Operation random_operation(Random& random);
+Group random_group(Random& random);
 
 }  // namespace taskd::support

@@ -9,6 +9,7 @@
 #include "taskd/io/file_task_logs.hpp"
 #include "taskd/io/sqlite_view.hpp"
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/target.hpp"
 #include "taskd/protocol/task_json.hpp"
 
 namespace taskd::test {
@@ -55,11 +56,9 @@ Outcome heavy(std::string_view payload) {
     return work::Outcome{"\"" + std::string(3'000, 'x') + "\"", Duration{payload.size()}};
 }
 
-constexpr work::WorkType rows[] = {{"echo", "", echo},
-                                   {"sleep", "", sleep},
-                                   {"flaky", "", flaky},
-                                   {"broken", "", broken},
-                                   {"heavy", "", heavy}};
+constexpr work::WorkType rows[] = {{"echo", "", echo},   {"sleep", "", sleep},
+                                   {"flaky", "", flaky}, {"broken", "", broken},
+                                   {"heavy", "", heavy}, {"after", "", echo}};
 
 }  // namespace
 
@@ -340,6 +339,10 @@ void SimCluster::submit(std::vector<TaskSpec> tasks) {
 }
 
 void SimCluster::submit_again(const TaskId& id) {
+    // Into a group that is closed only what is there comes again.
+    const Promise& promise = promises_.at(id);
+    const bool there = promise.acknowledged && !operated_.contains(OperationAction::remove);
+    if (promise.spec.group && !there) return;
     post_tasks({id}, std::make_shared<std::string>(
                          protocol::write_submit({promises_.at(id).spec}, false)));
 }
@@ -348,6 +351,7 @@ void SimCluster::submit_again(const TaskId& id) {
 void SimCluster::submit_under_its_key(const TaskId& id) {
     const Promise& promise = promises_.at(id);
     if (promise.spec.idempotency_key.empty() || !promise.acknowledged) return;
+    if (promise.spec.group && operated_.contains(OperationAction::remove)) return;
     TaskSpec again = promise.spec;
     again.id = TaskId::make(client().clock().wall(), random_);
     client().http().send(
@@ -373,8 +377,12 @@ void SimCluster::post_tasks(std::vector<TaskId> ids, std::shared_ptr<std::string
                                      promises_.at(id).acknowledged = true;
                                  return;
                              }
-                             if (answer && answer->status < 500 && answer->status != 429)
+                             if (answer && answer->status < 500 && answer->status != 429) {
+                                 const bool gone = operated_.contains(OperationAction::remove) &&
+                                                   promises_.at(ids.front()).spec.group;
+                                 if (gone) return;
                                  faults_seen_.push_back("submit refused: " + answer->body);
+                             }
                              world_.at(world_.now() + 500ms,
                                        [this, ids, body] { post_tasks(ids, body); });
                          });
@@ -385,31 +393,6 @@ void SimCluster::cancel(const TaskId& id) {
     client().http().send("http://dispatcher:4000",
                          {"POST", "/v1/tasks/" + id.to_string() + "/cancel", key_header(), "{}"},
                          2s, [](Result<port::HttpResponse>) {});
-}
-
-// It may end once more: what was seen is no longer the end for good.
-void SimCluster::redrive(const TaskId& id) {
-    promises_.at(id).redrive_asked = true;
-    promises_.at(id).ended_as.reset();
-    post("/v1/tasks/" + id.to_string() + "/payload",
-         std::string{promises_.at(id).spec.payload.view()}, "PUT");
-    post("/v1/tasks/" + id.to_string() + "/redrive", "");
-}
-
-// Those submitted later are not meant, but a wall clock set back makes them look earlier.
-void SimCluster::operate(OperationAction action, const std::string& search) {
-    operated_.insert(action);
-    if (action == OperationAction::redrive)
-        for (auto& [id, promise] : promises_)
-            promise.ended_as.reset();
-    std::string body;
-    protocol::JsonWriter{body}
-        .begin_object()
-        .field("action", to_text(action))
-        .field("q", search)
-        .field("rate", random_.below(2) * (5 + random_.below(200)))
-        .end_object();
-    post("/v1/operations", std::move(body));
 }
 
 void SimCluster::post(const std::string& target, std::string body, std::string method) {
@@ -528,7 +511,9 @@ bool SimCluster::settle(Duration limit) {
         // A task put off under a clock set ahead may have hours to go.
         run_for(end - world_.now() < limit - 5min ? 1min : 2s);
     }
-    return all_ended();
+    const bool kept = all_ended();
+    if (kept) check_groups();
+    return kept;
 }
 
 std::vector<std::string> SimCluster::broken_promises() {

@@ -22,7 +22,10 @@ class Life {
     void step() {
         now_.engine += std::chrono::milliseconds{random_.below(700)};
         now_.wall = WallTime{now_.engine.time_since_epoch() + 1000h};
-        switch (random_.below(12)) {
+        switch (random_.below(13)) {
+            case 12:
+                if (random_.chance(1, 3)) gather();
+                break;
             case 10:
                 run(random_.chance(2, 3) ? Command{Redrive{any()}}
                                          : Command{EditPayload{any(), Blob{"[7]"}}});
@@ -72,6 +75,7 @@ class Life {
                 other.restore(head);
         });
         (void)view.each_operation([&](const Operation& each) { other.restore(each); });
+        (void)view.each_group([&](const Group& each) { other.restore(each); });
         other.restore(table_.mark.totals, *view.newest_ended());
         for (std::size_t i = table_.mark.sequence.value; i < records_.size(); ++i) {
             const auto id = other.body_needed(records_[i]);
@@ -85,11 +89,39 @@ class Life {
     }
     // Gives every task its body back.
     void load_all(Engine& engine) const {
-        for (const TaskId& id : ids_)
+        std::vector<TaskId> ids = ids_;
+        for (const auto& [id, group] : engine.groups())
+            if (group.completed_by) ids.push_back(*group.completed_by);
+        for (const TaskId& id : ids)
             if (engine.is_bodiless(id)) engine.apply(TaskLoaded{row(id)});
     }
     void load_all() { load_all(engine_); }
     std::uint64_t unloaded() const { return unloaded_; }
+    // Counts are those of the records; a group that is done was completed once. Answers how many.
+    std::uint64_t check_groups() const {
+        std::uint64_t done = 0;
+        for (const auto& [id, group] : engine_.groups()) {
+            std::uint64_t members = 0, endings = 0, completions = 0;
+            for (const Record& record : records_) {
+                if (const auto* submitted = std::get_if<TaskSubmitted>(&record)) {
+                    members += submitted->spec.group == id ? 1 : 0;
+                    completions += submitted->spec.payload.view().starts_with(
+                        "{\"group\":\"" + id.to_string() + "\"");
+                }
+                const auto* ended = std::get_if<GroupEnded>(&record);
+                endings += ended != nullptr && ended->id == id ? 1 : 0;
+            }
+            CHECK(group.tasks == members);
+            CHECK(endings == (group.state == GroupState::done ? 1 : 0));
+            CHECK(completions == (group.completed_by ? 1 : 0));
+            CHECK(group.completed_by.has_value() ==
+                  (group.state == GroupState::done && group.completion.has_value()));
+            const bool all = group.ended() == group.tasks;
+            CHECK((group.state == GroupState::open || all == (group.state == GroupState::done)));
+            done += endings;
+        }
+        return done;
+    }
 
     const Engine& engine() const { return engine_; }
     const Now& now() const { return now_; }
@@ -152,6 +184,15 @@ class Life {
     }
 
     void submit() {
+        TaskSpec made = any_spec();
+        if (!groups_.empty() && random_.chance(1, 4)) {
+            const auto& group = engine_.groups().at(groups_.back());
+            if (group.state == GroupState::open) made.group = group.id;
+        }
+        run(Submit{{made}});
+    }
+
+    TaskSpec any_spec() {
         TaskSpec spec;
         spec.id = TaskId::make(now_.wall, random_);
         spec.type = random_.chance(2, 3) ? "a" : "b";
@@ -166,7 +207,24 @@ class Life {
         if (random_.chance(1, 4)) spec.queue_timeout = 4s;
         if (random_.chance(1, 4)) spec.total_timeout = 9s;
         ids_.push_back(spec.id);
-        run(Submit{{spec}});
+        return spec;
+    }
+
+    // A group with its first tasks, open or not; or one of them is closed.
+    void gather() {
+        if (!groups_.empty() && random_.chance(1, 2))
+            return run(CloseGroup{groups_[random_.below(groups_.size())]});
+        MakeGroup make;
+        make.group.id = TaskId::make(now_.wall, random_);
+        if (random_.chance(1, 2))
+            make.group.completion = TaskSpec{.type = "b", .payload = Blob{"7"}};
+        make.open = random_.chance(1, 2);
+        for (std::uint64_t n = random_.below(4) + (make.open ? 0 : 1); n > 0; --n) {
+            make.tasks.push_back(any_spec());
+            make.tasks.back().group = make.group.id;
+        }
+        groups_.push_back(make.group.id);
+        run(make);
     }
 
     // One of each kind on what was submitted lately, whatever state it is in.
@@ -212,7 +270,9 @@ class Life {
                           {},
                           engine_.take_changed_operations(),
                           std::move(gone.tasks),
-                          std::move(gone.operations)});
+                          std::move(gone.operations),
+                          engine_.take_changed_groups(),
+                          std::move(gone.groups)});
         const Decision decision = engine_.decide(now_, Forget{Sequence{records_.size()}}, random_);
         for (const Note& note : decision.notes)
             unloaded_ += std::holds_alternative<TaskUnloaded>(note) ? 1 : 0;
@@ -226,6 +286,7 @@ class Life {
     Now now_;
     std::vector<Record> records_;
     std::vector<TaskId> ids_;
+    std::vector<GroupId> groups_;
     MemoryTable table_;
 };
 
@@ -260,7 +321,7 @@ std::vector<TaskId> order_of(Engine& engine, const Now& now) {
 }  // namespace
 
 TEST_CASE("an engine rebuilt from view and journal is the one that never stopped") {
-    std::uint64_t unloaded = 0;
+    std::uint64_t unloaded = 0, groups = 0;
     for (std::uint64_t seed = 1; seed <= 100; ++seed) {
         INFO("seed " << seed);
         Life life{seed};
@@ -273,6 +334,8 @@ TEST_CASE("an engine rebuilt from view and journal is the one that never stopped
         CHECK(rebuilt.totals() == life.engine().totals());
         CHECK(rebuilt.faults().empty());
         CHECK(rebuilt.operations() == life.engine().operations());
+        CHECK(rebuilt.groups() == life.engine().groups());
+        groups += life.check_groups();
         for (const char* type : {"a", "b"})
             CHECK(rebuilt.rules_of(type) == life.engine().rules_of(type));
         std::size_t live = 0;
@@ -295,4 +358,5 @@ TEST_CASE("an engine rebuilt from view and journal is the one that never stopped
         CHECK(order_of(rebuilt, life.now()) == order_of(replayed, life.now()));
     }
     CHECK(unloaded > 1'000);
+    CHECK(groups > 50);
 }

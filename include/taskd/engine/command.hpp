@@ -29,6 +29,7 @@ struct Submit {
     bool fetched = false;
     std::vector<Task> known;
     std::vector<KeyUse> known_keys;
+    std::optional<GroupId> group_made = {};  // in the same turn
 };
 
 // task_not_found when it is not in memory: the caller asks the view first.
@@ -113,6 +114,20 @@ struct EditPayload {
     bool fetched = false;
 };
 
+// Makes a group and submits its first tasks, all or none; closed unless `open`. A group that is
+// there with the same content is no error, as tasks are. too_many_groups.
+struct MakeGroup {
+    Group group;
+    bool open = false;
+    std::vector<TaskSpec> tasks = {};
+    bool fetched = false;
+    std::vector<Task> known = {};
+    std::vector<KeyUse> known_keys = {};
+};
+struct CloseGroup {
+    GroupId id;
+};
+
 // Begins an operation; the same one again is no error. too_many_operations.
 struct StartOperation {
     Operation operation;
@@ -151,7 +166,7 @@ struct Look {};
 using Command =
     std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew, WorkerUp,
                  WorkerGone, Tick, Match, Resume, Forget, Look, SetPriority, ChangeQueue, Redrive,
-                 EditPayload, StartOperation, StopOperation, StepOperation>;
+                 EditPayload, StartOperation, StopOperation, StepOperation, MakeGroup, CloseGroup>;
 
 // Notes: changes of what a restart may forget. Applied like records, never written.
 struct LeaseRenewed {

@@ -84,6 +84,7 @@ class Engine {
     // newest ended id there.
     void restore(const QueueRules& rules);  // before the heads
     void restore(const Operation& operation);
+    void restore(const Group& group);
     void restore(const TaskHead& head);
     void restore(std::shared_ptr<Task> task);
     void restore(const KeyUse& use);  // oldest first
@@ -120,6 +121,7 @@ class Engine {
     // As they are, or as they are without a word: no limits.
     QueueRules rules_of(const std::string& type) const;
     const std::map<OperationId, Operation>& operations() const;
+    const std::map<GroupId, Group>& groups() const;
     // Counts that differ from what the leases and tasks in memory say; always empty.
     std::vector<std::string> faults() const;
     std::size_t tasks_in_memory() const;
@@ -130,10 +132,12 @@ class Engine {
     std::vector<std::shared_ptr<const Task>> take_changed();
     std::vector<QueueRules> take_changed_queues();
     std::vector<Operation> take_changed_operations();
+    std::vector<Group> take_changed_groups();
     // What is gone since the last call.
     struct Gone {
         std::vector<TaskId> tasks;
         std::vector<OperationId> operations;
+        std::vector<GroupId> groups;
     };
     Gone take_gone();
 

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "taskd/model/group.hpp"
 #include "taskd/model/operation.hpp"
 #include "taskd/model/queue_rules.hpp"
 #include "taskd/model/task.hpp"
@@ -179,11 +180,31 @@ struct OperationEnded {
     friend bool operator==(const OperationEnded&, const OperationEnded&) = default;
 };
 
-using Record = std::variant<TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed,
-                            AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded,
-                            EngineResumed, AttemptTimedOut, TimedOutLeaseEnded, TaskExpired,
-                            PriorityChanged, QueueChanged, TaskRedriven, PayloadEdited, TaskDeleted,
-                            OperationStarted, OperationAdvanced, OperationEnded>;
+struct GroupMade {
+    Group group;
+    friend bool operator==(const GroupMade&, const GroupMade&) = default;
+};
+
+// No more tasks come into it.
+struct GroupClosed {
+    GroupId id;
+    friend bool operator==(const GroupClosed&, const GroupClosed&) = default;
+};
+
+// All its tasks have ended; the completion task is submitted in the same batch.
+struct GroupEnded {
+    GroupId id;
+    std::optional<TaskId> completed_by;
+    WallTime at;
+    friend bool operator==(const GroupEnded&, const GroupEnded&) = default;
+};
+
+using Record =
+    std::variant<TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed,
+                 AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed,
+                 AttemptTimedOut, TimedOutLeaseEnded, TaskExpired, PriorityChanged, QueueChanged,
+                 TaskRedriven, PayloadEdited, TaskDeleted, OperationStarted, OperationAdvanced,
+                 OperationEnded, GroupMade, GroupClosed, GroupEnded>;
 
 // The task a record is about; none when it is about more than one.
 std::optional<TaskId> task_of(const Record& record);

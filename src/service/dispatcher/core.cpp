@@ -16,6 +16,7 @@ namespace {
 // What a full disk refuses first.
 bool adds_work(const Command& command) {
     return std::holds_alternative<engine::Submit>(command) ||
+           std::holds_alternative<engine::MakeGroup>(command) ||
            std::holds_alternative<engine::Redrive>(command) ||
            std::holds_alternative<engine::EditPayload>(command) ||
            std::holds_alternative<engine::StartOperation>(command);
@@ -59,6 +60,8 @@ Result<void> Core::recover() {
     auto operations =
         ports_.view.each_operation([&](const Operation& each) { engine_.restore(each); });
     if (!operations) return fail(std::move(operations));
+    auto groups = ports_.view.each_group([&](const Group& each) { engine_.restore(each); });
+    if (!groups) return fail(std::move(groups));
     std::vector<TaskId> leased;
     auto live = ports_.view.each_live([&](const TaskHead& head) {
         if (head.leased)
@@ -249,7 +252,8 @@ Result<Core::Fetched> Core::fetch_from(port::View& view, const Wanted& wanted) {
 }
 
 void Core::fetch_and_run(Command command, Wanted wanted, Decided decided) {
-    const bool question = std::holds_alternative<engine::Submit>(command);
+    const bool question = std::holds_alternative<engine::Submit>(command) ||
+                          std::holds_alternative<engine::MakeGroup>(command);
     ++fetches_;
     questions_ += question ? 1 : 0;
     auto again = std::make_shared<Command>(std::move(command));
