@@ -247,6 +247,9 @@ class Applier {
         --state_.operations_running;
         state_.changed_operations.insert(record.id);
     }
+    void operator()(const ScheduleChanged& record) { apply_schedule(state_, sequence_, record); }
+    void operator()(const ScheduleRemoved& record) { apply_schedule(state_, sequence_, record); }
+    void operator()(const ScheduleFired& record) { apply_schedule(state_, sequence_, record); }
 
     void operator()(const RevokedLeaseEnded& record) {
         change(record.id, [&](Header&, Task& task) {

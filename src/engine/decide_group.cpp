@@ -14,8 +14,8 @@ Decision decide_make_group(const Context& context, const MakeGroup& command) {
     if (!there && context.state.groups_running >= limits::groups_running_max)
         return refuse(ErrorCode::too_many_groups, std::to_string(limits::groups_running_max));
     Decision decision;
-    if (!command.tasks.empty()) {
-        Submit submit{command.tasks, command.fetched, command.known, command.known_keys};
+    if (!command.submit.tasks.empty()) {
+        Submit submit = command.submit;
         if (!there) submit.group_made = asked.id;
         decision = decide_submit(context, submit);
         if (decision.refused || !decision.fetch.empty() || !decision.fetch_keys.empty())

@@ -38,8 +38,11 @@ enum class RecordKind : std::uint8_t {
     group_made = 26,
     group_closed = 27,
     group_ended = 28,
+    schedule_changed = 30,
+    schedule_removed = 31,
+    schedule_fired = 32,
 };
-constexpr auto kind_last = RecordKind::group_ended;
+constexpr auto kind_last = RecordKind::schedule_fired;
 
 template <class... Handlers>
 struct Overloaded : Handlers... {
@@ -185,6 +188,23 @@ class RecordWriter {
         write_optional(out_, r.completed_by);
         out_.instant(r.at);
     }
+    void operator()(const ScheduleChanged& r) {
+        write(out_, RecordKind::schedule_changed);
+        write(out_, r.schedule);
+    }
+    void operator()(const ScheduleRemoved& r) {
+        write(out_, RecordKind::schedule_removed);
+        out_.text(r.name);
+    }
+    void operator()(const ScheduleFired& r) {
+        write(out_, RecordKind::schedule_fired);
+        out_.text(r.name);
+        out_.flag(r.fire.has_value());
+        if (r.fire) write(out_, *r.fire);
+        write_optional(out_, r.settled);
+        out_.number(r.missed);
+        out_.flag(r.backfill);
+    }
     void operator()(const TaskExpired& r) {
         write(out_, RecordKind::task_expired);
         out_.id(r.id);
@@ -195,6 +215,16 @@ class RecordWriter {
   private:
     ByteWriter& out_;
 };
+
+ScheduleFired read_schedule_fired(ByteReader& in) {
+    ScheduleFired record;
+    record.name = in.text();
+    if (in.flag()) record.fire = read_fire(in);
+    record.settled = read_optional<WallTime>(in);
+    record.missed = in.number();
+    record.backfill = in.flag();
+    return record;
+}
 
 // Kinds that are no longer written.
 Record read_old_record(ByteReader& in, RecordKind kind) {
@@ -313,6 +343,12 @@ Record read_record(ByteReader& in, RecordKind kind) {
             return PriorityChanged{in.id(), static_cast<std::uint8_t>(in.number_to(priority_max))};
         case RecordKind::queue_changed:
             return QueueChanged{read_queue_rules(in)};
+        case RecordKind::schedule_changed:
+            return ScheduleChanged{read_schedule(in)};
+        case RecordKind::schedule_removed:
+            return ScheduleRemoved{std::string{in.text()}};
+        case RecordKind::schedule_fired:
+            return read_schedule_fired(in);
         case RecordKind::task_expired:
             return TaskExpired{in.id(), in.flag(), in.instant<WallTime>()};
         default:
@@ -350,6 +386,11 @@ std::size_t encoded_bytes_max(const Record& record) {
             [](const TimedOutLeaseEnded&) { return kind_id_epoch + due_max + number_max; },
             [](const PriorityChanged&) { return 1 + id_bytes + number_max; },
             [](const QueueChanged& r) { return 1 + bytes_max(r.rules); },
+            [](const ScheduleChanged& r) { return 1 + bytes_max(r.schedule); },
+            [](const ScheduleRemoved& r) { return 1 + number_max + r.name.size(); },
+            [](const ScheduleFired& r) {
+                return 4 + 3 * number_max + r.name.size() + (r.fire ? bytes_max(*r.fire) : 0);
+            },
             [](const TaskExpired&) { return 1 + id_bytes + 1 + number_max; },
             [](const TaskRedriven&) { return 1 + id_bytes + 3 * number_max + 1; },
             [](const PayloadEdited& r) { return 1 + id_bytes + 2 * number_max + r.payload.size(); },

@@ -2,20 +2,14 @@
 // status and error among those its operation lists. What the contract lists must have been seen, or
 // stands below with the place where it is tested.
 #include <fstream>
-#include <map>
-#include <set>
 
-#include "contract_judge.hpp"
+#include "openapi_judge.hpp"
 
 using namespace taskd;
 using namespace taskd::test;
-using namespace std::chrono_literals;
 
 namespace {
 
-const std::string unknown_id = "018bcfe5-687b-7000-8000-000000000000";
-
-// What every operation under /v1 may answer before it looks at anything.
 void try_keys_and_query(Judge& judge) {
     for (ApiOperation& each : judge.contract.operations) {
         const bool monitors_own =
@@ -381,6 +375,7 @@ bool tested_elsewhere(const ApiOperation& operation, const std::string& error) {
         {"body_too_large", "tests/unit/dispatcher_test.cpp"},
         {"io_failed", "tests/unit/dispatcher_test.cpp"},
         {"view_corrupt", "tests/contract/view_contract.cpp"},
+        {"too_many_schedules", "tests/unit/schedule_desk_test.cpp"},
         {"too_many_waiters", "tests/unit/waiters_test.cpp"},
         {"overloaded", "tests/unit/dispatcher_test.cpp"},
         {"shutting_down", "tests/unit/dispatcher_test.cpp"},
@@ -419,6 +414,7 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     try_operations(judge);
     try_groups(judge);
     try_queues(judge);
+    try_schedules(judge);
     try_cancel(judge, done, slow);
     try_leases(judge);
     try_pulling(judge);

@@ -17,7 +17,8 @@ t3 running worker=w1 attempt=1 epoch=1 until=30s
 t2 dead reason=smtp_down
 t3 cancelled
 g1 done tasks=3 succeeded=1 failed=2
-then-g1 queued {"group":"g1","tasks":3,"succeeded":1,"dead":1,"cancelled":1,"expired":0,"failed":["t2","t3"],"payload":"done"}
+then-g1 queued {"group":"g1","tasks":3,"succeeded":1,"dead":1
+  ,"cancelled":1,"expired":0,"failed":["t2","t3"],"payload":"done"}
   tell w1 to stop t3
 
 # An open group takes tasks until it is closed; then it ends when they have.
@@ -50,7 +51,8 @@ close g3
 g3 open tasks=0 succeeded=0 failed=0
 g3 closed tasks=0 succeeded=0 failed=0
 g3 done tasks=0 succeeded=0 failed=0
-then-g3 queued {"group":"g3","tasks":0,"succeeded":0,"dead":0,"cancelled":0,"expired":0,"failed":[],"payload":"done"}
+then-g3 queued {"group":"g3","tasks":0,"succeeded":0,"dead":0
+  ,"cancelled":0,"expired":0,"failed":[],"payload":"done"}
 
 # A member that is redriven before the end counts again; after it no more.
 group g4 tasks=t7,t8 type=email attempts_max=1 then=report
@@ -72,7 +74,8 @@ t7 running worker=w1 attempt=2 epoch=2 until=30s
 t8 succeeded result=1
 t7 succeeded result=1
 g4 done tasks=2 succeeded=2 failed=0
-then-g4 queued {"group":"g4","tasks":2,"succeeded":2,"dead":0,"cancelled":0,"expired":0,"failed":[],"payload":"done"}
+then-g4 queued {"group":"g4","tasks":2,"succeeded":2,"dead":0
+  ,"cancelled":0,"expired":0,"failed":[],"payload":"done"}
 t2 queued redrives=1
 t2 running worker=w1 attempt=2 epoch=2 until=30s
 

@@ -74,7 +74,7 @@ class Stage {
         if (verb == "queue") return rules(subject, given);
         if (verb == "redrive") return Redrive{id(subject), true};
         if (verb == "edit") return EditPayload{id(subject), Blob{given.at("payload")}, true};
-        if (verb == "start") return start(subject, given);
+        if (verb == "start") return begin(subject, given);
         if (verb == "stop") return StopOperation{id(subject)};
         if (verb == "step") return step(subject, given);
         if (verb == "group") return group(subject, given);
@@ -90,6 +90,7 @@ class Stage {
             if (given.contains("reason")) change.reason = given.at("reason");
             return change;
         }
+        if (verb.starts_with("schedule")) return schedule(verb, subject, given);
         const LeaseRef lease{id(subject), LeaseEpoch{std::stoull(given.at("epoch"))}};
         if (verb == "complete")
             return Complete{
@@ -114,13 +115,13 @@ class Stage {
         }
         if (!made.open)
             for (const std::string& each : words(given.at("tasks"))) {
-                made.tasks.push_back(spec(each, given));
-                made.tasks.back().group = made.group.id;
+                made.submit.tasks.push_back(spec(each, given));
+                made.submit.tasks.back().group = made.group.id;
             }
         return made;
     }
 
-    StartOperation start(const std::string& name, const Arguments& given) {
+    StartOperation begin(const std::string& name, const Arguments& given) {
         Operation operation;
         operation.id = id(name);
         operation.action = *parse_operation_action(given.at("action"));
@@ -141,6 +142,36 @@ class Stage {
         made.last = given.contains("last");
         made.fetched = true;
         return made;
+    }
+
+    Command schedule(const std::string& verb, const std::string& name, const Arguments& given) {
+        if (verb == "schedule-remove") return RemoveSchedule{name};
+        if (verb == "schedule-pause") return PauseSchedule{name, false, given.at("by"), ""};
+        if (verb == "schedule-resume") return PauseSchedule{name, true};
+        if (verb == "schedule") {
+            ScheduleSpec asked;
+            asked.name = name;
+            asked.every = *parse_duration(given.at("every"));
+            asked.task.type = given.at("type");
+            asked.task.payload = Blob{"null"};
+            if (given.contains("key")) asked.task.key = given.at("key");
+            if (given.contains("overlap")) asked.overlap = *parse_overlap(given.at("overlap"));
+            if (given.contains("misfire")) asked.misfire = *parse_misfire(given.at("misfire"));
+            return SetSchedule{std::move(asked)};
+        }
+        FireSchedule fire;
+        fire.name = name;
+        if (verb == "schedule-run") {
+            fire.why = FireSchedule::Why::by_hand;
+            fire.id = TaskId::make(now_.wall, ids_random_);
+            return fire;
+        }
+        if (verb == "schedule-backfill") fire.why = FireSchedule::Why::backfill;
+        if (const Schedule* there = engine_.schedule(name)) fire.changed_as = there->changed_as;
+        for (const std::string& time : words(given.at("at")))
+            fire.times.push_back(start + *parse_duration(time));
+        if (given.contains("older")) fire.older = std::stoull(given.at("older"));
+        return fire;
     }
 
     static ChangeQueue rules(const std::string& type, const Arguments& given) {
@@ -316,6 +347,11 @@ class Stage {
     }
     void tell(const RevokedLeaseEnded& record) { out_ << names_[record.id] << " slot free\n"; }
     void tell(const TaskSubmitted& record) {
+        if (const auto& planned = record.spec.planned_for)
+            if (!names_.contains(record.spec.id)) {
+                names_[record.spec.id] = planned->schedule + "@" + since(planned->at);
+                ids_[names_[record.spec.id]] = record.spec.id;
+            }
         const bool follows = record.spec.payload.view().starts_with("{\"group\":");
         if (!follows) return plain(record.spec.id);
         state_of(*engine_.find(record.spec.id));
@@ -324,7 +360,25 @@ class Stage {
             for (auto at = payload.find(made.to_string()); at != std::string::npos;
                  at = payload.find(made.to_string()))
                 payload.replace(at, 36, name);
-        out_ << " " << payload << "\n";
+        const std::size_t half = payload.find(",\"cancelled\"");
+        out_ << " " << payload.substr(0, half) << "\n  " << payload.substr(half) << "\n";
+    }
+    void tell(const ScheduleChanged& record) {
+        const Schedule& schedule = record.schedule;
+        out_ << "schedule " << schedule.spec.name << (schedule.paused ? " paused" : " set") << "\n";
+    }
+    void tell(const ScheduleRemoved& record) { out_ << "schedule " << record.name << " removed\n"; }
+    void tell(const ScheduleFired& record) {
+        out_ << "schedule " << record.name;
+        if (record.fire) {
+            out_ << " " << since(record.fire->planned) << " " << to_text(record.fire->outcome);
+            if (record.fire->outcome == FireOutcome::overlapped)
+                out_ << " by " << names_[*record.fire->task];
+            if (!record.fire->reason.empty()) out_ << " " << record.fire->reason;
+        }
+        if (record.settled) out_ << " settled=" << since(*record.settled);
+        if (record.missed > 0) out_ << " missed=" << record.missed;
+        out_ << "\n";
     }
     void tell(const EngineResumed& record) {
         out_ << "resumed leases_until=" << since(record.leases_until) << "\n";
@@ -351,10 +405,15 @@ class Stage {
         return to_text(std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()));
     }
 
+    static std::string since(WallTime time) {
+        return to_text(std::chrono::floor<std::chrono::milliseconds>(time - start));
+    }
+
+    static constexpr WallTime start{std::chrono::seconds{1'700'000'000}};
     Engine engine_{EngineSettings{.lease_duration = std::chrono::seconds{30}}};
     Random random_{1};
     Random ids_random_{2};
-    Now now_{WallTime{std::chrono::seconds{1'700'000'000}}, EngineTime{}};
+    Now now_{start, EngineTime{}};
     Sequence sequence_;
     std::map<std::string, TaskId> ids_;
     std::map<TaskId, std::string> names_;

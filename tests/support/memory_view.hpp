@@ -16,6 +16,7 @@ struct MemoryTable {
     std::map<std::string, QueueRules> queues;
     std::map<OperationId, Operation> operations;
     std::map<GroupId, Group> groups;
+    std::map<std::string, Schedule> schedules;
 };
 
 // Rows as a change of the view carries them.
@@ -52,6 +53,10 @@ class MemoryView final : public port::View {
         }
         for (const QueueRules& rules : change.queues)
             table_.queues[rules.type] = rules;
+        for (const auto& [name, schedule] : change.schedules) {
+            table_.schedules.erase(name);
+            if (schedule) table_.schedules[name] = *schedule;
+        }
         std::erase_if(table_.keys, [&](const auto& each) {
             const auto holder = table_.tasks.find(each.second.id);
             const bool lives = holder != table_.tasks.end() && is_live(holder->second);
@@ -133,6 +138,12 @@ class MemoryView final : public port::View {
     Result<void> each_group(const std::function<void(const Group&)>& take) override {
         for (const auto& [id, group] : table_.groups)
             take(group);
+        return {};
+    }
+
+    Result<void> each_schedule(const std::function<void(const Schedule&)>& take) override {
+        for (const auto& [name, schedule] : table_.schedules)
+            take(schedule);
         return {};
     }
 

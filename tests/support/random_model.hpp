@@ -21,5 +21,6 @@ Task random_task(Random& random);
 QueueRules random_rules(Random& random);
 Operation random_operation(Random& random);
 Group random_group(Random& random);
+Schedule random_schedule(Random& random);
 
 }  // namespace taskd::support

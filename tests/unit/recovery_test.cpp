@@ -22,7 +22,13 @@ class Life {
     void step() {
         now_.engine += std::chrono::milliseconds{random_.below(700)};
         now_.wall = WallTime{now_.engine.time_since_epoch() + 1000h};
-        switch (random_.below(13)) {
+        switch (random_.below(15)) {
+            case 14:
+                schedule();
+                break;
+            case 13:
+                fire();
+                break;
             case 12:
                 if (random_.chance(1, 3)) gather();
                 break;
@@ -68,6 +74,7 @@ class Life {
     void rebuild(Engine& other) {
         MemoryView view{table_};
         (void)view.each_queue([&](const QueueRules& rules) { other.restore(rules); });
+        (void)view.each_schedule([&](const Schedule& each) { other.restore(each); });
         (void)view.each_live([&](const TaskHead& head) {
             if (head.leased)
                 other.restore(row(head.id));
@@ -89,10 +96,7 @@ class Life {
     }
     // Gives every task its body back.
     void load_all(Engine& engine) const {
-        std::vector<TaskId> ids = ids_;
-        for (const auto& [id, group] : engine.groups())
-            if (group.completed_by) ids.push_back(*group.completed_by);
-        for (const TaskId& id : ids)
+        for (const TaskId& id : ids_)
             if (engine.is_bodiless(id)) engine.apply(TaskLoaded{row(id)});
     }
     void load_all() { load_all(engine_); }
@@ -135,10 +139,16 @@ class Life {
                 settle(decision);
                 break;
             }
+            Submit* asked = asked_of(command);
+            if (asked != nullptr) asked->fetched = true;
             for (const TaskId& id : decision.fetch) {
-                const bool gone = engine_.is_deleted(id) || !table_.tasks.contains(id);
+                const bool there = table_.tasks.contains(id) && !engine_.is_deleted(id);
                 const bool away = engine_.is_bodiless(id) || !engine_.state_of(id);
-                if (away && !gone) engine_.apply(TaskLoaded{row(id)});
+                if (!there || !away) continue;
+                if (asked != nullptr && !engine_.state_of(id))
+                    asked->known.push_back(table_.tasks.at(id));
+                else
+                    engine_.apply(TaskLoaded{row(id)});
             }
             std::visit(
                 [](auto& again) {
@@ -164,6 +174,8 @@ class Life {
     void settle(const Decision& decision) {
         for (const Record& record : decision.records) {
             records_.push_back(record);
+            if (const auto* submitted = std::get_if<TaskSubmitted>(&record))
+                ids_.push_back(submitted->spec.id);
             engine_.apply(Sequence{records_.size()}, record);
         }
         for (const Note& note : decision.notes)
@@ -181,6 +193,33 @@ class Life {
         if (random_.chance(1, 3)) made.rules.key_rate = {2, 10s, 1};
         made.rules.weights["y"] = 3;
         return made;
+    }
+
+    void schedule() {
+        const std::string name = random_.chance(1, 2) ? "daily" : "hourly";
+        if (random_.chance(1, 4)) return run(PauseSchedule{name, random_.chance(1, 2)});
+        if (random_.chance(1, 8)) return run(RemoveSchedule{name});
+        ScheduleSpec spec;
+        spec.name = name;
+        spec.every = 1s;
+        spec.overlap = static_cast<Overlap>(random_.below(3));
+        spec.misfire = static_cast<Misfire>(random_.below(3));
+        spec.task.type = "a";
+        spec.task.payload = Blob{"null"};
+        run(SetSchedule{spec});
+    }
+
+    void fire() {
+        FireSchedule command;
+        command.name = random_.chance(1, 2) ? "daily" : "hourly";
+        command.why = static_cast<FireSchedule::Why>(random_.below(3));
+        command.id = TaskId::make(now_.wall, random_);
+        if (const Schedule* there = engine_.schedule(command.name))
+            command.changed_as = there->changed_as;
+        for (const int ago : {90, 70, 1, 0})
+            command.times.push_back(std::chrono::floor<std::chrono::seconds>(now_.wall) -
+                                    std::chrono::seconds{ago});
+        run(command);
     }
 
     void submit() {
@@ -206,7 +245,6 @@ class Life {
         if (random_.chance(1, 3)) spec.timeout = std::chrono::milliseconds{random_.below(5'000)};
         if (random_.chance(1, 4)) spec.queue_timeout = 4s;
         if (random_.chance(1, 4)) spec.total_timeout = 9s;
-        ids_.push_back(spec.id);
         return spec;
     }
 
@@ -220,8 +258,8 @@ class Life {
             make.group.completion = TaskSpec{.type = "b", .payload = Blob{"7"}};
         make.open = random_.chance(1, 2);
         for (std::uint64_t n = random_.below(4) + (make.open ? 0 : 1); n > 0; --n) {
-            make.tasks.push_back(any_spec());
-            make.tasks.back().group = make.group.id;
+            make.submit.tasks.push_back(any_spec());
+            make.submit.tasks.back().group = make.group.id;
         }
         groups_.push_back(make.group.id);
         run(make);
@@ -267,6 +305,7 @@ class Life {
         (void)view.store({{Sequence{records_.size()}, now_.engine, engine_.totals()},
                           engine_.take_changed(),
                           engine_.take_changed_queues(),
+                          engine_.take_changed_schedules(),
                           {},
                           engine_.take_changed_operations(),
                           std::move(gone.tasks),
@@ -338,6 +377,12 @@ TEST_CASE("an engine rebuilt from view and journal is the one that never stopped
         groups += life.check_groups();
         for (const char* type : {"a", "b"})
             CHECK(rebuilt.rules_of(type) == life.engine().rules_of(type));
+        for (const char* name : {"daily", "hourly"}) {
+            const Schedule* there = life.engine().schedule(name);
+            const Schedule* again = rebuilt.schedule(name);
+            REQUIRE((there == nullptr) == (again == nullptr));
+            if (there != nullptr) CHECK(*there == *again);
+        }
         std::size_t live = 0;
         life.load_all();
         life.load_all(rebuilt);

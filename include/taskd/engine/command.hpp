@@ -119,10 +119,7 @@ struct EditPayload {
 struct MakeGroup {
     Group group;
     bool open = false;
-    std::vector<TaskSpec> tasks = {};
-    bool fetched = false;
-    std::vector<Task> known = {};
-    std::vector<KeyUse> known_keys = {};
+    Submit submit = {};
 };
 struct CloseGroup {
     GroupId id;
@@ -152,11 +149,43 @@ struct StepOperation {
     std::vector<KeyUse> known_keys = {};
 };
 
+// Makes a schedule or changes what it asks for; what has passed by then is settled.
+struct SetSchedule {
+    ScheduleSpec spec;
+};
+// Its tasks stay. schedule_not_found.
+struct RemoveSchedule {
+    std::string name;
+};
+// Times that pass while it is paused are left out.
+struct PauseSchedule {
+    std::string name;
+    bool resume = false;
+    std::string by = {};
+    std::string reason = {};
+};
+// Times of a schedule that may have their turn; the first that does has it, and the command
+// comes again for the rest. Once each: what is settled is passed over.
+struct FireSchedule {
+    enum class Why {
+        due,
+        by_hand,  // now; schedule_overlap when the task before is in the way
+        backfill,
+    };
+    std::string name;
+    Why why = Why::due;
+    Sequence changed_as;          // due: the schedule as it was when the times were worked out
+    std::vector<WallTime> times;  // in order
+    std::uint64_t older = 0;      // more of them before, too many to name
+    TaskId id = {};               // by_hand: of the task
+    Submit asked = {};            // what the view knows, as for a submit; no tasks
+};
+
 struct Tick {};    // does what is due
 struct Match {};   // leases at most one queued task to a worker with a free slot
 struct Resume {};  // once, after recovery
-// Drops from memory what the view covers and what is beyond the budget: ended tasks, and the bodies
-// of those that wait.
+// Drops from memory what the view covers and what is beyond the budget: ended tasks, and the
+// bodies of those that wait.
 struct Forget {
     Sequence covered;
 };
@@ -166,7 +195,11 @@ struct Look {};
 using Command =
     std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew, WorkerUp,
                  WorkerGone, Tick, Match, Resume, Forget, Look, SetPriority, ChangeQueue, Redrive,
-                 EditPayload, StartOperation, StopOperation, StepOperation, MakeGroup, CloseGroup>;
+                 EditPayload, StartOperation, StopOperation, StepOperation, MakeGroup, CloseGroup,
+                 SetSchedule, RemoveSchedule, PauseSchedule, FireSchedule>;
+
+// Where a command is told what the view alone knows of what it asked for; none for most.
+Submit* asked_of(Command& command);
 
 // Notes: changes of what a restart may forget. Applied like records, never written.
 struct LeaseRenewed {
@@ -185,8 +218,8 @@ struct WorkerForgotten {
 struct TaskForgotten {
     TaskId id;
 };
-// The body of a task that waits came from the view, or is left to it; or the whole of an ended task
-// came back.
+// The body of a task that waits came from the view, or is left to it; or the whole of an ended
+// task came back.
 struct TaskLoaded {
     std::shared_ptr<Task> task;
     bool ahead = false;  // its turn comes soon
@@ -204,8 +237,8 @@ struct KeyForgotten {
     std::string key;
     bool elsewhere = false;
 };
-// A lease took its share of a rate; the time has come for the next; rates begin anew. Of the queue
-// and of the key's own.
+// A lease took its share of a rate; the time has come for the next; rates begin anew. Of the
+// queue and of the key's own.
 struct RateTaken {
     std::string type;
     std::string key;
@@ -253,8 +286,8 @@ struct Decision {
     std::optional<Error> refused;      // then nothing else is set
     std::optional<std::size_t> index;  // which task of a submit was refused
     std::vector<Task> known;           // of a submit: tasks there already that only the view has
-    // Not decided yet: ask the view for these, note those that are in memory without their body as
-    // loaded, and come again (a Look need not).
+    // Not decided yet: ask the view for these, note those that are in memory without their body
+    // as loaded, and come again (a Look need not).
     std::vector<TaskId> fetch;
     std::vector<std::string> fetch_keys;  // of a submit: idempotency keys to ask for as well
     // Of a submit: which of its tasks are another one, submitted before under the same key.

@@ -85,6 +85,7 @@ class Engine {
     void restore(const QueueRules& rules);  // before the heads
     void restore(const Operation& operation);
     void restore(const Group& group);
+    void restore(const Schedule& schedule);
     void restore(const TaskHead& head);
     void restore(std::shared_ptr<Task> task);
     void restore(const KeyUse& use);  // oldest first
@@ -122,6 +123,8 @@ class Engine {
     QueueRules rules_of(const std::string& type) const;
     const std::map<OperationId, Operation>& operations() const;
     const std::map<GroupId, Group>& groups() const;
+    const Schedule* schedule(const std::string& name) const;  // until the next apply
+    void each_schedule(const std::function<void(const Schedule&)>& take) const;  // by name
     // Counts that differ from what the leases and tasks in memory say; always empty.
     std::vector<std::string> faults() const;
     std::size_t tasks_in_memory() const;
@@ -140,6 +143,8 @@ class Engine {
         std::vector<GroupId> groups;
     };
     Gone take_gone();
+    // By name; none where one was removed.
+    std::vector<std::pair<std::string, std::optional<Schedule>>> take_changed_schedules();
 
     // How often each row of state_table() was used, in its order.
     const std::vector<std::uint64_t>& row_hits() const;

@@ -11,6 +11,7 @@
 #include "taskd/model/group.hpp"
 #include "taskd/model/operation.hpp"
 #include "taskd/model/queue_rules.hpp"
+#include "taskd/model/schedule.hpp"
 #include "taskd/model/task.hpp"
 
 namespace taskd {
@@ -123,6 +124,28 @@ struct QueueChanged {
     friend bool operator==(const QueueChanged&, const QueueChanged&) = default;
 };
 
+// A schedule was made or changed: as it now is.
+struct ScheduleChanged {
+    Schedule schedule;
+    friend bool operator==(const ScheduleChanged&, const ScheduleChanged&) = default;
+};
+
+struct ScheduleRemoved {
+    std::string name;
+    friend bool operator==(const ScheduleRemoved&, const ScheduleRemoved&) = default;
+};
+
+// A time of a schedule had its turn; the task stands in a record of its own. With `settled`, no
+// time up to there comes again, and `missed` of them are not made up for.
+struct ScheduleFired {
+    std::string name;
+    std::optional<Fire> fire;
+    std::optional<WallTime> settled;
+    std::uint64_t missed = 0;
+    bool backfill = false;  // made up for because somebody asked
+    friend bool operator==(const ScheduleFired&, const ScheduleFired&) = default;
+};
+
 // A revoked lease is over: the worker confirmed, or it ran out. Frees the worker's slot.
 struct RevokedLeaseEnded {
     TaskId id;
@@ -204,7 +227,8 @@ using Record =
                  AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed,
                  AttemptTimedOut, TimedOutLeaseEnded, TaskExpired, PriorityChanged, QueueChanged,
                  TaskRedriven, PayloadEdited, TaskDeleted, OperationStarted, OperationAdvanced,
-                 OperationEnded, GroupMade, GroupClosed, GroupEnded>;
+                 OperationEnded, GroupMade, GroupClosed, GroupEnded, ScheduleChanged,
+                 ScheduleRemoved, ScheduleFired>;
 
 // The task a record is about; none when it is about more than one.
 std::optional<TaskId> task_of(const Record& record);

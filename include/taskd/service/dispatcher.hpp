@@ -15,6 +15,7 @@
 #include "taskd/service/operations.hpp"
 #include "taskd/service/queue_api.hpp"
 #include "taskd/service/registry_watch.hpp"
+#include "taskd/service/schedule_api.hpp"
 #include "taskd/service/task_api.hpp"
 #include "taskd/service/waiters.hpp"
 #include "taskd/service/worker_link.hpp"
@@ -35,7 +36,8 @@ struct DispatcherPorts {
     port::Resolver& resolver;
     port::HttpExchange& http;
     port::TaskLogs& logs;
-    port::Background& log_lane;        // of `logs`
+    port::Background& log_lane;  // of `logs`
+    port::Calendar& calendar;
     port::Metrics* metrics = nullptr;  // outlives it; none: no /metrics
 };
 
@@ -73,6 +75,8 @@ class Dispatcher {
     std::unique_ptr<LogApi> log_api_;
     std::unique_ptr<Operations> operations_;
     std::unique_ptr<GroupApi> group_api_;
+    std::unique_ptr<ScheduleDesk> schedules_;
+    std::unique_ptr<ScheduleApi> schedule_api_;
     HttpFront front_;
     bool started_ = false;
     bool draining_ = false;

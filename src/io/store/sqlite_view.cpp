@@ -40,6 +40,7 @@ class SqliteView::Impl {
     Result<void> each_queue(const std::function<void(const QueueRules&)>& take);
     Result<void> each_operation(const std::function<void(const Operation&)>& take);
     Result<void> each_group(const std::function<void(const Group&)>& take);
+    Result<void> each_schedule(const std::function<void(const Schedule&)>& take);
     Result<void> each_key(const std::function<void(const KeyUse&)>& take);
     Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys);
     Result<void> checkpoint();
@@ -53,6 +54,7 @@ class SqliteView::Impl {
     Result<void> store_all(const port::ViewChange& change, std::optional<TaskId> newest);
     Result<void> store_task(const Task& task);
     Result<void> store_others(const port::ViewChange& change);
+    Result<void> store_schedule(const std::string& name, const std::optional<Schedule>& schedule);
     Result<Task> task_of(const SqliteStatement& row) const;
 
     SqliteViewSettings settings_;
@@ -60,7 +62,8 @@ class SqliteView::Impl {
     ViewFinder finder_;
     SqliteStatement begin_, commit_, rollback_, put_, put_mark_, find_, range_, newest_, live_,
         put_key_, drop_keys_, find_key_, all_keys_, put_queue_, queues_, drop_, put_operation_,
-        drop_operation_, operations_, put_group_, drop_group_, groups_;
+        drop_operation_, operations_, put_group_, drop_group_, groups_, put_schedule_,
+        drop_schedule_, schedules_;
     std::string buffer_, head_;
     std::optional<Error> poison_;  // set when nobody knows what a failed store left
 };
@@ -134,6 +137,11 @@ Result<void> SqliteView::Impl::prepare_all() {
         {&drop_group_, "DELETE FROM task_groups WHERE id = ?1"},
         {&groups_, "SELECT row FROM task_groups ORDER BY id"},
         {&operations_, "SELECT row FROM operations ORDER BY id"},
+        {&put_schedule_,
+         "INSERT INTO schedules (name, row) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET"
+         " row = ?2"},
+        {&drop_schedule_, "DELETE FROM schedules WHERE name = ?1"},
+        {&schedules_, "SELECT row FROM schedules ORDER BY name"},
         {&find_key_, "SELECT id, until FROM keys WHERE key = ?1"},
         {&all_keys_, "SELECT id, until, key FROM keys ORDER BY until"},
         {&live_,
@@ -206,6 +214,8 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
         auto done = put_queue_.bind_text(1, rules.type).bind_blob(2, buffer_).run();
         if (!done) return done;
     }
+    for (const auto& [name, schedule] : change.schedules)
+        if (auto done = store_schedule(name, schedule); !done) return done;
     if (auto done = drop_keys_.bind(1, change.at.time_since_epoch().count()).run(); !done)
         return done;
     const Totals& totals = change.mark.totals;
@@ -241,6 +251,14 @@ Result<void> SqliteView::Impl::store_others(const port::ViewChange& change) {
         if (!done) return done;
     }
     return {};
+}
+
+Result<void> SqliteView::Impl::store_schedule(const std::string& name,
+                                              const std::optional<Schedule>& schedule) {
+    if (!schedule) return drop_schedule_.bind_text(1, name).run();
+    buffer_.clear();
+    protocol::encode_schedule_row(*schedule, buffer_);
+    return put_schedule_.bind_text(1, name).bind_blob(2, buffer_).run();
 }
 
 Result<void> SqliteView::Impl::store_task(const Task& task) {
@@ -377,6 +395,10 @@ Result<void> SqliteView::Impl::each_group(const std::function<void(const Group&)
     return each_row(groups_, protocol::decode_group_row, take);
 }
 
+Result<void> SqliteView::Impl::each_schedule(const std::function<void(const Schedule&)>& take) {
+    return each_row(schedules_, protocol::decode_schedule_row, take);
+}
+
 Result<void> SqliteView::Impl::each_key(const std::function<void(const KeyUse&)>& take) {
     for (;;) {
         const auto row = all_keys_.step();
@@ -453,6 +475,9 @@ Result<void> SqliteView::each_operation(const std::function<void(const Operation
 }
 Result<void> SqliteView::each_group(const std::function<void(const Group&)>& take) {
     return impl_->each_group(take);
+}
+Result<void> SqliteView::each_schedule(const std::function<void(const Schedule&)>& take) {
+    return impl_->each_schedule(take);
 }
 Result<void> SqliteView::each_key(const std::function<void(const KeyUse&)>& take) {
     return impl_->each_key(take);

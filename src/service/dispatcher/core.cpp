@@ -14,23 +14,20 @@ using engine::Decision;
 namespace {
 
 // What a full disk refuses first.
-bool adds_work(const Command& command) {
-    return std::holds_alternative<engine::Submit>(command) ||
-           std::holds_alternative<engine::MakeGroup>(command) ||
+bool adds_work(Command& command) {
+    return engine::asked_of(command) != nullptr ||
            std::holds_alternative<engine::Redrive>(command) ||
            std::holds_alternative<engine::EditPayload>(command) ||
            std::holds_alternative<engine::StartOperation>(command);
 }
 
-// What the view alone knows goes into the command that comes again.
+// What the view alone knows of keys goes into the command that comes again.
 struct TakeFetched {
-    std::vector<Task> tasks;
     std::vector<KeyUse> keys;
 
     template <class Any>
     void operator()(Any& command) {
         if constexpr (requires { command.fetched; }) command.fetched = true;
-        if constexpr (requires { command.known; }) command.known = std::move(tasks);
         if constexpr (requires { command.known_keys; }) command.known_keys = std::move(keys);
     }
 };
@@ -62,6 +59,9 @@ Result<void> Core::recover() {
     if (!operations) return fail(std::move(operations));
     auto groups = ports_.view.each_group([&](const Group& each) { engine_.restore(each); });
     if (!groups) return fail(std::move(groups));
+    auto schedules =
+        ports_.view.each_schedule([&](const Schedule& schedule) { engine_.restore(schedule); });
+    if (!schedules) return fail(std::move(schedules));
     std::vector<TaskId> leased;
     auto live = ports_.view.each_live([&](const TaskHead& head) {
         if (head.leased)
@@ -252,8 +252,7 @@ Result<Core::Fetched> Core::fetch_from(port::View& view, const Wanted& wanted) {
 }
 
 void Core::fetch_and_run(Command command, Wanted wanted, Decided decided) {
-    const bool question = std::holds_alternative<engine::Submit>(command) ||
-                          std::holds_alternative<engine::MakeGroup>(command);
+    const bool question = engine::asked_of(command) != nullptr;
     ++fetches_;
     questions_ += question ? 1 : 0;
     auto again = std::make_shared<Command>(std::move(command));
@@ -265,7 +264,12 @@ void Core::fetch_and_run(Command command, Wanted wanted, Decided decided) {
               if (!question)
                   for (Task& task : unknown.tasks)
                       engine_.apply(engine::TaskLoaded{std::make_shared<Task>(std::move(task))});
-              std::visit(TakeFetched{std::move(unknown.tasks), std::move(unknown.keys)}, *again);
+              if (engine::Submit* submit = engine::asked_of(*again)) {
+                  submit->fetched = true;
+                  submit->known = std::move(unknown.tasks);
+                  submit->known_keys = std::move(unknown.keys);
+              } else
+                  std::visit(TakeFetched{std::move(unknown.keys)}, *again);
               execute(std::move(*again), decided);
           });
 }

@@ -24,6 +24,7 @@ void Core::snapshot_for_view() {
     change.gone_tasks = std::move(gone.tasks);
     change.gone_operations = std::move(gone.operations);
     change.gone_groups = std::move(gone.groups);
+    change.schedules = engine_.take_changed_schedules();
     change.at = now().wall;
     for_view_ = std::move(change);
 }

@@ -48,6 +48,11 @@ Result<void> Dispatcher::start() {
     group_api_ = std::make_unique<GroupApi>(core_, *operations_);
     group_api_->add_routes(front_);
     operations_->start();
+    schedules_ =
+        std::make_unique<ScheduleDesk>(core_, ports_.calendar, core.clock, core.timers, core.log);
+    schedule_api_ = std::make_unique<ScheduleApi>(core_, *schedules_);
+    schedule_api_->add_routes(front_);
+    schedules_->start();
     if (ports_.metrics != nullptr)
         ports_.metrics->add([this](port::MetricSink& sink) {
             core_.report(sink);

@@ -32,8 +32,9 @@ void GroupApi::make(Call call) {
     if (!asked) return call.answer(asked.error().error, asked.error().index);
     asked->group.made_at = core_.now().wall;
     const GroupId id = asked->group.id;
-    engine::MakeGroup command{
-        .group = std::move(asked->group), .open = asked->open, .tasks = std::move(asked->tasks)};
+    engine::MakeGroup command{.group = std::move(asked->group),
+                              .open = asked->open,
+                              .submit = {.tasks = std::move(asked->tasks)}};
     auto shared = std::make_shared<Call>(std::move(call));
     core_.execute(std::move(command),
                   [this, shared, id](const engine::Decision& decision) -> Core::Reply {

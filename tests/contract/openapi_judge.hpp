@@ -1,4 +1,5 @@
-// The contract, config/openapi.yaml, as a test reads it, and a judge that holds answers against it.
+// The judge between handlers and contract: asks a simulated cluster and holds each answer against
+// its operation in config/openapi.yaml.
 #pragma once
 
 #include <map>
@@ -11,9 +12,9 @@
 
 namespace taskd::test {
 
+using namespace std::chrono_literals;
 using protocol::split_array;
 using protocol::split_object;
-using namespace std::chrono_literals;
 
 inline std::string_view field(std::string_view object, std::string_view name) {
     const auto fields = split_object(object);
@@ -135,7 +136,10 @@ class Judge {
     SimCluster cluster{{.seed = 5, .key = protocol::ClusterKey{"a key of sixteen bytes"}}};
 };
 
-// Parts of the one test, in files of their own.
+const std::string unknown_id = "018bcfe5-687b-7000-8000-000000000000";
+
+// Every answer of the routes for schedules, dead letters, operations and groups.
+void try_schedules(Judge& judge);
 void try_dead_letters(Judge& judge, const std::string& done);
 void try_operations(Judge& judge);
 void try_groups(Judge& judge);
