@@ -391,6 +391,10 @@ class NoteApplier {
         state_.deadlines.put(header.body->slot);
     }
 
+    void operator()(const ProgressNoted& note) {
+        state_.at(note.lease.id).body->progress = std::make_unique<Progress>(note.progress);
+    }
+
     void operator()(const WorkerNoted& note) {
         Worker& worker = state_.worker_of(note.instance);
         leave_queues(worker);

@@ -273,6 +273,7 @@ void State::place(Header& header) {
     Body& body = *header.body;
     const Task& task = *body.task;
     Worker* holder_before = std::exchange(body.holder, nullptr);
+    if (!task.lease || task.lease->revoked) body.progress.reset();
     header.state = task.state;
     header.priority = task.priority;
     if (task.lease) {

@@ -212,6 +212,7 @@ Decision decide_fail(const Context& context, const Fail& command);
 Decision decide_release(const Context& context, const Release& command);
 Decision decide_confirm(const Context& context, const ConfirmRevoked& command);
 Decision decide_renew(const Context& context, const Renew& command);
+Decision decide_report(const Context& context, const Report& command);
 Decision decide_worker_up(const Context& context, const WorkerUp& command);
 Decision decide_worker_gone(const Context& context, const WorkerGone& command);
 Decision decide_tick(const Context& context);

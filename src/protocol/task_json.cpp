@@ -6,6 +6,7 @@
 #include "protocol/json_parts.hpp"
 #include "taskd/base/limits.hpp"
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/lease_json.hpp"
 
 namespace taskd::protocol {
 namespace {
@@ -359,6 +360,11 @@ void write_task(std::string& out, const Task& task, const TaskExtras& extras) {
     if (task.edited_at) json.field("edited_at", to_rfc3339(*task.edited_at));
     if (task.ended_at) json.field("ended_at", to_rfc3339(*task.ended_at));
     if (task.due_shown) json.field("due_at", to_rfc3339(*task.due_shown));
+    if (extras.progress != nullptr) {
+        std::string progress;
+        write_progress(progress, *extras.progress);
+        json.key("progress").raw(progress);
+    }
     if (!extras.waiting_rule.empty())
         json.key("waiting_for")
             .begin_object()

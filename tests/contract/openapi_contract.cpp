@@ -229,6 +229,24 @@ void try_leases(Judge& judge) {
     const std::string held = judge.submit("sleep", "60000"), other = judge.submit("sleep", "60000");
     judge.cluster.run_for(2s);
     const std::string at = "/v1/leases/";
+    const std::string said = "/v1/leases/{lease}/progress", at_held = at + held + ".1/progress";
+    const auto report = [&](const std::string& body, int status, const std::string& error) {
+        judge.ask("POST", said, at_held, body, status, error);
+    };
+    report("{", 400, "bad_json");
+    report("[]", 422, "invalid_field");
+    report("{\"percent\":101}", 422, "invalid_field");
+    report("{\"note\":\"" + std::string(1001, 'n') + "\"}", 422, "invalid_field");
+    report("{\"details\":\"" + std::string(4096, 'd') + "\"}", 422, "invalid_field");
+    report("{\"eta\":1}", 422, "unknown_field");
+    judge.ask("POST", said, at + "nonsense/progress", "{}", 422, "invalid_id");
+    judge.ask("POST", said, at + "018bcfe5-687b-7000-8000-000000000001.1/progress", "{}", 404,
+              "task_not_found");
+    judge.ask("POST", said, at + held + ".9/progress", "{}", 409, "stale_lease");
+    report("{\"percent\":40,\"note\":\"half way\",\"details\":{\"rows\":[7]}}", 200, "");
+    CHECK_THAT(judge.ask("GET", "/v1/tasks/{id}", "/v1/tasks/" + held, "", 200),
+               Catch::Matchers::Contains(
+                   "\"progress\":{\"percent\":40,\"note\":\"half way\",\"details\":{\"rows\":[7]}"));
     for (const std::string end : {"renew", "release"}) {
         const std::string path = "/v1/leases/{lease}/" + end;
         judge.ask("POST", path, at + "nonsense/" + end, "", 422, "invalid_id");

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "taskd/base/error.hpp"
+#include "taskd/model/progress.hpp"
 #include "taskd/model/record.hpp"
 
 namespace taskd::engine {
@@ -63,6 +64,13 @@ struct ConfirmRevoked {
 struct Renew {
     std::string worker;
     std::vector<LeaseRef> leases;
+};
+
+// How far it has come with one of them, which it also still works on.
+struct Report {
+    std::string worker;  // empty: whoever holds the lease
+    LeaseRef lease;
+    Progress progress;
 };
 
 // A worker is there and takes up to `slots` tasks of these types at a time, all types together; one
@@ -193,7 +201,7 @@ struct Forget {
 struct Look {};
 
 using Command =
-    std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew, WorkerUp,
+    std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew, Report, WorkerUp,
                  WorkerGone, Tick, Match, Resume, Forget, Look, SetPriority, ChangeQueue, Redrive,
                  EditPayload, StartOperation, StopOperation, StepOperation, MakeGroup, CloseGroup,
                  SetSchedule, RemoveSchedule, PauseSchedule, FireSchedule>;
@@ -205,6 +213,10 @@ Submit* asked_of(Command& command);
 struct LeaseRenewed {
     LeaseRef lease;
     EngineTime until;
+};
+struct ProgressNoted {
+    LeaseRef lease;
+    Progress progress;
 };
 struct WorkerNoted {
     std::string instance;
@@ -260,9 +272,9 @@ struct DeletionViewed {};
 struct LookedAhead {
     std::string type;
 };
-using Note = std::variant<LeaseRenewed, WorkerNoted, WorkerForgotten, TaskForgotten, TaskLoaded,
-                          TaskUnloaded, EndTold, KeyForgotten, RateTaken, RateOpened, RatesReset,
-                          LookedAhead, DeletionViewed>;
+using Note = std::variant<LeaseRenewed, ProgressNoted, WorkerNoted, WorkerForgotten, TaskForgotten,
+                          TaskLoaded, TaskUnloaded, EndTold, KeyForgotten, RateTaken, RateOpened,
+                          RatesReset, LookedAhead, DeletionViewed>;
 
 // Outputs leave only after everything decided before them is synced.
 struct SendLease {

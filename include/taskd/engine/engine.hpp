@@ -108,6 +108,8 @@ class Engine {
     // The task a record changes, when it has to be loaded before it is applied: its body, or all of
     // it, as far as the view has it.
     std::optional<TaskId> body_needed(const Record& record) const;
+    // What its worker said last, while the attempt runs.
+    const Progress* progress_of(TaskId id) const;
     LeaseStanding standing(const LeaseRef& lease) const;
     // The first rule that holds the task; for an ended one, where its time went. The task as it is
     // now, from here or from the view.
@@ -125,6 +127,9 @@ class Engine {
     const std::map<GroupId, Group>& groups() const;
     const Schedule* schedule(const std::string& name) const;  // until the next apply
     void each_schedule(const std::function<void(const Schedule&)>& take) const;  // by name
+    // Queues that have a task and a worker for it with nothing between them, found out anew; of the
+    // first thousand keys of each.
+    std::vector<std::string> idle_with_work() const;
     // Counts that differ from what the leases and tasks in memory say; always empty.
     std::vector<std::string> faults() const;
     std::size_t tasks_in_memory() const;

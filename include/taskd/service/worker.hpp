@@ -74,6 +74,7 @@ class Worker {
         std::string result;                  // what a sleeping one will say
         Duration fetch_wait{};
         SteadyTime began{};  // the work itself
+        Duration sleeps{};   // how much of it is a sleep: its progress is known
     };
     using LeaseKey = protocol::LeaseKey;
 

@@ -27,6 +27,14 @@ void Worker::renew() {
         dispatchers_.at(running.dispatcher)
             .outbox.say_once(Kind::renew, protocol::write_lease_key(lease));
         ++renewed[running.dispatcher];
+        if (running.sleeps == Duration{0}) continue;
+        const Duration slept = ports_.clock.steady() - running.began;
+        Progress progress;
+        progress.percent = static_cast<std::uint8_t>(
+            std::clamp<std::int64_t>(100 * slept / running.sleeps, 0, 100));
+        dispatchers_.at(running.dispatcher)
+            .outbox.say_once(Kind::progress,
+                             protocol::write_progress_message({lease, std::move(progress)}));
     }
     for (const auto& [store_id, count] : renewed)
         flush_soon(store_id, dispatchers_.at(store_id));

@@ -98,6 +98,7 @@ void Worker::received(const port::Endpoint& from, std::string_view bytes) {
             case Kind::task_ack:
             case Kind::result:
             case Kind::renew:
+            case Kind::progress:
                 break;  // not for a worker
         }
     }
@@ -211,6 +212,7 @@ void Worker::worked(const LeaseKey& lease, const std::expected<work::Outcome, Ta
     if (outcome->sleep_first == Duration{0})
         return finish(lease, {lease, End::completed, outcome->result_json, {}});
     found->second.result = outcome->result_json;
+    found->second.sleeps = outcome->sleep_first;
     found->second.timer->set(ports_.clock.steady() + outcome->sleep_first, [this, lease] {
         finish(lease, {lease, End::completed, std::move(running_.at(lease).result), {}});
     });
