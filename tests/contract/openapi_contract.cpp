@@ -143,6 +143,8 @@ void try_reads(Judge& judge, const std::string& done, const std::string& slow) {
     judge.ask("GET", count, count + "?q=age:soon", "", 422, "invalid_field");
     judge.ask("GET", count, count + "?after=1", "", 422, "invalid_id");
     judge.ask("GET", "/v1/stats", "/v1/stats", "", 200);
+    CHECK_THAT(judge.ask("GET", "/v1/doctor", "/v1/doctor", "", 200),
+               Catch::Matchers::StartsWith("{\"sound\":true,\"faults\":[],\"idle_with_work_ms\":0"));
     judge.ask("GET", "/v1/workers", "/v1/workers", "", 200);
     const std::string all = "/v1/results";
     judge.ask("POST", all, all,

@@ -449,7 +449,17 @@ void SimCluster::seen(const TaskId& id, std::string_view body) {
         faults_seen_.push_back("cancelled by nobody: " + id.to_string());
 }
 
+// Beyond what a host that stands still adds.
+void SimCluster::check_idle() {
+    constexpr Duration pause_most = 10s;
+    if (!dispatcher_ || dispatcher_->rows_at_start.empty()) return;
+    const Duration idle = dispatcher_->service->core().idle_with_work();
+    if (idle > limits::idle_with_work_max + pause_most)
+        faults_seen_.push_back("work waits beside idle workers");
+}
+
 void SimCluster::run_for(Duration span) {
+    check_idle();
     const Duration end = world_.now() + span;
     while (world_.now() < end) {
         world_.run_until(

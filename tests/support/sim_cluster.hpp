@@ -104,6 +104,7 @@ class SimCluster {
     port::HttpHeaders key_header() const;
     void start_failed(const Error& error);
     void gather_rows();
+    void check_idle();
     void notice_lost_disk();
     void check_groups();
     void post_group(std::shared_ptr<std::string> body, std::vector<TaskId> ids, GroupId id);

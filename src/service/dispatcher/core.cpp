@@ -13,6 +13,8 @@ using engine::Decision;
 
 namespace {
 
+constexpr Duration watch_interval = std::chrono::seconds{1};
+
 // What a full disk refuses first.
 bool adds_work(Command& command) {
     return engine::asked_of(command) != nullptr ||
@@ -42,6 +44,7 @@ Core::Core(CoreSettings settings, CorePorts ports, std::uint64_t seed,
       lost_disk_{std::move(lost_disk)},
       engine_{settings.engine},
       view_timer_{ports.timers.make()},
+      watch_timer_{ports.timers.make()},
       tick_timer_{ports.timers.make()},
       space_timer_{ports.timers.make()} {}
 
@@ -98,6 +101,7 @@ Result<void> Core::recover() {
                                   {"tasks", std::to_string(engine_.tasks_in_memory())}});
     execute(engine::Resume{}, [](const Decision&) { return Reply{}; });
     look_after_journal();
+    watch();
     return {};
 }
 
@@ -387,6 +391,29 @@ std::optional<Error> Core::slow_down() const {
     if (ports_.journal.stats().bytes_since_drop > limits::view_lag_bytes_max)
         return Error{ErrorCode::overloaded, "the journal waits for the view"};
     return std::nullopt;
+}
+
+// Whatever the indexes say: nothing that could be done may lie beside a worker that could do it.
+void Core::watch() {
+    const SteadyTime now = ports_.clock.steady();
+    watch_timer_->set(now + watch_interval, [this] { watch(); });
+    // Without room nothing can be leased, and that is told already.
+    const bool held_up = ports_.journal.stats().full || needs_room_;
+    const auto types = held_up ? std::vector<std::string>{} : engine_.idle_with_work();
+    if (types.empty()) {
+        idle_since_.reset();
+        idle_told_ = false;
+        return;
+    }
+    if (!idle_since_) idle_since_ = now;
+    if (idle_with_work() <= limits::idle_with_work_max || std::exchange(idle_told_, true)) return;
+    ports_.log.error("work waits beside idle workers", {{"type", types.front()}});
+    match();
+    finish_turn();
+}
+
+Duration Core::idle_with_work() const {
+    return idle_since_ ? ports_.clock.steady() - *idle_since_ : Duration{0};
 }
 
 void Core::arm_tick() {
