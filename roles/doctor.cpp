@@ -22,14 +22,14 @@ int run(const Options& options) {
         if (options.text("output") == "json")
             print_line(answer->body);
         else
-            std::fputs(write_table({{"faults", joined(found["faults"].items())},
-                                    {"work beside idle workers",
-                                     joined(found["idle_with_work"].items())},
-                                    {"for", found["idle_with_work_ms"].text() + " ms"},
-                                    {"tasks in memory", found["tasks_in_memory"].text()},
-                                    {"verdict", found["sound"].is_true() ? "sound" : "unsound"}})
-                           .c_str(),
-                       stdout);
+            std::fputs(
+                write_table({{"faults", joined(found["faults"].items())},
+                             {"work beside idle workers", joined(found["idle_with_work"].items())},
+                             {"for", found["idle_with_work_ms"].text() + " ms"},
+                             {"tasks in memory", found["tasks_in_memory"].text()},
+                             {"verdict", found["sound"].is_true() ? "sound" : "unsound"}})
+                    .c_str(),
+                stdout);
         return found["sound"].is_true() ? 0 : 1;
     });
 }

@@ -16,6 +16,18 @@ void apply_rules(State& state, const QueueRules& rules) {
     state.refresh(queue);
 }
 
+void hold_worker(State& state, const WorkerHold& hold) {
+    if (hold.pause)
+        state.holds[hold.instance] = hold;
+    else
+        state.holds.erase(hold.instance);
+    const auto found = state.workers.find(hold.instance);
+    if (found == state.workers.end()) return;
+    state.take_free(found->second);
+    found->second.held = hold.pause.has_value();
+    state.give_free(found->second);
+}
+
 class Applier {
   public:
     Applier(State& state, Sequence sequence) : state_{state}, sequence_{sequence} {}
@@ -209,6 +221,11 @@ class Applier {
         ++state_.operations_running;
         state_.changed_operations.insert(id);
         drop_old_operations();
+    }
+
+    void operator()(const WorkerHeld& record) {
+        hold_worker(state_, record.hold);
+        state_.changed_holds[record.hold.instance] = record.hold;
     }
 
     void operator()(const GroupMade& record) {
@@ -537,6 +554,10 @@ void Engine::restore(const Operation& operation) {
 void Engine::restore(const Group& group) {
     state_->groups[group.id] = group;
     if (group.state != GroupState::done) ++state_->groups_running;
+}
+
+void Engine::restore(const WorkerHold& hold) {
+    hold_worker(*state_, hold);
 }
 
 void Engine::restore(const TaskHead& head) {

@@ -41,6 +41,7 @@ class Decider {
     Decision operator()(const Look&) { return decide_look(context_); }
     Decision operator()(const Redrive& command) { return decide_redrive(context_, command); }
     Decision operator()(const EditPayload& command) { return decide_edit(context_, command); }
+    Decision operator()(const ChangeWorker& command) { return decide_worker(context_, command); }
     Decision operator()(const MakeGroup& command) { return decide_make_group(context_, command); }
     Decision operator()(const CloseGroup& command) { return decide_close_group(context_, command); }
     Decision operator()(const StartOperation& command) {
@@ -250,6 +251,17 @@ std::vector<Group> Engine::take_changed_groups() {
     for (const GroupId& id : std::exchange(state_->changed_groups, {}))
         groups.push_back(state_->groups.at(id));
     return groups;
+}
+
+std::vector<WorkerHold> Engine::take_changed_holds() {
+    std::vector<WorkerHold> holds;
+    for (auto& [instance, hold] : std::exchange(state_->changed_holds, {}))
+        holds.push_back(std::move(hold));
+    return holds;
+}
+
+const std::map<std::string, WorkerHold, std::less<>>& Engine::holds() const {
+    return state_->holds;
 }
 
 const std::map<GroupId, Group>& Engine::groups() const {

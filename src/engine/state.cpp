@@ -163,6 +163,7 @@ Worker& State::worker_of(const std::string& instance) {
     if (worker.order == 0) {
         worker.instance = instance;
         worker.order = ++workers_seen;
+        worker.held = holds.contains(instance);
     }
     return worker;
 }

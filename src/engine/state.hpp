@@ -23,15 +23,17 @@ struct Worker {
     std::uint32_t slots = 0;
     std::uint32_t credit = credit_unlimited;  // leases it takes before it has asked again
     bool up = false;
+    bool held = false;        // by an operator: gets nothing
     std::uint64_t order = 0;  // of arrival: breaks ties, so that runs repeat
     IntrusiveList<Body, &Body::in_worker> leases;
 
     // Tasks it may hold as things stand.
     std::size_t capacity() const {
+        if (held) return leases.size();
         return credit == credit_unlimited ? slots
                                           : std::min<std::size_t>(slots, leases.size() + credit);
     }
-    bool has_free_slot() const { return up && credit > 0 && leases.size() < slots; }
+    bool has_free_slot() const { return up && !held && credit > 0 && leases.size() < slots; }
 };
 
 struct LeastLoaded {
@@ -142,6 +144,8 @@ struct State {
     std::map<GroupId, Group> groups;
     std::size_t groups_running = 0;
     std::set<GroupId> changed_groups;
+    std::map<std::string, WorkerHold, std::less<>> holds;
+    std::map<std::string, WorkerHold> changed_holds;
     Engine::Gone gone;
     std::map<TaskId, Sequence> deleted;  // and the view may still have them
     std::deque<std::pair<Sequence, TaskId>> deleted_order;
@@ -222,6 +226,7 @@ Decision decide_priority(const Context& context, const SetPriority& command);
 Decision decide_queue(const Context& context, const ChangeQueue& command);
 Decision decide_redrive(const Context& context, const Redrive& command);
 Decision decide_edit(const Context& context, const EditPayload& command);
+Decision decide_worker(const Context& context, const ChangeWorker& command);
 Decision decide_make_group(const Context& context, const MakeGroup& command);
 Decision decide_close_group(const Context& context, const CloseGroup& command);
 // Adds what follows when the last task of a group ends with these records.

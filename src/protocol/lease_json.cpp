@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "taskd/protocol/datagram.hpp"
 #include "taskd/base/limits.hpp"
+#include "taskd/protocol/datagram.hpp"
 #include "taskd/protocol/json.hpp"
 
 namespace taskd::protocol {

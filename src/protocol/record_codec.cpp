@@ -38,6 +38,7 @@ enum class RecordKind : std::uint8_t {
     group_made = 26,
     group_closed = 27,
     group_ended = 28,
+    worker_held = 29,
     schedule_changed = 30,
     schedule_removed = 31,
     schedule_fired = 32,
@@ -205,6 +206,10 @@ class RecordWriter {
         out_.number(r.missed);
         out_.flag(r.backfill);
     }
+    void operator()(const WorkerHeld& r) {
+        write(out_, RecordKind::worker_held);
+        write(out_, r.hold);
+    }
     void operator()(const TaskExpired& r) {
         write(out_, RecordKind::task_expired);
         out_.id(r.id);
@@ -282,6 +287,8 @@ Record read_task_action(ByteReader& in, RecordKind kind) {
             return GroupMade{read_group(in)};
         case RecordKind::group_closed:
             return GroupClosed{in.id()};
+        case RecordKind::worker_held:
+            return WorkerHeld{read_hold(in)};
         case RecordKind::group_ended:
             return GroupEnded{in.id(), read_optional_id(in), in.instant<WallTime>()};
         default:
@@ -400,6 +407,7 @@ std::size_t encoded_bytes_max(const Record& record) {
             [](const OperationEnded&) { return 1 + id_bytes + 1 + number_max; },
             [](const GroupMade& r) { return 1 + bytes_max(r.group); },
             [](const GroupClosed&) { return 1 + id_bytes; },
+            [](const WorkerHeld& r) { return 1 + bytes_max(r.hold); },
             [](const GroupEnded&) { return 1 + 2 * id_bytes + 1 + number_max; },
         },
         record);

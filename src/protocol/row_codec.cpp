@@ -229,6 +229,23 @@ Result<Group> decode_group_row(std::string_view bytes) {
     return group;
 }
 
+void encode_hold_row(const WorkerHold& hold, std::string& out) {
+    ByteWriter writer{out};
+    writer.byte(hold_row_version);
+    write(writer, hold);
+}
+
+Result<WorkerHold> decode_hold_row(std::string_view bytes) {
+    ByteReader in{bytes};
+    const std::uint8_t version = in.byte();
+    if (version > hold_row_version)
+        return fail(ErrorCode::store_too_new, "hold row version " + std::to_string(version));
+    WorkerHold hold = read_hold(in);
+    if (version == 0 || !in.finished())
+        return fail(ErrorCode::view_corrupt, "a hold row that does not decode");
+    return hold;
+}
+
 void encode_task_head(const TaskHead& head, std::string& out) {
     ByteWriter writer{out};
     writer.byte(task_head_version);

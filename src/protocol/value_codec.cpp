@@ -303,6 +303,22 @@ std::size_t bytes_max(const QueueRules& rules) {
     return bytes;
 }
 
+void write(ByteWriter& out, const WorkerHold& hold) {
+    out.text(hold.instance);
+    write(out, hold.pause);
+    out.flag(hold.draining);
+}
+
+WorkerHold read_hold(ByteReader& in) {
+    return {std::string{in.text()}, read_optional_pause(in), in.flag()};
+}
+
+std::size_t bytes_max(const WorkerHold& hold) {
+    const std::size_t pause =
+        hold.pause ? 3 * number_max + hold.pause->by.size() + hold.pause->reason.size() : 0;
+    return 2 * number_max + hold.instance.size() + pause;
+}
+
 void write(ByteWriter& out, const Operation& operation) {
     out.id(operation.id);
     out.byte(static_cast<std::uint8_t>(operation.action));

@@ -77,6 +77,10 @@ void write(ByteWriter& out, const QueueRules& rules);
 QueueRules read_queue_rules(ByteReader& in);
 std::size_t bytes_max(const QueueRules& rules);
 
+void write(ByteWriter& out, const WorkerHold& hold);
+WorkerHold read_hold(ByteReader& in);
+std::size_t bytes_max(const WorkerHold& hold);
+
 void write(ByteWriter& out, const Group& group);
 Group read_group(ByteReader& in);
 std::size_t bytes_max(const Group& group);

@@ -143,8 +143,9 @@ void try_reads(Judge& judge, const std::string& done, const std::string& slow) {
     judge.ask("GET", count, count + "?q=age:soon", "", 422, "invalid_field");
     judge.ask("GET", count, count + "?after=1", "", 422, "invalid_id");
     judge.ask("GET", "/v1/stats", "/v1/stats", "", 200);
-    CHECK_THAT(judge.ask("GET", "/v1/doctor", "/v1/doctor", "", 200),
-               Catch::Matchers::StartsWith("{\"sound\":true,\"faults\":[],\"idle_with_work_ms\":0"));
+    CHECK_THAT(
+        judge.ask("GET", "/v1/doctor", "/v1/doctor", "", 200),
+        Catch::Matchers::StartsWith("{\"sound\":true,\"faults\":[],\"idle_with_work_ms\":0"));
     judge.ask("GET", "/v1/workers", "/v1/workers", "", 200);
     const std::string all = "/v1/results";
     judge.ask("POST", all, all,
@@ -187,6 +188,24 @@ void try_priority(Judge& judge, const std::string& done, const std::string& slow
     ask(slow, "{}", 422, "missing_field");
     ask(slow, "{\"priority\":10}", 422, "invalid_field");
     ask(slow, "{\"urgent\":1}", 422, "unknown_field");
+}
+
+void try_workers(Judge& judge) {
+    for (const std::string verb : {"pause", "drain", "resume"}) {
+        const std::string path = "/v1/workers/{instance}/" + verb;
+        const auto ask = [&](const std::string& name, const std::string& body, int status,
+                             const std::string& error) {
+            return judge.ask("POST", path, "/v1/workers/" + name + "/" + verb, body, status, error);
+        };
+        ask("w7", "{", 400, "bad_json");
+        ask("w7", "{\"who\":1}", 422, "unknown_field");
+        ask("w7", "{\"key\":\"a\"}", 422, "invalid_field");
+        ask("a%20b", "", 422, "invalid_field");
+        ask("w7", "{\"by\":\"ann\",\"reason\":\"because\"}", 200, "");
+        const std::string hold = ask("w7", "", 200, "");
+        CHECK((hold.find("\"paused\"") != std::string::npos) == (verb != "resume"));
+        CHECK(field(hold, "draining") == (verb == "drain" ? "true" : "false"));
+    }
 }
 
 void try_queues(Judge& judge) {
@@ -246,9 +265,10 @@ void try_leases(Judge& judge) {
               "task_not_found");
     judge.ask("POST", said, at + held + ".9/progress", "{}", 409, "stale_lease");
     report("{\"percent\":40,\"note\":\"half way\",\"details\":{\"rows\":[7]}}", 200, "");
-    CHECK_THAT(judge.ask("GET", "/v1/tasks/{id}", "/v1/tasks/" + held, "", 200),
-               Catch::Matchers::Contains(
-                   "\"progress\":{\"percent\":40,\"note\":\"half way\",\"details\":{\"rows\":[7]}"));
+    CHECK_THAT(
+        judge.ask("GET", "/v1/tasks/{id}", "/v1/tasks/" + held, "", 200),
+        Catch::Matchers::Contains(
+            "\"progress\":{\"percent\":40,\"note\":\"half way\",\"details\":{\"rows\":[7]}"));
     for (const std::string end : {"renew", "release"}) {
         const std::string path = "/v1/leases/{lease}/" + end;
         judge.ask("POST", path, at + "nonsense/" + end, "", 422, "invalid_id");
@@ -433,6 +453,7 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     try_dead_letters(judge, done);
     try_operations(judge);
     try_groups(judge);
+    try_workers(judge);
     try_queues(judge);
     try_schedules(judge);
     try_cancel(judge, done, slow);

@@ -365,6 +365,25 @@ TEST_CASE("what is gone goes before what is stored, and operations read back") {
     CHECK(found == std::vector{operations[1], operations[2]});
 }
 
+TEST_CASE("holds of workers are replaced, and go without a pause") {
+    ON_EVERY_VIEW;
+    WorkerHold first = random_hold(world.random), second = random_hold(world.random);
+    first.instance = "a";
+    second.instance = "b";
+    first.pause = second.pause = Pause{"ann", "why", WallTime{Duration{5}}};
+    port::ViewChange change{.mark = world.mark};
+    change.holds = {second, first};
+    REQUIRE(world.view->store(change));
+    second.draining = !second.draining;
+    first.pause.reset();
+    change.holds = {second, first, {"c", std::nullopt, false}};
+    REQUIRE(world.view->store(change));
+    world.reopen();
+    std::vector<WorkerHold> found;
+    REQUIRE(world.view->each_hold([&](const WorkerHold& each) { found.push_back(each); }));
+    CHECK(found == std::vector{second});
+}
+
 TEST_CASE("groups read back, and their tasks are found by them") {
     ON_EVERY_VIEW;
     std::vector<Group> groups{random_group(world.random), random_group(world.random)};
@@ -509,7 +528,8 @@ TEST_CASE("a view of version 1 is brought up to date") {
                 " CREATE INDEX tasks_live ON tasks (queued_as) WHERE live = 1;"
                 " ALTER TABLE mark DROP COLUMN expired; DROP TABLE keys; DROP TABLE queues;"
                 " DROP TABLE schedules;"
-                " DROP TABLE operations; DROP TABLE task_groups; DROP INDEX tasks_by_group;"
+                " DROP TABLE worker_holds; DROP TABLE operations; DROP TABLE task_groups; DROP "
+                "INDEX tasks_by_group;"
                 " ALTER TABLE tasks DROP COLUMN member_of; DROP INDEX tasks_by_key; ALTER TABLE "
                 "tasks DROP COLUMN key;"
                 " PRAGMA user_version = 1"));

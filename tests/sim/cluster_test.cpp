@@ -134,6 +134,7 @@ std::vector<Step> steps_of_the_dispatcher() {
          }},
         {"submit_and_drain", 5, submit_and_drain},
         {"change_queue", 8, change_queue},
+        {"hold_worker", 4, [](SimCluster& c) { c.hold_worker(); }},
         {"make_schedule", 3, [](SimCluster& c) { c.schedules().make(); }},
         {"disturb_schedule", 5, [](SimCluster& c) { c.schedules().disturb(); }},
         {"change_priority", 4,

@@ -78,6 +78,16 @@ class Stage {
         if (verb == "stop") return StopOperation{id(subject)};
         if (verb == "step") return step(subject, given);
         if (verb == "group") return group(subject, given);
+        if (verb == "hold-worker" || verb == "drain-worker" || verb == "free-worker") {
+            const auto what = verb == "hold-worker"    ? ChangeWorker::What::pause
+                              : verb == "drain-worker" ? ChangeWorker::What::drain
+                                                       : ChangeWorker::What::resume;
+            return ChangeWorker{subject, what, given.contains("by") ? given.at("by") : "", ""};
+        }
+        if (verb == "report")
+            return Report{{},
+                          {id(subject), LeaseEpoch{std::stoull(given.at("epoch"))}},
+                          {static_cast<std::uint8_t>(std::stoi(given.at("percent"))), "", "", {}}};
         if (verb == "close") return CloseGroup{id(subject)};
         if (verb == "pause" || verb == "unpause" || verb == "drain") {
             ChangeQueue change;
@@ -279,6 +289,8 @@ class Stage {
         const Task& task = *engine_.find(id(name));
         state_of(task);
         if (task.redrives > 0) out_ << " attempts=" << task.attempts.size();
+        if (const Progress* progress = engine_.progress_of(task.spec.id))
+            out_ << " progress=" << int{*progress->percent} << "%";
         out_ << " failures=" << task.failures << " crashes=" << task.crashes;
         if (task.state == TaskState::queued || task.state == TaskState::scheduled)
             out_ << "\n  waits: " << engine_.explain(now_, task).text;
@@ -326,6 +338,14 @@ class Stage {
         out_ << " payload=" << record.payload.view() << "\n";
     }
     void tell(const TaskDeleted& record) { out_ << names_[record.id] << " deleted\n"; }
+    void tell(const WorkerHeld& record) {
+        const WorkerHold& hold = record.hold;
+        out_ << hold.instance
+             << (!hold.pause     ? " takes tasks"
+                 : hold.draining ? " draining"
+                                 : " paused")
+             << "\n";
+    }
     void tell(const GroupMade& record) { tell_group(record.group.id); }
     void tell(const GroupClosed& record) { tell_group(record.id); }
     void tell(const GroupEnded& record) {

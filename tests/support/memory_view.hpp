@@ -16,6 +16,7 @@ struct MemoryTable {
     std::map<std::string, QueueRules> queues;
     std::map<OperationId, Operation> operations;
     std::map<GroupId, Group> groups;
+    std::map<std::string, WorkerHold> holds;
     std::map<std::string, Schedule> schedules;
 };
 
@@ -40,6 +41,11 @@ class MemoryView final : public port::View {
             table_.operations.erase(id);
         for (const Operation& operation : change.operations)
             table_.operations[operation.id] = operation;
+        for (const WorkerHold& hold : change.holds)
+            if (hold.pause)
+                table_.holds[hold.instance] = hold;
+            else
+                table_.holds.erase(hold.instance);
         for (const GroupId& id : change.gone_groups)
             table_.groups.erase(id);
         for (const Group& group : change.groups)
@@ -144,6 +150,12 @@ class MemoryView final : public port::View {
     Result<void> each_schedule(const std::function<void(const Schedule&)>& take) override {
         for (const auto& [name, schedule] : table_.schedules)
             take(schedule);
+        return {};
+    }
+
+    Result<void> each_hold(const std::function<void(const WorkerHold&)>& take) override {
+        for (const auto& [instance, hold] : table_.holds)
+            take(hold);
         return {};
     }
 

@@ -149,6 +149,12 @@ Group random_group(Random& random) {
     return group;
 }
 
+WorkerHold random_hold(Random& random) {
+    WorkerHold hold{random_text(random, 60), std::nullopt, random.chance(1, 2)};
+    if (random.chance(1, 2)) hold.pause = random_pause(random);
+    return hold;
+}
+
 Operation random_operation(Random& random) {
     Operation operation;
     operation.id = random_id(random);
@@ -214,7 +220,7 @@ Record random_task_action(Random& random, std::size_t kind, TaskId id) {
             return ScheduleChanged{random_schedule(random)};
         case 25:
             return ScheduleRemoved{random_text(random, 60)};
-        default: {
+        case 26: {
             ScheduleFired record{random_text(random, 60),
                                  {},
                                  random_optional<WallTime>(random),
@@ -223,6 +229,8 @@ Record random_task_action(Random& random, std::size_t kind, TaskId id) {
             if (random.chance(1, 2)) record.fire = random_fire(random);
             return record;
         }
+        default:
+            return WorkerHeld{random_hold(random)};
     }
 }
 

@@ -518,6 +518,12 @@ bool SimCluster::settle(Duration limit) {
             post(queue + "/resume", "");
             post(queue + "/resume", "{\"key\":\"acme\"}");
         }
+        std::vector<std::string> held;
+        if (dispatcher_)
+            for (const auto& [name, hold] : dispatcher().core().engine().holds())
+                held.push_back(name);
+        for (const std::string& name : held)
+            post("/v1/workers/" + name + "/resume", "");
         for (const auto& [id, promise] : promises_)
             if (promise.acknowledged && !promise.ended_as && !promise.deleted) look(id);
         // A task put off under a clock set ahead may have hours to go.

@@ -71,6 +71,8 @@ class SimCluster {
     void submit_again(const TaskId& id);          // what was submitted before, word for word
     void submit_under_its_key(const TaskId& id);  // the same content, another id, the same key
     void cancel(const TaskId& id);
+    // Pauses one of the workers that are there, or takes one back.
+    void hold_worker();
     // As a group that submits a task of type "after" when it is done; said until it is taken.
     void submit_group(std::vector<TaskSpec> tasks);
     void redrive(const TaskId& id);

@@ -8,6 +8,15 @@ namespace taskd::test {
 
 using namespace std::chrono_literals;
 
+void SimCluster::hold_worker() {
+    if (!dispatcher_) return;
+    const auto workers = dispatcher().workers().figures();
+    if (workers.empty()) return;
+    const std::string& name = workers[random_.below(workers.size())].registration.instance;
+    static constexpr const char* verbs[] = {"/pause", "/drain", "/resume"};
+    post("/v1/workers/" + name + verbs[random_.below(3)], "");
+}
+
 void SimCluster::submit_group(std::vector<TaskSpec> tasks) {
     const GroupId id = TaskId::make(client().clock().wall(), random_);
     std::vector<TaskId> ids;

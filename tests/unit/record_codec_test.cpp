@@ -184,6 +184,7 @@ std::map<std::string, std::string> golden_now() {
         {"group_made", GroupMade{golden_group()}},
         {"group_closed", GroupClosed{id}},
         {"group_ended", GroupEnded{id, id, at}},
+        {"worker_held", WorkerHeld{{"sum-1", Pause{"ann", "new disk", at}, true}}},
         {"schedule_changed", ScheduleChanged{golden_schedule()}},
         {"schedule_removed", ScheduleRemoved{"nightly"}},
         {"schedule_fired",
@@ -201,6 +202,9 @@ std::map<std::string, std::string> golden_now() {
     std::string operation;
     encode_operation_row(golden_operation(), operation);
     golden["operation_row"] = to_hex(operation);
+    std::string hold;
+    encode_hold_row({"sum-1", Pause{"ann", "new disk", at}, false}, hold);
+    golden["hold_row"] = to_hex(hold);
     std::string group;
     encode_group_row(golden_group(), group);
     golden["group_row"] = to_hex(group);
@@ -256,7 +260,7 @@ TEST_CASE("each kind of record still has the bytes it once had") {
     auto kept = kept_bytes("records_v4.txt");
     kept.merge(kept_bytes("records_v3.txt"));
     auto now = golden_now();
-    CHECK(now.size() == support::record_kinds + 6);
+    CHECK(now.size() == support::record_kinds + 7);
     now.merge(golden_additions());
     for (const auto& [each, bytes] : now) {
         INFO(each << " " << bytes);
@@ -338,6 +342,20 @@ TEST_CASE("every operation row reads back as written") {
         CHECK(decode_operation_row(bytes + '\0').error().code == ErrorCode::view_corrupt);
         bytes[0] = operation_row_version + 1;
         CHECK(decode_operation_row(bytes).error().code == ErrorCode::store_too_new);
+    }
+}
+
+TEST_CASE("every hold row reads back as written") {
+    for (std::uint64_t seed = 0; seed < 500; ++seed) {
+        Random random{seed};
+        const WorkerHold hold = support::random_hold(random);
+        std::string bytes;
+        encode_hold_row(hold, bytes);
+        INFO("seed " << seed);
+        CHECK(decode_hold_row(bytes).value() == hold);
+        CHECK(decode_hold_row(bytes + '\0').error().code == ErrorCode::view_corrupt);
+        bytes[0] = hold_row_version + 1;
+        CHECK(decode_hold_row(bytes).error().code == ErrorCode::store_too_new);
     }
 }
 

@@ -22,7 +22,11 @@ class Life {
     void step() {
         now_.engine += std::chrono::milliseconds{random_.below(700)};
         now_.wall = WallTime{now_.engine.time_since_epoch() + 1000h};
-        switch (random_.below(15)) {
+        switch (random_.below(16)) {
+            case 15:
+                run(ChangeWorker{random_.chance(1, 2) ? "w1" : "w3",
+                                 static_cast<ChangeWorker::What>(random_.below(3)), "ann"});
+                break;
             case 14:
                 schedule();
                 break;
@@ -82,6 +86,7 @@ class Life {
                 other.restore(head);
         });
         (void)view.each_operation([&](const Operation& each) { other.restore(each); });
+        (void)view.each_hold([&](const WorkerHold& each) { other.restore(each); });
         (void)view.each_group([&](const Group& each) { other.restore(each); });
         other.restore(table_.mark.totals, *view.newest_ended());
         for (std::size_t i = table_.mark.sequence.value; i < records_.size(); ++i) {
@@ -311,7 +316,8 @@ class Life {
                           std::move(gone.tasks),
                           std::move(gone.operations),
                           engine_.take_changed_groups(),
-                          std::move(gone.groups)});
+                          std::move(gone.groups),
+                          engine_.take_changed_holds()});
         const Decision decision = engine_.decide(now_, Forget{Sequence{records_.size()}}, random_);
         for (const Note& note : decision.notes)
             unloaded_ += std::holds_alternative<TaskUnloaded>(note) ? 1 : 0;
@@ -374,6 +380,7 @@ TEST_CASE("an engine rebuilt from view and journal is the one that never stopped
         CHECK(rebuilt.faults().empty());
         CHECK(rebuilt.operations() == life.engine().operations());
         CHECK(rebuilt.groups() == life.engine().groups());
+        CHECK(rebuilt.holds() == life.engine().holds());
         groups += life.check_groups();
         for (const char* type : {"a", "b"})
             CHECK(rebuilt.rules_of(type) == life.engine().rules_of(type));

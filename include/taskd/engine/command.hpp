@@ -133,6 +133,15 @@ struct CloseGroup {
     GroupId id;
 };
 
+// What an operator does to one worker.
+struct ChangeWorker {
+    enum class What { pause, drain, resume };
+    std::string instance;
+    What what = What::pause;
+    std::string by = {};
+    std::string reason = {};
+};
+
 // Begins an operation; the same one again is no error. too_many_operations.
 struct StartOperation {
     Operation operation;
@@ -204,7 +213,7 @@ using Command =
     std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew, Report, WorkerUp,
                  WorkerGone, Tick, Match, Resume, Forget, Look, SetPriority, ChangeQueue, Redrive,
                  EditPayload, StartOperation, StopOperation, StepOperation, MakeGroup, CloseGroup,
-                 SetSchedule, RemoveSchedule, PauseSchedule, FireSchedule>;
+                 ChangeWorker, SetSchedule, RemoveSchedule, PauseSchedule, FireSchedule>;
 
 // Where a command is told what the view alone knows of what it asked for; none for most.
 Submit* asked_of(Command& command);

@@ -85,6 +85,7 @@ class Engine {
     void restore(const QueueRules& rules);  // before the heads
     void restore(const Operation& operation);
     void restore(const Group& group);
+    void restore(const WorkerHold& hold);
     void restore(const Schedule& schedule);
     void restore(const TaskHead& head);
     void restore(std::shared_ptr<Task> task);
@@ -125,7 +126,8 @@ class Engine {
     QueueRules rules_of(const std::string& type) const;
     const std::map<OperationId, Operation>& operations() const;
     const std::map<GroupId, Group>& groups() const;
-    const Schedule* schedule(const std::string& name) const;  // until the next apply
+    const std::map<std::string, WorkerHold, std::less<>>& holds() const;  // by instance
+    const Schedule* schedule(const std::string& name) const;              // until the next apply
     void each_schedule(const std::function<void(const Schedule&)>& take) const;  // by name
     // Queues that have a task and a worker for it with nothing between them, found out anew; of the
     // first thousand keys of each.
@@ -141,6 +143,7 @@ class Engine {
     std::vector<QueueRules> take_changed_queues();
     std::vector<Operation> take_changed_operations();
     std::vector<Group> take_changed_groups();
+    std::vector<WorkerHold> take_changed_holds();
     // What is gone since the last call.
     struct Gone {
         std::vector<TaskId> tasks;

@@ -1,5 +1,5 @@
-// How far a worker says it has come with a task. Kept in memory while the attempt runs, and gone with
-// it: neither journal nor view has it. Values only.
+// How far a worker says it has come with a task. Kept in memory while the attempt runs, and gone
+// with it: neither journal nor view has it. Values only.
 #pragma once
 
 #include <cstdint>

@@ -222,13 +222,19 @@ struct GroupEnded {
     friend bool operator==(const GroupEnded&, const GroupEnded&) = default;
 };
 
+// A worker is held, or no longer.
+struct WorkerHeld {
+    WorkerHold hold;
+    friend bool operator==(const WorkerHeld&, const WorkerHeld&) = default;
+};
+
 using Record =
     std::variant<TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed,
                  AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed,
                  AttemptTimedOut, TimedOutLeaseEnded, TaskExpired, PriorityChanged, QueueChanged,
                  TaskRedriven, PayloadEdited, TaskDeleted, OperationStarted, OperationAdvanced,
                  OperationEnded, GroupMade, GroupClosed, GroupEnded, ScheduleChanged,
-                 ScheduleRemoved, ScheduleFired>;
+                 ScheduleRemoved, ScheduleFired, WorkerHeld>;
 
 // The task a record is about; none when it is about more than one.
 std::optional<TaskId> task_of(const Record& record);

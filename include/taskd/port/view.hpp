@@ -39,6 +39,7 @@ struct ViewChange {
     std::vector<OperationId> gone_operations = {};
     std::vector<Group> groups = {};
     std::vector<GroupId> gone_groups = {};
+    std::vector<WorkerHold> holds = {};  // without a pause: gone
 };
 
 class View {
@@ -61,6 +62,7 @@ class View {
     virtual Result<void> each_group(const std::function<void(const Group&)>& take) = 0;
     // Schedules, by name.
     virtual Result<void> each_schedule(const std::function<void(const Schedule&)>& take) = 0;
+    virtual Result<void> each_hold(const std::function<void(const WorkerHold&)>& take) = 0;
     // Idempotency keys in use, oldest first; all of them, or those asked for.
     virtual Result<void> each_key(const std::function<void(const KeyUse&)>& take) = 0;
     virtual Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys) = 0;

@@ -40,6 +40,7 @@ class SqliteView::Impl {
     Result<void> each_queue(const std::function<void(const QueueRules&)>& take);
     Result<void> each_operation(const std::function<void(const Operation&)>& take);
     Result<void> each_group(const std::function<void(const Group&)>& take);
+    Result<void> each_hold(const std::function<void(const WorkerHold&)>& take);
     Result<void> each_schedule(const std::function<void(const Schedule&)>& take);
     Result<void> each_key(const std::function<void(const KeyUse&)>& take);
     Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys);
@@ -62,8 +63,8 @@ class SqliteView::Impl {
     ViewFinder finder_;
     SqliteStatement begin_, commit_, rollback_, put_, put_mark_, find_, range_, newest_, live_,
         put_key_, drop_keys_, find_key_, all_keys_, put_queue_, queues_, drop_, put_operation_,
-        drop_operation_, operations_, put_group_, drop_group_, groups_, put_schedule_,
-        drop_schedule_, schedules_;
+        drop_operation_, operations_, put_group_, drop_group_, groups_, put_hold_, drop_hold_,
+        holds_, put_schedule_, drop_schedule_, schedules_;
     std::string buffer_, head_;
     std::optional<Error> poison_;  // set when nobody knows what a failed store left
 };
@@ -136,6 +137,11 @@ Result<void> SqliteView::Impl::prepare_all() {
          "?2"},
         {&drop_group_, "DELETE FROM task_groups WHERE id = ?1"},
         {&groups_, "SELECT row FROM task_groups ORDER BY id"},
+        {&put_hold_,
+         "INSERT INTO worker_holds (instance, row) VALUES (?1, ?2)"
+         " ON CONFLICT (instance) DO UPDATE SET row = ?2"},
+        {&drop_hold_, "DELETE FROM worker_holds WHERE instance = ?1"},
+        {&holds_, "SELECT row FROM worker_holds ORDER BY instance"},
         {&operations_, "SELECT row FROM operations ORDER BY id"},
         {&put_schedule_,
          "INSERT INTO schedules (name, row) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET"
@@ -240,6 +246,13 @@ Result<void> SqliteView::Impl::store_others(const port::ViewChange& change) {
         buffer_.clear();
         protocol::encode_operation_row(operation, buffer_);
         auto done = put_operation_.bind_blob(1, operation.id.bytes()).bind_blob(2, buffer_).run();
+        if (!done) return done;
+    }
+    for (const WorkerHold& hold : change.holds) {
+        buffer_.clear();
+        protocol::encode_hold_row(hold, buffer_);
+        auto done = hold.pause ? put_hold_.bind_text(1, hold.instance).bind_blob(2, buffer_).run()
+                               : drop_hold_.bind_text(1, hold.instance).run();
         if (!done) return done;
     }
     for (const GroupId& id : change.gone_groups)
@@ -399,6 +412,10 @@ Result<void> SqliteView::Impl::each_schedule(const std::function<void(const Sche
     return each_row(schedules_, protocol::decode_schedule_row, take);
 }
 
+Result<void> SqliteView::Impl::each_hold(const std::function<void(const WorkerHold&)>& take) {
+    return each_row(holds_, protocol::decode_hold_row, take);
+}
+
 Result<void> SqliteView::Impl::each_key(const std::function<void(const KeyUse&)>& take) {
     for (;;) {
         const auto row = all_keys_.step();
@@ -478,6 +495,9 @@ Result<void> SqliteView::each_group(const std::function<void(const Group&)>& tak
 }
 Result<void> SqliteView::each_schedule(const std::function<void(const Schedule&)>& take) {
     return impl_->each_schedule(take);
+}
+Result<void> SqliteView::each_hold(const std::function<void(const WorkerHold&)>& take) {
+    return impl_->each_hold(take);
 }
 Result<void> SqliteView::each_key(const std::function<void(const KeyUse&)>& take) {
     return impl_->each_key(take);

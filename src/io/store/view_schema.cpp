@@ -45,6 +45,10 @@ CREATE TABLE queues (
     type TEXT PRIMARY KEY,
     row BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE worker_holds (
+    instance TEXT PRIMARY KEY,
+    row BLOB NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE task_groups (
     id BLOB PRIMARY KEY,
     row BLOB NOT NULL
@@ -156,6 +160,8 @@ Result<void> upgrade(SqliteDb& db, std::int64_t version) {
             "ALTER TABLE tasks ADD COLUMN key TEXT;"
             " ALTER TABLE tasks ADD COLUMN member_of BLOB;"
             " CREATE INDEX tasks_by_group ON tasks (member_of) WHERE member_of IS NOT NULL;"
+            " CREATE TABLE worker_holds (instance TEXT PRIMARY KEY, row BLOB NOT NULL)"
+            " WITHOUT ROWID;"
             " CREATE TABLE task_groups (id BLOB PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID;"
             " CREATE INDEX tasks_by_key ON tasks (key) WHERE key IS NOT NULL;"
             " CREATE TABLE operations (id BLOB PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID");

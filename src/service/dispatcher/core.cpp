@@ -62,6 +62,8 @@ Result<void> Core::recover() {
     if (!operations) return fail(std::move(operations));
     auto groups = ports_.view.each_group([&](const Group& each) { engine_.restore(each); });
     if (!groups) return fail(std::move(groups));
+    auto holds = ports_.view.each_hold([&](const WorkerHold& each) { engine_.restore(each); });
+    if (!holds) return fail(std::move(holds));
     auto schedules =
         ports_.view.each_schedule([&](const Schedule& schedule) { engine_.restore(schedule); });
     if (!schedules) return fail(std::move(schedules));

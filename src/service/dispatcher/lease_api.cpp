@@ -90,21 +90,19 @@ void LeaseApi::progress(Call call) {
 // Answers how the lease stands afterwards.
 void LeaseApi::keep(Call call, const engine::LeaseRef& ref, engine::Command command) {
     auto shared = std::make_shared<Call>(std::move(call));
-    core_.execute(std::move(command),
-                  [this, shared, ref](const engine::Decision&) -> Core::Reply {
-                      const auto standing = core_.engine().standing(ref);
-                      if (standing == engine::LeaseStanding::lost)
-                          return [shared] {
-                              shared->answer(Error{ErrorCode::stale_lease, shared->parameters[0]});
-                          };
-                      std::string body;
-                      protocol::JsonWriter{body}
-                          .begin_object()
-                          .field("lease_ms", lease_duration_ / std::chrono::milliseconds{1})
-                          .field("cancelled", standing == engine::LeaseStanding::revoked)
-                          .end_object();
-                      return [shared, body] { shared->answer(200, body); };
-                  });
+    core_.execute(std::move(command), [this, shared, ref](const engine::Decision&) -> Core::Reply {
+        const auto standing = core_.engine().standing(ref);
+        if (standing == engine::LeaseStanding::lost)
+            return
+                [shared] { shared->answer(Error{ErrorCode::stale_lease, shared->parameters[0]}); };
+        std::string body;
+        protocol::JsonWriter{body}
+            .begin_object()
+            .field("lease_ms", lease_duration_ / std::chrono::milliseconds{1})
+            .field("cancelled", standing == engine::LeaseStanding::revoked)
+            .end_object();
+        return [shared, body] { shared->answer(200, body); };
+    });
 }
 
 void LeaseApi::release(Call call) {
