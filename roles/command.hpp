@@ -32,6 +32,8 @@ const Command& queue_command();
 const Command& dead_command();
 const Command& redrive_command();
 const Command& operation_command();
+const Command& group_command();
+const Command& doctor_command();
 const Command& schedule_command();
 const Command& explain_command();
 const Command& stats_command();

@@ -3,6 +3,8 @@
 
 #include "client.hpp"
 #include "taskd/base/duration_text.hpp"
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/target.hpp"
 
 namespace taskd::roles {
 namespace {
@@ -49,8 +51,18 @@ std::string write_stats(const JsonView& stats) {
     return out;
 }
 
+std::string hold_text(const JsonView& hold) {
+    if (hold.empty()) return {};
+    const JsonView pause = hold["paused"];
+    std::string text = hold["draining"].is_true() ? "draining" : "paused";
+    text += " since " + pause["since"].text();
+    if (!pause["by"].text().empty()) text += " by " + pause["by"].text();
+    if (!pause["reason"].text().empty()) text += ": " + pause["reason"].text();
+    return text;
+}
+
 std::string write_workers(const JsonView& answer) {
-    TableRows rows{{"INSTANCE", "TYPE", "ADDRESS", "HELD", "REACHABLE", "LAST HEARD"}};
+    TableRows rows{{"INSTANCE", "TYPE", "ADDRESS", "HELD", "REACHABLE", "LAST HEARD", "PAUSED"}};
     for (const JsonView& worker : answer["workers"].items()) {
         std::string types;
         for (const JsonView& type : worker["types"].items())
@@ -60,7 +72,8 @@ std::string write_workers(const JsonView& answer) {
             {worker["instance"].text(), types,
              pulls ? "pulls" : fmt::format("{}:{}", worker["host"].text(), worker["port"].text()),
              fmt::format("{}/{}", worker["held"].text(), worker["concurrency"].text()),
-             worker["reachable"].raw() == "true" ? "yes" : "no", worker["last_heard_at"].text()});
+             worker["reachable"].raw() == "true" ? "yes" : "no", worker["last_heard_at"].text(),
+             hold_text(worker["hold"])});
     }
     return write_table(rows);
 }
@@ -91,7 +104,33 @@ int run_stats(const Options& options) {
     return print_figures(options, "/v1/stats", {"queues", "type"}, write_stats);
 }
 
+// taskd workers pause|drain|resume NAME
+int run_hold(const Options& options) {
+    const auto& words = options.positional();
+    const std::string& verb = words[0];
+    if (words.size() != 2 || (verb != "pause" && verb != "drain" && verb != "resume"))
+        return report({ErrorCode::bad_usage, "usage: taskd workers [pause|drain|resume NAME]"});
+    std::string body;
+    protocol::JsonWriter json{body};
+    json.begin_object();
+    for (const std::string_view name : {"by", "reason"})
+        if (options.given(name)) json.field(name, options.text(name));
+    json.end_object();
+    return with_client(options, [&](service::TaskClient& client) {
+        const auto answer = client.ask(
+            "POST", "/v1/workers/" + protocol::percent_encode(words[1]) + "/" + verb, body);
+        if (!answer) return report(answer.error());
+        const JsonView hold{answer->body};
+        const std::string text =
+            hold["paused"].empty() ? std::string{"takes tasks"} : hold_text(hold);
+        print_line(options.text("output") == "json" ? answer->body
+                                                    : hold["instance"].text() + " " + text);
+        return 0;
+    });
+}
+
 int run_workers(const Options& options) {
+    if (!options.positional().empty()) return run_hold(options);
     return print_figures(options, "/v1/workers", {"workers", "instance"}, write_workers);
 }
 
@@ -140,14 +179,26 @@ const Command& stats_command() {
 }
 
 const Command& workers_command() {
-    static const Command command{{.name = "workers",
-                                  .arguments = {},
-                                  .summary = "show the workers the dispatcher knows",
-                                  .text = {},
-                                  .options = with_client_rows({form_row()}, "0s"),
-                                  .kind = PageKind::client,
-                                  .examples = {{"taskd workers", "who is there and reachable"}}},
-                                 run_workers};
+    static const Command command{
+        {.name = "workers",
+         .arguments = "[pause NAME | drain NAME | resume NAME]",
+         .summary = "show the workers the dispatcher knows; hold one of them",
+         .text = "A paused or draining worker gets no tasks, over restarts of both, until it is "
+                 "resumed; what it\nholds may end.",
+         .options = with_client_rows(
+             {{.name = "by", .value = "NAME", .help = "who does it", .from_environment = false},
+              {.name = "reason",
+               .value = "TEXT",
+               .help = "why; shown with what it holds up",
+               .from_environment = false},
+              form_row()},
+             "0s"),
+         .positional_max = 2,
+         .kind = PageKind::client,
+         .examples = {{"taskd workers", "who is there and reachable"},
+                      {"taskd workers drain sum-1 --reason 'new disk'", "no more tasks for it"},
+                      {"taskd workers resume sum-1", ""}}},
+        run_workers};
     return command;
 }
 

@@ -154,8 +154,8 @@ const Command& list_command() {
          .text =
              "Every TERM must hold: FIELD:VALUE or FIELD=VALUE, with commas any of several, with * "
              "at the end\nany continuation, with - in front the opposite; or a word that stands in "
-             "the error. Fields are\nstate, type, id, key, label (label:NAME=VALUE), worker, "
-             "error, and, also with < and >, age,\npriority, attempts, payload.PATH and "
+             "the error. Fields are\nstate, type, id, key, group, label (label:NAME=VALUE), "
+             "worker, error, and, also with < and >, age,\npriority, attempts, payload.PATH and "
              "result.PATH.",
          .options = with_client_rows(list_rows(), "0s"),
          .positional_max = limits::search_terms_max,

@@ -53,6 +53,15 @@ std::string write_task_table(std::string_view task_json) {
         rows.push_back({"labels", std::string{labels.raw()}});
     if (const JsonView error = task["error"]; !error.empty())
         rows.push_back({"error", error_line(error)});
+    if (const JsonView progress = task["progress"]; !progress.empty()) {
+        std::string text = progress["percent"].text();
+        if (!text.empty()) text += " %";
+        if (const std::string note = progress["note"].text(); !note.empty())
+            text += (text.empty() ? "" : ": ") + note;
+        if (!progress["details"].empty())
+            text += (text.empty() ? "" : " ") + std::string{progress["details"].raw()};
+        rows.push_back({"progress", text});
+    }
     if (const JsonView waiting = task["waiting_for"]; !waiting.empty())
         rows.push_back({"waiting_for", waiting["text"].text()});
     std::string out = write_table(rows);

@@ -56,6 +56,10 @@ Result<TaskSpec> read_defaults(const Options& options) {
         if (!labels) return fail(std::move(labels));
         spec.labels = std::move(*labels);
     }
+    if (options.given("group")) {
+        spec.group = GroupId::parse(options.text("group"));
+        if (!spec.group) return fail(ErrorCode::bad_usage, "--group takes the whole id of a group");
+    }
     if (options.given("at")) {
         spec.run_at = parse_rfc3339(options.text("at"));
         if (!spec.run_at)
@@ -195,6 +199,10 @@ std::vector<OptionRow> submit_rows() {
              .value = "NAME=VALUE,…",
              .help = "to find it by: taskd list label:NAME=VALUE",
              .from_environment = false},
+            {.name = "group",
+             .value = "ID",
+             .help = "an open group that it comes into (taskd group open)",
+             .from_environment = false},
             time_row("delay", "not before so long from now"),
             {.name = "at",
              .value = "INSTANT",
@@ -248,7 +256,8 @@ const Command& submit_command() {
                        ""},
                       {"taskd submit reverse @letter.txt", "the payload from a file"},
                       {"id=$(taskd submit wait 30 --detach)", "the id only, at once"},
-                      {"taskd submit sum --from numbers.ndjson -o id", "one task a line"}},
+                      {"taskd submit sum --from numbers.ndjson -o id", "one task a line"},
+                      {"taskd submit sum 1 2 --group $(taskd group open) --detach", ""}},
          .words = type_names()},
         run};
     return command;

@@ -1,7 +1,7 @@
 // What each record and note does to the state. Recovery runs exactly this.
 #include <algorithm>
 
-#include "engine/state.hpp"
+#include "engine/rules.hpp"
 #include "taskd/base/assert.hpp"
 #include "taskd/base/error.hpp"
 
@@ -14,6 +14,18 @@ void apply_rules(State& state, const QueueRules& rules) {
     for (auto& [key, lane] : queue.lanes)
         state.refresh(lane);
     state.refresh(queue);
+}
+
+void hold_worker(State& state, const WorkerHold& hold) {
+    if (hold.pause)
+        state.holds[hold.instance] = hold;
+    else
+        state.holds.erase(hold.instance);
+    const auto found = state.workers.find(hold.instance);
+    if (found == state.workers.end()) return;
+    state.take_free(found->second);
+    found->second.held = hold.pause.has_value();
+    state.give_free(found->second);
 }
 
 class Applier {
@@ -39,6 +51,7 @@ class Applier {
         state_.touch(*header.body, sequence_);
         state_.place(header);
         state_.use_key(key_use_of(record.spec, record.at), sequence_);
+        if (Group* group = group_of(*header.body->task)) ++group->tasks;
         ++state_.totals.submitted;
     }
 
@@ -173,6 +186,7 @@ class Applier {
 
     void operator()(const TaskRedriven& record) {
         change(record.id, [&](Header& header, Task& task) {
+            if (Group* group = group_of(task)) count_back(*group, record.id, task.state);
             state_.move(header, task, TaskEvent::redrive);
             ++task.redrives;
             task.failures = task.crashes = 0;
@@ -207,6 +221,32 @@ class Applier {
         ++state_.operations_running;
         state_.changed_operations.insert(id);
         drop_old_operations();
+    }
+
+    void operator()(const WorkerHeld& record) {
+        hold_worker(state_, record.hold);
+        state_.changed_holds[record.hold.instance] = record.hold;
+    }
+
+    void operator()(const GroupMade& record) {
+        state_.groups[record.group.id] = record.group;
+        ++state_.groups_running;
+        state_.changed_groups.insert(record.group.id);
+    }
+
+    void operator()(const GroupClosed& record) {
+        state_.groups.at(record.id).state = GroupState::closed;
+        state_.changed_groups.insert(record.id);
+    }
+
+    void operator()(const GroupEnded& record) {
+        Group& group = state_.groups.at(record.id);
+        group.state = GroupState::done;
+        group.ended_at = record.at;
+        group.completed_by = record.completed_by;
+        --state_.groups_running;
+        state_.changed_groups.insert(record.id);
+        drop_old_groups();
     }
 
     void operator()(const OperationAdvanced& record) {
@@ -249,6 +289,35 @@ class Applier {
     }
 
   private:
+    // The group of a member that still counts, noted as changed.
+    Group* group_of(const Task& task) {
+        if (!task.spec.group) return nullptr;
+        const auto found = state_.groups.find(*task.spec.group);
+        if (found == state_.groups.end() || found->second.state == GroupState::done) return nullptr;
+        state_.changed_groups.insert(found->first);
+        return &found->second;
+    }
+
+    // A member that had ended begins anew.
+    static void count_back(Group& group, TaskId id, TaskState state) {
+        --(state == TaskState::dead ? group.dead : group.expired);
+        std::erase(group.failed, id);
+    }
+
+    void drop_old_groups() {
+        auto& all = state_.groups;
+        for (auto each = all.begin();
+             each != all.end() && all.size() - state_.groups_running > limits::groups_kept_max;) {
+            if (each->second.state != GroupState::done) {
+                ++each;
+                continue;
+            }
+            state_.changed_groups.erase(each->first);
+            state_.gone.groups.push_back(each->first);
+            each = all.erase(each);
+        }
+    }
+
     // The oldest that have ended make room.
     void drop_old_operations() {
         auto& all = state_.operations;
@@ -303,7 +372,8 @@ class Applier {
         task.lease->revoked = true;
     }
 
-    static void end(Task& task, WallTime at) {
+    void end(Task& task, WallTime at) {
+        if (Group* group = group_of(task)) count_end(*group, task.spec.id, task.state);
         task.ended_at = at;
         task.due_at.reset();
         task.due_shown.reset();
@@ -336,6 +406,10 @@ class NoteApplier {
         header.body->edit().lease->until = note.until;
         header.deadline = *deadline_of(*header.body->task);
         state_.deadlines.put(header.body->slot);
+    }
+
+    void operator()(const ProgressNoted& note) {
+        state_.at(note.lease.id).body->progress = std::make_unique<Progress>(note.progress);
     }
 
     void operator()(const WorkerNoted& note) {
@@ -475,6 +549,15 @@ void Engine::restore(const QueueRules& rules) {
 void Engine::restore(const Operation& operation) {
     state_->operations[operation.id] = operation;
     if (operation.state == OperationState::running) ++state_->operations_running;
+}
+
+void Engine::restore(const Group& group) {
+    state_->groups[group.id] = group;
+    if (group.state != GroupState::done) ++state_->groups_running;
+}
+
+void Engine::restore(const WorkerHold& hold) {
+    hold_worker(*state_, hold);
 }
 
 void Engine::restore(const TaskHead& head) {

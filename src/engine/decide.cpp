@@ -130,4 +130,23 @@ Decision decide_renew(const Context& context, const Renew& command) {
     return decision;
 }
 
+Decision decide_report(const Context& context, const Report& command) {
+    const LeaseRef& lease = command.lease;
+    const Header* header = context.state.find(lease.id);
+    if (header == nullptr) return refuse(ErrorCode::task_not_found, lease.id.to_string());
+    const Task* task = header->body ? header->body->task.get() : nullptr;
+    const bool holds = task != nullptr && task->lease && task->lease->epoch == lease.epoch;
+    if (!holds || (!command.worker.empty() && task->lease->worker != command.worker))
+        return refuse(ErrorCode::stale_lease, "epoch " + std::to_string(lease.epoch.value));
+    Decision decision;
+    if (task->lease->revoked) {
+        decision.outputs.emplace_back(SendRevoke{task->lease->worker, lease});
+        return decision;
+    }
+    decision.notes.emplace_back(ProgressNoted{lease, command.progress});
+    decision.notes.emplace_back(
+        LeaseRenewed{lease, context.now.engine + context.state.settings.lease_duration});
+    return decision;
+}
+
 }  // namespace taskd::engine

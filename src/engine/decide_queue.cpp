@@ -61,4 +61,23 @@ Decision decide_queue(const Context& context, const ChangeQueue& command) {
     return decision;
 }
 
+Decision decide_worker(const Context& context, const ChangeWorker& command) {
+    const auto& holds = context.state.holds;
+    const auto found = holds.find(command.instance);
+    WorkerHold hold{command.instance, std::nullopt, false};
+    if (found != holds.end()) hold = found->second;
+    const WorkerHold before = hold;
+    if (command.what == ChangeWorker::What::resume) {
+        hold = {command.instance, std::nullopt, false};
+    } else {
+        if (!hold.pause && holds.size() >= limits::workers_held_max)
+            return refuse(ErrorCode::invalid_field, "as many workers are held as may be");
+        if (!hold.pause) hold.pause = Pause{command.by, command.reason, context.now.wall};
+        hold.draining = hold.draining || command.what == ChangeWorker::What::drain;
+    }
+    Decision decision;
+    if (hold != before) decision.records.emplace_back(WorkerHeld{hold});
+    return decision;
+}
+
 }  // namespace taskd::engine

@@ -6,8 +6,6 @@
 #include "engine/rules.hpp"
 
 namespace taskd::engine {
-namespace {
-
 // When it may begin, and by when it must have begun and ended. The limits follow engine time, which
 // a clock set forward does not move.
 TaskSubmitted submitted(const Now& now, const TaskSpec& spec) {
@@ -21,6 +19,8 @@ TaskSubmitted submitted(const Now& now, const TaskSpec& spec) {
     record.ends_by = now.engine + ahead + spec.total_timeout;
     return record;
 }
+
+namespace {
 
 // One submit on its way: what is known of other tasks, here and by the view.
 class Submission {
@@ -60,12 +60,29 @@ class Submission {
             if (auto refused = take_key(i, done)) return refused;
             if (done) return std::nullopt;
         }
-        if (auto refused = take_room(i)) return refused;
-        // An id greater than every forgotten one cannot have been forgotten.
+        // An id greater than every forgotten one cannot have been forgotten. What was taken before
+        // is not refused now.
         const auto& forgotten = context_.state.forgotten_max;
-        if (forgotten && spec.id <= *forgotten && !command_.fetched)
+        if (forgotten && spec.id <= *forgotten && !command_.fetched) {
             decision_.fetch.push_back(spec.id);
+            return std::nullopt;
+        }
+        if (auto refused = take_room(i)) return refused;
+        if (auto refused = take_group(i)) return refused;
         decision_.records.emplace_back(submitted(context_.now, spec));
+        return std::nullopt;
+    }
+
+    // New tasks come into open groups, and into the one that is made with them.
+    std::optional<Decision> take_group(std::size_t i) {
+        const auto& group = command_.tasks[i].group;
+        if (!group || command_.group_made == group) return std::nullopt;
+        const auto found = context_.state.groups.find(*group);
+        if (found == context_.state.groups.end())
+            return refuse(ErrorCode::group_not_found, group->to_string(), i);
+        if (found->second.state != GroupState::open)
+            return refuse(ErrorCode::group_closed,
+                          "it is " + std::string{to_text(found->second.state)}, i);
         return std::nullopt;
     }
 

@@ -19,6 +19,7 @@ class Decider {
     Decision operator()(const Release& command) { return decide_release(context_, command); }
     Decision operator()(const ConfirmRevoked& command) { return decide_confirm(context_, command); }
     Decision operator()(const Renew& command) { return decide_renew(context_, command); }
+    Decision operator()(const Report& command) { return decide_report(context_, command); }
     Decision operator()(const WorkerUp& command) { return decide_worker_up(context_, command); }
     Decision operator()(const WorkerGone& command) { return decide_worker_gone(context_, command); }
     Decision operator()(const Tick&) { return decide_tick(context_); }
@@ -40,6 +41,9 @@ class Decider {
     Decision operator()(const Look&) { return decide_look(context_); }
     Decision operator()(const Redrive& command) { return decide_redrive(context_, command); }
     Decision operator()(const EditPayload& command) { return decide_edit(context_, command); }
+    Decision operator()(const ChangeWorker& command) { return decide_worker(context_, command); }
+    Decision operator()(const MakeGroup& command) { return decide_make_group(context_, command); }
+    Decision operator()(const CloseGroup& command) { return decide_close_group(context_, command); }
     Decision operator()(const StartOperation& command) {
         return decide_start_operation(context_, command);
     }
@@ -56,12 +60,21 @@ class Decider {
 
 }  // namespace
 
+Submit* asked_of(Command& command) {
+    if (auto* submit = std::get_if<Submit>(&command)) return submit;
+    if (auto* fire = std::get_if<FireSchedule>(&command)) return &fire->asked;
+    if (auto* make = std::get_if<MakeGroup>(&command)) return &make->submit;
+    return nullptr;
+}
+
 Engine::Engine(EngineSettings settings) : state_{std::make_unique<State>(settings)} {}
 Engine::~Engine() = default;
 
 Decision Engine::decide(const Now& now, const Command& command, Random& random) const {
     const Context context{*state_, now, random};
-    return std::visit(Decider{context}, command);
+    Decision decision = std::visit(Decider{context}, command);
+    finish_groups(context, decision);
+    return decision;
 }
 
 std::optional<EngineTime> Engine::next_deadline(const Now& now) const {
@@ -116,6 +129,11 @@ std::optional<TaskId> Engine::body_needed(const Record& record) const {
                             std::holds_alternative<PayloadEdited>(record);
     if (comes_back && state_->find(*id) == nullptr) return id;
     return is_bodiless(*id) ? id : std::nullopt;
+}
+
+const Progress* Engine::progress_of(TaskId id) const {
+    const Header* header = state_->find(id);
+    return header == nullptr || !header->body ? nullptr : header->body->progress.get();
 }
 
 LeaseStanding Engine::standing(const LeaseRef& lease) const {
@@ -228,6 +246,28 @@ std::vector<Operation> Engine::take_changed_operations() {
     return operations;
 }
 
+std::vector<Group> Engine::take_changed_groups() {
+    std::vector<Group> groups;
+    for (const GroupId& id : std::exchange(state_->changed_groups, {}))
+        groups.push_back(state_->groups.at(id));
+    return groups;
+}
+
+std::vector<WorkerHold> Engine::take_changed_holds() {
+    std::vector<WorkerHold> holds;
+    for (auto& [instance, hold] : std::exchange(state_->changed_holds, {}))
+        holds.push_back(std::move(hold));
+    return holds;
+}
+
+const std::map<std::string, WorkerHold, std::less<>>& Engine::holds() const {
+    return state_->holds;
+}
+
+const std::map<GroupId, Group>& Engine::groups() const {
+    return state_->groups;
+}
+
 Engine::Gone Engine::take_gone() {
     return std::exchange(state_->gone, {});
 }
@@ -249,25 +289,59 @@ std::vector<std::string> Engine::faults() const {
         std::size_t queued = 0, running = 0, scheduled = 0, leased = 0;
         bool operator==(const Counts&) const = default;
     };
-    std::map<std::string, Counts> counted;
-    std::map<std::pair<std::string, std::string>, std::size_t> leased;
+    std::vector<Counts> counted(state_->lanes.size());  // by lane: millions of tasks, few lanes
     state_->headers.each([&](const Header& header) {
-        const Lane& lane = state_->lane_at(header);
-        Counts& counts = counted[lane.queue->type];
+        Counts& counts = counted[header.lane];
         counts.queued += header.state == TaskState::queued ? 1 : 0;
         counts.running += header.state == TaskState::running ? 1 : 0;
         counts.scheduled += header.state == TaskState::scheduled ? 1 : 0;
-        if (!header.body || !header.body->task->lease) return;
-        ++counts.leased;
-        ++leased[{lane.queue->type, lane.key}];
+        if (header.body && header.body->task->lease) ++counts.leased;
     });
     std::vector<std::string> found;
     for (const auto& [type, queue] : state_->queues) {
-        if (counted[type] != Counts{queue.queued, queue.running, queue.scheduled, queue.leased})
-            found.push_back("counts of queue " + type);
-        for (const auto& [key, lane] : queue.lanes)
-            if (leased[{type, key}] != lane.leased)
+        Counts sum;
+        for (const auto& [key, lane] : queue.lanes) {
+            const Counts& counts = counted[lane.index];
+            sum.queued += counts.queued;
+            sum.running += counts.running;
+            sum.scheduled += counts.scheduled;
+            sum.leased += counts.leased;
+            if (counts.leased != lane.leased)
                 found.push_back("leases of key '" + key + "' of queue " + type);
+        }
+        if (sum != Counts{queue.queued, queue.running, queue.scheduled, queue.leased})
+            found.push_back("counts of queue " + type);
+    }
+    return found;
+}
+
+namespace {
+
+// By the rules, not by the indexes that stand for them.
+bool may_lease(const Lane& lane) {
+    const QueueRules& rules = lane.queue->rules;
+    const bool limited =
+        rules.key_concurrency > 0 && !lane.key.empty() && lane.leased >= rules.key_concurrency;
+    const bool waits =
+        std::ranges::any_of(lane.waiting, [](const Line& line) { return !line.empty(); });
+    return waits && !limited && !lane.bucket.closed && !rules.paused_keys.contains(lane.key);
+}
+
+}  // namespace
+
+std::vector<std::string> Engine::idle_with_work() const {
+    std::vector<std::string> found;
+    for (const auto& [type, queue] : state_->queues) {
+        const bool worker = std::ranges::any_of(
+            queue.workers, [](const Worker* each) { return each->has_free_slot(); });
+        if (!worker || queue.queued == 0 || !queue.is_open()) continue;
+        std::size_t left = limits::turn_tasks_max;
+        for (const auto& [key, lane] : queue.lanes) {
+            if (left-- == 0) break;
+            if (!may_lease(lane)) continue;
+            found.push_back(type);
+            break;
+        }
     }
     return found;
 }

@@ -13,6 +13,7 @@ constexpr HoldingRule rule_rows[] = {
     {"queue_paused", "somebody paused its queue"},
     {"key_paused", "somebody paused its key"},
     {"no_worker", "no worker of its type is there"},
+    {"workers_paused", "somebody paused every worker of its type"},
     {"queue_limit", "its queue holds as many leases as it may"},
     {"key_limit", "its key holds as many leases as it may"},
     {"queue_rate", "its queue leases no faster"},
@@ -185,6 +186,16 @@ Explanation queued(const Now& now, const State& state, const Task& task) {
                 std::nullopt,
                 {}};
     const Queue& queue = found->second;
+    if (std::ranges::all_of(queue.workers, &Worker::held)) {
+        const Worker& first = **queue.workers.begin();
+        const WorkerHold& hold = state.holds.find(first.instance)->second;
+        return {"workers_paused",
+                "all workers of type '" + type + "' are paused, " + first.instance + " " +
+                    said_by(*hold.pause),
+                "one of them is resumed, or one more comes",
+                std::nullopt,
+                {}};
+    }
     const auto lane = queue.lanes.find(task.spec.key);
     if (auto why = by_limit(now, state, queue, lane == queue.lanes.end() ? nullptr : &lane->second))
         return *why;

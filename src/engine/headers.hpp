@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "taskd/base/intrusive_list.hpp"
+#include "taskd/model/progress.hpp"
 #include "taskd/model/task_head.hpp"
 
 namespace taskd::engine {
@@ -25,6 +26,7 @@ struct Body {
     bool changed = false;                // since the last take_changed
     bool ahead = false;                  // read because its turn comes soon: stays until then
     Worker* holder = nullptr;            // of its lease, revoked or not
+    std::unique_ptr<Progress> progress;  // of the attempt that runs
     std::optional<Duration> committing;  // from the end to when it was told
     std::size_t bytes = 0;               // as counted in the list it is in
     ListHook<Body> in_worker;

@@ -16,6 +16,12 @@ NextTry after_failure(const Context& context, const Task& task, const TaskError&
                       Duration least = Duration{0});
 NextTry after_crash(const Context& context, const Task& task);
 
+// A member has ended.
+void count_end(Group& group, TaskId id, TaskState state);
+
+// As it is recorded when it is submitted now.
+TaskSubmitted submitted(const Now& now, const TaskSpec& spec);
+
 bool is_revoked(const Task& task, LeaseEpoch epoch);
 // The task has a lease and it is revoked: what is recorded when that is over, for whatever reason.
 void end_revoked(const Context& context, const Task& task, Decision& decision);

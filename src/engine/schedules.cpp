@@ -67,7 +67,7 @@ std::optional<Decision> submit_for(const Context& context, const Schedule& sched
         fire.task = before;
         return std::nullopt;
     }
-    Submit submit{{}, command.fetched, command.known, command.known_keys};
+    Submit submit = command.asked;
     TaskSpec& spec = submit.tasks.emplace_back(schedule.spec.task);
     spec.id = command.why == Why::by_hand ? command.id : fire_id(schedule, fire.planned);
     spec.planned_for = PlannedFor{schedule.spec.name, fire.planned};

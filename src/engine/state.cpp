@@ -163,6 +163,7 @@ Worker& State::worker_of(const std::string& instance) {
     if (worker.order == 0) {
         worker.instance = instance;
         worker.order = ++workers_seen;
+        worker.held = holds.contains(instance);
     }
     return worker;
 }
@@ -273,6 +274,7 @@ void State::place(Header& header) {
     Body& body = *header.body;
     const Task& task = *body.task;
     Worker* holder_before = std::exchange(body.holder, nullptr);
+    if (!task.lease || task.lease->revoked) body.progress.reset();
     header.state = task.state;
     header.priority = task.priority;
     if (task.lease) {

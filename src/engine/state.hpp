@@ -23,15 +23,17 @@ struct Worker {
     std::uint32_t slots = 0;
     std::uint32_t credit = credit_unlimited;  // leases it takes before it has asked again
     bool up = false;
+    bool held = false;        // by an operator: gets nothing
     std::uint64_t order = 0;  // of arrival: breaks ties, so that runs repeat
     IntrusiveList<Body, &Body::in_worker> leases;
 
     // Tasks it may hold as things stand.
     std::size_t capacity() const {
+        if (held) return leases.size();
         return credit == credit_unlimited ? slots
                                           : std::min<std::size_t>(slots, leases.size() + credit);
     }
-    bool has_free_slot() const { return up && credit > 0 && leases.size() < slots; }
+    bool has_free_slot() const { return up && !held && credit > 0 && leases.size() < slots; }
 };
 
 struct LeastLoaded {
@@ -139,6 +141,11 @@ struct State {
     std::map<OperationId, Operation> operations;
     std::size_t operations_running = 0;
     std::set<OperationId> changed_operations;
+    std::map<GroupId, Group> groups;
+    std::size_t groups_running = 0;
+    std::set<GroupId> changed_groups;
+    std::map<std::string, WorkerHold, std::less<>> holds;
+    std::map<std::string, WorkerHold> changed_holds;
     Engine::Gone gone;
     std::map<TaskId, Sequence> deleted;  // and the view may still have them
     std::deque<std::pair<Sequence, TaskId>> deleted_order;
@@ -209,6 +216,7 @@ Decision decide_fail(const Context& context, const Fail& command);
 Decision decide_release(const Context& context, const Release& command);
 Decision decide_confirm(const Context& context, const ConfirmRevoked& command);
 Decision decide_renew(const Context& context, const Renew& command);
+Decision decide_report(const Context& context, const Report& command);
 Decision decide_worker_up(const Context& context, const WorkerUp& command);
 Decision decide_worker_gone(const Context& context, const WorkerGone& command);
 Decision decide_tick(const Context& context);
@@ -218,6 +226,11 @@ Decision decide_priority(const Context& context, const SetPriority& command);
 Decision decide_queue(const Context& context, const ChangeQueue& command);
 Decision decide_redrive(const Context& context, const Redrive& command);
 Decision decide_edit(const Context& context, const EditPayload& command);
+Decision decide_worker(const Context& context, const ChangeWorker& command);
+Decision decide_make_group(const Context& context, const MakeGroup& command);
+Decision decide_close_group(const Context& context, const CloseGroup& command);
+// Adds what follows when the last task of a group ends with these records.
+void finish_groups(const Context& context, Decision& decision);
 Decision decide_start_operation(const Context& context, const StartOperation& command);
 Decision decide_stop_operation(const Context& context, const StopOperation& command);
 Decision decide_step_operation(const Context& context, const StepOperation& command);

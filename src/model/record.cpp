@@ -10,9 +10,13 @@ struct TaskOf {
     std::optional<TaskId> operator()(const OperationStarted&) const { return std::nullopt; }
     std::optional<TaskId> operator()(const OperationAdvanced&) const { return std::nullopt; }
     std::optional<TaskId> operator()(const OperationEnded&) const { return std::nullopt; }
+    std::optional<TaskId> operator()(const GroupMade&) const { return std::nullopt; }
+    std::optional<TaskId> operator()(const GroupClosed&) const { return std::nullopt; }
+    std::optional<TaskId> operator()(const GroupEnded&) const { return std::nullopt; }
     std::optional<TaskId> operator()(const ScheduleChanged&) const { return std::nullopt; }
     std::optional<TaskId> operator()(const ScheduleRemoved&) const { return std::nullopt; }
     std::optional<TaskId> operator()(const ScheduleFired&) const { return std::nullopt; }
+    std::optional<TaskId> operator()(const WorkerHeld&) const { return std::nullopt; }
     template <class Other>
     std::optional<TaskId> operator()(const Other& record) const {
         return record.id;

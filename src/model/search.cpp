@@ -21,7 +21,7 @@ struct FieldRow {
     bool ordered;  // takes < and >
 };
 
-constexpr std::array<FieldRow, 13> rows{{{"state", SearchField::state, Values::state, false},
+constexpr std::array<FieldRow, 14> rows{{{"state", SearchField::state, Values::state, false},
                                          {"type", SearchField::type, Values::text, false},
                                          {"queue", SearchField::type, Values::text, false},
                                          {"id", SearchField::id, Values::text, false},
@@ -33,6 +33,7 @@ constexpr std::array<FieldRow, 13> rows{{{"state", SearchField::state, Values::s
                                          {"payload", SearchField::payload, Values::json, true},
                                          {"result", SearchField::result, Values::json, true},
                                          {"key", SearchField::key, Values::text, false},
+                                         {"group", SearchField::group, Values::text, false},
                                          {"label", SearchField::label, Values::label, false}}};
 
 constexpr const FieldRow& error_row = rows[5];

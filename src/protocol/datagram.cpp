@@ -54,6 +54,7 @@ const std::vector<KindRow>& kind_table() {
         {Kind::revoke, "revoke", "dispatcher", ""},
         {Kind::renew, "renew", "worker", ""},
         {Kind::renew_ack, "renew_ack", "dispatcher", ""},
+        {Kind::progress, "progress", "worker", ""},
     };
     return rows;
 }

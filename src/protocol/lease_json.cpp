@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "taskd/base/limits.hpp"
 #include "taskd/protocol/datagram.hpp"
 #include "taskd/protocol/json.hpp"
 
@@ -65,6 +66,43 @@ void write_leased_task(std::string& out, const Task& task) {
         .field("type", task.spec.type);
     json.key("payload").raw(task.spec.payload.empty() ? "null" : task.spec.payload.view());
     json.field("attempt", task.attempts_made).end_object();
+}
+
+Result<Progress> parse_progress(std::string_view body) {
+    if (auto checked = check_json(body); !checked) return fail(std::move(checked));
+    const auto fields = split_object(body);
+    if (!fields) return std::unexpected{fields.error()};
+    Progress progress;
+    for (const auto& [key, raw] : *fields) {
+        if (key == "percent") {
+            const auto percent = read_integer(raw, key, 0, 100);
+            if (!percent) return std::unexpected{percent.error()};
+            progress.percent = static_cast<std::uint8_t>(*percent);
+        } else if (key == "note") {
+            auto note = read_string(raw, key);
+            if (!note) return fail(std::move(note));
+            if (note->size() > limits::progress_note_bytes_max)
+                return fail(ErrorCode::invalid_field, "note is longer than 1000 bytes");
+            progress.note = std::move(*note);
+        } else if (key == "details") {
+            if (raw.size() > limits::progress_details_bytes_max)
+                return fail(ErrorCode::invalid_field, "details are longer than 4096 bytes");
+            progress.details = raw;
+        } else {
+            return fail(ErrorCode::unknown_field, key);
+        }
+    }
+    return progress;
+}
+
+void write_progress(std::string& out, const Progress& progress) {
+    JsonWriter json{out};
+    json.begin_object();
+    if (progress.percent) json.field("percent", *progress.percent);
+    if (!progress.note.empty()) json.field("note", progress.note);
+    if (!progress.details.empty()) json.key("details").raw(progress.details);
+    if (progress.at != WallTime{}) json.field("at", to_rfc3339(progress.at));
+    json.end_object();
 }
 
 }  // namespace taskd::protocol

@@ -3,6 +3,7 @@
 
 #include "taskd/protocol/datagram.hpp"
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/lease_json.hpp"
 #include "taskd/protocol/task_json.hpp"
 
 namespace taskd::protocol {
@@ -138,6 +139,17 @@ std::string write_result(const ResultMessage& message) {
     return out;
 }
 
+std::string write_progress_message(const ProgressMessage& message) {
+    std::string progress;
+    write_progress(progress, message.progress);
+    std::string out;
+    JsonWriter json{out};
+    json.begin_object();
+    put_lease(json, message.lease);
+    json.key("progress").raw(progress).end_object();
+    return out;
+}
+
 std::string write_lease_key(const LeaseKey& lease) {
     std::string out;
     JsonWriter json{out};
@@ -223,6 +235,15 @@ Result<ResultMessage> read_result(std::string_view item) {
         message.retry_after = std::chrono::milliseconds{
             fields.integer("retry_after_ms", 0, to_ms(limits::backoff_most))};
     return fields.done(std::move(message));
+}
+
+Result<ProgressMessage> read_progress_message(std::string_view item) {
+    FieldReader in{item};
+    ProgressMessage message;
+    message.lease = in.lease();
+    auto progress = parse_progress(in.needed("progress"));
+    message.progress = in.keep(std::move(progress));
+    return in.done(std::move(message));
 }
 
 Result<LeaseKey> read_lease_key(std::string_view item) {

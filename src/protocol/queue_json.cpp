@@ -135,4 +135,13 @@ Result<PauseBody> parse_pause(std::string_view body) {
     return pause;
 }
 
+std::string write_hold(const WorkerHold& hold) {
+    std::string out;
+    JsonWriter json{out};
+    json.begin_object().field("instance", hold.instance);
+    if (hold.pause) put_pause(json.key("paused"), *hold.pause);
+    json.field("draining", hold.draining).end_object();
+    return out;
+}
+
 }  // namespace taskd::protocol

@@ -35,6 +35,10 @@ enum class RecordKind : std::uint8_t {
     operation_started = 23,
     operation_advanced = 24,
     operation_ended = 25,
+    group_made = 26,
+    group_closed = 27,
+    group_ended = 28,
+    worker_held = 29,
     schedule_changed = 30,
     schedule_removed = 31,
     schedule_fired = 32,
@@ -171,6 +175,20 @@ class RecordWriter {
         out_.flag(r.stopped);
         out_.instant(r.at);
     }
+    void operator()(const GroupMade& r) {
+        write(out_, RecordKind::group_made);
+        write(out_, r.group);
+    }
+    void operator()(const GroupClosed& r) {
+        write(out_, RecordKind::group_closed);
+        out_.id(r.id);
+    }
+    void operator()(const GroupEnded& r) {
+        write(out_, RecordKind::group_ended);
+        out_.id(r.id);
+        write_optional(out_, r.completed_by);
+        out_.instant(r.at);
+    }
     void operator()(const ScheduleChanged& r) {
         write(out_, RecordKind::schedule_changed);
         write(out_, r.schedule);
@@ -187,6 +205,10 @@ class RecordWriter {
         write_optional(out_, r.settled);
         out_.number(r.missed);
         out_.flag(r.backfill);
+    }
+    void operator()(const WorkerHeld& r) {
+        write(out_, RecordKind::worker_held);
+        write(out_, r.hold);
     }
     void operator()(const TaskExpired& r) {
         write(out_, RecordKind::task_expired);
@@ -261,6 +283,14 @@ Record read_task_action(ByteReader& in, RecordKind kind) {
             return OperationAdvanced{in.id(), read_optional_id(in), in.number(), in.number()};
         case RecordKind::operation_ended:
             return OperationEnded{in.id(), in.flag(), in.instant<WallTime>()};
+        case RecordKind::group_made:
+            return GroupMade{read_group(in)};
+        case RecordKind::group_closed:
+            return GroupClosed{in.id()};
+        case RecordKind::worker_held:
+            return WorkerHeld{read_hold(in)};
+        case RecordKind::group_ended:
+            return GroupEnded{in.id(), read_optional_id(in), in.instant<WallTime>()};
         default:
             return read_old_record(in, kind);
     }
@@ -375,6 +405,10 @@ std::size_t encoded_bytes_max(const Record& record) {
             [](const OperationStarted& r) { return 1 + bytes_max(r.operation); },
             [](const OperationAdvanced&) { return 1 + 2 * id_bytes + 1 + 2 * number_max; },
             [](const OperationEnded&) { return 1 + id_bytes + 1 + number_max; },
+            [](const GroupMade& r) { return 1 + bytes_max(r.group); },
+            [](const GroupClosed&) { return 1 + id_bytes; },
+            [](const WorkerHeld& r) { return 1 + bytes_max(r.hold); },
+            [](const GroupEnded&) { return 1 + 2 * id_bytes + 1 + number_max; },
         },
         record);
 }

@@ -212,6 +212,40 @@ Result<Operation> decode_operation_row(std::string_view bytes) {
     return operation;
 }
 
+void encode_group_row(const Group& group, std::string& out) {
+    ByteWriter writer{out};
+    writer.byte(group_row_version);
+    write(writer, group);
+}
+
+Result<Group> decode_group_row(std::string_view bytes) {
+    ByteReader in{bytes};
+    const std::uint8_t version = in.byte();
+    if (version > group_row_version)
+        return fail(ErrorCode::store_too_new, "group row version " + std::to_string(version));
+    Group group = read_group(in);
+    if (version == 0 || !in.finished())
+        return fail(ErrorCode::view_corrupt, "a group row that does not decode");
+    return group;
+}
+
+void encode_hold_row(const WorkerHold& hold, std::string& out) {
+    ByteWriter writer{out};
+    writer.byte(hold_row_version);
+    write(writer, hold);
+}
+
+Result<WorkerHold> decode_hold_row(std::string_view bytes) {
+    ByteReader in{bytes};
+    const std::uint8_t version = in.byte();
+    if (version > hold_row_version)
+        return fail(ErrorCode::store_too_new, "hold row version " + std::to_string(version));
+    WorkerHold hold = read_hold(in);
+    if (version == 0 || !in.finished())
+        return fail(ErrorCode::view_corrupt, "a hold row that does not decode");
+    return hold;
+}
+
 void encode_task_head(const TaskHead& head, std::string& out) {
     ByteWriter writer{out};
     writer.byte(task_head_version);

@@ -90,6 +90,12 @@ bool is_worker(const Task& task, const SearchValue& value) {
         task.attempts, [&](const Attempt& attempt) { return is_text(attempt.worker, value); });
 }
 
+bool is_id(const TaskId& id, const SearchValue& value) {
+    SearchValue asked = value;
+    std::ranges::transform(asked.text, asked.text.begin(), lower);
+    return is_text(id.to_string(), asked);
+}
+
 bool meets(const SearchTerm& term, const SearchValue& value, const Task& task, WallTime now) {
     const auto number = [&](std::int64_t found) {
         return compares(term.comparison, found, value.number);
@@ -99,11 +105,10 @@ bool meets(const SearchTerm& term, const SearchValue& value, const Task& task, W
             return task.state == value.state;
         case SearchField::type:
             return is_text(task.spec.type, value);
-        case SearchField::id: {
-            SearchValue asked = value;
-            std::ranges::transform(asked.text, asked.text.begin(), lower);
-            return is_text(task.spec.id.to_string(), asked);
-        }
+        case SearchField::id:
+            return is_id(task.spec.id, value);
+        case SearchField::group:
+            return task.spec.group && is_id(*task.spec.group, value);
         case SearchField::worker:
             return is_worker(task, value);
         case SearchField::error:

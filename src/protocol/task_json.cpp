@@ -6,6 +6,7 @@
 #include "protocol/json_parts.hpp"
 #include "taskd/base/limits.hpp"
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/lease_json.hpp"
 
 namespace taskd::protocol {
 namespace {
@@ -164,6 +165,7 @@ Result<void> take_field(TaskSpec& spec, bool& has_id, std::string_view key, std:
     if (key == "idempotency_key") return take(parse_key(raw, key), spec.idempotency_key);
     if (key == "no_retry") return take(parse_codes(raw), spec.no_retry);
     if (key == "labels") return take(parse_labels(raw), spec.labels);
+    if (key == "group") return take(parse_id(raw), spec.group);
     if (auto taken = take_time(spec, key, raw)) return *taken;
     return fail(ErrorCode::unknown_field, std::string{key});
 }
@@ -207,6 +209,7 @@ void put_options(JsonWriter& json, const TaskSpec& spec) {
     if (spec.expires_at) json.field("expires_at", to_rfc3339(*spec.expires_at));
     if (!spec.key.empty()) json.field("key", spec.key);
     if (!spec.idempotency_key.empty()) json.field("idempotency_key", spec.idempotency_key);
+    if (spec.group) json.field("group", spec.group->to_string());
     if (!spec.labels.empty()) {
         json.key("labels").begin_object();
         for (const auto& [label, value] : spec.labels)
@@ -357,6 +360,11 @@ void write_task(std::string& out, const Task& task, const TaskExtras& extras) {
     if (task.edited_at) json.field("edited_at", to_rfc3339(*task.edited_at));
     if (task.ended_at) json.field("ended_at", to_rfc3339(*task.ended_at));
     if (task.due_shown) json.field("due_at", to_rfc3339(*task.due_shown));
+    if (extras.progress != nullptr) {
+        std::string progress;
+        write_progress(progress, *extras.progress);
+        json.key("progress").raw(progress);
+    }
     if (!extras.waiting_rule.empty())
         json.key("waiting_for")
             .begin_object()

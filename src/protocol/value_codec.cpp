@@ -13,6 +13,7 @@ enum class SpecField : std::uint8_t {
     idempotency_key = 5,
     key = 6,
     labels = 20,
+    group = 21,
     planned_for = 30,
 };
 
@@ -87,6 +88,10 @@ void write(ByteWriter& out, const TaskSpec& spec) {
             out.text(value);
         }
     }
+    if (spec.group) {
+        write(out, SpecField::group);
+        out.id(*spec.group);
+    }
     if (spec.planned_for) {
         write(out, SpecField::planned_for);
         out.text(spec.planned_for->schedule);
@@ -142,6 +147,9 @@ static void read_spec_field(ByteReader& in, SpecField field, TaskSpec& spec) {
             return;
         case SpecField::labels:
             return read_labels(in, spec);
+        case SpecField::group:
+            spec.group = in.id();
+            return;
         case SpecField::planned_for:
             spec.planned_for = {std::string{in.text()}, in.instant<WallTime>()};
             return;
@@ -181,8 +189,8 @@ TaskSpec read_spec(ByteReader& in) {
 
 std::size_t bytes_max(const TaskSpec& spec) {
     constexpr std::size_t numbers = 20;
-    std::size_t bytes = id_bytes + numbers * number_max + spec.type.size() + spec.payload.size() +
-                        spec.idempotency_key.size() + spec.key.size();
+    std::size_t bytes = 2 * id_bytes + numbers * number_max + spec.type.size() +
+                        spec.payload.size() + spec.idempotency_key.size() + spec.key.size();
     if (spec.planned_for) bytes += 1 + 2 * number_max + spec.planned_for->schedule.size();
     for (const std::string& code : spec.no_retry)
         bytes += number_max + code.size();
@@ -295,6 +303,22 @@ std::size_t bytes_max(const QueueRules& rules) {
     return bytes;
 }
 
+void write(ByteWriter& out, const WorkerHold& hold) {
+    out.text(hold.instance);
+    write(out, hold.pause);
+    out.flag(hold.draining);
+}
+
+WorkerHold read_hold(ByteReader& in) {
+    return {std::string{in.text()}, read_optional_pause(in), in.flag()};
+}
+
+std::size_t bytes_max(const WorkerHold& hold) {
+    const std::size_t pause =
+        hold.pause ? 3 * number_max + hold.pause->by.size() + hold.pause->reason.size() : 0;
+    return 2 * number_max + hold.instance.size() + pause;
+}
+
 void write(ByteWriter& out, const Operation& operation) {
     out.id(operation.id);
     out.byte(static_cast<std::uint8_t>(operation.action));
@@ -335,6 +359,55 @@ std::size_t bytes_max(const Operation& operation) {
     constexpr std::size_t numbers = 8, flags = 4;
     return 2 * id_bytes + numbers * number_max + flags + operation.search.size() +
            operation.by.size() + operation.reason.size();
+}
+
+void write(ByteWriter& out, const Group& group) {
+    out.id(group.id);
+    out.text(group.name);
+    out.flag(group.completion.has_value());
+    if (group.completion) {
+        write(out, *group.completion);
+        out.text(group.completion->payload.view());
+    }
+    out.byte(static_cast<std::uint8_t>(group.state));
+    out.instant(group.made_at);
+    write_optional(out, group.ended_at);
+    write_optional(out, group.completed_by);
+    for (const std::uint64_t count :
+         {group.tasks, group.succeeded, group.dead, group.cancelled, group.expired})
+        out.number(count);
+    out.number(group.failed.size());
+    for (const TaskId& id : group.failed)
+        out.id(id);
+}
+
+Group read_group(ByteReader& in) {
+    Group group;
+    group.id = in.id();
+    group.name = in.text();
+    if (in.flag()) {
+        group.completion = read_spec(in);
+        group.completion->payload = Blob{std::string{in.text()}};
+    }
+    const std::uint8_t state = in.byte();
+    if (state < 1 || state > static_cast<std::uint8_t>(GroupState::done)) in.fail();
+    group.state = static_cast<GroupState>(state);
+    group.made_at = in.instant<WallTime>();
+    group.ended_at = read_optional<WallTime>(in);
+    group.completed_by = read_optional_id(in);
+    for (std::uint64_t* count :
+         {&group.tasks, &group.succeeded, &group.dead, &group.cancelled, &group.expired})
+        *count = in.number();
+    for (std::uint64_t left = in.number_to(limits::group_failed_shown_max);
+         left > 0 && !in.failed(); --left)
+        group.failed.push_back(in.id());
+    return group;
+}
+
+std::size_t bytes_max(const Group& group) {
+    constexpr std::size_t numbers = 10, flags = 4;
+    return (2 + group.failed.size()) * id_bytes + numbers * number_max + flags + group.name.size() +
+           (group.completion ? bytes_max(*group.completion) : 0);
 }
 
 }  // namespace taskd::protocol

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "protocol/byte_codec.hpp"
+#include "taskd/model/group.hpp"
 #include "taskd/model/operation.hpp"
 #include "taskd/model/queue_rules.hpp"
 #include "taskd/model/schedule.hpp"
@@ -75,6 +76,14 @@ std::size_t bytes_max(const Schedule& schedule);
 void write(ByteWriter& out, const QueueRules& rules);
 QueueRules read_queue_rules(ByteReader& in);
 std::size_t bytes_max(const QueueRules& rules);
+
+void write(ByteWriter& out, const WorkerHold& hold);
+WorkerHold read_hold(ByteReader& in);
+std::size_t bytes_max(const WorkerHold& hold);
+
+void write(ByteWriter& out, const Group& group);
+Group read_group(ByteReader& in);
+std::size_t bytes_max(const Group& group);
 
 void write(ByteWriter& out, const Operation& operation);
 Operation read_operation(ByteReader& in);

@@ -52,6 +52,19 @@ class Dispatcher:
         connection.request("GET", "/v1/stats")
         return json.loads(connection.getresponse().read())
 
+    def turns(self):
+        """How many turns of operations there were by their bound in milliseconds."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("GET", "/metrics")
+        bounds, below = [], 0
+        for line in connection.getresponse().read().decode().splitlines():
+            if line.startswith("taskd_operation_turn_seconds_bucket"):
+                bound = float(line.split('"')[1].replace("+Inf", "inf")) * 1000
+                count = int(float(line.split()[1]))
+                bounds.append((bound, count - below))
+                below = count
+        return bounds
+
     def resident(self):
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
@@ -129,6 +142,29 @@ def fill(dispatcher, count):
     print(f"  a small question meanwhile {middle:6.1f} ms, 99th {most:.1f}, longest {longest:.1f}")
 
 
+def cancel_all(dispatcher, count):
+    """All of them as one operation: how fast, and the longest turn it took of the loop."""
+    body = json.dumps({"action": "cancel", "q": "type:email"})
+    probe = Probe(dispatcher.port)
+    probe.start()
+    begin = time.monotonic()
+    connection = http.client.HTTPConnection("127.0.0.1", dispatcher.port, timeout=30)
+    connection.request("POST", "/v1/operations", body, {"Content-Type": "application/json"})
+    operation = json.loads(connection.getresponse().read())
+    while operation["state"] == "running":
+        time.sleep(0.2)
+        connection.request("GET", "/v1/operations/" + operation["id"])
+        operation = json.loads(connection.getresponse().read())
+    took = time.monotonic() - begin
+    middle, most, longest = probe.end()
+    if operation["changed"] != count:
+        sys.exit(f"cancelled {operation['changed']} of {count}")
+    print(f"cancel {count} by search  {count / took:10,.0f} tasks/s")
+    turns = ", ".join(f"{number} to {bound:g}" for bound, number in dispatcher.turns() if number)
+    print(f"  turns by milliseconds: {turns}")
+    print(f"  a small question meanwhile {middle:6.1f} ms, 99th {most:.1f}, longest {longest:.1f}")
+
+
 def main():
     program = sys.argv[1]
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
@@ -148,6 +184,7 @@ def main():
         dispatcher.stop()
         dispatcher = Dispatcher(program, data)
         print(f"restart after a clean stop   {dispatcher.ready_after:6.2f} s")
+        cancel_all(dispatcher, queued)
         dispatcher.stop()
         used = sum(each.stat().st_size for each in Path(data).rglob("*") if each.is_file())
         print(f"on disk                      {used / 2**20:6.0f} MiB")

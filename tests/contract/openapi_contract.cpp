@@ -7,7 +7,6 @@
 
 using namespace taskd;
 using namespace taskd::test;
-using namespace std::chrono_literals;
 
 namespace {
 
@@ -145,6 +144,9 @@ void try_reads(Judge& judge, const std::string& done, const std::string& slow) {
     judge.ask("GET", count, count + "?q=age:soon", "", 422, "invalid_field");
     judge.ask("GET", count, count + "?after=1", "", 422, "invalid_id");
     judge.ask("GET", "/v1/stats", "/v1/stats", "", 200);
+    CHECK_THAT(
+        judge.ask("GET", "/v1/doctor", "/v1/doctor", "", 200),
+        Catch::Matchers::StartsWith("{\"sound\":true,\"faults\":[],\"idle_with_work_ms\":0"));
     judge.ask("GET", "/v1/workers", "/v1/workers", "", 200);
     const std::string all = "/v1/results";
     judge.ask("POST", all, all,
@@ -189,6 +191,24 @@ void try_priority(Judge& judge, const std::string& done, const std::string& slow
     ask(slow, "{\"urgent\":1}", 422, "unknown_field");
 }
 
+void try_workers(Judge& judge) {
+    for (const std::string verb : {"pause", "drain", "resume"}) {
+        const std::string path = "/v1/workers/{instance}/" + verb;
+        const auto ask = [&](const std::string& name, const std::string& body, int status,
+                             const std::string& error) {
+            return judge.ask("POST", path, "/v1/workers/" + name + "/" + verb, body, status, error);
+        };
+        ask("w7", "{", 400, "bad_json");
+        ask("w7", "{\"who\":1}", 422, "unknown_field");
+        ask("w7", "{\"key\":\"a\"}", 422, "invalid_field");
+        ask("a%20b", "", 422, "invalid_field");
+        ask("w7", "{\"by\":\"ann\",\"reason\":\"because\"}", 200, "");
+        const std::string hold = ask("w7", "", 200, "");
+        CHECK((hold.find("\"paused\"") != std::string::npos) == (verb != "resume"));
+        CHECK(field(hold, "draining") == (verb == "drain" ? "true" : "false"));
+    }
+}
+
 void try_queues(Judge& judge) {
     const std::string all = "/v1/queues", one = "/v1/queues/{type}", held = all + "/held";
     judge.ask("GET", all, all, "", 200);
@@ -231,6 +251,25 @@ void try_leases(Judge& judge) {
     const std::string held = judge.submit("sleep", "60000"), other = judge.submit("sleep", "60000");
     judge.cluster.run_for(2s);
     const std::string at = "/v1/leases/";
+    const std::string said = "/v1/leases/{lease}/progress", at_held = at + held + ".1/progress";
+    const auto report = [&](const std::string& body, int status, const std::string& error) {
+        judge.ask("POST", said, at_held, body, status, error);
+    };
+    report("{", 400, "bad_json");
+    report("[]", 422, "invalid_field");
+    report("{\"percent\":101}", 422, "invalid_field");
+    report("{\"note\":\"" + std::string(1001, 'n') + "\"}", 422, "invalid_field");
+    report("{\"details\":\"" + std::string(4096, 'd') + "\"}", 422, "invalid_field");
+    report("{\"eta\":1}", 422, "unknown_field");
+    judge.ask("POST", said, at + "nonsense/progress", "{}", 422, "invalid_id");
+    judge.ask("POST", said, at + "018bcfe5-687b-7000-8000-000000000001.1/progress", "{}", 404,
+              "task_not_found");
+    judge.ask("POST", said, at + held + ".9/progress", "{}", 409, "stale_lease");
+    report("{\"percent\":40,\"note\":\"half way\",\"details\":{\"rows\":[7]}}", 200, "");
+    CHECK_THAT(
+        judge.ask("GET", "/v1/tasks/{id}", "/v1/tasks/" + held, "", 200),
+        Catch::Matchers::Contains(
+            "\"progress\":{\"percent\":40,\"note\":\"half way\",\"details\":{\"rows\":[7]}"));
     for (const std::string end : {"renew", "release"}) {
         const std::string path = "/v1/leases/{lease}/" + end;
         judge.ask("POST", path, at + "nonsense/" + end, "", 422, "invalid_id");
@@ -382,6 +421,7 @@ bool tested_elsewhere(const ApiOperation& operation, const std::string& error) {
         {"overloaded", "tests/unit/dispatcher_test.cpp"},
         {"shutting_down", "tests/unit/dispatcher_test.cpp"},
         {"unreachable", "tests/unit/monitor_test.cpp"},
+        {"too_many_operations", "tests/contract/openapi_operations.cpp"},
         {"timed_out", "tests/unit/monitor_test.cpp"},
     };
     if (const auto place = places.find(error); place != places.end()) {
@@ -413,6 +453,8 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     try_priority(judge, done, slow);
     try_dead_letters(judge, done);
     try_operations(judge);
+    try_groups(judge);
+    try_workers(judge);
     try_queues(judge);
     try_schedules(judge);
     try_cancel(judge, done, slow);

@@ -365,6 +365,64 @@ TEST_CASE("what is gone goes before what is stored, and operations read back") {
     CHECK(found == std::vector{operations[1], operations[2]});
 }
 
+TEST_CASE("holds of workers are replaced, and go without a pause") {
+    ON_EVERY_VIEW;
+    WorkerHold first = random_hold(world.random), second = random_hold(world.random);
+    first.instance = "a";
+    second.instance = "b";
+    first.pause = second.pause = Pause{"ann", "why", WallTime{Duration{5}}};
+    port::ViewChange change{.mark = world.mark};
+    change.holds = {second, first};
+    REQUIRE(world.view->store(change));
+    second.draining = !second.draining;
+    first.pause.reset();
+    change.holds = {second, first, {"c", std::nullopt, false}};
+    REQUIRE(world.view->store(change));
+    world.reopen();
+    std::vector<WorkerHold> found;
+    REQUIRE(world.view->each_hold([&](const WorkerHold& each) { found.push_back(each); }));
+    CHECK(found == std::vector{second});
+}
+
+TEST_CASE("groups read back, and their tasks are found by them") {
+    ON_EVERY_VIEW;
+    std::vector<Group> groups{random_group(world.random), random_group(world.random)};
+    std::ranges::sort(groups, {}, &Group::id);
+    std::vector<Task> tasks;
+    for (std::size_t i = 0; i < 60; ++i) {
+        tasks.push_back(world.task(i % 2 == 0 ? "email" : "call", TaskState::queued));
+        tasks.back().spec.group.reset();
+        if (i % 3 > 0) tasks.back().spec.group = groups[i % 3 - 1].id;
+    }
+    world.store(tasks);
+    port::ViewChange change{.mark = world.mark};
+    change.groups = groups;
+    REQUIRE(world.view->store(change));
+    world.reopen();
+    std::vector<Group> found;
+    REQUIRE(world.view->each_group([&](const Group& each) { found.push_back(each); }));
+    CHECK(found == groups);
+    for (const std::string& text :
+         {"group:" + groups[0].id.to_string(),
+          "group:" + groups[1].id.to_string() + "," + groups[0].id.to_string() + " type:call",
+          "-group:" + groups[0].id.to_string(),
+          "group:" + groups[0].id.to_string().substr(0, 30) + "*", std::string{"group:none"}}) {
+        INFO(text);
+        const auto search = parse_search(text);
+        REQUIRE(search);
+        std::vector<TaskId> expected;
+        for (const Task& task : tasks)
+            if (protocol::matches(*search, task, {})) expected.push_back(task.spec.id);
+        CHECK(pages(*world.view, {.limit = 7, .search = *search}) == expected);
+    }
+    change.groups = {};
+    change.gone_groups = {groups[0].id};
+    REQUIRE(world.view->store(change));
+    found.clear();
+    REQUIRE(world.view->each_group([&](const Group& each) { found.push_back(each); }));
+    CHECK(found == std::vector{groups[1]});
+}
+
 TEST_CASE("schedules are replaced as a whole, removed, and read back by name") {
     ON_EVERY_VIEW;
     Schedule daily = support::random_schedule(world.random);
@@ -469,8 +527,11 @@ TEST_CASE("a view of version 1 is brought up to date") {
         db->run("DROP INDEX tasks_live; ALTER TABLE tasks DROP COLUMN head;"
                 " CREATE INDEX tasks_live ON tasks (queued_as) WHERE live = 1;"
                 " ALTER TABLE mark DROP COLUMN expired; DROP TABLE keys; DROP TABLE queues;"
-                " DROP TABLE operations; DROP TABLE schedules; DROP INDEX tasks_by_key; ALTER "
-                "TABLE tasks DROP COLUMN key;"
+                " DROP TABLE schedules;"
+                " DROP TABLE worker_holds; DROP TABLE operations; DROP TABLE task_groups; DROP "
+                "INDEX tasks_by_group;"
+                " ALTER TABLE tasks DROP COLUMN member_of; DROP INDEX tasks_by_key; ALTER TABLE "
+                "tasks DROP COLUMN key;"
                 " PRAGMA user_version = 1"));
     *db = {};
     world.reopen();

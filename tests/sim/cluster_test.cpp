@@ -117,6 +117,13 @@ std::vector<Step> steps_of_the_dispatcher() {
                  tasks.push_back(any_task(c));
              c.submit(std::move(tasks));
          }},
+        {"submit_group", 6,
+         [](SimCluster& c) {
+             std::vector<TaskSpec> tasks;
+             for (std::uint64_t i = 1 + c.random().below(6); i > 0; --i)
+                 tasks.push_back(any_task(c));
+             c.submit_group(std::move(tasks));
+         }},
         {"submit_again", 6,
          [](SimCluster& c) {
              if (auto id = any_known(c)) c.submit_again(*id);
@@ -127,6 +134,7 @@ std::vector<Step> steps_of_the_dispatcher() {
          }},
         {"submit_and_drain", 5, submit_and_drain},
         {"change_queue", 8, change_queue},
+        {"hold_worker", 4, [](SimCluster& c) { c.hold_worker(); }},
         {"make_schedule", 3, [](SimCluster& c) { c.schedules().make(); }},
         {"disturb_schedule", 5, [](SimCluster& c) { c.schedules().disturb(); }},
         {"change_priority", 4,
@@ -282,6 +290,7 @@ std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std
     faults["disk full"] += disk.disk_full;
     faults["starts failed"] += cluster.failed_starts();
     faults["keys met again"] += cluster.keys_met();
+    faults["groups done"] += cluster.groups_done();
     faults["bodies read back"] += cluster.bodies_read();
     const auto& hits = cluster.row_hits();
     for (std::size_t i = 0; i < hits.size(); ++i)

@@ -74,9 +74,21 @@ class Stage {
         if (verb == "queue") return rules(subject, given);
         if (verb == "redrive") return Redrive{id(subject), true};
         if (verb == "edit") return EditPayload{id(subject), Blob{given.at("payload")}, true};
-        if (verb == "start") return start(subject, given);
+        if (verb == "start") return begin(subject, given);
         if (verb == "stop") return StopOperation{id(subject)};
         if (verb == "step") return step(subject, given);
+        if (verb == "group") return group(subject, given);
+        if (verb == "hold-worker" || verb == "drain-worker" || verb == "free-worker") {
+            const auto what = verb == "hold-worker"    ? ChangeWorker::What::pause
+                              : verb == "drain-worker" ? ChangeWorker::What::drain
+                                                       : ChangeWorker::What::resume;
+            return ChangeWorker{subject, what, given.contains("by") ? given.at("by") : "", ""};
+        }
+        if (verb == "report")
+            return Report{{},
+                          {id(subject), LeaseEpoch{std::stoull(given.at("epoch"))}},
+                          {static_cast<std::uint8_t>(std::stoi(given.at("percent"))), "", "", {}}};
+        if (verb == "close") return CloseGroup{id(subject)};
         if (verb == "pause" || verb == "unpause" || verb == "drain") {
             ChangeQueue change;
             change.type = subject;
@@ -105,7 +117,24 @@ class Stage {
         throw std::runtime_error("unknown verb " + verb);
     }
 
-    StartOperation start(const std::string& name, const Arguments& given) {
+    MakeGroup group(const std::string& name, const Arguments& given) {
+        MakeGroup made;
+        made.group.id = id(name);
+        made.open = !given.contains("tasks");
+        if (given.contains("then")) {
+            made.group.completion.emplace();
+            made.group.completion->type = given.at("then");
+            made.group.completion->payload = Blob{"\"done\""};
+        }
+        if (!made.open)
+            for (const std::string& each : words(given.at("tasks"))) {
+                made.submit.tasks.push_back(spec(each, given));
+                made.submit.tasks.back().group = made.group.id;
+            }
+        return made;
+    }
+
+    StartOperation begin(const std::string& name, const Arguments& given) {
         Operation operation;
         operation.id = id(name);
         operation.action = *parse_operation_action(given.at("action"));
@@ -153,7 +182,7 @@ class Stage {
         if (verb == "schedule-backfill") fire.why = FireSchedule::Why::backfill;
         if (const Schedule* there = engine_.schedule(name)) fire.changed_as = there->changed_as;
         for (const std::string& time : words(given.at("at")))
-            fire.times.push_back(epoch_ + *parse_duration(time));
+            fire.times.push_back(start + *parse_duration(time));
         if (given.contains("older")) fire.older = std::stoull(given.at("older"));
         return fire;
     }
@@ -194,6 +223,7 @@ class Stage {
             made.backoff.jitter = static_cast<std::uint8_t>(std::stoi(given.at("jitter")));
         if (given.contains("key")) made.key = given.at("key");
         if (given.contains("once")) made.idempotency_key = given.at("once");
+        if (given.contains("in")) made.group = id(given.at("in"));
         if (given.contains("no_retry")) made.no_retry = {given.at("no_retry")};
         if (given.contains("delay")) made.delay = *parse_duration(given.at("delay"));
         if (given.contains("run_in")) made.run_at = now_.wall + *parse_duration(given.at("run_in"));
@@ -262,6 +292,8 @@ class Stage {
         const Task& task = *engine_.find(id(name));
         state_of(task);
         if (task.redrives > 0) out_ << " attempts=" << task.attempts.size();
+        if (const Progress* progress = engine_.progress_of(task.spec.id))
+            out_ << " progress=" << int{*progress->percent} << "%";
         out_ << " failures=" << task.failures << " crashes=" << task.crashes;
         if (task.state == TaskState::queued || task.state == TaskState::scheduled)
             out_ << "\n  waits: " << engine_.explain(now_, task).text;
@@ -309,6 +341,25 @@ class Stage {
         out_ << " payload=" << record.payload.view() << "\n";
     }
     void tell(const TaskDeleted& record) { out_ << names_[record.id] << " deleted\n"; }
+    void tell(const WorkerHeld& record) {
+        const WorkerHold& hold = record.hold;
+        out_ << hold.instance
+             << (!hold.pause     ? " takes tasks"
+                 : hold.draining ? " draining"
+                                 : " paused")
+             << "\n";
+    }
+    void tell(const GroupMade& record) { tell_group(record.group.id); }
+    void tell(const GroupClosed& record) { tell_group(record.id); }
+    void tell(const GroupEnded& record) {
+        if (record.completed_by) names_[*record.completed_by] = "then-" + names_[record.id];
+        tell_group(record.id);
+    }
+    void tell_group(const GroupId& name) {
+        const Group& now = engine_.groups().at(name);
+        out_ << names_[name] << " " << to_text(now.state) << " tasks=" << now.tasks
+             << " succeeded=" << now.succeeded << " failed=" << now.failed.size() << "\n";
+    }
     void tell(const OperationStarted& record) { operation(record.operation.id); }
     void tell(const OperationAdvanced& record) { operation(record.id); }
     void tell(const OperationEnded& record) { operation(record.id); }
@@ -324,7 +375,16 @@ class Stage {
                 names_[record.spec.id] = planned->schedule + "@" + since(planned->at);
                 ids_[names_[record.spec.id]] = record.spec.id;
             }
-        plain(record.spec.id);
+        const bool follows = record.spec.payload.view().starts_with("{\"group\":");
+        if (!follows) return plain(record.spec.id);
+        state_of(*engine_.find(record.spec.id));
+        std::string payload{record.spec.payload.view()};
+        for (const auto& [made, name] : names_)
+            for (auto at = payload.find(made.to_string()); at != std::string::npos;
+                 at = payload.find(made.to_string()))
+                payload.replace(at, 36, name);
+        const std::size_t half = payload.find(",\"cancelled\"");
+        out_ << " " << payload.substr(0, half) << "\n  " << payload.substr(half) << "\n";
     }
     void tell(const ScheduleChanged& record) {
         const Schedule& schedule = record.schedule;
@@ -369,14 +429,14 @@ class Stage {
     }
 
     static std::string since(WallTime time) {
-        return to_text(std::chrono::floor<std::chrono::milliseconds>(time - epoch_));
+        return to_text(std::chrono::floor<std::chrono::milliseconds>(time - start));
     }
 
-    static constexpr WallTime epoch_{std::chrono::seconds{1'700'000'000}};
+    static constexpr WallTime start{std::chrono::seconds{1'700'000'000}};
     Engine engine_{EngineSettings{.lease_duration = std::chrono::seconds{30}}};
     Random random_{1};
     Random ids_random_{2};
-    Now now_{epoch_, EngineTime{}};
+    Now now_{start, EngineTime{}};
     Sequence sequence_;
     std::map<std::string, TaskId> ids_;
     std::map<TaskId, std::string> names_;

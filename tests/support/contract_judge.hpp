@@ -1,5 +1,5 @@
-// Holds answers of a cluster against config/openapi.yaml: status and error among those their
-// operation lists, and what has been seen of it.
+// The judge between handlers and contract: asks a simulated cluster and holds each answer against
+// its operation in config/openapi.yaml.
 #pragma once
 
 #include <map>
@@ -139,10 +139,13 @@ class Judge {
     SimCluster cluster{{.seed = 5, .key = protocol::ClusterKey{"a key of sixteen bytes"}}};
 };
 
-// Parts of the one test, in files of their own.
+const std::string unknown_id = "018bcfe5-687b-7000-8000-000000000000";
+
+// Every answer of the routes for schedules, dead letters, operations and groups.
+void try_schedules(Judge& judge);
 void try_dead_letters(Judge& judge, const std::string& done);
 void try_operations(Judge& judge);
-void try_schedules(Judge& judge);
+void try_groups(Judge& judge);
 
 inline const std::string unknown_id = "018bcfe5-687b-7000-8000-000000000000";
 

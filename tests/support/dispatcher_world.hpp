@@ -61,8 +61,14 @@ class FailingView final : public port::View {
     Result<void> each_operation(const std::function<void(const Operation&)>& take) override {
         return twin_.each_operation(take);
     }
+    Result<void> each_group(const std::function<void(const Group&)>& take) override {
+        return twin_.each_group(take);
+    }
     Result<void> each_schedule(const std::function<void(const Schedule&)>& take) override {
         return twin_.each_schedule(take);
+    }
+    Result<void> each_hold(const std::function<void(const WorkerHold&)>& take) override {
+        return twin_.each_hold(take);
     }
     Result<void> each_key(const std::function<void(const KeyUse&)>& take) override {
         return twin_.each_key(take);

@@ -15,6 +15,8 @@ struct MemoryTable {
     std::map<std::string, KeyUse> keys;
     std::map<std::string, QueueRules> queues;
     std::map<OperationId, Operation> operations;
+    std::map<GroupId, Group> groups;
+    std::map<std::string, WorkerHold> holds;
     std::map<std::string, Schedule> schedules;
 };
 
@@ -39,6 +41,15 @@ class MemoryView final : public port::View {
             table_.operations.erase(id);
         for (const Operation& operation : change.operations)
             table_.operations[operation.id] = operation;
+        for (const WorkerHold& hold : change.holds)
+            if (hold.pause)
+                table_.holds[hold.instance] = hold;
+            else
+                table_.holds.erase(hold.instance);
+        for (const GroupId& id : change.gone_groups)
+            table_.groups.erase(id);
+        for (const Group& group : change.groups)
+            table_.groups[group.id] = group;
         for (const auto& task : change.tasks) {
             table_.tasks[task->spec.id] = *task;
             const KeyUse use = key_use_of(task->spec, task->submitted_at);
@@ -130,9 +141,21 @@ class MemoryView final : public port::View {
         return {};
     }
 
+    Result<void> each_group(const std::function<void(const Group&)>& take) override {
+        for (const auto& [id, group] : table_.groups)
+            take(group);
+        return {};
+    }
+
     Result<void> each_schedule(const std::function<void(const Schedule&)>& take) override {
         for (const auto& [name, schedule] : table_.schedules)
             take(schedule);
+        return {};
+    }
+
+    Result<void> each_hold(const std::function<void(const WorkerHold&)>& take) override {
+        for (const auto& [instance, hold] : table_.holds)
+            take(hold);
         return {};
     }
 

@@ -59,6 +59,7 @@ TaskSpec random_spec(Random& random) {
     spec.expires_at = random_optional<WallTime>(random);
     if (random.chance(1, 2)) spec.key = random_text(random, 40);
     if (random.chance(1, 2)) spec.idempotency_key = random_text(random, 40);
+    if (random.chance(1, 3)) spec.group = random_id(random);
     if (random.chance(1, 3))
         spec.planned_for = PlannedFor{random_text(random, 40), random_wall(random)};
     for (std::uint64_t n = random.below(3); n > 0; --n)
@@ -129,6 +130,31 @@ QueueRules random_rules(Random& random) {
     return rules;
 }
 
+Group random_group(Random& random) {
+    Group group;
+    group.id = random_id(random);
+    group.name = random_text(random, 20);
+    if (random.chance(1, 2)) group.completion = random_spec(random);
+    group.state = static_cast<GroupState>(1 + random.below(3));
+    group.made_at = random_wall(random);
+    group.ended_at = random_optional<WallTime>(random);
+    if (random.chance(1, 2)) group.completed_by = random_id(random);
+    group.tasks = random_number(random);
+    group.succeeded = random_number(random);
+    group.dead = random_number(random);
+    group.cancelled = random_number(random);
+    group.expired = random_number(random);
+    for (std::uint64_t n = random.below(4); n > 0; --n)
+        group.failed.push_back(random_id(random));
+    return group;
+}
+
+WorkerHold random_hold(Random& random) {
+    WorkerHold hold{random_text(random, 60), std::nullopt, random.chance(1, 2)};
+    if (random.chance(1, 2)) hold.pause = random_pause(random);
+    return hold;
+}
+
 Operation random_operation(Random& random) {
     Operation operation;
     operation.id = random_id(random);
@@ -162,8 +188,10 @@ TaskId random_id(Random& random) {
                         random);
 }
 
-static Record random_newer_record(Random& random, std::size_t kind) {
-    const TaskId id = random_id(random);
+namespace {
+
+// What people do to ended tasks and to many tasks.
+Record random_task_action(Random& random, std::size_t kind, TaskId id) {
     switch (kind) {
         case 15:
             return TaskRedriven{id, random_wall(random), random_engine(random),
@@ -181,10 +209,18 @@ static Record random_newer_record(Random& random, std::size_t kind) {
         case 20:
             return OperationEnded{id, random.chance(1, 2), random_wall(random)};
         case 21:
-            return ScheduleChanged{random_schedule(random)};
+            return GroupMade{random_group(random)};
         case 22:
+            return GroupClosed{id};
+        case 23:
+            return GroupEnded{id,
+                              random.chance(1, 2) ? std::optional{random_id(random)} : std::nullopt,
+                              random_wall(random)};
+        case 24:
+            return ScheduleChanged{random_schedule(random)};
+        case 25:
             return ScheduleRemoved{random_text(random, 60)};
-        default: {
+        case 26: {
             ScheduleFired record{random_text(random, 60),
                                  {},
                                  random_optional<WallTime>(random),
@@ -193,8 +229,12 @@ static Record random_newer_record(Random& random, std::size_t kind) {
             if (random.chance(1, 2)) record.fire = random_fire(random);
             return record;
         }
+        default:
+            return WorkerHeld{random_hold(random)};
     }
 }
+
+}  // namespace
 
 Record random_record(Random& random, std::size_t kind) {
     const TaskId id = random_id(random);
@@ -247,7 +287,7 @@ Record random_record(Random& random, std::size_t kind) {
         case 14:
             return QueueChanged{random_rules(random)};
         default:
-            return random_newer_record(random, kind);
+            return random_task_action(random, kind, id);
     }
 }
 

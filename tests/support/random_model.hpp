@@ -20,6 +20,8 @@ RecordBatch random_batch(Random& random, Sequence first, std::size_t records);
 Task random_task(Random& random);
 QueueRules random_rules(Random& random);
 Operation random_operation(Random& random);
+WorkerHold random_hold(Random& random);
+Group random_group(Random& random);
 Schedule random_schedule(Random& random);
 
 }  // namespace taskd::support

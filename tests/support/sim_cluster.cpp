@@ -9,6 +9,7 @@
 #include "taskd/io/file_task_logs.hpp"
 #include "taskd/io/sqlite_view.hpp"
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/target.hpp"
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/service/builtin_runner.hpp"
 
@@ -56,11 +57,9 @@ Outcome heavy(std::string_view payload) {
     return work::Outcome{"\"" + std::string(3'000, 'x') + "\"", Duration{payload.size()}};
 }
 
-constexpr work::WorkType rows[] = {{"echo", "", echo},
-                                   {"sleep", "", sleep},
-                                   {"flaky", "", flaky},
-                                   {"broken", "", broken},
-                                   {"heavy", "", heavy}};
+constexpr work::WorkType rows[] = {{"echo", "", echo},   {"sleep", "", sleep},
+                                   {"flaky", "", flaky}, {"broken", "", broken},
+                                   {"heavy", "", heavy}, {"after", "", echo}};
 
 }  // namespace
 
@@ -345,6 +344,10 @@ void SimCluster::submit(std::vector<TaskSpec> tasks) {
 }
 
 void SimCluster::submit_again(const TaskId& id) {
+    // Into a group that is closed only what is there comes again.
+    const Promise& promise = promises_.at(id);
+    const bool there = promise.acknowledged && !operated_.contains(OperationAction::remove);
+    if (promise.spec.group && !there) return;
     post_tasks({id}, std::make_shared<std::string>(
                          protocol::write_submit({promises_.at(id).spec}, false)));
 }
@@ -353,6 +356,7 @@ void SimCluster::submit_again(const TaskId& id) {
 void SimCluster::submit_under_its_key(const TaskId& id) {
     const Promise& promise = promises_.at(id);
     if (promise.spec.idempotency_key.empty() || !promise.acknowledged) return;
+    if (promise.spec.group && operated_.contains(OperationAction::remove)) return;
     TaskSpec again = promise.spec;
     again.id = TaskId::make(client().clock().wall(), random_);
     client().http().send(
@@ -378,8 +382,12 @@ void SimCluster::post_tasks(std::vector<TaskId> ids, std::shared_ptr<std::string
                                      promises_.at(id).acknowledged = true;
                                  return;
                              }
-                             if (answer && answer->status < 500 && answer->status != 429)
+                             if (answer && answer->status < 500 && answer->status != 429) {
+                                 const bool gone = operated_.contains(OperationAction::remove) &&
+                                                   promises_.at(ids.front()).spec.group;
+                                 if (gone) return;
                                  faults_seen_.push_back("submit refused: " + answer->body);
+                             }
                              world_.at(world_.now() + 500ms,
                                        [this, ids, body] { post_tasks(ids, body); });
                          });
@@ -390,31 +398,6 @@ void SimCluster::cancel(const TaskId& id) {
     client().http().send("http://dispatcher:4000",
                          {"POST", "/v1/tasks/" + id.to_string() + "/cancel", key_header(), "{}"},
                          2s, [](Result<port::HttpResponse>) {});
-}
-
-// It may end once more: what was seen is no longer the end for good.
-void SimCluster::redrive(const TaskId& id) {
-    promises_.at(id).redrive_asked = true;
-    promises_.at(id).ended_as.reset();
-    post("/v1/tasks/" + id.to_string() + "/payload",
-         std::string{promises_.at(id).spec.payload.view()}, "PUT");
-    post("/v1/tasks/" + id.to_string() + "/redrive", "");
-}
-
-// Those submitted later are not meant, but a wall clock set back makes them look earlier.
-void SimCluster::operate(OperationAction action, const std::string& search) {
-    operated_.insert(action);
-    if (action == OperationAction::redrive)
-        for (auto& [id, promise] : promises_)
-            promise.ended_as.reset();
-    std::string body;
-    protocol::JsonWriter{body}
-        .begin_object()
-        .field("action", to_text(action))
-        .field("q", search)
-        .field("rate", random_.below(2) * (5 + random_.below(200)))
-        .end_object();
-    post("/v1/operations", std::move(body));
 }
 
 void SimCluster::post(const std::string& target, std::string body, std::string method) {
@@ -470,7 +453,17 @@ void SimCluster::seen(const TaskId& id, std::string_view body) {
         faults_seen_.push_back("cancelled by nobody: " + id.to_string());
 }
 
+// Beyond what a host that stands still adds.
+void SimCluster::check_idle() {
+    constexpr Duration pause_most = 10s;
+    if (!dispatcher_ || dispatcher_->rows_at_start.empty()) return;
+    const Duration idle = dispatcher_->service->core().idle_with_work();
+    if (idle > limits::idle_with_work_max + pause_most)
+        faults_seen_.push_back("work waits beside idle workers");
+}
+
 void SimCluster::run_for(Duration span) {
+    check_idle();
     const Duration end = world_.now() + span;
     while (world_.now() < end) {
         world_.run_until(
@@ -529,12 +522,20 @@ bool SimCluster::settle(Duration limit) {
             post(queue + "/resume", "");
             post(queue + "/resume", "{\"key\":\"acme\"}");
         }
+        std::vector<std::string> held;
+        if (dispatcher_)
+            for (const auto& [name, hold] : dispatcher().core().engine().holds())
+                held.push_back(name);
+        for (const std::string& name : held)
+            post("/v1/workers/" + name + "/resume", "");
         for (const auto& [id, promise] : promises_)
             if (promise.acknowledged && !promise.ended_as && !promise.deleted) look(id);
         // A task put off under a clock set ahead may have hours to go.
         run_for(end - world_.now() < limit - 5min ? 1min : 2s);
     }
-    return all_ended();
+    const bool kept = all_ended();
+    if (kept) check_groups();
+    return kept;
 }
 
 std::vector<std::string> SimCluster::broken_promises() {

@@ -72,6 +72,10 @@ class SimCluster {
     void submit_again(const TaskId& id);          // what was submitted before, word for word
     void submit_under_its_key(const TaskId& id);  // the same content, another id, the same key
     void cancel(const TaskId& id);
+    // Pauses one of the workers that are there, or takes one back.
+    void hold_worker();
+    // As a group that submits a task of type "after" when it is done; said until it is taken.
+    void submit_group(std::vector<TaskSpec> tasks);
     void redrive(const TaskId& id);
     // On all tasks of a search; what it may do to whom is noted before.
     void operate(OperationAction action, const std::string& search);
@@ -92,6 +96,7 @@ class SimCluster {
     const std::vector<std::uint64_t>& row_hits();  // over all lives, replays not counted
     std::uint64_t failed_starts() const { return failed_starts_; }
     std::uint64_t keys_met() const { return keys_met_; }
+    std::uint64_t groups_done() const { return groups_done_; }
     std::uint64_t bodies_read() const { return bodies_read_; }  // by the lives that are over
 
   private:
@@ -102,7 +107,10 @@ class SimCluster {
     port::HttpHeaders key_header() const;
     void start_failed(const Error& error);
     void gather_rows();
+    void check_idle();
     void notice_lost_disk();
+    void check_groups();
+    void post_group(std::shared_ptr<std::string> body, std::vector<TaskId> ids, GroupId id);
     void post_tasks(std::vector<TaskId> ids, std::shared_ptr<std::string> body);
     void seen(const TaskId& id, std::string_view body);
     bool all_ended();
@@ -118,6 +126,7 @@ class SimCluster {
     std::unique_ptr<NameServiceLife> nameservice_;
     std::map<unsigned, std::unique_ptr<WorkerLife>> workers_;
     std::map<TaskId, Promise> promises_;
+    std::map<GroupId, bool> groups_;      // and whether it is acknowledged
     std::set<OperationAction> operated_;  // kinds of operations begun
     SimSchedules schedules_{*this};
     std::vector<std::string> faults_seen_;  // promises already seen broken
@@ -125,6 +134,7 @@ class SimCluster {
     std::uint64_t failed_starts_ = 0;
     std::uint64_t bodies_read_ = 0;
     std::uint64_t keys_met_ = 0;
+    std::uint64_t groups_done_ = 0;
     std::uint64_t lives_ = 0;
 };
 

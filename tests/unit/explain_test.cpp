@@ -110,6 +110,14 @@ const std::map<std::string_view, Situation>& situations() {
                  ChangeQueue{.type = "email", .what = ChangeQueue::What::pause, .key = "acme"});
              return stage.submit({.key = "acme"});
          }},
+        {"workers_paused",
+         [](Stage& stage) {
+             stage.run(WorkerUp{"w1", {"email"}, 1});
+             stage.run(WorkerUp{"w2", {"email"}, 1});
+             stage.run(ChangeWorker{.instance = "w1", .by = "ann"});
+             stage.run(ChangeWorker{.instance = "w2", .what = ChangeWorker::What::drain});
+             return stage.submit({});
+         }},
         {"queue_limit", [](Stage& stage) { return limited(stage, {.concurrency = 1}); }},
         {"key_limit", [](Stage& stage) { return limited(stage, {.key_concurrency = 1}); }},
         {"queue_rate", [](Stage& stage) { return limited(stage, {.rate = {1, 10s, 1}}); }},

@@ -107,6 +107,21 @@ Operation golden_operation() {
             .passed_over = 2};
 }
 
+Group golden_group() {
+    Group group{.id = golden_id(),
+                .name = "nightly",
+                .completion = golden_task().spec,
+                .state = GroupState::done,
+                .made_at = WallTime{1'700'000'000s},
+                .ended_at = WallTime{1'700'000'001s},
+                .completed_by = golden_id(),
+                .tasks = 300};
+    group.succeeded = 299;
+    group.dead = 1;
+    group.failed = {golden_id()};
+    return group;
+}
+
 Schedule golden_schedule() {
     Schedule schedule;
     schedule.spec = {"nightly",    "30 3 * * *", 10s,          "Europe/Berlin",   Overlap::replace,
@@ -132,7 +147,9 @@ std::map<std::string, std::string> golden_additions() {
     task.spec.labels = {{"env", ""}, {"team", "red"}};
     task.redrives = 2;
     task.edited_at = WallTime{7s};
-    return {{"task_row_redriven", to_hex(encoded(task))}};
+    const std::string redriven = to_hex(encoded(task));
+    task.spec.group = golden_id();
+    return {{"task_row_redriven", redriven}, {"task_row_grouped", to_hex(encoded(task))}};
 }
 
 // Name to the encoded value, one of every kind.
@@ -164,6 +181,10 @@ std::map<std::string, std::string> golden_now() {
         {"operation_started", OperationStarted{golden_operation()}},
         {"operation_advanced", OperationAdvanced{id, id, 500, 3}},
         {"operation_ended", OperationEnded{id, true, at}},
+        {"group_made", GroupMade{golden_group()}},
+        {"group_closed", GroupClosed{id}},
+        {"group_ended", GroupEnded{id, id, at}},
+        {"worker_held", WorkerHeld{{"sum-1", Pause{"ann", "new disk", at}, true}}},
         {"schedule_changed", ScheduleChanged{golden_schedule()}},
         {"schedule_removed", ScheduleRemoved{"nightly"}},
         {"schedule_fired",
@@ -181,6 +202,12 @@ std::map<std::string, std::string> golden_now() {
     std::string operation;
     encode_operation_row(golden_operation(), operation);
     golden["operation_row"] = to_hex(operation);
+    std::string hold;
+    encode_hold_row({"sum-1", Pause{"ann", "new disk", at}, false}, hold);
+    golden["hold_row"] = to_hex(hold);
+    std::string group;
+    encode_group_row(golden_group(), group);
+    golden["group_row"] = to_hex(group);
     std::string schedule;
     encode_schedule_row(golden_schedule(), schedule);
     golden["schedule_row"] = to_hex(schedule);
@@ -233,7 +260,7 @@ TEST_CASE("each kind of record still has the bytes it once had") {
     auto kept = kept_bytes("records_v4.txt");
     kept.merge(kept_bytes("records_v3.txt"));
     auto now = golden_now();
-    CHECK(now.size() == support::record_kinds + 5);
+    CHECK(now.size() == support::record_kinds + 7);
     now.merge(golden_additions());
     for (const auto& [each, bytes] : now) {
         INFO(each << " " << bytes);
@@ -315,6 +342,34 @@ TEST_CASE("every operation row reads back as written") {
         CHECK(decode_operation_row(bytes + '\0').error().code == ErrorCode::view_corrupt);
         bytes[0] = operation_row_version + 1;
         CHECK(decode_operation_row(bytes).error().code == ErrorCode::store_too_new);
+    }
+}
+
+TEST_CASE("every hold row reads back as written") {
+    for (std::uint64_t seed = 0; seed < 500; ++seed) {
+        Random random{seed};
+        const WorkerHold hold = support::random_hold(random);
+        std::string bytes;
+        encode_hold_row(hold, bytes);
+        INFO("seed " << seed);
+        CHECK(decode_hold_row(bytes).value() == hold);
+        CHECK(decode_hold_row(bytes + '\0').error().code == ErrorCode::view_corrupt);
+        bytes[0] = hold_row_version + 1;
+        CHECK(decode_hold_row(bytes).error().code == ErrorCode::store_too_new);
+    }
+}
+
+TEST_CASE("every group row reads back as written") {
+    for (std::uint64_t seed = 0; seed < 500; ++seed) {
+        Random random{seed};
+        const Group group = support::random_group(random);
+        std::string bytes;
+        encode_group_row(group, bytes);
+        INFO("seed " << seed);
+        CHECK(decode_group_row(bytes).value() == group);
+        CHECK(decode_group_row(bytes + '\0').error().code == ErrorCode::view_corrupt);
+        bytes[0] = group_row_version + 1;
+        CHECK(decode_group_row(bytes).error().code == ErrorCode::store_too_new);
     }
 }
 

@@ -22,19 +22,26 @@ class Life {
     void step() {
         now_.engine += std::chrono::milliseconds{random_.below(700)};
         now_.wall = WallTime{now_.engine.time_since_epoch() + 1000h};
-        switch (random_.below(14)) {
+        switch (random_.below(16)) {
+            case 15:
+                run(ChangeWorker{random_.chance(1, 2) ? "w1" : "w3",
+                                 static_cast<ChangeWorker::What>(random_.below(3)), "ann"});
+                break;
+            case 14:
+                schedule();
+                break;
+            case 13:
+                fire();
+                break;
+            case 12:
+                if (random_.chance(1, 3)) gather();
+                break;
             case 10:
                 run(random_.chance(2, 3) ? Command{Redrive{any()}}
                                          : Command{EditPayload{any(), Blob{"[7]"}}});
                 break;
             case 11:
                 if (random_.chance(1, 4)) operate();
-                break;
-            case 12:
-                schedule();
-                break;
-            case 13:
-                fire();
                 break;
             case 8:
                 run(SetPriority{any(), static_cast<std::uint8_t>(random_.below(10))});
@@ -79,6 +86,8 @@ class Life {
                 other.restore(head);
         });
         (void)view.each_operation([&](const Operation& each) { other.restore(each); });
+        (void)view.each_hold([&](const WorkerHold& each) { other.restore(each); });
+        (void)view.each_group([&](const Group& each) { other.restore(each); });
         other.restore(table_.mark.totals, *view.newest_ended());
         for (std::size_t i = table_.mark.sequence.value; i < records_.size(); ++i) {
             const auto id = other.body_needed(records_[i]);
@@ -97,6 +106,31 @@ class Life {
     }
     void load_all() { load_all(engine_); }
     std::uint64_t unloaded() const { return unloaded_; }
+    // Counts are those of the records; a group that is done was completed once. Answers how many.
+    std::uint64_t check_groups() const {
+        std::uint64_t done = 0;
+        for (const auto& [id, group] : engine_.groups()) {
+            std::uint64_t members = 0, endings = 0, completions = 0;
+            for (const Record& record : records_) {
+                if (const auto* submitted = std::get_if<TaskSubmitted>(&record)) {
+                    members += submitted->spec.group == id ? 1 : 0;
+                    completions += submitted->spec.payload.view().starts_with(
+                        "{\"group\":\"" + id.to_string() + "\"");
+                }
+                const auto* ended = std::get_if<GroupEnded>(&record);
+                endings += ended != nullptr && ended->id == id ? 1 : 0;
+            }
+            CHECK(group.tasks == members);
+            CHECK(endings == (group.state == GroupState::done ? 1 : 0));
+            CHECK(completions == (group.completed_by ? 1 : 0));
+            CHECK(group.completed_by.has_value() ==
+                  (group.state == GroupState::done && group.completion.has_value()));
+            const bool all = group.ended() == group.tasks;
+            CHECK((group.state == GroupState::open || all == (group.state == GroupState::done)));
+            done += endings;
+        }
+        return done;
+    }
 
     const Engine& engine() const { return engine_; }
     const Now& now() const { return now_; }
@@ -110,10 +144,16 @@ class Life {
                 settle(decision);
                 break;
             }
+            Submit* asked = asked_of(command);
+            if (asked != nullptr) asked->fetched = true;
             for (const TaskId& id : decision.fetch) {
-                const bool gone = engine_.is_deleted(id) || !table_.tasks.contains(id);
+                const bool there = table_.tasks.contains(id) && !engine_.is_deleted(id);
                 const bool away = engine_.is_bodiless(id) || !engine_.state_of(id);
-                if (away && !gone) engine_.apply(TaskLoaded{row(id)});
+                if (!there || !away) continue;
+                if (asked != nullptr && !engine_.state_of(id))
+                    asked->known.push_back(table_.tasks.at(id));
+                else
+                    engine_.apply(TaskLoaded{row(id)});
             }
             std::visit(
                 [](auto& again) {
@@ -188,6 +228,15 @@ class Life {
     }
 
     void submit() {
+        TaskSpec made = any_spec();
+        if (!groups_.empty() && random_.chance(1, 4)) {
+            const auto& group = engine_.groups().at(groups_.back());
+            if (group.state == GroupState::open) made.group = group.id;
+        }
+        run(Submit{{made}});
+    }
+
+    TaskSpec any_spec() {
         TaskSpec spec;
         spec.id = TaskId::make(now_.wall, random_);
         spec.type = random_.chance(2, 3) ? "a" : "b";
@@ -201,7 +250,24 @@ class Life {
         if (random_.chance(1, 3)) spec.timeout = std::chrono::milliseconds{random_.below(5'000)};
         if (random_.chance(1, 4)) spec.queue_timeout = 4s;
         if (random_.chance(1, 4)) spec.total_timeout = 9s;
-        run(Submit{{spec}});
+        return spec;
+    }
+
+    // A group with its first tasks, open or not; or one of them is closed.
+    void gather() {
+        if (!groups_.empty() && random_.chance(1, 2))
+            return run(CloseGroup{groups_[random_.below(groups_.size())]});
+        MakeGroup make;
+        make.group.id = TaskId::make(now_.wall, random_);
+        if (random_.chance(1, 2))
+            make.group.completion = TaskSpec{.type = "b", .payload = Blob{"7"}};
+        make.open = random_.chance(1, 2);
+        for (std::uint64_t n = random_.below(4) + (make.open ? 0 : 1); n > 0; --n) {
+            make.submit.tasks.push_back(any_spec());
+            make.submit.tasks.back().group = make.group.id;
+        }
+        groups_.push_back(make.group.id);
+        run(make);
     }
 
     // One of each kind on what was submitted lately, whatever state it is in.
@@ -248,7 +314,10 @@ class Life {
                           {},
                           engine_.take_changed_operations(),
                           std::move(gone.tasks),
-                          std::move(gone.operations)});
+                          std::move(gone.operations),
+                          engine_.take_changed_groups(),
+                          std::move(gone.groups),
+                          engine_.take_changed_holds()});
         const Decision decision = engine_.decide(now_, Forget{Sequence{records_.size()}}, random_);
         for (const Note& note : decision.notes)
             unloaded_ += std::holds_alternative<TaskUnloaded>(note) ? 1 : 0;
@@ -262,6 +331,7 @@ class Life {
     Now now_;
     std::vector<Record> records_;
     std::vector<TaskId> ids_;
+    std::vector<GroupId> groups_;
     MemoryTable table_;
 };
 
@@ -296,7 +366,7 @@ std::vector<TaskId> order_of(Engine& engine, const Now& now) {
 }  // namespace
 
 TEST_CASE("an engine rebuilt from view and journal is the one that never stopped") {
-    std::uint64_t unloaded = 0;
+    std::uint64_t unloaded = 0, groups = 0;
     for (std::uint64_t seed = 1; seed <= 100; ++seed) {
         INFO("seed " << seed);
         Life life{seed};
@@ -309,6 +379,9 @@ TEST_CASE("an engine rebuilt from view and journal is the one that never stopped
         CHECK(rebuilt.totals() == life.engine().totals());
         CHECK(rebuilt.faults().empty());
         CHECK(rebuilt.operations() == life.engine().operations());
+        CHECK(rebuilt.groups() == life.engine().groups());
+        CHECK(rebuilt.holds() == life.engine().holds());
+        groups += life.check_groups();
         for (const char* type : {"a", "b"})
             CHECK(rebuilt.rules_of(type) == life.engine().rules_of(type));
         for (const char* name : {"daily", "hourly"}) {
@@ -337,4 +410,5 @@ TEST_CASE("an engine rebuilt from view and journal is the one that never stopped
         CHECK(order_of(rebuilt, life.now()) == order_of(replayed, life.now()));
     }
     CHECK(unloaded > 1'000);
+    CHECK(groups > 50);
 }

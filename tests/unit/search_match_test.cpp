@@ -19,6 +19,7 @@ Task dead_email() {
              R"("none":null,"at":"2026-01-02","big":12345678901234567890})"};
     task.priority = 7;
     task.spec.key = "acme";
+    task.spec.group = *GroupId::parse("018bcfe5-687b-7000-8000-0000000000cd");
     task.spec.labels = {{"team", "red"}, {"env", ""}};
     task.state = TaskState::dead;
     task.submitted_at = now - 2h;
@@ -60,6 +61,8 @@ TEST_CASE("every field of the search language is looked at") {
                             "priority:7",
                             "attempts<=3",
                             "key:acme",
+                            "group:018BCFE5-687b-7000-8000-0000000000cd",
+                            "group:018bc*",
                             "key:a*",
                             "label:team",
                             "label:team=red",
@@ -71,12 +74,18 @@ TEST_CASE("every field of the search language is looked at") {
                             "type!=sms",
                             "-worker:w3 state:dead age>1h payload.user=42 timeout"})
         CHECK(finds(yes));
-    for (const char* no :
-         {"state:queued", "type:mail",   "type:e",        "id:118*",    "worker:w3",
-          "error:quota",  "quota",       "age>2h",        "age<2h",     "priority<7",
-          "attempts>3",   "-type:email", "type!=email",   "-timeout",   "key:acm",
-          "label:team=",  "label:Team",  "label:team=re", "-label:env", "state:dead type:sms",
-          "result.a:1"})
+    for (const char* no : {"state:queued", "type:mail",
+                           "type:e",       "id:118*",
+                           "worker:w3",    "error:quota",
+                           "quota",        "age>2h",
+                           "age<2h",       "priority<7",
+                           "attempts>3",   "-type:email",
+                           "type!=email",  "-timeout",
+                           "key:acm",      "group:018b",
+                           "-group:018b*", "label:team=",
+                           "label:Team",   "label:team=re",
+                           "-label:env",   "state:dead type:sms",
+                           "result.a:1"})
         CHECK_FALSE(finds(no));
     Task fresh = dead_email();
     fresh.error.reset();

@@ -58,8 +58,22 @@ inline constexpr std::size_t label_value_bytes_max = 256;
 // what each may touch in a turn of the engine, which must stay below 10 ms.
 inline constexpr std::size_t operations_running_max = 16;
 inline constexpr std::size_t operations_kept_max = 1'000;
-inline constexpr std::size_t operation_turn_tasks = 500;
+inline constexpr std::size_t operation_turn_tasks = 250;
 inline constexpr std::uint32_t operation_rate_max = 1'000'000;
+
+// Groups of tasks that have not ended (too_many_groups), those remembered after their end, and how
+// many of its failed tasks a group names.
+inline constexpr std::size_t groups_running_max = 10'000;
+inline constexpr std::size_t groups_kept_max = 10'000;
+inline constexpr std::size_t group_failed_shown_max = 1'000;
+
+// What a worker says of a task on its way.
+inline constexpr std::size_t progress_note_bytes_max = 1'000;
+inline constexpr std::size_t progress_details_bytes_max = 4 * kibibyte;
+// Workers that somebody paused; beyond it invalid_field.
+inline constexpr std::size_t workers_held_max = 10'000;
+// Work and a worker that could do it may stand side by side for so long; then it is told.
+inline constexpr Duration idle_with_work_max = 5s;
 
 // A file of many tasks, read whole by the command line: task_too_large.
 inline constexpr std::size_t submit_file_bytes_max = 256 * mebibyte;

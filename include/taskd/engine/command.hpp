@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "taskd/base/error.hpp"
+#include "taskd/model/progress.hpp"
 #include "taskd/model/record.hpp"
 
 namespace taskd::engine {
@@ -29,6 +30,7 @@ struct Submit {
     bool fetched = false;
     std::vector<Task> known;
     std::vector<KeyUse> known_keys;
+    std::optional<GroupId> group_made = {};  // in the same turn
 };
 
 // task_not_found when it is not in memory: the caller asks the view first.
@@ -63,6 +65,13 @@ struct ConfirmRevoked {
 struct Renew {
     std::string worker;
     std::vector<LeaseRef> leases;
+};
+
+// How far it has come with one of them, which it also still works on.
+struct Report {
+    std::string worker;  // empty: whoever holds the lease
+    LeaseRef lease;
+    Progress progress;
 };
 
 // A worker is there and takes up to `slots` tasks of these types at a time, all types together; one
@@ -114,6 +123,26 @@ struct EditPayload {
     bool fetched = false;
 };
 
+// Makes a group and submits its first tasks, all or none; closed unless `open`. A group that is
+// there with the same content is no error, as tasks are. too_many_groups.
+struct MakeGroup {
+    Group group;
+    bool open = false;
+    Submit submit = {};
+};
+struct CloseGroup {
+    GroupId id;
+};
+
+// What an operator does to one worker.
+struct ChangeWorker {
+    enum class What { pause, drain, resume };
+    std::string instance;
+    What what = What::pause;
+    std::string by = {};
+    std::string reason = {};
+};
+
 // Begins an operation; the same one again is no error. too_many_operations.
 struct StartOperation {
     Operation operation;
@@ -153,8 +182,8 @@ struct PauseSchedule {
     std::string by = {};
     std::string reason = {};
 };
-// Times of a schedule that may have their turn; the first that does has it, and the command comes
-// again for the rest. Once each: what is settled is passed over.
+// Times of a schedule that may have their turn; the first that does has it, and the command
+// comes again for the rest. Once each: what is settled is passed over.
 struct FireSchedule {
     enum class Why {
         due,
@@ -167,16 +196,14 @@ struct FireSchedule {
     std::vector<WallTime> times;  // in order
     std::uint64_t older = 0;      // more of them before, too many to name
     TaskId id = {};               // by_hand: of the task
-    bool fetched = false;         // what the view knows, as for a submit
-    std::vector<Task> known = {};
-    std::vector<KeyUse> known_keys = {};
+    Submit asked = {};            // what the view knows, as for a submit; no tasks
 };
 
 struct Tick {};    // does what is due
 struct Match {};   // leases at most one queued task to a worker with a free slot
 struct Resume {};  // once, after recovery
-// Drops from memory what the view covers and what is beyond the budget: ended tasks, and the bodies
-// of those that wait.
+// Drops from memory what the view covers and what is beyond the budget: ended tasks, and the
+// bodies of those that wait.
 struct Forget {
     Sequence covered;
 };
@@ -184,15 +211,22 @@ struct Forget {
 struct Look {};
 
 using Command =
-    std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew, WorkerUp,
+    std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew, Report, WorkerUp,
                  WorkerGone, Tick, Match, Resume, Forget, Look, SetPriority, ChangeQueue, Redrive,
-                 EditPayload, StartOperation, StopOperation, StepOperation, SetSchedule,
-                 RemoveSchedule, PauseSchedule, FireSchedule>;
+                 EditPayload, StartOperation, StopOperation, StepOperation, MakeGroup, CloseGroup,
+                 ChangeWorker, SetSchedule, RemoveSchedule, PauseSchedule, FireSchedule>;
+
+// Where a command is told what the view alone knows of what it asked for; none for most.
+Submit* asked_of(Command& command);
 
 // Notes: changes of what a restart may forget. Applied like records, never written.
 struct LeaseRenewed {
     LeaseRef lease;
     EngineTime until;
+};
+struct ProgressNoted {
+    LeaseRef lease;
+    Progress progress;
 };
 struct WorkerNoted {
     std::string instance;
@@ -206,8 +240,8 @@ struct WorkerForgotten {
 struct TaskForgotten {
     TaskId id;
 };
-// The body of a task that waits came from the view, or is left to it; or the whole of an ended task
-// came back.
+// The body of a task that waits came from the view, or is left to it; or the whole of an ended
+// task came back.
 struct TaskLoaded {
     std::shared_ptr<Task> task;
     bool ahead = false;  // its turn comes soon
@@ -225,8 +259,8 @@ struct KeyForgotten {
     std::string key;
     bool elsewhere = false;
 };
-// A lease took its share of a rate; the time has come for the next; rates begin anew. Of the queue
-// and of the key's own.
+// A lease took its share of a rate; the time has come for the next; rates begin anew. Of the
+// queue and of the key's own.
 struct RateTaken {
     std::string type;
     std::string key;
@@ -248,9 +282,9 @@ struct DeletionViewed {};
 struct LookedAhead {
     std::string type;
 };
-using Note = std::variant<LeaseRenewed, WorkerNoted, WorkerForgotten, TaskForgotten, TaskLoaded,
-                          TaskUnloaded, EndTold, KeyForgotten, RateTaken, RateOpened, RatesReset,
-                          LookedAhead, DeletionViewed>;
+using Note = std::variant<LeaseRenewed, ProgressNoted, WorkerNoted, WorkerForgotten, TaskForgotten,
+                          TaskLoaded, TaskUnloaded, EndTold, KeyForgotten, RateTaken, RateOpened,
+                          RatesReset, LookedAhead, DeletionViewed>;
 
 // Outputs leave only after everything decided before them is synced.
 struct SendLease {
@@ -274,8 +308,8 @@ struct Decision {
     std::optional<Error> refused;      // then nothing else is set
     std::optional<std::size_t> index;  // which task of a submit was refused
     std::vector<Task> known;           // of a submit: tasks there already that only the view has
-    // Not decided yet: ask the view for these, note those that are in memory without their body as
-    // loaded, and come again (a Look need not).
+    // Not decided yet: ask the view for these, note those that are in memory without their body
+    // as loaded, and come again (a Look need not).
     std::vector<TaskId> fetch;
     std::vector<std::string> fetch_keys;  // of a submit: idempotency keys to ask for as well
     // Of a submit: which of its tasks are another one, submitted before under the same key.

@@ -84,6 +84,8 @@ class Engine {
     // newest ended id there.
     void restore(const QueueRules& rules);  // before the heads
     void restore(const Operation& operation);
+    void restore(const Group& group);
+    void restore(const WorkerHold& hold);
     void restore(const Schedule& schedule);
     void restore(const TaskHead& head);
     void restore(std::shared_ptr<Task> task);
@@ -107,6 +109,8 @@ class Engine {
     // The task a record changes, when it has to be loaded before it is applied: its body, or all of
     // it, as far as the view has it.
     std::optional<TaskId> body_needed(const Record& record) const;
+    // What its worker said last, while the attempt runs.
+    const Progress* progress_of(TaskId id) const;
     LeaseStanding standing(const LeaseRef& lease) const;
     // The first rule that holds the task; for an ended one, where its time went. The task as it is
     // now, from here or from the view.
@@ -121,8 +125,13 @@ class Engine {
     // As they are, or as they are without a word: no limits.
     QueueRules rules_of(const std::string& type) const;
     const std::map<OperationId, Operation>& operations() const;
-    const Schedule* schedule(const std::string& name) const;  // until the next apply
+    const std::map<GroupId, Group>& groups() const;
+    const std::map<std::string, WorkerHold, std::less<>>& holds() const;  // by instance
+    const Schedule* schedule(const std::string& name) const;              // until the next apply
     void each_schedule(const std::function<void(const Schedule&)>& take) const;  // by name
+    // Queues that have a task and a worker for it with nothing between them, found out anew; of the
+    // first thousand keys of each.
+    std::vector<std::string> idle_with_work() const;
     // Counts that differ from what the leases and tasks in memory say; always empty.
     std::vector<std::string> faults() const;
     std::size_t tasks_in_memory() const;
@@ -133,10 +142,13 @@ class Engine {
     std::vector<std::shared_ptr<const Task>> take_changed();
     std::vector<QueueRules> take_changed_queues();
     std::vector<Operation> take_changed_operations();
+    std::vector<Group> take_changed_groups();
+    std::vector<WorkerHold> take_changed_holds();
     // What is gone since the last call.
     struct Gone {
         std::vector<TaskId> tasks;
         std::vector<OperationId> operations;
+        std::vector<GroupId> groups;
     };
     Gone take_gone();
     // By name; none where one was removed.

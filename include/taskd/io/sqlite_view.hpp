@@ -36,7 +36,9 @@ class SqliteView final : public port::View {
     Result<void> each_live(const std::function<void(const TaskHead&)>& take) override;
     Result<void> each_queue(const std::function<void(const QueueRules&)>& take) override;
     Result<void> each_operation(const std::function<void(const Operation&)>& take) override;
+    Result<void> each_group(const std::function<void(const Group&)>& take) override;
     Result<void> each_schedule(const std::function<void(const Schedule&)>& take) override;
+    Result<void> each_hold(const std::function<void(const WorkerHold&)>& take) override;
     Result<void> each_key(const std::function<void(const KeyUse&)>& take) override;
     Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys) override;
     Result<std::optional<TaskId>> newest_ended() override;

@@ -31,6 +31,15 @@ struct Pause {
     friend bool operator==(const Pause&, const Pause&) = default;
 };
 
+// What an operator asks of one worker, by its name: nothing is leased to it.
+struct WorkerHold {
+    std::string instance;
+    std::optional<Pause> pause;  // none: it is as others
+    bool draining = false;       // for good, until somebody says otherwise
+
+    friend bool operator==(const WorkerHold&, const WorkerHold&) = default;
+};
+
 struct QueueRules {
     std::string type;
     std::uint32_t concurrency = 0;      // leases at a time; 0: no limit

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "taskd/model/group.hpp"
 #include "taskd/model/operation.hpp"
 #include "taskd/model/queue_rules.hpp"
 #include "taskd/model/schedule.hpp"
@@ -202,12 +203,38 @@ struct OperationEnded {
     friend bool operator==(const OperationEnded&, const OperationEnded&) = default;
 };
 
+struct GroupMade {
+    Group group;
+    friend bool operator==(const GroupMade&, const GroupMade&) = default;
+};
+
+// No more tasks come into it.
+struct GroupClosed {
+    GroupId id;
+    friend bool operator==(const GroupClosed&, const GroupClosed&) = default;
+};
+
+// All its tasks have ended; the completion task is submitted in the same batch.
+struct GroupEnded {
+    GroupId id;
+    std::optional<TaskId> completed_by;
+    WallTime at;
+    friend bool operator==(const GroupEnded&, const GroupEnded&) = default;
+};
+
+// A worker is held, or no longer.
+struct WorkerHeld {
+    WorkerHold hold;
+    friend bool operator==(const WorkerHeld&, const WorkerHeld&) = default;
+};
+
 using Record =
     std::variant<TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed,
                  AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed,
                  AttemptTimedOut, TimedOutLeaseEnded, TaskExpired, PriorityChanged, QueueChanged,
                  TaskRedriven, PayloadEdited, TaskDeleted, OperationStarted, OperationAdvanced,
-                 OperationEnded, ScheduleChanged, ScheduleRemoved, ScheduleFired>;
+                 OperationEnded, GroupMade, GroupClosed, GroupEnded, ScheduleChanged,
+                 ScheduleRemoved, ScheduleFired, WorkerHeld>;
 
 // The task a record is about; none when it is about more than one.
 std::optional<TaskId> task_of(const Record& record);

@@ -28,6 +28,7 @@ enum class SearchField : std::uint8_t {
     payload,
     result,
     key,
+    group,
     label,  // NAME=VALUE, or NAME alone: whatever it is
 };
 

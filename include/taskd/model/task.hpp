@@ -17,6 +17,8 @@
 
 namespace taskd {
 
+using GroupId = TaskId;  // of the same form, and of a name space of its own
+
 // Why an attempt did not succeed, as the worker or the engine said it.
 struct TaskError {
     std::string code;  // a name of the error table, or the worker's own
@@ -61,6 +63,7 @@ struct TaskSpec {
     std::string key;              // may be empty: whose task it is, within its queue
     std::string idempotency_key;  // may be empty: the submit is done once under this name
     std::map<std::string, std::string> labels;  // to find it by
+    std::optional<GroupId> group;               // it is a member of
     std::vector<std::string> no_retry;          // codes of errors that are not to be tried again
     Duration delay{0};                          // not before this long after the submit
     std::optional<WallTime> run_at;             // not before; excludes delay

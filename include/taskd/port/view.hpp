@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "taskd/base/result.hpp"
+#include "taskd/model/group.hpp"
 #include "taskd/model/operation.hpp"
 #include "taskd/model/queue_rules.hpp"
 #include "taskd/model/schedule.hpp"
@@ -36,6 +37,9 @@ struct ViewChange {
     std::vector<Operation> operations = {};
     std::vector<TaskId> gone_tasks = {};  // go before `tasks` are stored
     std::vector<OperationId> gone_operations = {};
+    std::vector<Group> groups = {};
+    std::vector<GroupId> gone_groups = {};
+    std::vector<WorkerHold> holds = {};  // without a pause: gone
 };
 
 class View {
@@ -55,8 +59,10 @@ class View {
     // The rules of queues, by type.
     virtual Result<void> each_queue(const std::function<void(const QueueRules&)>& take) = 0;
     virtual Result<void> each_operation(const std::function<void(const Operation&)>& take) = 0;
+    virtual Result<void> each_group(const std::function<void(const Group&)>& take) = 0;
     // Schedules, by name.
     virtual Result<void> each_schedule(const std::function<void(const Schedule&)>& take) = 0;
+    virtual Result<void> each_hold(const std::function<void(const WorkerHold&)>& take) = 0;
     // Idempotency keys in use, oldest first; all of them, or those asked for.
     virtual Result<void> each_key(const std::function<void(const KeyUse&)>& take) = 0;
     virtual Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys) = 0;

@@ -14,6 +14,7 @@
 #include "taskd/base/bytes.hpp"
 #include "taskd/base/ids.hpp"
 #include "taskd/base/result.hpp"
+#include "taskd/model/progress.hpp"
 #include "taskd/model/task.hpp"
 
 namespace taskd::protocol {
@@ -28,6 +29,7 @@ enum class Kind : std::uint8_t {  // numbers are on the wire
     revoke = 7,                   // dispatcher: stop this one
     renew = 8,                    // worker: I still work on these
     renew_ack = 9,                // dispatcher: these of them are no longer yours
+    progress = 10,                // worker: how far I have come with this one
 };
 
 struct KindRow {
@@ -133,11 +135,18 @@ struct ResultMessage {
     std::optional<Duration> retry_after = {};  // failed: not to be tried sooner
 };
 
+// How far a lease's work has come; said once, and lost without harm.
+struct ProgressMessage {
+    LeaseKey lease;
+    Progress progress;
+};
+
 // Each writes one item of a body.
 std::string write_hello(const HelloMessage& message);
 std::string write_status(const StatusMessage& message);
 std::string write_task_message(const TaskMessage& message);
 std::string write_result(const ResultMessage& message);
+std::string write_progress_message(const ProgressMessage& message);
 std::string write_lease_key(
     const LeaseKey& lease);  // task_ack, result_ack, revoke, renew, renew_ack
 
@@ -155,6 +164,7 @@ Result<HelloMessage> read_hello(std::string_view item);
 Result<StatusMessage> read_status(std::string_view item);
 Result<TaskMessage> read_task_message(std::string_view item);
 Result<ResultMessage> read_result(std::string_view item);
+Result<ProgressMessage> read_progress_message(std::string_view item);
 Result<LeaseKey> read_lease_key(std::string_view item);
 
 // "{task id}.{epoch}": a lease in a path.

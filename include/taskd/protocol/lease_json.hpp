@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "taskd/base/result.hpp"
+#include "taskd/model/progress.hpp"
 #include "taskd/model/task.hpp"
 
 namespace taskd::protocol {
@@ -19,6 +20,11 @@ struct LeaseQuestion {
 
 // {"worker", "types", "max", "wait_ms"}; all but the types may be left out.
 Result<LeaseQuestion> parse_lease_question(std::string_view body);
+
+// {"percent", "note", "details"}, each of which may be left out.
+Result<Progress> parse_progress(std::string_view body);
+// The same and "at".
+void write_progress(std::string& out, const Progress& progress);
 
 // {"lease", "id", "type", "payload", "attempt"} of a task that is leased.
 void write_leased_task(std::string& out, const Task& task);

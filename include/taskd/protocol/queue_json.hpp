@@ -23,4 +23,7 @@ struct PauseBody {
 };
 Result<PauseBody> parse_pause(std::string_view body);
 
+// Whether a worker is held, by whom and why.
+std::string write_hold(const WorkerHold& hold);
+
 }  // namespace taskd::protocol

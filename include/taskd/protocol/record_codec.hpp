@@ -18,6 +18,8 @@ inline constexpr std::uint8_t task_row_version = 4;
 inline constexpr std::uint8_t task_head_version = 1;
 inline constexpr std::uint8_t queue_row_version = 1;
 inline constexpr std::uint8_t operation_row_version = 1;
+inline constexpr std::uint8_t group_row_version = 1;
+inline constexpr std::uint8_t hold_row_version = 1;
 inline constexpr std::uint8_t schedule_row_version = 1;
 
 // What a batch takes besides its records: version, first sequence, engine time, count.
@@ -47,8 +49,16 @@ Result<QueueRules> decode_queue_row(std::string_view bytes);
 // store_too_new or view_corrupt.
 void encode_operation_row(const Operation& operation, std::string& out);
 Result<Operation> decode_operation_row(std::string_view bytes);
+
+// store_too_new or view_corrupt.
+void encode_group_row(const Group& group, std::string& out);
+Result<Group> decode_group_row(std::string_view bytes);
 void encode_schedule_row(const Schedule& schedule, std::string& out);
 Result<Schedule> decode_schedule_row(std::string_view bytes);
+
+// store_too_new or view_corrupt.
+void encode_hold_row(const WorkerHold& hold, std::string& out);
+Result<WorkerHold> decode_hold_row(std::string_view bytes);
 
 // A task's head without its id, which the view keeps beside it.
 void encode_task_head(const TaskHead& head, std::string& out);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "taskd/base/result.hpp"
+#include "taskd/model/progress.hpp"
 #include "taskd/model/task.hpp"
 
 namespace taskd::protocol {
@@ -40,6 +41,7 @@ void write_template(std::string& out, const TaskSpec& spec);
 struct TaskExtras {
     std::string_view waiting_rule;  // empty: it does not wait
     std::string waiting_text;
+    const Progress* progress = nullptr;  // what its worker said last
 };
 
 void write_task(std::string& out, const Task& task, const TaskExtras& extras = {});

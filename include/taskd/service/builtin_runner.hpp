@@ -23,12 +23,15 @@ class BuiltinRunner final : public TaskRunner {
 
     void run(TaskRun run, std::function<void(RunEnd)> done) override;
     void stop(const protocol::LeaseKey& lease, std::function<void()> gone) override;
+    std::optional<Progress> progress(const protocol::LeaseKey& lease) const override;  // of a sleep
 
   private:
     using Outcome = std::expected<work::Outcome, TaskError>;
     struct Running {
         std::function<void(RunEnd)> done;
         std::unique_ptr<port::Timer> timer;
+        SteadyTime asleep{};
+        Duration sleeps{0};
     };
     void worked(const protocol::LeaseKey& lease, Outcome outcome);
     void finish(const protocol::LeaseKey& lease, RunEnd end);

@@ -93,6 +93,8 @@ class Core {
     Sequence applied() const { return applied_; }
     Sequence viewed() const { return viewed_; }
     Duration view_lag() const;  // how long the view has been behind
+    // How long work and workers that could do it have stood side by side; it should be no time.
+    Duration idle_with_work() const;
     void note_submit(Duration took) { figures_.submit.observe(took); }
     void report(port::MetricSink& sink) const;
 
@@ -157,6 +159,7 @@ class Core {
     void turn_away_view_waiters();
     void look_after_journal();
     void forget();
+    void watch();
     void arm_tick();
     void tick();
 
@@ -193,6 +196,9 @@ class Core {
     std::deque<ViewWaiter> view_waiters_;
     std::unique_ptr<port::Timer> view_timer_;
 
+    std::unique_ptr<port::Timer> watch_timer_;
+    std::optional<SteadyTime> idle_since_;  // as far as it was looked at
+    bool idle_told_ = false;
     std::unique_ptr<port::Timer> tick_timer_;
     bool ticking_ = false;  // a tick waits for bodies or for room
     SteadyTime tick_not_before_{};

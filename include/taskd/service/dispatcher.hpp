@@ -7,6 +7,7 @@
 #include <string>
 
 #include "taskd/service/core.hpp"
+#include "taskd/service/group_api.hpp"
 #include "taskd/service/http_front.hpp"
 #include "taskd/service/lease_api.hpp"
 #include "taskd/service/lease_desk.hpp"
@@ -73,6 +74,7 @@ class Dispatcher {
     std::unique_ptr<QueueApi> queue_api_;
     std::unique_ptr<LogApi> log_api_;
     std::unique_ptr<Operations> operations_;
+    std::unique_ptr<GroupApi> group_api_;
     std::unique_ptr<ScheduleDesk> schedules_;
     std::unique_ptr<ScheduleApi> schedule_api_;
     HttpFront front_;

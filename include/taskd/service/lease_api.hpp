@@ -19,6 +19,8 @@ class LeaseApi {
     void ask(Call call);
     void payload(Call call);
     void renew(Call call);
+    void progress(Call call);
+    void keep(Call call, const engine::LeaseRef& lease, engine::Command command);
     void release(Call call);
     void end(Call call, bool completed);
 

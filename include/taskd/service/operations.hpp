@@ -18,6 +18,8 @@ class Operations {
 
     void start();  // goes on with what runs
     void add_routes(HttpFront& front);
+    // Begins it and answers.
+    void begin(Call call, Operation operation);
     void report(port::MetricSink& sink) const;
 
   private:
@@ -46,7 +48,7 @@ class Operations {
     port::Timers& timers_;
     port::Log& log_;
     std::map<OperationId, Run> runs_;
-    Duration turn_max_{0};
+    port::Histogram turns_{port::MetricKind::seconds};
 };
 
 }  // namespace taskd::service

@@ -1,4 +1,4 @@
-// The dispatcher's HTTP side for operators: queues with their rules, pauses, and priorities.
+// The dispatcher's HTTP side for operators: queues with their rules, pauses of queues and workers.
 #pragma once
 
 #include "taskd/service/core.hpp"
@@ -18,6 +18,7 @@ class QueueApi {
     void put(Call call);
     void change(Call call, engine::ChangeQueue::What what);
     void execute(Call call, engine::ChangeQueue command);
+    void change_worker(Call call, engine::ChangeWorker::What what);
     std::string write(const std::string& type) const;
 
     Core& core_;

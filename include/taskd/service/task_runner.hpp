@@ -37,6 +37,8 @@ class TaskRunner {
     // The attempt does not count any more: breaks it off. `gone` runs once nothing of it is left,
     // at once or later; its `done` does not.
     virtual void stop(const protocol::LeaseKey& lease, std::function<void()> gone) = 0;
+    // How far it is, where the runner itself knows.
+    virtual std::optional<Progress> progress(const protocol::LeaseKey&) const { return {}; }
 };
 
 }  // namespace taskd::service

@@ -71,6 +71,7 @@ class WorkerLink {
     void received(const port::Endpoint& from, std::string_view bytes);
     void heard(Peer& peer, const port::Endpoint& from);
     void take_status(Peer& peer, std::string_view item);
+    void take_progress(const std::string& from, std::string_view item);
     void take_task_ack(Peer& peer, std::string_view item);
     void take_result(const std::string& from, const port::Endpoint& at, std::string_view item);
     void take_renew(const std::string& from, const port::Endpoint& at,

@@ -39,6 +39,8 @@ class SqliteView::Impl {
     Result<void> each_live(const std::function<void(const TaskHead&)>& take);
     Result<void> each_queue(const std::function<void(const QueueRules&)>& take);
     Result<void> each_operation(const std::function<void(const Operation&)>& take);
+    Result<void> each_group(const std::function<void(const Group&)>& take);
+    Result<void> each_hold(const std::function<void(const WorkerHold&)>& take);
     Result<void> each_schedule(const std::function<void(const Schedule&)>& take);
     Result<void> each_key(const std::function<void(const KeyUse&)>& take);
     Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys);
@@ -52,7 +54,7 @@ class SqliteView::Impl {
     Result<void> prepare_all();
     Result<void> store_all(const port::ViewChange& change, std::optional<TaskId> newest);
     Result<void> store_task(const Task& task);
-    Result<void> store_operations(const port::ViewChange& change);
+    Result<void> store_others(const port::ViewChange& change);
     Result<void> store_schedule(const std::string& name, const std::optional<Schedule>& schedule);
     Result<Task> task_of(const SqliteStatement& row) const;
 
@@ -61,7 +63,8 @@ class SqliteView::Impl {
     ViewFinder finder_;
     SqliteStatement begin_, commit_, rollback_, put_, put_mark_, find_, range_, newest_, live_,
         put_key_, drop_keys_, find_key_, all_keys_, put_queue_, queues_, drop_, put_operation_,
-        drop_operation_, operations_, put_schedule_, drop_schedule_, schedules_;
+        drop_operation_, operations_, put_group_, drop_group_, groups_, put_hold_, drop_hold_,
+        holds_, put_schedule_, drop_schedule_, schedules_;
     std::string buffer_, head_;
     std::optional<Error> poison_;  // set when nobody knows what a failed store left
 };
@@ -102,8 +105,9 @@ Result<void> SqliteView::Impl::prepare_all() {
         {&commit_, "COMMIT"},
         {&rollback_, "ROLLBACK"},
         {&put_,
-         "INSERT INTO tasks (id, type, state, live, queued_as, row, payload, result, head, key)"
-         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO UPDATE SET"
+         "INSERT INTO tasks (id, type, state, live, queued_as, row, payload, result, head, key, "
+         "member_of)"
+         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO UPDATE SET"
          " state = ?3, live = ?4, queued_as = ?5, row = ?6, payload = ?7, result = ?8, head = ?9"},
         {&put_mark_,
          "UPDATE mark SET sequence = ?1, engine = ?2, submitted = ?3, succeeded = ?4, dead = ?5,"
@@ -128,6 +132,16 @@ Result<void> SqliteView::Impl::prepare_all() {
          "INSERT INTO operations (id, row) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET row = "
          "?2"},
         {&drop_operation_, "DELETE FROM operations WHERE id = ?1"},
+        {&put_group_,
+         "INSERT INTO task_groups (id, row) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET row = "
+         "?2"},
+        {&drop_group_, "DELETE FROM task_groups WHERE id = ?1"},
+        {&groups_, "SELECT row FROM task_groups ORDER BY id"},
+        {&put_hold_,
+         "INSERT INTO worker_holds (instance, row) VALUES (?1, ?2)"
+         " ON CONFLICT (instance) DO UPDATE SET row = ?2"},
+        {&drop_hold_, "DELETE FROM worker_holds WHERE instance = ?1"},
+        {&holds_, "SELECT row FROM worker_holds ORDER BY instance"},
         {&operations_, "SELECT row FROM operations ORDER BY id"},
         {&put_schedule_,
          "INSERT INTO schedules (name, row) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET"
@@ -199,7 +213,7 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
         if (auto done = drop_.bind_blob(1, id.bytes()).run(); !done) return done;
     for (const auto& task : change.tasks)
         if (auto done = store_task(*task); !done) return done;
-    if (auto done = store_operations(change); !done) return done;
+    if (auto done = store_others(change); !done) return done;
     for (const QueueRules& rules : change.queues) {
         buffer_.clear();
         protocol::encode_queue_row(rules, buffer_);
@@ -225,13 +239,28 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
     return put_mark_.run();
 }
 
-Result<void> SqliteView::Impl::store_operations(const port::ViewChange& change) {
+Result<void> SqliteView::Impl::store_others(const port::ViewChange& change) {
     for (const OperationId& id : change.gone_operations)
         if (auto done = drop_operation_.bind_blob(1, id.bytes()).run(); !done) return done;
     for (const Operation& operation : change.operations) {
         buffer_.clear();
         protocol::encode_operation_row(operation, buffer_);
         auto done = put_operation_.bind_blob(1, operation.id.bytes()).bind_blob(2, buffer_).run();
+        if (!done) return done;
+    }
+    for (const WorkerHold& hold : change.holds) {
+        buffer_.clear();
+        protocol::encode_hold_row(hold, buffer_);
+        auto done = hold.pause ? put_hold_.bind_text(1, hold.instance).bind_blob(2, buffer_).run()
+                               : drop_hold_.bind_text(1, hold.instance).run();
+        if (!done) return done;
+    }
+    for (const GroupId& id : change.gone_groups)
+        if (auto done = drop_group_.bind_blob(1, id.bytes()).run(); !done) return done;
+    for (const Group& group : change.groups) {
+        buffer_.clear();
+        protocol::encode_group_row(group, buffer_);
+        auto done = put_group_.bind_blob(1, group.id.bytes()).bind_blob(2, buffer_).run();
         if (!done) return done;
     }
     return {};
@@ -259,6 +288,7 @@ Result<void> SqliteView::Impl::store_task(const Task& task) {
     head_.clear();
     if (is_live(task)) protocol::encode_task_head(head_of(task), head_);
     task.spec.key.empty() ? put_.bind_null(10) : put_.bind_text(10, task.spec.key);
+    task.spec.group ? put_.bind_blob(11, task.spec.group->bytes()) : put_.bind_null(11);
     return put_.bind_blob(1, task.spec.id.bytes())
         .bind_text(2, task.spec.type)
         .bind(3, std::int64_t{std::to_underlying(task.state)})
@@ -374,8 +404,16 @@ Result<void> SqliteView::Impl::each_operation(const std::function<void(const Ope
     return each_row(operations_, protocol::decode_operation_row, take);
 }
 
+Result<void> SqliteView::Impl::each_group(const std::function<void(const Group&)>& take) {
+    return each_row(groups_, protocol::decode_group_row, take);
+}
+
 Result<void> SqliteView::Impl::each_schedule(const std::function<void(const Schedule&)>& take) {
     return each_row(schedules_, protocol::decode_schedule_row, take);
+}
+
+Result<void> SqliteView::Impl::each_hold(const std::function<void(const WorkerHold&)>& take) {
+    return each_row(holds_, protocol::decode_hold_row, take);
 }
 
 Result<void> SqliteView::Impl::each_key(const std::function<void(const KeyUse&)>& take) {
@@ -452,8 +490,14 @@ Result<void> SqliteView::each_queue(const std::function<void(const QueueRules&)>
 Result<void> SqliteView::each_operation(const std::function<void(const Operation&)>& take) {
     return impl_->each_operation(take);
 }
+Result<void> SqliteView::each_group(const std::function<void(const Group&)>& take) {
+    return impl_->each_group(take);
+}
 Result<void> SqliteView::each_schedule(const std::function<void(const Schedule&)>& take) {
     return impl_->each_schedule(take);
+}
+Result<void> SqliteView::each_hold(const std::function<void(const WorkerHold&)>& take) {
+    return impl_->each_hold(take);
 }
 Result<void> SqliteView::each_key(const std::function<void(const KeyUse&)>& take) {
     return impl_->each_key(take);

@@ -96,7 +96,7 @@ class Checker {
         auto rows = db.prepare(
             fmt::format("SELECT id, type, state, live, queued_as, row, head, length(payload), {} "
                         "FROM tasks",
-                        *version < with_keys ? "NULL" : "key"));
+                        *version < with_keys ? "NULL, NULL" : "key, member_of"));
         if (!rows) return std::unexpected{rows.error()};
         for (;;) {
             const auto row = rows->step();
@@ -114,13 +114,16 @@ class Checker {
             TaskHead head = head_of(*task);
             head.payload_bytes = static_cast<std::uint32_t>(rows->number(7));
             if (live) protocol::encode_task_head(head, bytes);
+            const std::string_view group =
+                task->spec.group ? task->spec.group->bytes() : std::string_view{};
             const bool agrees =
                 task->spec.id.bytes() == rows->bytes(0) && task->spec.type == rows->bytes(1) &&
                 rows->number(2) == static_cast<std::int64_t>(task->state) &&
                 rows->number(3) == (live ? 1 : 0) &&
                 rows->number(4) == static_cast<std::int64_t>(task->queued_as.value) &&
                 rows->bytes(6) == bytes &&
-                (*version < with_keys || rows->bytes(8) == task->spec.key);
+                (*version < with_keys ||
+                 (rows->bytes(8) == task->spec.key && rows->bytes(9) == group));
             if (!agrees)
                 note({ErrorCode::view_corrupt,
                       task->spec.id.to_string() + ": row and columns differ"});

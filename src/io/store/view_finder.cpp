@@ -38,6 +38,9 @@ Result<void> ViewFinder::prepare(SqliteDb& db) {
         {&by_key_,
          "SELECT id FROM tasks INDEXED BY tasks_by_key"
          " WHERE key = ?3 AND id > ?1 ORDER BY id LIMIT ?2"},
+        {&by_group_,
+         "SELECT id FROM tasks INDEXED BY tasks_by_group"
+         " WHERE member_of = ?3 AND id > ?1 ORDER BY id LIMIT ?2"},
         {&next_type_,
          "SELECT type FROM tasks INDEXED BY tasks_by_type_state"
          " WHERE type > ?1 ORDER BY type LIMIT 1"},
@@ -161,6 +164,8 @@ Result<std::vector<ViewFinder::Stream>> ViewFinder::streams_of(const SearchPlan&
     };
     for (const std::string& key : plan.keys)
         add(by_key_, key, {});
+    for (const GroupId& group : plan.groups)
+        add(by_group_, std::string{group.bytes()}, {});
     if (plan.by_type) {
         std::vector<std::string> wanted{query.type};
         if (query.type.empty()) {
@@ -171,7 +176,7 @@ Result<std::vector<ViewFinder::Stream>> ViewFinder::streams_of(const SearchPlan&
         for (const std::string& type : wanted)
             for (const TaskState state : plan.states)
                 if (plan.takes_type(type)) add(by_type_state_, type, state);
-    } else if (plan.keys.empty()) {
+    } else if (plan.keys.empty() && plan.groups.empty()) {
         add(all_, {}, {});
     }
     return streams;
@@ -188,7 +193,10 @@ Result<bool> ViewFinder::refill(Stream& stream) {
     const std::string_view after = stream.after ? stream.after->bytes() : std::string_view{};
     SqliteStatement& statement = *stream.statement;
     statement.bind_blob(1, after).bind(2, std::uint64_t{stream.step});
-    if (&statement != &all_) statement.bind_text(3, stream.text);
+    if (&statement == &by_group_)
+        statement.bind_blob(3, stream.text);
+    else if (&statement != &all_)
+        statement.bind_text(3, stream.text);
     if (&statement == &by_type_state_)
         statement.bind(4, std::int64_t{std::to_underlying(stream.state)});
     if (const auto done = take_ids(statement, stream.ids); !done)

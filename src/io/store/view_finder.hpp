@@ -28,7 +28,7 @@ class ViewFinder {
     // Ids in their order, read a few at a time from each of several streams.
     struct Stream {
         SqliteStatement* statement = nullptr;
-        std::string text;  // type or key
+        std::string text;  // type, key or group
         TaskState state{};
         std::optional<TaskId> after;
         std::vector<TaskId> ids;
@@ -43,7 +43,7 @@ class ViewFinder {
                                         const SearchPlan& plan, const ReadTask& read);
     Result<std::vector<std::string>> types();
 
-    SqliteStatement find_row_, all_, by_type_state_, by_key_, next_type_;
+    SqliteStatement find_row_, all_, by_type_state_, by_key_, by_group_, next_type_;
 };
 
 }  // namespace taskd::io

@@ -25,6 +25,7 @@ CREATE TABLE tasks (
     live INTEGER NOT NULL,
     queued_as INTEGER NOT NULL,
     key TEXT,
+    member_of BLOB,
     row BLOB NOT NULL,
     payload BLOB NOT NULL,
     result BLOB NOT NULL,
@@ -33,6 +34,7 @@ CREATE TABLE tasks (
 CREATE INDEX tasks_by_type_state ON tasks (type, state);
 CREATE INDEX tasks_live ON tasks (live, queued_as, head) WHERE live = 1;
 CREATE INDEX tasks_by_key ON tasks (key) WHERE key IS NOT NULL;
+CREATE INDEX tasks_by_group ON tasks (member_of) WHERE member_of IS NOT NULL;
 CREATE TABLE keys (
     key TEXT PRIMARY KEY,
     id BLOB NOT NULL,
@@ -41,6 +43,14 @@ CREATE TABLE keys (
 CREATE INDEX keys_until ON keys (until);
 CREATE TABLE queues (
     type TEXT PRIMARY KEY,
+    row BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE worker_holds (
+    instance TEXT PRIMARY KEY,
+    row BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE task_groups (
+    id BLOB PRIMARY KEY,
     row BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE operations (
@@ -148,6 +158,11 @@ Result<void> upgrade(SqliteDb& db, std::int64_t version) {
     if (done && version < 6) {
         done = db.run(
             "ALTER TABLE tasks ADD COLUMN key TEXT;"
+            " ALTER TABLE tasks ADD COLUMN member_of BLOB;"
+            " CREATE INDEX tasks_by_group ON tasks (member_of) WHERE member_of IS NOT NULL;"
+            " CREATE TABLE worker_holds (instance TEXT PRIMARY KEY, row BLOB NOT NULL)"
+            " WITHOUT ROWID;"
+            " CREATE TABLE task_groups (id BLOB PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID;"
             " CREATE INDEX tasks_by_key ON tasks (key) WHERE key IS NOT NULL;"
             " CREATE TABLE operations (id BLOB PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID");
         if (done) done = add_keys(db);

@@ -75,10 +75,22 @@ SearchPlan::SearchPlan(const TaskQuery& query)
             for (const SearchValue& value : term.values)
                 if (std::ranges::find(keys, value.text) == keys.end()) keys.push_back(value.text);
         if (term.field == SearchField::id && !term.negated) narrow_ids(term);
+        if (groups.empty() && names(term, SearchField::group)) take_groups(term);
     }
-    by_type = keys.empty() && (!type_.empty() || !type_terms_.terms.empty() ||
-                               states.size() < std::size(all_states));
+    if (!groups.empty()) keys.clear();
+    by_type =
+        keys.empty() && groups.empty() &&
+        (!type_.empty() || !type_terms_.terms.empty() || states.size() < std::size(all_states));
     if (!by_type && (!type_.empty() || query.state)) needs_row = true;
+}
+
+// Unless a word is no whole id: then rows are looked at.
+void SearchPlan::take_groups(const SearchTerm& term) {
+    for (const SearchValue& value : term.values) {
+        const auto id = GroupId::parse(value.text);
+        if (!id) return groups.clear();
+        if (std::ranges::find(groups, *id) == groups.end()) groups.push_back(*id);
+    }
 }
 
 bool SearchPlan::takes_type(const std::string& type) const {

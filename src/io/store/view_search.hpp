@@ -18,12 +18,14 @@ struct SearchPlan {
     std::vector<TaskState> states;  // that may be meant
     bool by_type = false;           // go by the index of types and states
     std::vector<std::string> keys;  // else, and not empty: by the index of keys
+    std::vector<GroupId> groups;    // else, and not empty: by the index of groups
     std::optional<TaskId> low;      // ids outside are not meant
     std::optional<TaskId> high;
     bool needs_row = false;   // the streams alone do not tell
     bool needs_json = false;  // payload or result must be read to know
 
   private:
+    void take_groups(const SearchTerm& term);
     void narrow_ids(const SearchTerm& term);
 
     std::string type_;

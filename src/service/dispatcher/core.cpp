@@ -13,30 +13,23 @@ using engine::Decision;
 
 namespace {
 
+constexpr Duration watch_interval = std::chrono::seconds{1};
+
 // What a full disk refuses first.
-bool adds_work(const Command& command) {
-    return std::holds_alternative<engine::Submit>(command) ||
-           std::holds_alternative<engine::FireSchedule>(command) ||
+bool adds_work(Command& command) {
+    return engine::asked_of(command) != nullptr ||
            std::holds_alternative<engine::Redrive>(command) ||
            std::holds_alternative<engine::EditPayload>(command) ||
            std::holds_alternative<engine::StartOperation>(command);
 }
 
-// Whether it asks if an id is new: nothing may be forgotten meanwhile.
-bool asks_of_ids(const Command& command) {
-    return std::holds_alternative<engine::Submit>(command) ||
-           std::holds_alternative<engine::FireSchedule>(command);
-}
-
-// What the view alone knows goes into the command that comes again.
+// What the view alone knows of keys goes into the command that comes again.
 struct TakeFetched {
-    std::vector<Task> tasks;
     std::vector<KeyUse> keys;
 
     template <class Any>
     void operator()(Any& command) {
         if constexpr (requires { command.fetched; }) command.fetched = true;
-        if constexpr (requires { command.known; }) command.known = std::move(tasks);
         if constexpr (requires { command.known_keys; }) command.known_keys = std::move(keys);
     }
 };
@@ -51,6 +44,7 @@ Core::Core(CoreSettings settings, CorePorts ports, std::uint64_t seed,
       lost_disk_{std::move(lost_disk)},
       engine_{settings.engine},
       view_timer_{ports.timers.make()},
+      watch_timer_{ports.timers.make()},
       tick_timer_{ports.timers.make()},
       space_timer_{ports.timers.make()} {}
 
@@ -66,6 +60,10 @@ Result<void> Core::recover() {
     auto operations =
         ports_.view.each_operation([&](const Operation& each) { engine_.restore(each); });
     if (!operations) return fail(std::move(operations));
+    auto groups = ports_.view.each_group([&](const Group& each) { engine_.restore(each); });
+    if (!groups) return fail(std::move(groups));
+    auto holds = ports_.view.each_hold([&](const WorkerHold& each) { engine_.restore(each); });
+    if (!holds) return fail(std::move(holds));
     auto schedules =
         ports_.view.each_schedule([&](const Schedule& schedule) { engine_.restore(schedule); });
     if (!schedules) return fail(std::move(schedules));
@@ -105,6 +103,7 @@ Result<void> Core::recover() {
                                   {"tasks", std::to_string(engine_.tasks_in_memory())}});
     execute(engine::Resume{}, [](const Decision&) { return Reply{}; });
     look_after_journal();
+    watch();
     return {};
 }
 
@@ -259,7 +258,7 @@ Result<Core::Fetched> Core::fetch_from(port::View& view, const Wanted& wanted) {
 }
 
 void Core::fetch_and_run(Command command, Wanted wanted, Decided decided) {
-    const bool question = asks_of_ids(command);
+    const bool question = engine::asked_of(command) != nullptr;
     ++fetches_;
     questions_ += question ? 1 : 0;
     auto again = std::make_shared<Command>(std::move(command));
@@ -271,7 +270,12 @@ void Core::fetch_and_run(Command command, Wanted wanted, Decided decided) {
               if (!question)
                   for (Task& task : unknown.tasks)
                       engine_.apply(engine::TaskLoaded{std::make_shared<Task>(std::move(task))});
-              std::visit(TakeFetched{std::move(unknown.tasks), std::move(unknown.keys)}, *again);
+              if (engine::Submit* submit = engine::asked_of(*again)) {
+                  submit->fetched = true;
+                  submit->known = std::move(unknown.tasks);
+                  submit->known_keys = std::move(unknown.keys);
+              } else
+                  std::visit(TakeFetched{std::move(unknown.keys)}, *again);
               execute(std::move(*again), decided);
           });
 }
@@ -389,6 +393,29 @@ std::optional<Error> Core::slow_down() const {
     if (ports_.journal.stats().bytes_since_drop > limits::view_lag_bytes_max)
         return Error{ErrorCode::overloaded, "the journal waits for the view"};
     return std::nullopt;
+}
+
+// Whatever the indexes say: nothing that could be done may lie beside a worker that could do it.
+void Core::watch() {
+    const SteadyTime now = ports_.clock.steady();
+    watch_timer_->set(now + watch_interval, [this] { watch(); });
+    // Without room nothing can be leased, and that is told already.
+    const bool held_up = ports_.journal.stats().full || needs_room_;
+    const auto types = held_up ? std::vector<std::string>{} : engine_.idle_with_work();
+    if (types.empty()) {
+        idle_since_.reset();
+        idle_told_ = false;
+        return;
+    }
+    if (!idle_since_) idle_since_ = now;
+    if (idle_with_work() <= limits::idle_with_work_max || std::exchange(idle_told_, true)) return;
+    ports_.log.error("work waits beside idle workers", {{"type", types.front()}});
+    match();
+    finish_turn();
+}
+
+Duration Core::idle_with_work() const {
+    return idle_since_ ? ports_.clock.steady() - *idle_since_ : Duration{0};
 }
 
 void Core::arm_tick() {

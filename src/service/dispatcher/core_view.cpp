@@ -19,9 +19,12 @@ void Core::snapshot_for_view() {
     change.mark = {applied_, now().engine, engine_.totals()};
     change.queues = engine_.take_changed_queues();
     change.operations = engine_.take_changed_operations();
+    change.holds = engine_.take_changed_holds();
+    change.groups = engine_.take_changed_groups();
     auto gone = engine_.take_gone();
     change.gone_tasks = std::move(gone.tasks);
     change.gone_operations = std::move(gone.operations);
+    change.gone_groups = std::move(gone.groups);
     change.schedules = engine_.take_changed_schedules();
     change.at = now().wall;
     for_view_ = std::move(change);

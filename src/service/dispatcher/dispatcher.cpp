@@ -45,6 +45,8 @@ Result<void> Dispatcher::start() {
     core_.on_records([this](const RecordBatch& batch) { log_api_->on_records(batch); });
     operations_ = std::make_unique<Operations>(core_, core.clock, core.timers, core.log);
     operations_->add_routes(front_);
+    group_api_ = std::make_unique<GroupApi>(core_, *operations_);
+    group_api_->add_routes(front_);
     operations_->start();
     schedules_ =
         std::make_unique<ScheduleDesk>(core_, ports_.calendar, core.clock, core.timers, core.log);

@@ -34,6 +34,7 @@ void LeaseApi::add_routes(HttpFront& front) {
     front.add({"POST", "/v1/leases", {}, to(&LeaseApi::ask)});
     front.add({"GET", "/v1/leases/{lease}/payload", {}, to(&LeaseApi::payload)});
     front.add({"POST", "/v1/leases/{lease}/renew", {}, to(&LeaseApi::renew)});
+    front.add({"POST", "/v1/leases/{lease}/progress", {}, to(&LeaseApi::progress)});
     front.add({"POST", "/v1/leases/{lease}/release", {}, to(&LeaseApi::release)});
     front.add({"POST", "/v1/leases/{lease}/complete", {}, [this](Call call) {
                    end(std::move(call), true);
@@ -72,22 +73,36 @@ void LeaseApi::renew(Call call) {
     const Task* task = core_.engine().find(lease->id);
     const engine::LeaseRef ref{lease->id, lease->epoch};
     const std::string worker = task != nullptr && task->lease ? task->lease->worker : std::string{};
+    keep(std::move(call), ref, engine::Renew{worker, {ref}});
+}
+
+void LeaseApi::progress(Call call) {
+    const auto lease = protocol::read_lease_path(call.parameters[0]);
+    if (!lease) return call.answer(lease.error());
+    auto said = protocol::parse_progress(call.request.body);
+    if (!said) return call.answer(said.error());
+    if (!knows(call, *lease, true)) return;
+    said->at = core_.now().wall;
+    const engine::LeaseRef ref{lease->id, lease->epoch};
+    keep(std::move(call), ref, engine::Report{{}, ref, std::move(*said)});
+}
+
+// Answers how the lease stands afterwards.
+void LeaseApi::keep(Call call, const engine::LeaseRef& ref, engine::Command command) {
     auto shared = std::make_shared<Call>(std::move(call));
-    core_.execute(engine::Renew{worker, {ref}},
-                  [this, shared, ref](const engine::Decision&) -> Core::Reply {
-                      const auto standing = core_.engine().standing(ref);
-                      if (standing == engine::LeaseStanding::lost)
-                          return [shared] {
-                              shared->answer(Error{ErrorCode::stale_lease, shared->parameters[0]});
-                          };
-                      std::string body;
-                      protocol::JsonWriter{body}
-                          .begin_object()
-                          .field("lease_ms", lease_duration_ / std::chrono::milliseconds{1})
-                          .field("cancelled", standing == engine::LeaseStanding::revoked)
-                          .end_object();
-                      return [shared, body] { shared->answer(200, body); };
-                  });
+    core_.execute(std::move(command), [this, shared, ref](const engine::Decision&) -> Core::Reply {
+        const auto standing = core_.engine().standing(ref);
+        if (standing == engine::LeaseStanding::lost)
+            return
+                [shared] { shared->answer(Error{ErrorCode::stale_lease, shared->parameters[0]}); };
+        std::string body;
+        protocol::JsonWriter{body}
+            .begin_object()
+            .field("lease_ms", lease_duration_ / std::chrono::milliseconds{1})
+            .field("cancelled", standing == engine::LeaseStanding::revoked)
+            .end_object();
+        return [shared, body] { shared->answer(200, body); };
+    });
 }
 
 void LeaseApi::release(Call call) {

@@ -1,5 +1,6 @@
 // Operations over HTTP: begin, read, list, stop.
 #include "taskd/protocol/operation_json.hpp"
+#include "taskd/service/find_id.hpp"
 #include "taskd/service/operations.hpp"
 
 namespace taskd::service {
@@ -14,25 +15,8 @@ void Operations::add_routes(HttpFront& front) {
     front.add({"POST", "/v1/operations/{id}/stop", {}, to(&Operations::stop)});
 }
 
-// By full id or a unique part of one, as tasks are.
 Result<OperationId> Operations::find(const std::string& name) const {
-    const auto& all = core_.engine().operations();
-    if (const auto id = OperationId::parse(name)) {
-        if (all.contains(*id)) return *id;
-        return fail(ErrorCode::operation_not_found, name);
-    }
-    const bool part = name.size() >= 4 && name.size() < 36 &&
-                      name.find_first_not_of("0123456789abcdef-") == std::string::npos;
-    if (!part) return fail(ErrorCode::invalid_id, "'" + name + "' is no part of an id");
-    std::optional<OperationId> found;
-    for (const auto& [id, operation] : all) {
-        const std::string text = id.to_string();
-        if (!text.starts_with(name) && !text.ends_with(name)) continue;
-        if (found) return fail(ErrorCode::ambiguous_id, name);
-        found = id;
-    }
-    if (!found) return fail(ErrorCode::operation_not_found, name);
-    return *found;
+    return find_id(core_.engine().operations(), name, ErrorCode::operation_not_found);
 }
 
 void Operations::post(Call call) {
@@ -40,9 +24,13 @@ void Operations::post(Call call) {
     if (!operation) return call.answer(operation.error());
     if (operation->id == OperationId{}) operation->id = core_.make_id();
     operation->started_at = core_.now().wall;
-    const OperationId id = operation->id;
+    begin(std::move(call), std::move(*operation));
+}
+
+void Operations::begin(Call call, Operation operation) {
+    const OperationId id = operation.id;
     auto shared = std::make_shared<Call>(std::move(call));
-    core_.execute(engine::StartOperation{std::move(*operation)},
+    core_.execute(engine::StartOperation{std::move(operation)},
                   [this, shared, id](const engine::Decision& decision) -> Core::Reply {
                       if (decision.refused)
                           return [shared, error = *decision.refused] { shared->answer(error); };

@@ -93,7 +93,7 @@ void Operations::found(const OperationId& id, const Result<TaskPage>& page) {
                       const bool refused = decision.refused.has_value();
                       return [this, id, wait, refused] { again(id, refused ? retry : wait); };
                   });
-    turn_max_ = std::max(turn_max_, clock_.steady() - begin);
+    turns_.observe(clock_.steady() - begin);
 }
 
 // The rows may be a little old: what is in memory says how it is now.
@@ -129,8 +129,7 @@ void Operations::again(const OperationId& id, Duration wait) {
 
 void Operations::report(port::MetricSink& sink) const {
     sink.put(port::Metric::operations_running, static_cast<double>(runs_.size()));
-    sink.put(port::Metric::operation_turn_max_seconds,
-             static_cast<double>(turn_max_.count()) * 1e-6);
+    sink.put(port::Metric::operation_turn_seconds, turns_);
 }
 
 }  // namespace taskd::service

@@ -6,6 +6,7 @@
 namespace taskd::service {
 
 using engine::ChangeQueue;
+using engine::ChangeWorker;
 
 void QueueApi::add_routes(HttpFront& front) {
     const auto changes = [this](ChangeQueue::What what) {
@@ -23,6 +24,12 @@ void QueueApi::add_routes(HttpFront& front) {
     front.add({"POST", "/v1/queues/{type}/pause", {}, changes(ChangeQueue::What::pause)});
     front.add({"POST", "/v1/queues/{type}/resume", {}, changes(ChangeQueue::What::resume)});
     front.add({"POST", "/v1/queues/{type}/drain", {}, changes(ChangeQueue::What::drain)});
+    const auto holds = [this](ChangeWorker::What what) {
+        return [this, what](Call call) { change_worker(std::move(call), what); };
+    };
+    front.add({"POST", "/v1/workers/{instance}/pause", {}, holds(ChangeWorker::What::pause)});
+    front.add({"POST", "/v1/workers/{instance}/drain", {}, holds(ChangeWorker::What::drain)});
+    front.add({"POST", "/v1/workers/{instance}/resume", {}, holds(ChangeWorker::What::resume)});
 }
 
 // Its figures of now and its rules.
@@ -96,6 +103,29 @@ void QueueApi::execute(Call call, ChangeQueue command) {
             return Core::Reply{[shared, error = *decision.refused] { shared->answer(error); }};
         return Core::Reply{[this, shared] { shared->answer(200, write(shared->parameters[0])); }};
     });
+}
+
+void QueueApi::change_worker(Call call, ChangeWorker::What what) {
+    auto pause = protocol::parse_pause(call.request.body);
+    if (!pause) return call.answer(pause.error());
+    const std::string instance = call.parameters[0];
+    if (pause->key || !is_instance_name(instance))
+        return call.answer(Error{ErrorCode::invalid_field,
+                                 pause->key ? "a worker has no key" : "worker '" + instance + "'"});
+    auto shared = std::make_shared<Call>(std::move(call));
+    core_.execute(
+        ChangeWorker{instance, what, std::move(pause->by), std::move(pause->reason)},
+        [this, shared, instance](const engine::Decision& decision) {
+            if (decision.refused)
+                return Core::Reply{[shared, error = *decision.refused] { shared->answer(error); }};
+            const auto& holds = core_.engine().holds();
+            const auto found = holds.find(instance);
+            const WorkerHold none{instance, std::nullopt, false};
+            return Core::Reply{
+                [shared, body = protocol::write_hold(found == holds.end() ? none : found->second)] {
+                    shared->answer(200, body);
+                }};
+        });
 }
 
 }  // namespace taskd::service

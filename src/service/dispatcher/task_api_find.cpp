@@ -43,9 +43,10 @@ std::string next_field(const TaskPage& page) {
 }  // namespace
 
 protocol::TaskExtras TaskApi::extras_of(const Task& task) const {
+    if (task.state == TaskState::running) return {{}, {}, core_.engine().progress_of(task.spec.id)};
     if (task.state != TaskState::scheduled && task.state != TaskState::queued) return {};
     const auto why = core_.engine().explain(core_.now(), task);
-    return {why.rule, why.text};
+    return {why.rule, why.text, nullptr};
 }
 
 void TaskApi::list(Call call) {

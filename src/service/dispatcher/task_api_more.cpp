@@ -3,6 +3,7 @@
 #include <unordered_set>
 
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/queue_json.hpp"
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/service/task_api.hpp"
 
@@ -69,6 +70,12 @@ void put_queue(JsonWriter& json, const engine::QueueFigures& queue) {
         .field("slots_used", queue.slots_used);
     if (queue.oldest_queued_at) json.field("oldest_queued_at", to_rfc3339(*queue.oldest_queued_at));
     json.end_object();
+}
+
+void put_hold(JsonWriter& json, const engine::Engine& engine, const std::string& instance) {
+    const auto found = engine.holds().find(instance);
+    if (found == engine.holds().end()) return;
+    json.key("hold").raw(protocol::write_hold(found->second));
 }
 
 void put_totals(JsonWriter& json, const Totals& totals) {
@@ -166,6 +173,28 @@ void TaskApi::stats(Call call) {
         [shared = std::make_shared<Call>(std::move(call)), out] { shared->answer(200, out); });
 }
 
+// Counts everything anew; there should be nothing to tell.
+void TaskApi::doctor(Call call) {
+    const engine::Engine& engine = core_.engine();
+    const auto faults = engine.faults();
+    const Duration idle = core_.idle_with_work();
+    std::string out;
+    JsonWriter json{out};
+    json.begin_object().field("sound", faults.empty() && idle <= limits::idle_with_work_max);
+    json.key("faults").begin_array();
+    for (const std::string& fault : faults)
+        json.string(fault);
+    json.end_array()
+        .field("idle_with_work_ms", idle / std::chrono::milliseconds{1})
+        .key("idle_with_work")
+        .begin_array();
+    for (const std::string& type : engine.idle_with_work())
+        json.string(type);
+    json.end_array().field("tasks_in_memory", engine.tasks_in_memory()).end_object();
+    core_.when_durable(
+        [shared = std::make_shared<Call>(std::move(call)), out] { shared->answer(200, out); });
+}
+
 void TaskApi::workers(Call call) {
     std::string out;
     JsonWriter json{out};
@@ -185,6 +214,7 @@ void TaskApi::workers(Call call) {
             .field("held", core_.engine().held_by(worker.registration.instance))
             .field("reachable", worker.reachable);
         if (worker.heard_at) json.field("last_heard_at", to_rfc3339(*worker.heard_at));
+        put_hold(json, core_.engine(), worker.registration.instance);
         json.end_object();
     }
     for (const PullerFigures& puller : desk_.figures()) {
@@ -196,8 +226,9 @@ void TaskApi::workers(Call call) {
             .field("concurrency", puller.slots)
             .field("held", core_.engine().held_by(puller.instance))
             .field("reachable", puller.asks)
-            .field("last_heard_at", to_rfc3339(puller.heard_at))
-            .end_object();
+            .field("last_heard_at", to_rfc3339(puller.heard_at));
+        put_hold(json, core_.engine(), puller.instance);
+        json.end_object();
     }
     json.end_array().end_object();
     call.answer(200, std::move(out));

@@ -151,6 +151,7 @@ void WorkerLink::received(const port::Endpoint& from, std::string_view bytes) {
     if (opened->header.kind == Kind::renew) take_renew(body->from, from, body->items);
     for (const std::string_view item : body->items) {
         if (opened->header.kind == Kind::result) take_result(body->from, from, item);
+        if (opened->header.kind == Kind::progress) take_progress(body->from, item);
         if (peer == nullptr) continue;
         if (opened->header.kind == Kind::status) take_status(*peer, item);
         if (opened->header.kind == Kind::task_ack) take_task_ack(*peer, item);
@@ -194,6 +195,15 @@ void WorkerLink::send_again(Peer& peer) {
         if (!peer.outbox.has(Kind::task, key_of(lease)))
             core_.when_durable([this, output = engine::SendLease{peer.registration.instance,
                                                                  lease}] { send_lease(output); });
+}
+
+void WorkerLink::take_progress(const std::string& from, std::string_view item) {
+    auto said = protocol::read_progress_message(item);
+    if (!said) return;
+    said->progress.at = core_.now().wall;
+    core_.execute(
+        engine::Report{from, {said->lease.id, said->lease.epoch}, std::move(said->progress)},
+        [](const auto&) { return Core::Reply{}; });
 }
 
 void WorkerLink::take_task_ack(Peer& peer, std::string_view item) {

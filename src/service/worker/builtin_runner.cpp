@@ -1,5 +1,7 @@
 #include "taskd/service/builtin_runner.hpp"
 
+#include <algorithm>
+
 namespace taskd::service {
 
 using protocol::LeaseKey;
@@ -32,6 +34,8 @@ void BuiltinRunner::worked(const LeaseKey& lease, Outcome outcome) {
     if (found == running_.end()) return;  // stopped meanwhile
     if (!outcome) return finish(lease, std::unexpected{RunFailure{std::move(outcome.error()), {}}});
     if (outcome->sleep_first == Duration{0}) return finish(lease, std::move(outcome->result_json));
+    found->second.asleep = clock_.steady();
+    found->second.sleeps = outcome->sleep_first;
     found->second.timer = timers_.make();
     found->second.timer->set(
         clock_.steady() + outcome->sleep_first,
@@ -42,6 +46,16 @@ void BuiltinRunner::finish(const LeaseKey& lease, RunEnd end) {
     // Kept until it returns: the timer whose call this may be goes with it.
     const auto node = running_.extract(lease);
     node.mapped().done(std::move(end));
+}
+
+std::optional<Progress> BuiltinRunner::progress(const LeaseKey& lease) const {
+    const auto found = running_.find(lease);
+    if (found == running_.end() || found->second.sleeps == Duration{0}) return std::nullopt;
+    const Duration slept = clock_.steady() - found->second.asleep;
+    Progress progress;
+    progress.percent = static_cast<std::uint8_t>(
+        std::clamp<std::int64_t>(100 * slept / found->second.sleeps, 0, 100));
+    return progress;
 }
 
 void BuiltinRunner::stop(const LeaseKey& lease, std::function<void()> gone) {

@@ -28,6 +28,11 @@ void Worker::renew() {
         dispatchers_.at(running.dispatcher)
             .outbox.say_once(Kind::renew, protocol::write_lease_key(lease));
         ++renewed[running.dispatcher];
+        auto progress = runner_.progress(lease);
+        if (!progress) continue;
+        dispatchers_.at(running.dispatcher)
+            .outbox.say_once(Kind::progress,
+                             protocol::write_progress_message({lease, std::move(*progress)}));
     }
     for (const auto& [store_id, count] : renewed)
         flush_soon(store_id, dispatchers_.at(store_id));

@@ -98,6 +98,7 @@ void Worker::received(const port::Endpoint& from, std::string_view bytes) {
             case Kind::task_ack:
             case Kind::result:
             case Kind::renew:
+            case Kind::progress:
                 break;  // not for a worker
         }
     }
