@@ -8,7 +8,8 @@ RUN ./dev build && strip build/release/taskd
 # What the loader needs, under the paths where it looks for it.
 RUN mkdir -p /image/usr/bin /folders/data /folders/logs \
     && cp build/release/taskd /image/usr/bin/taskd \
-    && ldd build/release/taskd | grep -o '/[^ ]*' | xargs -I{} cp --parents -L {} /image
+    && ldd build/release/taskd | grep -o '/[^ ]*' | xargs -I{} cp --parents -L {} /image \
+    && cp --parents -r /usr/share/zoneinfo /image
 
 FROM scratch
 COPY --from=build /image /

@@ -142,6 +142,24 @@ std::string write_table(const TableRows& rows) {
     return out;
 }
 
+std::string pause_text(std::string_view word, const JsonView& pause) {
+    if (pause.empty()) return {};
+    std::string text = fmt::format("{} since {}", word, pause["since"].text());
+    if (!pause["by"].text().empty()) text += " by " + pause["by"].text();
+    if (!pause["reason"].text().empty()) text += ": " + pause["reason"].text();
+    return text;
+}
+
+std::string pause_body(const Options& options) {
+    std::string body;
+    protocol::JsonWriter json{body};
+    json.begin_object();
+    for (const std::string_view name : {"key", "by", "reason"})
+        if (options.given(name)) json.field(name, options.text(name));
+    json.end_object();
+    return body;
+}
+
 void print_line(std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fputc('\n', stdout);

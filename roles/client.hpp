@@ -60,6 +60,11 @@ using TableRows = std::vector<std::vector<std::string>>;
 // The first row is the head. Columns as wide as they need to be, for a terminal.
 std::string write_table(const TableRows& rows);
 
+// "paused since … by …: …"; empty when there is none.
+std::string pause_text(std::string_view word, const JsonView& pause);
+// What --key, --by and --reason say, as a pause's body.
+std::string pause_body(const Options& options);
+
 void print_line(std::string_view text);
 void say(std::string_view text);  // to stderr
 

@@ -29,6 +29,7 @@ const Command& list_command();
 const Command& logs_command();
 const Command& cancel_command();
 const Command& queue_command();
+const Command& schedule_command();
 const Command& explain_command();
 const Command& stats_command();
 const Command& workers_command();

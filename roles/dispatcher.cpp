@@ -11,6 +11,7 @@
 #include "taskd/io/resolver.hpp"
 #include "taskd/io/sqlite_view.hpp"
 #include "taskd/io/store_dir.hpp"
+#include "taskd/io/zone_calendar.hpp"
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/runtime/boot.hpp"
 
@@ -75,6 +76,7 @@ class DispatcherPart {
                     http_,
                     *store.logs,
                     log_lane_,
+                    calendar_,
                     &ground.metrics},
                    ground.lost_disk()} {}
 
@@ -109,6 +111,7 @@ class DispatcherPart {
     io::Lane log_lane_;
     io::Resolver resolver_;
     io::HttpExchange http_;
+    io::ZoneCalendar calendar_;
     service::Dispatcher service_;
 };
 

@@ -26,14 +26,6 @@ std::string rate_text(const JsonView& rate) {
     return fmt::format("{}/{}", rate["count"].text(), to_text(std::chrono::milliseconds{per}));
 }
 
-std::string pause_text(std::string_view word, const JsonView& pause) {
-    if (pause.empty()) return {};
-    std::string text = fmt::format("{} since {}", word, pause["since"].text());
-    if (!pause["by"].text().empty()) text += " by " + pause["by"].text();
-    if (!pause["reason"].text().empty()) text += ": " + pause["reason"].text();
-    return text;
-}
-
 std::string write_queues(const std::vector<JsonView>& queues) {
     TableRows rows{{"QUEUE", "QUEUED", "RUNNING", "SCHEDULED", "LEASED", "LIMIT", "OF A KEY",
                     "RATE", "OLDEST QUEUED", "HELD"}};
@@ -104,16 +96,6 @@ Result<std::string> merged_rules(const JsonView& now, const Options& options) {
     }
     json.key("weights").raw(options.given("weights") ? options.text("weights")
                                                      : std::string{now["weights"].raw()});
-    json.end_object();
-    return body;
-}
-
-std::string pause_body(const Options& options) {
-    std::string body;
-    protocol::JsonWriter json{body};
-    json.begin_object();
-    for (const std::string_view name : {"key", "by", "reason"})
-        if (options.given(name)) json.field(name, options.text(name));
     json.end_object();
     return body;
 }

@@ -4,6 +4,7 @@
 
 #include "client.hpp"
 #include "outcome.hpp"
+#include "payload.hpp"
 #include "taskd/io/clock.hpp"
 #include "taskd/io/entropy.hpp"
 #include "taskd/io/private_files.hpp"
@@ -14,30 +15,6 @@
 
 namespace taskd::roles {
 namespace {
-
-// The payload in any of its forms; empty when there is none.
-Result<std::string> read_payload(const Options& options) {
-    const auto arguments = std::span{options.positional()}.subspan(1);
-    if (options.given("json")) {
-        if (!arguments.empty())
-            return fail(ErrorCode::bad_usage, "--json and arguments exclude each other");
-        if (auto valid = protocol::check_json(options.text("json")); !valid)
-            return fail(std::move(valid));
-        return options.text("json");
-    }
-    if (arguments.size() == 1) {
-        const std::string& argument = arguments.front();
-        const bool escaped = argument.starts_with("@@");
-        if (argument == "-" || (argument.starts_with('@') && !escaped)) {
-            auto content = io::read_whole_file(argument == "-" ? argument : argument.substr(1),
-                                               limits::task_bytes_max);
-            if (!content) return content;
-            return service::payload_of_file(std::move(*content));
-        }
-        if (escaped) return service::payload_of_arguments({{argument.substr(1)}});
-    }
-    return service::payload_of_arguments(arguments);
-}
 
 // "team=red,env=prod"
 Result<std::map<std::string, std::string>> read_labels(const std::string& text) {
@@ -93,7 +70,7 @@ Result<TaskSpec> read_spec(const Options& options) {
     auto defaults = read_defaults(options);
     if (!defaults) return defaults;
     TaskSpec spec = std::move(*defaults);
-    auto payload = read_payload(options);
+    auto payload = read_payload(options, std::span{options.positional()}.subspan(1));
     if (!payload) return fail(std::move(payload));
     spec.payload = Blob{std::move(*payload)};
     Random random{io::random_seed()};
@@ -176,10 +153,7 @@ OptionRow time_row(std::string_view name, std::string_view help) {
 }
 
 std::vector<OptionRow> submit_rows() {
-    return {{.name = "json",
-             .value = "JSON",
-             .help = "the payload as it stands",
-             .from_environment = false},
+    return {payload_row(),
             {.name = "from",
              .letter = 'f',
              .value = "FILE",

@@ -170,6 +170,10 @@ class Applier {
         state_.changed_queues.insert(record.rules.type);
     }
 
+    void operator()(const ScheduleChanged& record) { apply_schedule(state_, sequence_, record); }
+    void operator()(const ScheduleRemoved& record) { apply_schedule(state_, sequence_, record); }
+    void operator()(const ScheduleFired& record) { apply_schedule(state_, sequence_, record); }
+
     void operator()(const RevokedLeaseEnded& record) {
         change(record.id, [&](Header&, Task& task) {
             TASKD_ASSERT(task.lease && task.lease->revoked && task.lease->epoch == record.epoch);

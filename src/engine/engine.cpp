@@ -27,6 +27,16 @@ class Decider {
     Decision operator()(const Forget& command) { return decide_forget(context_, command); }
     Decision operator()(const SetPriority& command) { return decide_priority(context_, command); }
     Decision operator()(const ChangeQueue& command) { return decide_queue(context_, command); }
+    Decision operator()(const SetSchedule& command) {
+        return decide_set_schedule(context_, command);
+    }
+    Decision operator()(const RemoveSchedule& command) {
+        return decide_remove_schedule(context_, command);
+    }
+    Decision operator()(const PauseSchedule& command) {
+        return decide_pause_schedule(context_, command);
+    }
+    Decision operator()(const FireSchedule& command) { return decide_fire(context_, command); }
     Decision operator()(const Look&) { return decide_look(context_); }
 
   private:
@@ -34,6 +44,12 @@ class Decider {
 };
 
 }  // namespace
+
+Submit* asked_of(Command& command) {
+    if (auto* submit = std::get_if<Submit>(&command)) return submit;
+    if (auto* fire = std::get_if<FireSchedule>(&command)) return &fire->asked;
+    return nullptr;
+}
 
 Engine::Engine(EngineSettings settings) : state_{std::make_unique<State>(settings)} {}
 Engine::~Engine() = default;

@@ -115,6 +115,8 @@ struct State {
     EngineTime started_at{};  // before it nobody knows what rates were used
     EngineTime rates_at{};    // the newest time that rates were looked at
     std::set<std::string> changed_queues;
+    std::map<std::string, Schedule, std::less<>> schedules;
+    std::set<std::string> changed_schedules;
     std::map<std::string, Worker, std::less<>> workers;
     std::uint64_t workers_seen = 0;
     std::set<Queue*> matchable;                   // work and a free slot for it
@@ -182,6 +184,10 @@ struct State {
     void release(Body& body);
 };
 
+void apply_schedule(State& state, Sequence sequence, const ScheduleChanged& record);
+void apply_schedule(State& state, Sequence sequence, const ScheduleRemoved& record);
+void apply_schedule(State& state, Sequence sequence, const ScheduleFired& record);
+
 // Decisions, one function a command. They read the state and change nothing.
 struct Context {
     const State& state;
@@ -202,6 +208,10 @@ Decision decide_match(const Context& context);
 Decision decide_look(const Context& context);
 Decision decide_priority(const Context& context, const SetPriority& command);
 Decision decide_queue(const Context& context, const ChangeQueue& command);
+Decision decide_set_schedule(const Context& context, const SetSchedule& command);
+Decision decide_remove_schedule(const Context& context, const RemoveSchedule& command);
+Decision decide_pause_schedule(const Context& context, const PauseSchedule& command);
+Decision decide_fire(const Context& context, const FireSchedule& command);
 Decision decide_resume(const Context& context);
 Decision decide_forget(const Context& context, const Forget& command);
 

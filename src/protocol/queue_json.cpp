@@ -1,5 +1,6 @@
 #include "taskd/protocol/queue_json.hpp"
 
+#include "protocol/json_parts.hpp"
 #include "taskd/base/limits.hpp"
 #include "taskd/protocol/json.hpp"
 
@@ -71,14 +72,6 @@ void put_rate(JsonWriter& json, std::string_view name, const Rate& rate) {
         .field("count", rate.count)
         .field("per_ms", rate.per / std::chrono::milliseconds{1})
         .field("burst", rate.burst)
-        .end_object();
-}
-
-void put_pause(JsonWriter& json, const Pause& pause) {
-    json.begin_object()
-        .field("by", pause.by)
-        .field("reason", pause.reason)
-        .field("since", to_rfc3339(pause.since))
         .end_object();
 }
 

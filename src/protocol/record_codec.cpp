@@ -29,8 +29,11 @@ enum class RecordKind : std::uint8_t {
     task_expired = 17,
     priority_changed = 18,
     queue_changed = 19,
+    schedule_changed = 30,
+    schedule_removed = 31,
+    schedule_fired = 32,
 };
-constexpr auto kind_last = RecordKind::queue_changed;
+constexpr auto kind_last = RecordKind::schedule_fired;
 
 template <class... Handlers>
 struct Overloaded : Handlers... {
@@ -127,6 +130,23 @@ class RecordWriter {
         write(out_, RecordKind::queue_changed);
         write(out_, r.rules);
     }
+    void operator()(const ScheduleChanged& r) {
+        write(out_, RecordKind::schedule_changed);
+        write(out_, r.schedule);
+    }
+    void operator()(const ScheduleRemoved& r) {
+        write(out_, RecordKind::schedule_removed);
+        out_.text(r.name);
+    }
+    void operator()(const ScheduleFired& r) {
+        write(out_, RecordKind::schedule_fired);
+        out_.text(r.name);
+        out_.flag(r.fire.has_value());
+        if (r.fire) write(out_, *r.fire);
+        write_optional(out_, r.settled);
+        out_.number(r.missed);
+        out_.flag(r.backfill);
+    }
     void operator()(const TaskExpired& r) {
         write(out_, RecordKind::task_expired);
         out_.id(r.id);
@@ -137,6 +157,16 @@ class RecordWriter {
   private:
     ByteWriter& out_;
 };
+
+ScheduleFired read_schedule_fired(ByteReader& in) {
+    ScheduleFired record;
+    record.name = in.text();
+    if (in.flag()) record.fire = read_fire(in);
+    record.settled = read_optional<WallTime>(in);
+    record.missed = in.number();
+    record.backfill = in.flag();
+    return record;
+}
 
 // Kinds that are no longer written.
 Record read_old_record(ByteReader& in, RecordKind kind) {
@@ -228,6 +258,12 @@ Record read_record(ByteReader& in, RecordKind kind) {
             return PriorityChanged{in.id(), static_cast<std::uint8_t>(in.number_to(priority_max))};
         case RecordKind::queue_changed:
             return QueueChanged{read_queue_rules(in)};
+        case RecordKind::schedule_changed:
+            return ScheduleChanged{read_schedule(in)};
+        case RecordKind::schedule_removed:
+            return ScheduleRemoved{std::string{in.text()}};
+        case RecordKind::schedule_fired:
+            return read_schedule_fired(in);
         case RecordKind::task_expired:
             return TaskExpired{in.id(), in.flag(), in.instant<WallTime>()};
         default:
@@ -265,6 +301,11 @@ std::size_t encoded_bytes_max(const Record& record) {
             [](const TimedOutLeaseEnded&) { return kind_id_epoch + due_max + number_max; },
             [](const PriorityChanged&) { return 1 + id_bytes + number_max; },
             [](const QueueChanged& r) { return 1 + bytes_max(r.rules); },
+            [](const ScheduleChanged& r) { return 1 + bytes_max(r.schedule); },
+            [](const ScheduleRemoved& r) { return 1 + number_max + r.name.size(); },
+            [](const ScheduleFired& r) {
+                return 4 + 3 * number_max + r.name.size() + (r.fire ? bytes_max(*r.fire) : 0);
+            },
             [](const TaskExpired&) { return 1 + id_bytes + 1 + number_max; },
         },
         record);

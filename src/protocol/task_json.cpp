@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "protocol/json_parts.hpp"
 #include "taskd/base/limits.hpp"
 #include "taskd/protocol/json.hpp"
 
@@ -30,16 +31,6 @@ Result<void> take_ms(std::string_view raw, std::string_view name, std::int64_t l
     if (!ms) return fail(std::move(ms));
     target = std::chrono::milliseconds{*ms};
     return {};
-}
-
-Result<WallTime> parse_instant(std::string_view raw, std::string_view name) {
-    auto text = read_string(raw, name);
-    if (!text) return fail(std::move(text));
-    const auto instant = parse_rfc3339(*text);
-    if (!instant)
-        return fail(ErrorCode::invalid_field,
-                    std::string{name} + " must be like 2026-01-02T03:04:05Z");
-    return *instant;
 }
 
 Result<BackoffKind> parse_kind(std::string_view raw) {
@@ -137,8 +128,8 @@ Result<TaskId> parse_id(std::string_view raw) {
 // Instants and durations; none when the key is another.
 std::optional<Result<void>> take_time(TaskSpec& spec, std::string_view key, std::string_view raw) {
     if (key == "delay_ms") return take_ms(raw, key, 0, delay_ms_max, spec.delay);
-    if (key == "run_at") return take(parse_instant(raw, key), spec.run_at);
-    if (key == "expires_at") return take(parse_instant(raw, key), spec.expires_at);
+    if (key == "run_at") return take(read_instant(raw, key), spec.run_at);
+    if (key == "expires_at") return take(read_instant(raw, key), spec.expires_at);
     if (key == "timeout_ms") return take_ms(raw, key, 1, timeout_ms_max, spec.timeout);
     if (key == "queue_timeout_ms") return take_ms(raw, key, 1, timeout_ms_max, spec.queue_timeout);
     if (key == "total_timeout_ms") return take_ms(raw, key, 1, timeout_ms_max, spec.total_timeout);
@@ -231,7 +222,9 @@ void put_options(JsonWriter& json, const TaskSpec& spec) {
 
 void write_spec(JsonWriter& json, const TaskSpec& spec) {
     const TaskSpec usual;
-    json.begin_object().field("id", spec.id.to_string()).field("type", spec.type);
+    json.begin_object();
+    if (spec.id != TaskId{}) json.field("id", spec.id.to_string());
+    json.field("type", spec.type);
     if (!spec.payload.view().empty()) json.key("payload").raw(spec.payload.view());
     if (spec.priority != usual.priority) json.field("priority", spec.priority);
     if (spec.attempts_max != usual.attempts_max) json.field("attempts_max", spec.attempts_max);
@@ -305,6 +298,27 @@ std::expected<SubmitBody, BodyError> parse_submit(std::string_view body,
     return submit;
 }
 
+Result<TaskSpec> parse_template(std::string_view raw) {
+    auto spec = parse_spec(raw, [] { return TaskId{}; });
+    if (!spec) return spec;
+    for (const auto& [said, name] :
+         {std::pair{spec->id != TaskId{}, "id"}, std::pair{spec->run_at.has_value(), "run_at"},
+          std::pair{spec->expires_at.has_value(), "expires_at"},
+          std::pair{!spec->idempotency_key.empty(), "idempotency_key"}})
+        if (said) {
+            std::string why{"task."};
+            why += name;
+            why += ": one task alone can have it";
+            return fail(ErrorCode::invalid_field, std::move(why));
+        }
+    return spec;
+}
+
+void write_template(std::string& out, const TaskSpec& spec) {
+    JsonWriter json{out};
+    write_spec(json, spec);
+}
+
 std::string write_submit(const std::vector<TaskSpec>& tasks, bool as_array) {
     std::string out;
     JsonWriter json{out};
@@ -335,6 +349,9 @@ void write_task(std::string& out, const Task& task, const TaskExtras& extras) {
         .field("queue_timeout_ms", to_ms(task.spec.queue_timeout))
         .field("total_timeout_ms", to_ms(task.spec.total_timeout));
     put_options(json, task.spec);
+    if (task.spec.planned_for)
+        json.field("schedule", task.spec.planned_for->schedule)
+            .field("planned_at", to_rfc3339(task.spec.planned_for->at));
     json.field("submitted_at", to_rfc3339(task.submitted_at));
     if (task.ended_at) json.field("ended_at", to_rfc3339(*task.ended_at));
     if (task.due_shown) json.field("due_at", to_rfc3339(*task.due_shown));

@@ -13,6 +13,7 @@ enum class SpecField : std::uint8_t {
     idempotency_key = 5,
     key = 6,
     labels = 20,
+    planned_for = 30,
 };
 
 }  // namespace
@@ -86,6 +87,11 @@ void write(ByteWriter& out, const TaskSpec& spec) {
             out.text(value);
         }
     }
+    if (spec.planned_for) {
+        write(out, SpecField::planned_for);
+        out.text(spec.planned_for->schedule);
+        out.instant(spec.planned_for->at);
+    }
     write(out, SpecField::end);
 }
 
@@ -136,6 +142,9 @@ static void read_spec_field(ByteReader& in, SpecField field, TaskSpec& spec) {
             return;
         case SpecField::labels:
             return read_labels(in, spec);
+        case SpecField::planned_for:
+            spec.planned_for = {std::string{in.text()}, in.instant<WallTime>()};
+            return;
         case SpecField::end:
             break;
     }
@@ -174,6 +183,7 @@ std::size_t bytes_max(const TaskSpec& spec) {
     constexpr std::size_t numbers = 20;
     std::size_t bytes = id_bytes + numbers * number_max + spec.type.size() + spec.payload.size() +
                         spec.idempotency_key.size() + spec.key.size();
+    if (spec.planned_for) bytes += 1 + 2 * number_max + spec.planned_for->schedule.size();
     for (const std::string& code : spec.no_retry)
         bytes += number_max + code.size();
     for (const auto& [name, value] : spec.labels)
@@ -215,6 +225,8 @@ Pause read_pause(ByteReader& in) {
     return {std::string{in.text()}, std::string{in.text()}, in.instant<WallTime>()};
 }
 
+}  // namespace
+
 void write(ByteWriter& out, const std::optional<Pause>& pause) {
     out.flag(pause.has_value());
     if (pause) write(out, *pause);
@@ -225,7 +237,9 @@ std::optional<Pause> read_optional_pause(ByteReader& in) {
     return read_pause(in);
 }
 
-}  // namespace
+std::size_t bytes_max(const std::optional<Pause>& pause) {
+    return 1 + (pause ? 3 * number_max + pause->by.size() + pause->reason.size() : 0);
+}
 
 void write(ByteWriter& out, const QueueRules& rules) {
     out.text(rules.type);
@@ -271,16 +285,13 @@ QueueRules read_queue_rules(ByteReader& in) {
 }
 
 std::size_t bytes_max(const QueueRules& rules) {
-    const auto of = [](const std::optional<Pause>& pause) {
-        return pause ? 3 * number_max + pause->by.size() + pause->reason.size() : 0;
-    };
     constexpr std::size_t numbers = 14;
-    std::size_t bytes =
-        numbers * number_max + rules.type.size() + of(rules.paused) + of(rules.draining);
+    std::size_t bytes = numbers * number_max + rules.type.size() + bytes_max(rules.paused) +
+                        bytes_max(rules.draining);
     for (const auto& [key, weight] : rules.weights)
         bytes += 2 * number_max + key.size();
     for (const auto& [key, pause] : rules.paused_keys)
-        bytes += number_max + key.size() + of(pause);
+        bytes += number_max + key.size() + bytes_max(std::optional{pause});
     return bytes;
 }
 

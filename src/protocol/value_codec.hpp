@@ -4,6 +4,7 @@
 
 #include "protocol/byte_codec.hpp"
 #include "taskd/model/queue_rules.hpp"
+#include "taskd/model/schedule.hpp"
 #include "taskd/model/task.hpp"
 
 namespace taskd::protocol {
@@ -47,6 +48,19 @@ void write(ByteWriter& out, const TaskSpec& spec);
 TaskSpec read_spec(ByteReader& in);
 TaskSpec read_spec_1(ByteReader& in);         // as it was before tasks had limits of time
 std::size_t bytes_max(const TaskSpec& spec);  // payload and all
+
+void write(ByteWriter& out, const std::optional<Pause>& pause);
+std::optional<Pause> read_optional_pause(ByteReader& in);
+std::size_t bytes_max(const std::optional<Pause>& pause);
+
+void write(ByteWriter& out, const Fire& fire);
+Fire read_fire(ByteReader& in);
+std::size_t bytes_max(const Fire& fire);
+
+// With the payload of its tasks.
+void write(ByteWriter& out, const Schedule& schedule);
+Schedule read_schedule(ByteReader& in);
+std::size_t bytes_max(const Schedule& schedule);
 
 void write(ByteWriter& out, const QueueRules& rules);
 QueueRules read_queue_rules(ByteReader& in);

@@ -2,16 +2,11 @@
 // status and error among those its operation lists. What the contract lists must have been seen, or
 // stands below with the place where it is tested.
 #include <fstream>
-#include <map>
-#include <set>
 
-#include "contract_judge.hpp"
+#include "openapi_judge.hpp"
 
 using namespace taskd;
 using namespace taskd::test;
-using namespace std::chrono_literals;
-using protocol::split_array;
-using protocol::split_object;
 
 namespace {
 
@@ -283,6 +278,11 @@ void try_pulling(Judge& judge) {
           R"({"types":["a"],"max":1001})", R"({"types":["a"],"wait_ms":600001})"})
         judge.ask("POST", path, path, wrong, 422, "invalid_field");
     judge.ask("POST", path, path, R"({"types":["pulled"]})", 200);  // none yet
+    const std::string workers = judge.ask("GET", "/v1/workers", "/v1/workers", "", 200);
+    const auto first = split_array(field(workers, "workers"))->front();
+    judge.ask("POST", path, path,
+              R"({"types":["pulled"],"worker":)" + std::string{field(first, "instance")} + "}", 409,
+              "registration_conflict");
     const std::string id = judge.submit("pulled", "1"), back = judge.submit("pulled", "1");
     judge.ask("POST", path, path, R"({"types":["pulled","more"],"worker":"w1","max":2})", 200);
     const std::string lease = "/v1/leases/" + id + ".1/";
@@ -381,6 +381,7 @@ bool tested_elsewhere(const Operation& operation, const std::string& error) {
         {"body_too_large", "tests/unit/dispatcher_test.cpp"},
         {"io_failed", "tests/unit/dispatcher_test.cpp"},
         {"view_corrupt", "tests/contract/view_contract.cpp"},
+        {"too_many_schedules", "tests/unit/schedule_desk_test.cpp"},
         {"too_many_waiters", "tests/unit/waiters_test.cpp"},
         {"overloaded", "tests/unit/dispatcher_test.cpp"},
         {"shutting_down", "tests/unit/dispatcher_test.cpp"},
@@ -415,6 +416,7 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     try_reads(judge, done, slow);
     try_priority(judge, done, slow);
     try_queues(judge);
+    try_schedules(judge);
     try_cancel(judge, done, slow);
     try_leases(judge);
     try_pulling(judge);

@@ -329,14 +329,33 @@ TEST_CASE("rules of queues are replaced as a whole and read back by type") {
     QueueRules email = random_rules(world.random), call = random_rules(world.random);
     email.type = "email";
     call.type = "call";
-    REQUIRE(world.view->store({world.mark, {}, {email, call}, {}}));
+    REQUIRE(world.view->store({world.mark, {}, {email, call}}));
     email = random_rules(world.random);
     email.type = "email";
-    REQUIRE(world.view->store({world.mark, {}, {email}, {}}));
+    REQUIRE(world.view->store({world.mark, {}, {email}}));
     world.reopen();
     std::vector<QueueRules> found;
     REQUIRE(world.view->each_queue([&](const QueueRules& rules) { found.push_back(rules); }));
     CHECK(found == std::vector{call, email});
+}
+
+TEST_CASE("schedules are replaced as a whole, removed, and read back by name") {
+    ON_EVERY_VIEW;
+    Schedule daily = support::random_schedule(world.random);
+    Schedule hourly = support::random_schedule(world.random);
+    daily.spec.name = "daily";
+    hourly.spec.name = "hourly";
+    port::ViewChange change{
+        world.mark, {}, {}, {{"hourly", hourly}, {"daily", daily}, {"x", daily}}};
+    change.schedules[2].second->spec.name = "x";
+    REQUIRE(world.view->store(change));
+    daily.missed = 5;
+    REQUIRE(world.view->store(
+        {world.mark, {}, {}, {{"daily", daily}, {"x", std::nullopt}, {"y", std::nullopt}}}));
+    world.reopen();
+    std::vector<Schedule> found;
+    REQUIRE(world.view->each_schedule([&](const Schedule& each) { found.push_back(each); }));
+    CHECK(found == std::vector{daily, hourly});
 }
 
 TEST_CASE(
@@ -365,7 +384,7 @@ TEST_CASE(
     CHECK(world.view->find_keys(std::vector<std::string>{"c", "a"}).value() ==
           std::vector{use(second)});
     world.mark.sequence = world.mark.sequence.next();
-    REQUIRE(world.view->store({world.mark, {}, {}, use(second).until}));
+    REQUIRE(world.view->store({world.mark, {}, {}, {}, use(second).until}));
     CHECK(all() == std::vector{use(second)});  // its task lives
 }
 
@@ -424,6 +443,7 @@ TEST_CASE("a view of version 1 is brought up to date") {
         db->run("DROP INDEX tasks_live; ALTER TABLE tasks DROP COLUMN head;"
                 " CREATE INDEX tasks_live ON tasks (queued_as) WHERE live = 1;"
                 " ALTER TABLE mark DROP COLUMN expired; DROP TABLE keys; DROP TABLE queues;"
+                " DROP TABLE schedules;"
                 " DROP INDEX tasks_by_key; ALTER TABLE tasks DROP COLUMN key;"
                 " PRAGMA user_version = 1"));
     *db = {};

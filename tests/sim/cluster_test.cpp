@@ -127,6 +127,8 @@ std::vector<Step> steps_of_the_dispatcher() {
          }},
         {"submit_and_drain", 5, submit_and_drain},
         {"change_queue", 8, change_queue},
+        {"make_schedule", 3, [](SimCluster& c) { c.schedules().make(); }},
+        {"disturb_schedule", 5, [](SimCluster& c) { c.schedules().disturb(); }},
         {"change_priority", 4,
          [](SimCluster& c) {
              if (auto id = any_recent(c))
@@ -255,6 +257,8 @@ std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std
     const bool settled = cluster.settle(6h);
     auto broken = cluster.broken_promises();
     if (!settled) broken.push_back("did not settle");
+    for (std::string& each : cluster.schedules().broken())
+        broken.push_back(std::move(each));
     for (const auto& [name, count] : cluster.world().counts().rows())
         faults[std::string{name}] += count;
     const auto& disk = cluster.disk().hits();

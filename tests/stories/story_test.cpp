@@ -83,6 +83,7 @@ class Stage {
             if (given.contains("reason")) change.reason = given.at("reason");
             return change;
         }
+        if (verb.starts_with("schedule")) return schedule(verb, subject, given);
         const LeaseRef lease{id(subject), LeaseEpoch{std::stoull(given.at("epoch"))}};
         if (verb == "complete")
             return Complete{
@@ -97,6 +98,36 @@ class Stage {
         if (verb == "confirm") return ConfirmRevoked{lease};
         if (verb == "renew") return Renew{given.at("worker"), {lease}};
         throw std::runtime_error("unknown verb " + verb);
+    }
+
+    Command schedule(const std::string& verb, const std::string& name, const Arguments& given) {
+        if (verb == "schedule-remove") return RemoveSchedule{name};
+        if (verb == "schedule-pause") return PauseSchedule{name, false, given.at("by"), ""};
+        if (verb == "schedule-resume") return PauseSchedule{name, true};
+        if (verb == "schedule") {
+            ScheduleSpec asked;
+            asked.name = name;
+            asked.every = *parse_duration(given.at("every"));
+            asked.task.type = given.at("type");
+            asked.task.payload = Blob{"null"};
+            if (given.contains("key")) asked.task.key = given.at("key");
+            if (given.contains("overlap")) asked.overlap = *parse_overlap(given.at("overlap"));
+            if (given.contains("misfire")) asked.misfire = *parse_misfire(given.at("misfire"));
+            return SetSchedule{std::move(asked)};
+        }
+        FireSchedule fire;
+        fire.name = name;
+        if (verb == "schedule-run") {
+            fire.why = FireSchedule::Why::by_hand;
+            fire.id = TaskId::make(now_.wall, ids_random_);
+            return fire;
+        }
+        if (verb == "schedule-backfill") fire.why = FireSchedule::Why::backfill;
+        if (const Schedule* there = engine_.schedule(name)) fire.changed_as = there->changed_as;
+        for (const std::string& time : words(given.at("at")))
+            fire.times.push_back(start + *parse_duration(time));
+        if (given.contains("older")) fire.older = std::stoull(given.at("older"));
+        return fire;
     }
 
     static ChangeQueue rules(const std::string& type, const Arguments& given) {
@@ -240,7 +271,31 @@ class Stage {
     }
     void tell(const QueueChanged& record) { out_ << "queue " << record.rules.type << " changed\n"; }
     void tell(const RevokedLeaseEnded& record) { out_ << names_[record.id] << " slot free\n"; }
-    void tell(const TaskSubmitted& record) { plain(record.spec.id); }
+    void tell(const TaskSubmitted& record) {
+        if (const auto& planned = record.spec.planned_for)
+            if (!names_.contains(record.spec.id)) {
+                names_[record.spec.id] = planned->schedule + "@" + since(planned->at);
+                ids_[names_[record.spec.id]] = record.spec.id;
+            }
+        plain(record.spec.id);
+    }
+    void tell(const ScheduleChanged& record) {
+        const Schedule& schedule = record.schedule;
+        out_ << "schedule " << schedule.spec.name << (schedule.paused ? " paused" : " set") << "\n";
+    }
+    void tell(const ScheduleRemoved& record) { out_ << "schedule " << record.name << " removed\n"; }
+    void tell(const ScheduleFired& record) {
+        out_ << "schedule " << record.name;
+        if (record.fire) {
+            out_ << " " << since(record.fire->planned) << " " << to_text(record.fire->outcome);
+            if (record.fire->outcome == FireOutcome::overlapped)
+                out_ << " by " << names_[*record.fire->task];
+            if (!record.fire->reason.empty()) out_ << " " << record.fire->reason;
+        }
+        if (record.settled) out_ << " settled=" << since(*record.settled);
+        if (record.missed > 0) out_ << " missed=" << record.missed;
+        out_ << "\n";
+    }
     void tell(const EngineResumed& record) {
         out_ << "resumed leases_until=" << since(record.leases_until) << "\n";
     }
@@ -266,10 +321,15 @@ class Stage {
         return to_text(std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()));
     }
 
+    static std::string since(WallTime time) {
+        return to_text(std::chrono::floor<std::chrono::milliseconds>(time - start));
+    }
+
+    static constexpr WallTime start{std::chrono::seconds{1'700'000'000}};
     Engine engine_{EngineSettings{.lease_duration = std::chrono::seconds{30}}};
     Random random_{1};
     Random ids_random_{2};
-    Now now_{WallTime{std::chrono::seconds{1'700'000'000}}, EngineTime{}};
+    Now now_{start, EngineTime{}};
     Sequence sequence_;
     std::map<std::string, TaskId> ids_;
     std::map<TaskId, std::string> names_;

@@ -58,6 +58,9 @@ class FailingView final : public port::View {
     Result<void> each_queue(const std::function<void(const QueueRules&)>& take) override {
         return twin_.each_queue(take);
     }
+    Result<void> each_schedule(const std::function<void(const Schedule&)>& take) override {
+        return twin_.each_schedule(take);
+    }
     Result<void> each_key(const std::function<void(const KeyUse&)>& take) override {
         return twin_.each_key(take);
     }
@@ -88,7 +91,8 @@ struct DispatcherWorld {
                                      host.resolver(),
                                      host.http(),
                                      logs,
-                                     log_lane},
+                                     log_lane,
+                                     host.calendar()},
             [this](const Error& error) { lost = error; });
         REQUIRE(service->start());
         REQUIRE(host.serve(4000, service->front()));

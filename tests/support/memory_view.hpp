@@ -14,6 +14,7 @@ struct MemoryTable {
     std::map<TaskId, Task> tasks;
     std::map<std::string, KeyUse> keys;
     std::map<std::string, QueueRules> queues;
+    std::map<std::string, Schedule> schedules;
 };
 
 // Rows as a change of the view carries them.
@@ -40,6 +41,10 @@ class MemoryView final : public port::View {
         }
         for (const QueueRules& rules : change.queues)
             table_.queues[rules.type] = rules;
+        for (const auto& [name, schedule] : change.schedules) {
+            table_.schedules.erase(name);
+            if (schedule) table_.schedules[name] = *schedule;
+        }
         std::erase_if(table_.keys, [&](const auto& each) {
             const auto holder = table_.tasks.find(each.second.id);
             const bool lives = holder != table_.tasks.end() && is_live(holder->second);
@@ -109,6 +114,12 @@ class MemoryView final : public port::View {
     Result<void> each_queue(const std::function<void(const QueueRules&)>& take) override {
         for (const auto& [type, rules] : table_.queues)
             take(rules);
+        return {};
+    }
+
+    Result<void> each_schedule(const std::function<void(const Schedule&)>& take) override {
+        for (const auto& [name, schedule] : table_.schedules)
+            take(schedule);
         return {};
     }
 

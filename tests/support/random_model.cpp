@@ -59,6 +59,8 @@ TaskSpec random_spec(Random& random) {
     spec.expires_at = random_optional<WallTime>(random);
     if (random.chance(1, 2)) spec.key = random_text(random, 40);
     if (random.chance(1, 2)) spec.idempotency_key = random_text(random, 40);
+    if (random.chance(1, 3))
+        spec.planned_for = PlannedFor{random_text(random, 40), random_wall(random)};
     for (std::uint64_t n = random.below(3); n > 0; --n)
         spec.labels[random_text(random, 20)] = random_text(random, 20);
     for (std::uint64_t n = random.below(3); n > 0; --n)
@@ -74,7 +76,41 @@ Rate random_rate(Random& random) {
     return {random_number32(random), random_duration(random), random_number32(random)};
 }
 
+Fire random_fire(Random& random) {
+    Fire fire{random_wall(random), random_wall(random), static_cast<FireOutcome>(random.below(3)),
+              std::nullopt, random_text(random, 20)};
+    if (random.chance(1, 2)) fire.task = random_id(random);
+    return fire;
+}
+
 }  // namespace
+
+Schedule random_schedule(Random& random) {
+    Schedule schedule;
+    ScheduleSpec& spec = schedule.spec;
+    spec.name = random_text(random, 60);
+    spec.cron = random_text(random, 20);
+    spec.every = random_duration(random);
+    spec.zone = random_text(random, 20);
+    spec.overlap = static_cast<Overlap>(random.below(3));
+    spec.misfire = static_cast<Misfire>(random.below(3));
+    spec.start_at = random_optional<WallTime>(random);
+    spec.end_at = random_optional<WallTime>(random);
+    spec.task = random_spec(random);
+    schedule.made_at = random_wall(random);
+    schedule.made_as = Sequence{random_number(random)};
+    schedule.changed_as = Sequence{random_number(random)};
+    schedule.settled = random_wall(random);
+    if (random.chance(1, 2)) schedule.last_task = random_id(random);
+    if (random.chance(1, 2)) schedule.paused = random_pause(random);
+    schedule.submitted = random_number(random);
+    schedule.overlapped = random_number(random);
+    schedule.refused = random_number(random);
+    schedule.missed = random_number(random);
+    for (std::uint64_t n = random.below(4); n > 0; --n)
+        schedule.fires.push_back(random_fire(random));
+    return schedule;
+}
 
 QueueRules random_rules(Random& random) {
     QueueRules rules;
@@ -157,6 +193,19 @@ Record random_record(Random& random, std::size_t kind) {
             return TaskExpired{id, random.chance(1, 2), random_wall(random)};
         case 13:
             return PriorityChanged{id, static_cast<std::uint8_t>(random.below(10))};
+        case 14:
+            return ScheduleChanged{random_schedule(random)};
+        case 15:
+            return ScheduleRemoved{random_text(random, 60)};
+        case 16: {
+            ScheduleFired record{random_text(random, 60),
+                                 {},
+                                 random_optional<WallTime>(random),
+                                 random_number(random),
+                                 random.chance(1, 2)};
+            if (random.chance(1, 2)) record.fire = random_fire(random);
+            return record;
+        }
         default:
             return QueueChanged{random_rules(random)};
     }

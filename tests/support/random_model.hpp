@@ -19,5 +19,6 @@ Record random_record(Random& random, std::size_t kind);
 RecordBatch random_batch(Random& random, Sequence first, std::size_t records);
 Task random_task(Random& random);
 QueueRules random_rules(Random& random);
+Schedule random_schedule(Random& random);
 
 }  // namespace taskd::support

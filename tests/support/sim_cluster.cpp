@@ -176,6 +176,7 @@ void SimCluster::start_dispatcher() {
             at.http(),
             *life->logs,
             *life->log_lane,
+            at.calendar(),
             &life->metrics},
         [raw](const Error&) { raw->lost_disk = true; });
     dispatcher_ = std::move(life);
@@ -471,6 +472,7 @@ bool SimCluster::settle(Duration limit) {
                 kill_worker(i);
             start_worker(i);
         }
+        schedules_.pause_all();
         for (const char* type : {"echo", "sleep", "flaky", "heavy"}) {
             const std::string queue = std::string{"/v1/queues/"} + type;
             post(queue, "{}", "PUT");

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sim_files.hpp"
+#include "sim_schedules.hpp"
 #include "sim_world.hpp"
 #include "taskd/port/log.hpp"
 #include "taskd/service/dispatcher.hpp"
@@ -81,6 +82,7 @@ class SimCluster {
     // Empty when all promises were kept; else what was broken.
     std::vector<std::string> broken_promises();
 
+    SimSchedules& schedules() { return schedules_; }
     const std::map<TaskId, Promise>& promises() const { return promises_; }
     const std::vector<std::uint64_t>& row_hits();  // over all lives, replays not counted
     std::uint64_t failed_starts() const { return failed_starts_; }
@@ -110,6 +112,7 @@ class SimCluster {
     std::unique_ptr<NameServiceLife> nameservice_;
     std::map<unsigned, std::unique_ptr<WorkerLife>> workers_;
     std::map<TaskId, Promise> promises_;
+    SimSchedules schedules_{*this};
     std::vector<std::string> faults_seen_;  // promises already seen broken
     std::vector<std::uint64_t> row_hits_;
     std::uint64_t failed_starts_ = 0;

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "memory_calendar.hpp"
 #include "sim_queue.hpp"
 #include "taskd/base/random.hpp"
 #include "taskd/base/time.hpp"
@@ -185,6 +186,7 @@ class SimHost final : private port::Timers,
     port::Timers& timers() { return *this; }
     port::HttpExchange& http() { return *this; }
     port::Resolver& resolver() { return *this; }
+    port::Calendar& calendar() { return calendar_; }
     std::unique_ptr<port::Background> make_lane();
     // Port 0 picks a free one; port_in_use when it is taken.
     Result<std::unique_ptr<port::Datagram>> bind(std::uint16_t port);
@@ -218,6 +220,7 @@ class SimHost final : private port::Timers,
     Duration steady_base_;    // another one each life: steady time means nothing across it
     Duration wall_offset_{0};
     Duration paused_until_{0};
+    test::MemoryCalendar calendar_;
     std::uint64_t thens_due_ = 0;  // background jobs done whose `then` has not run
     std::map<std::uint16_t, class SimSocket*> sockets_;
     std::map<std::uint16_t, port::HttpHandler*> handlers_;

@@ -92,6 +92,25 @@ QueueRules golden_rules() {
     return rules;
 }
 
+Schedule golden_schedule() {
+    Schedule schedule;
+    schedule.spec = {"nightly",    "30 3 * * *", 10s,          "Europe/Berlin",   Overlap::replace,
+                     Misfire::all, WallTime{1s}, WallTime{2s}, golden_task().spec};
+    schedule.spec.task.planned_for = PlannedFor{"nightly", WallTime{5s}};
+    schedule.made_at = WallTime{3s};
+    schedule.made_as = Sequence{4};
+    schedule.changed_as = Sequence{5};
+    schedule.settled = WallTime{6s};
+    schedule.last_task = golden_id();
+    schedule.paused = Pause{"ann", "moving", WallTime{7s}};
+    schedule.submitted = 8;
+    schedule.overlapped = 9;
+    schedule.refused = 10;
+    schedule.missed = 11;
+    schedule.fires = {{WallTime{12s}, WallTime{13s}, FireOutcome::refused, golden_id(), "no"}};
+    return schedule;
+}
+
 // What was added since and would change the bytes of those above.
 std::map<std::string, std::string> golden_additions() {
     Task task = golden_task();
@@ -121,7 +140,11 @@ std::map<std::string, std::string> golden_now() {
         {"timed_out_lease_ended", TimedOutLeaseEnded{id, epoch, EngineTime{1s}, WallTime{2s}, at}},
         {"task_expired", TaskExpired{id, true, at}},
         {"priority_changed", PriorityChanged{id, 9}},
-        {"queue_changed", QueueChanged{golden_rules()}}};
+        {"queue_changed", QueueChanged{golden_rules()}},
+        {"schedule_changed", ScheduleChanged{golden_schedule()}},
+        {"schedule_removed", ScheduleRemoved{"nightly"}},
+        {"schedule_fired",
+         ScheduleFired{"nightly", golden_schedule().fires.front(), WallTime{60s}, 3, true}}};
     std::map<std::string, std::string> golden;
     for (const auto& [name, record] : records)
         golden[name] = to_hex(encoded(RecordBatch{Sequence{200}, EngineTime{1us}, {record}}));
@@ -132,6 +155,9 @@ std::map<std::string, std::string> golden_now() {
     std::string queue;
     encode_queue_row(golden_rules(), queue);
     golden["queue_row"] = to_hex(queue);
+    std::string schedule;
+    encode_schedule_row(golden_schedule(), schedule);
+    golden["schedule_row"] = to_hex(schedule);
     return golden;
 }
 
@@ -180,7 +206,7 @@ TEST_CASE("each kind of record still has the bytes it once had") {
     auto kept = kept_bytes("records_v3.txt");
     kept.merge(kept_bytes("records_v4.txt"));
     auto now = golden_now();
-    CHECK(now.size() == support::record_kinds + 3);
+    CHECK(now.size() == support::record_kinds + 4);
     now.merge(golden_additions());
     for (const auto& [each, bytes] : now) {
         INFO(each << " " << bytes);
@@ -248,6 +274,20 @@ TEST_CASE("every queue row reads back as written") {
         INFO("seed " << seed);
         CHECK(decode_queue_row(bytes).value() == rules);
         CHECK(decode_queue_row(bytes + '\0').error().code == ErrorCode::view_corrupt);
+    }
+}
+
+TEST_CASE("every schedule row reads back as written") {
+    for (std::uint64_t seed = 0; seed < 500; ++seed) {
+        Random random{seed};
+        const Schedule schedule = support::random_schedule(random);
+        std::string bytes;
+        encode_schedule_row(schedule, bytes);
+        INFO("seed " << seed);
+        CHECK(decode_schedule_row(bytes).value() == schedule);
+        CHECK(decode_schedule_row(bytes + '\0').error().code == ErrorCode::view_corrupt);
+        bytes[0] = schedule_row_version + 1;
+        CHECK(decode_schedule_row(bytes).error().code == ErrorCode::store_too_new);
     }
 }
 

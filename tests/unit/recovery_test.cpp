@@ -22,7 +22,13 @@ class Life {
     void step() {
         now_.engine += std::chrono::milliseconds{random_.below(700)};
         now_.wall = WallTime{now_.engine.time_since_epoch() + 1000h};
-        switch (random_.below(10)) {
+        switch (random_.below(12)) {
+            case 10:
+                schedule();
+                break;
+            case 11:
+                fire();
+                break;
             case 8:
                 run(SetPriority{any(), static_cast<std::uint8_t>(random_.below(10))});
                 break;
@@ -58,6 +64,7 @@ class Life {
     void rebuild(Engine& other) {
         MemoryView view{table_};
         (void)view.each_queue([&](const QueueRules& rules) { other.restore(rules); });
+        (void)view.each_schedule([&](const Schedule& each) { other.restore(each); });
         (void)view.each_live([&](const TaskHead& head) {
             if (head.leased)
                 other.restore(row(head.id));
@@ -94,9 +101,13 @@ class Life {
                 settle(decision);
                 break;
             }
-            for (const TaskId& id : decision.fetch)
+            Submit* asked = asked_of(command);
+            if (asked != nullptr) asked->fetched = true;
+            for (const TaskId& id : decision.fetch) {
                 if (engine_.is_bodiless(id)) engine_.apply(TaskLoaded{row(id)});
-            if (auto* submit = std::get_if<Submit>(&command)) submit->fetched = true;
+                if (asked != nullptr && !engine_.state_of(id) && table_.tasks.contains(id))
+                    asked->known.push_back(table_.tasks.at(id));
+            }
         }
         do {
             while (engine_.can_match())
@@ -116,6 +127,8 @@ class Life {
     void settle(const Decision& decision) {
         for (const Record& record : decision.records) {
             records_.push_back(record);
+            if (const auto* submitted = std::get_if<TaskSubmitted>(&record))
+                ids_.push_back(submitted->spec.id);
             engine_.apply(Sequence{records_.size()}, record);
         }
         for (const Note& note : decision.notes)
@@ -135,6 +148,33 @@ class Life {
         return made;
     }
 
+    void schedule() {
+        const std::string name = random_.chance(1, 2) ? "daily" : "hourly";
+        if (random_.chance(1, 4)) return run(PauseSchedule{name, random_.chance(1, 2)});
+        if (random_.chance(1, 8)) return run(RemoveSchedule{name});
+        ScheduleSpec spec;
+        spec.name = name;
+        spec.every = 1s;
+        spec.overlap = static_cast<Overlap>(random_.below(3));
+        spec.misfire = static_cast<Misfire>(random_.below(3));
+        spec.task.type = "a";
+        spec.task.payload = Blob{"null"};
+        run(SetSchedule{spec});
+    }
+
+    void fire() {
+        FireSchedule command;
+        command.name = random_.chance(1, 2) ? "daily" : "hourly";
+        command.why = static_cast<FireSchedule::Why>(random_.below(3));
+        command.id = TaskId::make(now_.wall, random_);
+        if (const Schedule* there = engine_.schedule(command.name))
+            command.changed_as = there->changed_as;
+        for (const int ago : {90, 70, 1, 0})
+            command.times.push_back(std::chrono::floor<std::chrono::seconds>(now_.wall) -
+                                    std::chrono::seconds{ago});
+        run(command);
+    }
+
     void submit() {
         TaskSpec spec;
         spec.id = TaskId::make(now_.wall, random_);
@@ -149,7 +189,6 @@ class Life {
         if (random_.chance(1, 3)) spec.timeout = std::chrono::milliseconds{random_.below(5'000)};
         if (random_.chance(1, 4)) spec.queue_timeout = 4s;
         if (random_.chance(1, 4)) spec.total_timeout = 9s;
-        ids_.push_back(spec.id);
         run(Submit{{spec}});
     }
 
@@ -169,6 +208,7 @@ class Life {
         (void)view.store({{Sequence{records_.size()}, now_.engine, engine_.totals()},
                           engine_.take_changed(),
                           engine_.take_changed_queues(),
+                          engine_.take_changed_schedules(),
                           {}});
         const Decision decision = engine_.decide(now_, Forget{Sequence{records_.size()}}, random_);
         for (const Note& note : decision.notes)
@@ -230,6 +270,12 @@ TEST_CASE("an engine rebuilt from view and journal is the one that never stopped
         CHECK(rebuilt.faults().empty());
         for (const char* type : {"a", "b"})
             CHECK(rebuilt.rules_of(type) == life.engine().rules_of(type));
+        for (const char* name : {"daily", "hourly"}) {
+            const Schedule* there = life.engine().schedule(name);
+            const Schedule* again = rebuilt.schedule(name);
+            REQUIRE((there == nullptr) == (again == nullptr));
+            if (there != nullptr) CHECK(*there == *again);
+        }
         std::size_t live = 0;
         life.load_all();
         life.load_all(rebuilt);

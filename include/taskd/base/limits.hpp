@@ -121,6 +121,19 @@ inline constexpr Duration wall_clock_look = 1s;
 
 inline constexpr Duration lease_duration_default = 15s;
 
+// Schedules: too_many_schedules. How often one may be due, how many times it may make up for at
+// once (each is a task of one batch), what one backfill may ask for (too_many_tasks), what is
+// shown.
+inline constexpr std::size_t schedules_max = 10'000;
+inline constexpr Duration every_least = 1s;
+inline constexpr Duration every_most = 366 * 24h;
+inline constexpr std::size_t fires_at_once_max = 16;
+inline constexpr std::size_t backfill_max = 1'000;
+inline constexpr std::size_t fires_shown_max = 20;
+inline constexpr std::size_t fires_ahead_max = 100;  // of a preview
+// A time that has its turn later than this was missed.
+inline constexpr Duration misfire_after = 60s;
+
 // A task's key, and the key under which a submit is done once.
 inline constexpr std::size_t key_bytes_max = 256;
 // Keys that the rules of one queue may name: weights, and pauses.

@@ -98,6 +98,38 @@ struct ChangeQueue {
     QueueRules rules = {};
 };
 
+// Makes a schedule or changes what it asks for; what has passed by then is settled.
+struct SetSchedule {
+    ScheduleSpec spec;
+};
+// Its tasks stay. schedule_not_found.
+struct RemoveSchedule {
+    std::string name;
+};
+// Times that pass while it is paused are left out.
+struct PauseSchedule {
+    std::string name;
+    bool resume = false;
+    std::string by = {};
+    std::string reason = {};
+};
+// Times of a schedule that may have their turn; the first that does has it, and the command comes
+// again for the rest. Once each: what is settled is passed over.
+struct FireSchedule {
+    enum class Why {
+        due,
+        by_hand,  // now; schedule_overlap when the task before is in the way
+        backfill,
+    };
+    std::string name;
+    Why why = Why::due;
+    Sequence changed_as;          // due: the schedule as it was when the times were worked out
+    std::vector<WallTime> times;  // in order
+    std::uint64_t older = 0;      // more of them before, too many to name
+    TaskId id = {};               // by_hand: of the task
+    Submit asked = {};            // what the view knows, as for a submit; no tasks
+};
+
 struct Tick {};    // does what is due
 struct Match {};   // leases at most one queued task to a worker with a free slot
 struct Resume {};  // once, after recovery
@@ -109,9 +141,12 @@ struct Forget {
 // Asks for the bodies of tasks whose turn comes soon (Decision::fetch).
 struct Look {};
 
-using Command =
-    std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew, WorkerUp,
-                 WorkerGone, Tick, Match, Resume, Forget, Look, SetPriority, ChangeQueue>;
+using Command = std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew,
+                             WorkerUp, WorkerGone, Tick, Match, Resume, Forget, Look, SetPriority,
+                             ChangeQueue, SetSchedule, RemoveSchedule, PauseSchedule, FireSchedule>;
+
+// Where a command is told what the view alone knows of what it asked for; none for most.
+Submit* asked_of(Command& command);
 
 // Notes: changes of what a restart may forget. Applied like records, never written.
 struct LeaseRenewed {

@@ -82,6 +82,7 @@ class Engine {
     // Recovery from the view: heads in queued_as order, leased tasks whole, then the sums and the
     // newest ended id there.
     void restore(const QueueRules& rules);  // before the heads
+    void restore(const Schedule& schedule);
     void restore(const TaskHead& head);
     void restore(std::shared_ptr<Task> task);
     void restore(const KeyUse& use);  // oldest first
@@ -115,6 +116,8 @@ class Engine {
     std::vector<std::string> queue_types() const;
     // As they are, or as they are without a word: no limits.
     QueueRules rules_of(const std::string& type) const;
+    const Schedule* schedule(const std::string& name) const;  // until the next apply
+    void each_schedule(const std::function<void(const Schedule&)>& take) const;  // by name
     // Counts that differ from what the leases and tasks in memory say; always empty.
     std::vector<std::string> faults() const;
     std::size_t tasks_in_memory() const;
@@ -124,6 +127,8 @@ class Engine {
     // The tasks changed since the last call, each once, as they now are.
     std::vector<std::shared_ptr<const Task>> take_changed();
     std::vector<QueueRules> take_changed_queues();
+    // By name; none where one was removed.
+    std::vector<std::pair<std::string, std::optional<Schedule>>> take_changed_schedules();
 
     // How often each row of state_table() was used, in its order.
     const std::vector<std::uint64_t>& row_hits() const;

@@ -35,6 +35,7 @@ class SqliteView final : public port::View {
     Result<std::vector<TaskId>> match(std::string_view part) override;
     Result<void> each_live(const std::function<void(const TaskHead&)>& take) override;
     Result<void> each_queue(const std::function<void(const QueueRules&)>& take) override;
+    Result<void> each_schedule(const std::function<void(const Schedule&)>& take) override;
     Result<void> each_key(const std::function<void(const KeyUse&)>& take) override;
     Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys) override;
     Result<std::optional<TaskId>> newest_ended() override;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "taskd/model/queue_rules.hpp"
+#include "taskd/model/schedule.hpp"
 #include "taskd/model/task.hpp"
 
 namespace taskd {
@@ -121,6 +122,28 @@ struct QueueChanged {
     friend bool operator==(const QueueChanged&, const QueueChanged&) = default;
 };
 
+// A schedule was made or changed: as it now is.
+struct ScheduleChanged {
+    Schedule schedule;
+    friend bool operator==(const ScheduleChanged&, const ScheduleChanged&) = default;
+};
+
+struct ScheduleRemoved {
+    std::string name;
+    friend bool operator==(const ScheduleRemoved&, const ScheduleRemoved&) = default;
+};
+
+// A time of a schedule had its turn; the task stands in a record of its own. With `settled`, no
+// time up to there comes again, and `missed` of them are not made up for.
+struct ScheduleFired {
+    std::string name;
+    std::optional<Fire> fire;
+    std::optional<WallTime> settled;
+    std::uint64_t missed = 0;
+    bool backfill = false;  // made up for because somebody asked
+    friend bool operator==(const ScheduleFired&, const ScheduleFired&) = default;
+};
+
 // A revoked lease is over: the worker confirmed, or it ran out. Frees the worker's slot.
 struct RevokedLeaseEnded {
     TaskId id;
@@ -137,7 +160,8 @@ struct EngineResumed {
 using Record =
     std::variant<TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed,
                  AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed,
-                 AttemptTimedOut, TimedOutLeaseEnded, TaskExpired, PriorityChanged, QueueChanged>;
+                 AttemptTimedOut, TimedOutLeaseEnded, TaskExpired, PriorityChanged, QueueChanged,
+                 ScheduleChanged, ScheduleRemoved, ScheduleFired>;
 
 // The task a record is about; none when it is about more than one.
 std::optional<TaskId> task_of(const Record& record);

@@ -41,6 +41,14 @@ struct Backoff {
     friend bool operator==(const Backoff&, const Backoff&) = default;
 };
 
+// Which time of which schedule a task is for.
+struct PlannedFor {
+    std::string schedule;
+    WallTime at;
+
+    friend bool operator==(const PlannedFor&, const PlannedFor&) = default;
+};
+
 // What the submitter asked for; never changes afterwards.
 struct TaskSpec {
     TaskId id;
@@ -61,6 +69,7 @@ struct TaskSpec {
         limits::queue_timeout_default;           // from when it may begin to when it did
     Duration timeout = limits::timeout_default;  // of one attempt
     Duration total_timeout = limits::total_timeout_default;  // from when it may begin to its end
+    std::optional<PlannedFor> planned_for;                   // of a schedule's tasks
 
     friend bool operator==(const TaskSpec&, const TaskSpec&) = default;
 };

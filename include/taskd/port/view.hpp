@@ -11,6 +11,7 @@
 
 #include "taskd/base/result.hpp"
 #include "taskd/model/queue_rules.hpp"
+#include "taskd/model/schedule.hpp"
 #include "taskd/model/task_head.hpp"
 
 namespace taskd::port {
@@ -29,6 +30,7 @@ struct ViewChange {
     ViewMark mark;
     std::vector<std::shared_ptr<const Task>> tasks;
     std::vector<QueueRules> queues;
+    std::vector<std::pair<std::string, std::optional<Schedule>>> schedules;  // none: removed
     WallTime at{};  // keys whose time was over then, and whose task has ended, may go
 };
 
@@ -48,6 +50,8 @@ class View {
     virtual Result<void> each_live(const std::function<void(const TaskHead&)>& take) = 0;
     // The rules of queues, by type.
     virtual Result<void> each_queue(const std::function<void(const QueueRules&)>& take) = 0;
+    // Schedules, by name.
+    virtual Result<void> each_schedule(const std::function<void(const Schedule&)>& take) = 0;
     // Idempotency keys in use, oldest first; all of them, or those asked for.
     virtual Result<void> each_key(const std::function<void(const KeyUse&)>& take) = 0;
     virtual Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys) = 0;

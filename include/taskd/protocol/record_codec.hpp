@@ -17,6 +17,7 @@ inline constexpr std::uint8_t batch_version = 1;
 inline constexpr std::uint8_t task_row_version = 3;
 inline constexpr std::uint8_t task_head_version = 1;
 inline constexpr std::uint8_t queue_row_version = 1;
+inline constexpr std::uint8_t schedule_row_version = 1;
 
 // What a batch takes besides its records: version, first sequence, engine time, count.
 inline constexpr std::size_t batch_bytes_overhead_max = 1 + 10 + 10 + 10;
@@ -41,6 +42,10 @@ Result<Task> decode_task_row(std::string_view bytes, Blob payload, Blob result);
 // store_too_new or view_corrupt.
 void encode_queue_row(const QueueRules& rules, std::string& out);
 Result<QueueRules> decode_queue_row(std::string_view bytes);
+
+// store_too_new or view_corrupt.
+void encode_schedule_row(const Schedule& schedule, std::string& out);
+Result<Schedule> decode_schedule_row(std::string_view bytes);
 
 // A task's head without its id, which the view keeps beside it.
 void encode_task_head(const TaskHead& head, std::string& out);

@@ -32,6 +32,10 @@ std::expected<SubmitBody, BodyError> parse_submit(std::string_view body,
                                                   const std::function<TaskId()>& make_id);
 std::string write_submit(const std::vector<TaskSpec>& tasks, bool as_array);
 
+// A task to be submitted again and again: without what one task alone can have.
+Result<TaskSpec> parse_template(std::string_view raw);
+void write_template(std::string& out, const TaskSpec& spec);
+
 // What stands beside a task's own fields.
 struct TaskExtras {
     std::string_view waiting_rule;  // empty: it does not wait

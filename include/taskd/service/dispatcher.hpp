@@ -13,6 +13,7 @@
 #include "taskd/service/log_api.hpp"
 #include "taskd/service/queue_api.hpp"
 #include "taskd/service/registry_watch.hpp"
+#include "taskd/service/schedule_api.hpp"
 #include "taskd/service/task_api.hpp"
 #include "taskd/service/waiters.hpp"
 #include "taskd/service/worker_link.hpp"
@@ -33,7 +34,8 @@ struct DispatcherPorts {
     port::Resolver& resolver;
     port::HttpExchange& http;
     port::TaskLogs& logs;
-    port::Background& log_lane;        // of `logs`
+    port::Background& log_lane;  // of `logs`
+    port::Calendar& calendar;
     port::Metrics* metrics = nullptr;  // outlives it; none: no /metrics
 };
 
@@ -69,6 +71,8 @@ class Dispatcher {
     std::unique_ptr<LeaseApi> lease_api_;
     std::unique_ptr<QueueApi> queue_api_;
     std::unique_ptr<LogApi> log_api_;
+    std::unique_ptr<ScheduleDesk> schedules_;
+    std::unique_ptr<ScheduleApi> schedule_api_;
     HttpFront front_;
     bool started_ = false;
     bool draining_ = false;

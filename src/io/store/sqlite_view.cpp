@@ -38,6 +38,7 @@ class SqliteView::Impl {
     Result<std::vector<TaskId>> match(std::string_view part);
     Result<void> each_live(const std::function<void(const TaskHead&)>& take);
     Result<void> each_queue(const std::function<void(const QueueRules&)>& take);
+    Result<void> each_schedule(const std::function<void(const Schedule&)>& take);
     Result<void> each_key(const std::function<void(const KeyUse&)>& take);
     Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys);
     Result<void> checkpoint();
@@ -50,13 +51,15 @@ class SqliteView::Impl {
     Result<void> prepare_all();
     Result<void> store_all(const port::ViewChange& change, std::optional<TaskId> newest);
     Result<void> store_task(const Task& task);
+    Result<void> store_schedule(const std::string& name, const std::optional<Schedule>& schedule);
     Result<Task> task_of(const SqliteStatement& row) const;
 
     SqliteViewSettings settings_;
     SqliteDb db_;
     ViewFinder finder_;
     SqliteStatement begin_, commit_, rollback_, put_, put_mark_, find_, range_, newest_, live_,
-        put_key_, drop_keys_, find_key_, all_keys_, put_queue_, queues_;
+        put_key_, drop_keys_, find_key_, all_keys_, put_queue_, queues_, put_schedule_,
+        drop_schedule_, schedules_;
     std::string buffer_, head_;
     std::optional<Error> poison_;  // set when nobody knows what a failed store left
 };
@@ -118,6 +121,11 @@ Result<void> SqliteView::Impl::prepare_all() {
          "INSERT INTO queues (type, row) VALUES (?1, ?2) ON CONFLICT (type) DO UPDATE SET row = "
          "?2"},
         {&queues_, "SELECT row FROM queues ORDER BY type"},
+        {&put_schedule_,
+         "INSERT INTO schedules (name, row) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET"
+         " row = ?2"},
+        {&drop_schedule_, "DELETE FROM schedules WHERE name = ?1"},
+        {&schedules_, "SELECT row FROM schedules ORDER BY name"},
         {&find_key_, "SELECT id, until FROM keys WHERE key = ?1"},
         {&all_keys_, "SELECT id, until, key FROM keys ORDER BY until"},
         {&live_,
@@ -187,6 +195,8 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
         auto done = put_queue_.bind_text(1, rules.type).bind_blob(2, buffer_).run();
         if (!done) return done;
     }
+    for (const auto& [name, schedule] : change.schedules)
+        if (auto done = store_schedule(name, schedule); !done) return done;
     if (auto done = drop_keys_.bind(1, change.at.time_since_epoch().count()).run(); !done)
         return done;
     const Totals& totals = change.mark.totals;
@@ -202,6 +212,14 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
         .bind(11, totals.expired);
     newest ? put_mark_.bind_blob(10, newest->bytes()) : put_mark_.bind_null(10);
     return put_mark_.run();
+}
+
+Result<void> SqliteView::Impl::store_schedule(const std::string& name,
+                                              const std::optional<Schedule>& schedule) {
+    if (!schedule) return drop_schedule_.bind_text(1, name).run();
+    buffer_.clear();
+    protocol::encode_schedule_row(*schedule, buffer_);
+    return put_schedule_.bind_text(1, name).bind_blob(2, buffer_).run();
 }
 
 Result<void> SqliteView::Impl::store_task(const Task& task) {
@@ -319,6 +337,20 @@ Result<void> SqliteView::Impl::each_queue(const std::function<void(const QueueRu
     }
 }
 
+Result<void> SqliteView::Impl::each_schedule(const std::function<void(const Schedule&)>& take) {
+    for (;;) {
+        const auto row = schedules_.step();
+        if (!row) return std::unexpected{row.error()};
+        if (!*row) return {};
+        const auto schedule = protocol::decode_schedule_row(schedules_.bytes(0));
+        if (!schedule) {
+            schedules_.reset();
+            return std::unexpected{schedule.error()};
+        }
+        take(*schedule);
+    }
+}
+
 Result<void> SqliteView::Impl::each_key(const std::function<void(const KeyUse&)>& take) {
     for (;;) {
         const auto row = all_keys_.step();
@@ -389,6 +421,9 @@ Result<void> SqliteView::each_live(const std::function<void(const TaskHead&)>& t
 }
 Result<void> SqliteView::each_queue(const std::function<void(const QueueRules&)>& take) {
     return impl_->each_queue(take);
+}
+Result<void> SqliteView::each_schedule(const std::function<void(const Schedule&)>& take) {
+    return impl_->each_schedule(take);
 }
 Result<void> SqliteView::each_key(const std::function<void(const KeyUse&)>& take) {
     return impl_->each_key(take);

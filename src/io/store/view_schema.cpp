@@ -43,6 +43,10 @@ CREATE TABLE queues (
     type TEXT PRIMARY KEY,
     row BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE schedules (
+    name TEXT PRIMARY KEY,
+    row BLOB NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE mark (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     store_id INTEGER NOT NULL,
@@ -142,6 +146,9 @@ Result<void> upgrade(SqliteDb& db, std::int64_t version) {
             "ALTER TABLE tasks ADD COLUMN key TEXT;"
             " CREATE INDEX tasks_by_key ON tasks (key) WHERE key IS NOT NULL");
         if (done) done = add_keys(db);
+        if (done)
+            done = db.run(
+                "CREATE TABLE schedules (name TEXT PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID");
     }
     if (done) done = db.run(fmt::format("PRAGMA user_version = {}; COMMIT", view_version).c_str());
     return done;

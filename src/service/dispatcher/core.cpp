@@ -31,6 +31,9 @@ Result<void> Core::recover() {
     if (!newest) return fail(std::move(newest));
     auto queues = ports_.view.each_queue([&](const QueueRules& rules) { engine_.restore(rules); });
     if (!queues) return fail(std::move(queues));
+    auto schedules =
+        ports_.view.each_schedule([&](const Schedule& schedule) { engine_.restore(schedule); });
+    if (!schedules) return fail(std::move(schedules));
     std::vector<TaskId> leased;
     auto live = ports_.view.each_live([&](const TaskHead& head) {
         if (head.leased)
@@ -109,7 +112,7 @@ void Core::execute(Command command, Decided decided) {
 }
 
 void Core::run(Command command, Decided decided) {
-    const bool new_work = std::holds_alternative<engine::Submit>(command);
+    const bool new_work = engine::asked_of(command) != nullptr;
     Decision decision = engine_.decide(now(), command, random_);
     if (!decision.fetch.empty() || !decision.fetch_keys.empty()) {
         fetch_and_run(std::move(command),
@@ -220,7 +223,7 @@ Result<Core::Fetched> Core::fetch_from(port::View& view, const Wanted& wanted) {
 }
 
 void Core::fetch_and_run(Command command, Wanted wanted, Decided decided) {
-    const bool question = std::holds_alternative<engine::Submit>(command);
+    const bool question = engine::asked_of(command) != nullptr;
     ++fetches_;
     questions_ += question ? 1 : 0;
     auto again = std::make_shared<Command>(std::move(command));
@@ -228,7 +231,7 @@ void Core::fetch_and_run(Command command, Wanted wanted, Decided decided) {
           [this, question, again, decided = std::move(decided)](Fetched unknown) {
               --fetches_;
               questions_ -= question ? 1 : 0;
-              if (auto* submit = std::get_if<engine::Submit>(again.get())) {
+              if (engine::Submit* submit = engine::asked_of(*again)) {
                   submit->fetched = true;
                   submit->known = std::move(unknown.tasks);
                   submit->known_keys = std::move(unknown.keys);

@@ -18,6 +18,7 @@ void Core::snapshot_for_view() {
     change.tasks = engine_.take_changed();
     change.mark = {applied_, now().engine, engine_.totals()};
     change.queues = engine_.take_changed_queues();
+    change.schedules = engine_.take_changed_schedules();
     change.at = now().wall;
     for_view_ = std::move(change);
 }

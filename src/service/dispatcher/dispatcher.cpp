@@ -31,7 +31,9 @@ Result<void> Dispatcher::start() {
         if (!desk_->on_output(output)) link_->on_output(output);
     });
     const Duration lease = settings_.workers.lease_duration;
-    desk_ = std::make_unique<LeaseDesk>(core_, core.clock, core.timers, lease);
+    desk_ = std::make_unique<LeaseDesk>(
+        core_, core.clock, core.timers, lease,
+        [this](const std::string& instance) { return link_->knows(instance); });
     api_ = std::make_unique<TaskApi>(core_, waiters_, *link_, *desk_, core.clock);
     api_->add_routes(front_);
     lease_api_ = std::make_unique<LeaseApi>(core_, *desk_, lease);
@@ -43,6 +45,11 @@ Result<void> Dispatcher::start() {
         *desk_);
     log_api_->add_routes(front_);
     core_.on_records([this](const RecordBatch& batch) { log_api_->on_records(batch); });
+    schedules_ =
+        std::make_unique<ScheduleDesk>(core_, ports_.calendar, core.clock, core.timers, core.log);
+    schedule_api_ = std::make_unique<ScheduleApi>(core_, *schedules_);
+    schedule_api_->add_routes(front_);
+    schedules_->start();
     if (ports_.metrics != nullptr)
         ports_.metrics->add([this](port::MetricSink& sink) {
             core_.report(sink);

@@ -1,11 +1,9 @@
-// Holds answers of a cluster against config/openapi.yaml: status and error among those their
-// operation lists, and what has been seen of it.
+// The judge between handlers and contract: asks a simulated cluster and holds each answer against
+// its operation in config/openapi.yaml.
 #pragma once
 
 #include <map>
 #include <set>
-#include <string>
-#include <vector>
 
 #include "catch.hpp"
 #include "sim_cluster.hpp"
@@ -139,6 +137,11 @@ class Judge {
     SimCluster cluster{{.seed = 5, .key = protocol::ClusterKey{"a key of sixteen bytes"}}};
 };
 
-inline const std::string unknown_id = "018bcfe5-687b-7000-8000-000000000000";
+const std::string unknown_id = "018bcfe5-687b-7000-8000-000000000000";
+
+// What every operation under /v1 may answer before it looks at anything.
+
+// Every answer of the routes for schedules.
+void try_schedules(Judge& judge);
 
 }  // namespace taskd::test

@@ -1,0 +1,23 @@
+#include "protocol/json_parts.hpp"
+
+namespace taskd::protocol {
+
+Result<WallTime> read_instant(std::string_view raw, std::string_view name) {
+    auto text = read_string(raw, name);
+    if (!text) return fail(std::move(text));
+    const auto instant = parse_rfc3339(*text);
+    if (instant) return *instant;
+    std::string why{name};
+    why += " must be like 2026-01-02T03:04:05Z";
+    return fail(ErrorCode::invalid_field, std::move(why));
+}
+
+void put_pause(JsonWriter& json, const Pause& pause) {
+    json.begin_object()
+        .field("by", pause.by)
+        .field("reason", pause.reason)
+        .field("since", to_rfc3339(pause.since))
+        .end_object();
+}
+
+}  // namespace taskd::protocol

@@ -1,0 +1,16 @@
+// Parts of JSON bodies that more than one of them has.
+#pragma once
+
+#include <string_view>
+
+#include "taskd/base/result.hpp"
+#include "taskd/model/queue_rules.hpp"
+#include "taskd/protocol/json.hpp"
+
+namespace taskd::protocol {
+
+// RFC 3339; invalid_field naming `name`.
+Result<WallTime> read_instant(std::string_view raw, std::string_view name);
+void put_pause(JsonWriter& json, const Pause& pause);
+
+}  // namespace taskd::protocol
