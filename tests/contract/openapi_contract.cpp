@@ -3,7 +3,7 @@
 // stands below with the place where it is tested.
 #include <fstream>
 
-#include "contract_judge.hpp"
+#include "openapi_judge.hpp"
 
 using namespace taskd;
 using namespace taskd::test;
@@ -318,6 +318,11 @@ void try_pulling(Judge& judge) {
           R"({"types":["a"],"max":1001})", R"({"types":["a"],"wait_ms":600001})"})
         judge.ask("POST", path, path, wrong, 422, "invalid_field");
     judge.ask("POST", path, path, R"({"types":["pulled"]})", 200);  // none yet
+    const std::string workers = judge.ask("GET", "/v1/workers", "/v1/workers", "", 200);
+    const auto first = split_array(field(workers, "workers"))->front();
+    judge.ask("POST", path, path,
+              R"({"types":["pulled"],"worker":)" + std::string{field(first, "instance")} + "}", 409,
+              "registration_conflict");
     const std::string id = judge.submit("pulled", "1"), back = judge.submit("pulled", "1");
     judge.ask("POST", path, path, R"({"types":["pulled","more"],"worker":"w1","max":2})", 200);
     const std::string lease = "/v1/leases/" + id + ".1/";

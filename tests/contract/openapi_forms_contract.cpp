@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <sstream>
 
-#include "contract_judge.hpp"
+#include "openapi_judge.hpp"
 
 using namespace taskd;
 using namespace taskd::test;
@@ -47,7 +47,7 @@ void try_heads_and_options(Judge& judge, const std::string& done) {
         if (each.roles.contains("dispatcher")) methods[each.path].insert(each.method);
     for (const auto& [path, taken] : methods) {
         std::string target = path;
-        for (const char* name : {"{id}", "{lease}", "{type}"})
+        for (const char* name : {"{id}", "{lease}", "{type}", "{name}"})
             if (const auto at = target.find(name); at != std::string::npos)
                 target.replace(at, std::string_view{name}.size(), done);
         INFO(target);

@@ -1,5 +1,5 @@
 // The contract of groups, kept by their handlers.
-#include "contract_judge.hpp"
+#include "openapi_judge.hpp"
 
 namespace taskd::test {
 namespace {

@@ -1,5 +1,5 @@
 // Schedules held to the contract.
-#include "contract_judge.hpp"
+#include "openapi_judge.hpp"
 
 namespace taskd::test {
 namespace {

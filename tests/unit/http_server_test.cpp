@@ -22,7 +22,10 @@ namespace {
 struct Handler final : port::HttpHandler {
     void handle(port::HttpRequest&& request, port::HttpResponder respond) override {
         seen.push_back(request.method + ' ' + request.target);
-        if (request.target == "/hold") return held.push_back(std::move(respond));
+        if (request.target == "/hold") {
+            gone.push_back(request.client_gone);
+            return held.push_back(std::move(respond));
+        }
         if (request.target == "/drop") return;
         if (request.target == "/empty") return respond({.status = 204, .headers = {}, .body = {}});
         if (request.target == "/big")
@@ -34,6 +37,7 @@ struct Handler final : port::HttpHandler {
     }
     std::vector<std::string> seen;
     std::vector<port::HttpResponder> held;
+    std::vector<std::shared_ptr<const bool>> gone;  // beside held
 };
 
 struct Fixture {
@@ -405,6 +409,28 @@ TEST_CASE("a header value cannot end its line", "[http]") {
     client.send(get("/nasty"));
     REQUIRE(client.wait_for_responses(1));
     CHECK(has(client.responses()[0].head, "\r\nX: a  Set-Cookie: b\r\n"));
+}
+
+TEST_CASE("a client that leaves while it waits is noticed, also behind its last request",
+          "[http]") {
+    const std::string more = GENERATE(as<std::string>{}, "", "Connection: close\r\n");
+    INFO(more);
+    Fixture fixture;
+    RawClient client{fixture.loop, fixture.server.port()};
+    client.send(get("/hold", more));
+    REQUIRE(fixture.wait_for_held(1));
+    CHECK_FALSE(*fixture.handler.gone[0]);
+    SECTION("without a goodbye") {
+        client.reset();
+    }
+    SECTION("politely") {
+        client.finish_sending();
+    }
+    SECTION("after more bytes than anybody asked for") {
+        client.send(std::string(20'000, '\n'));
+        client.finish_sending();
+    }
+    CHECK(fixture.turn([&] { return *fixture.handler.gone[0]; }));
 }
 
 TEST_CASE("draining closes idle connections, answers what was asked, then says so", "[http]") {

@@ -25,11 +25,15 @@ struct PullerFigures {
 
 class LeaseDesk {
   public:
-    LeaseDesk(Core& core, port::Clock& clock, port::Timers& timers, Duration lease_duration);
+    // `taken` tells the names of workers that come another way.
+    using TakenName = std::function<bool(const std::string& instance)>;
+    LeaseDesk(Core& core, port::Clock& clock, port::Timers& timers, Duration lease_duration,
+              TakenName taken);
     ~LeaseDesk();
 
     // Runs `answer` once with what was leased: at the end of the first turn that leased something,
-    // or with nothing when the wait is over. too_many_waiters at the bound. `gone` tells that the
+    // or with nothing when the wait is over. too_many_waiters at the bound, registration_conflict
+    // for a name that is somebody else's. `gone` tells that the
     // client has left: then nothing is leased to it any more and `answer` may not run.
     using Answer = std::function<void(const std::vector<engine::LeaseRef>&)>;
     Result<void> ask(protocol::LeaseQuestion question, std::shared_ptr<const bool> gone,
@@ -72,6 +76,7 @@ class LeaseDesk {
     port::Clock& clock_;
     port::Timers& timers_;
     Duration lease_duration_;
+    TakenName taken_;
     std::map<std::string, Puller> pullers_;
     std::size_t questions_ = 0;
     bool let_go_ = false;

@@ -44,6 +44,8 @@ class WorkerLink {
     // Takes the outputs that concern workers.
     void on_output(const engine::Output& output);
     std::vector<WorkerFigures> figures() const;
+    // Whether a worker reached by datagrams has this name.
+    bool knows(const std::string& instance) const { return peers_.contains(instance); }
     void report(port::MetricSink& sink) const;
     void set_http_port(std::uint16_t port) { settings_.http_port = port; }
 

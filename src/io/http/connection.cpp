@@ -75,7 +75,9 @@ void HttpConnection::start(HttpServerCore::Connections::iterator place) {
 }
 
 void HttpConnection::wait_read() {
-    const bool wanted = lingering_ || (!last_taken_ && leftover_.empty() && may_take());
+    // Behind the last request nothing is taken, but its client may leave while it waits.
+    const bool watched = last_taken_ && !slots_.empty();
+    const bool wanted = lingering_ || watched || (!last_taken_ && leftover_.empty() && may_take());
     if (closed_ || waiting_read_ || end_of_stream_ || !wanted) return;
     waiting_read_ = true;
     socket_.async_wait(asio::socket_base::wait_read,

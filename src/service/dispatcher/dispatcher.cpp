@@ -31,7 +31,9 @@ Result<void> Dispatcher::start() {
         if (!desk_->on_output(output)) link_->on_output(output);
     });
     const Duration lease = settings_.workers.lease_duration;
-    desk_ = std::make_unique<LeaseDesk>(core_, core.clock, core.timers, lease);
+    desk_ = std::make_unique<LeaseDesk>(
+        core_, core.clock, core.timers, lease,
+        [this](const std::string& instance) { return link_->knows(instance); });
     api_ = std::make_unique<TaskApi>(core_, waiters_, *link_, *desk_, core.clock);
     api_->add_routes(front_);
     lease_api_ = std::make_unique<LeaseApi>(core_, *desk_, lease);

@@ -10,11 +10,13 @@ constexpr Duration sweep_interval = std::chrono::milliseconds{500};
 
 }  // namespace
 
-LeaseDesk::LeaseDesk(Core& core, port::Clock& clock, port::Timers& timers, Duration lease_duration)
+LeaseDesk::LeaseDesk(Core& core, port::Clock& clock, port::Timers& timers, Duration lease_duration,
+                     TakenName taken)
     : core_{core},
       clock_{clock},
       timers_{timers},
       lease_duration_{lease_duration},
+      taken_{std::move(taken)},
       sweep_timer_{timers.make()} {}
 
 LeaseDesk::~LeaseDesk() = default;
@@ -22,6 +24,7 @@ LeaseDesk::~LeaseDesk() = default;
 Result<void> LeaseDesk::ask(protocol::LeaseQuestion question, std::shared_ptr<const bool> gone,
                             Answer answer) {
     if (questions_ >= limits::lease_questions_max) return fail(ErrorCode::too_many_waiters);
+    if (taken_(question.worker)) return fail(ErrorCode::registration_conflict, question.worker);
     Puller& puller = pullers_[question.worker];
     ++questions_;
     const auto place =

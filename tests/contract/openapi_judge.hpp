@@ -139,8 +139,6 @@ class Judge {
     SimCluster cluster{{.seed = 5, .key = protocol::ClusterKey{"a key of sixteen bytes"}}};
 };
 
-const std::string unknown_id = "018bcfe5-687b-7000-8000-000000000000";
-
 // Every answer of the routes for schedules, dead letters, operations and groups.
 void try_schedules(Judge& judge);
 void try_dead_letters(Judge& judge, const std::string& done);
