@@ -183,8 +183,9 @@ const Command& workers_command() {
         {.name = "workers",
          .arguments = "[pause NAME | drain NAME | resume NAME]",
          .summary = "show the workers the dispatcher knows; hold one of them",
-         .text = "A paused or draining worker gets no tasks, over restarts of both, until it is "
-                 "resumed; what it\nholds may end.",
+         .text = "A paused or draining worker gets no tasks until it is resumed; what it holds may "
+                 "end. NAME is an\ninstance, or the part of it that stays when it is started anew: "
+                 "sum-1 of sum-1-5f1c0d9a.",
          .options = with_client_rows(
              {{.name = "by", .value = "NAME", .help = "who does it", .from_environment = false},
               {.name = "reason",

@@ -21,11 +21,13 @@ void hold_worker(State& state, const WorkerHold& hold) {
         state.holds[hold.instance] = hold;
     else
         state.holds.erase(hold.instance);
-    const auto found = state.workers.find(hold.instance);
-    if (found == state.workers.end()) return;
-    state.take_free(found->second);
-    found->second.held = hold.pause.has_value();
-    state.give_free(found->second);
+    for (auto& [instance, worker] : state.workers) {
+        const bool held = state.hold_of(instance) != nullptr;
+        if (worker.held == held) continue;
+        state.take_free(worker);
+        worker.held = held;
+        state.give_free(worker);
+    }
 }
 
 class Applier {

@@ -264,6 +264,10 @@ const std::map<std::string, WorkerHold, std::less<>>& Engine::holds() const {
     return state_->holds;
 }
 
+const WorkerHold* Engine::hold_of(std::string_view instance) const {
+    return state_->hold_of(instance);
+}
+
 const std::map<GroupId, Group>& Engine::groups() const {
     return state_->groups;
 }

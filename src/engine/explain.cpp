@@ -188,7 +188,7 @@ Explanation queued(const Now& now, const State& state, const Task& task) {
     const Queue& queue = found->second;
     if (std::ranges::all_of(queue.workers, &Worker::held)) {
         const Worker& first = **queue.workers.begin();
-        const WorkerHold& hold = state.holds.find(first.instance)->second;
+        const WorkerHold& hold = *state.hold_of(first.instance);
         return {"workers_paused",
                 "all workers of type '" + type + "' are paused, " + first.instance + " " +
                     said_by(*hold.pause),

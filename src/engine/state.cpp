@@ -158,12 +158,32 @@ void State::refresh(Lane& lane) {
     }
 }
 
+namespace {
+
+// "sum-1" of "sum-1-5f1c0d9a"; any other name as it is.
+std::string_view lasting_name(std::string_view instance) {
+    constexpr std::size_t digits = 8;
+    const std::size_t dash = instance.size() - digits - 1;
+    if (instance.size() <= digits + 1 || instance[dash] != '-' ||
+        instance.find_first_not_of("0123456789abcdef", dash + 1) != std::string_view::npos)
+        return instance;
+    return instance.substr(0, dash);
+}
+
+}  // namespace
+
+const WorkerHold* State::hold_of(std::string_view instance) const {
+    auto found = holds.find(instance);
+    if (found == holds.end()) found = holds.find(lasting_name(instance));
+    return found == holds.end() ? nullptr : &found->second;
+}
+
 Worker& State::worker_of(const std::string& instance) {
     Worker& worker = workers[instance];
     if (worker.order == 0) {
         worker.instance = instance;
         worker.order = ++workers_seen;
-        worker.held = holds.contains(instance);
+        worker.held = hold_of(instance) != nullptr;
     }
     return worker;
 }

@@ -169,6 +169,7 @@ struct State {
     void refresh(Lane& lane);
     Queue& queue_of(const std::string& type);
     Worker& worker_of(const std::string& instance);
+    const WorkerHold* hold_of(std::string_view instance) const;
 
     Header& add(const TaskHead& head);                        // in no index yet
     void attach(Header& header, std::shared_ptr<Task> task);  // gives it its body

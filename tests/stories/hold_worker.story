@@ -51,3 +51,24 @@ t4 workers_paused: all workers of type 'call' are paused, w3 since 2023-11-14T22
   queued 0s
 w3 takes tasks
 t4 running worker=w3 attempt=1 epoch=1 until=30s
+
+# By the name that stays when it is started anew, and by the whole one.
+worker sum-1-5f1c0d9a type=sum slots=1
+hold-worker sum-1
+submit t5 type=sum
+worker-gone sum-1-5f1c0d9a
+worker sum-1-00000000 type=sum slots=1
+worker sum-10 type=sum slots=1
+free-worker sum-1
+hold-worker sum-1-00000000
+submit t6 type=sum
+free-worker sum-1-00000000
+----
+sum-1 paused
+t5 queued
+t5 running worker=sum-10 attempt=1 epoch=1 until=30s
+sum-1 takes tasks
+sum-1-00000000 paused
+t6 queued
+sum-1-00000000 takes tasks
+t6 running worker=sum-1-00000000 attempt=1 epoch=1 until=30s

@@ -127,7 +127,10 @@ class Engine {
     const std::map<OperationId, Operation>& operations() const;
     const std::map<GroupId, Group>& groups() const;
     const std::map<std::string, WorkerHold, std::less<>>& holds() const;  // by instance
-    const Schedule* schedule(const std::string& name) const;              // until the next apply
+    // Of this worker, by its name or by the part of it that stays when it is started anew: what is
+    // before "-" and 8 hex digits.
+    const WorkerHold* hold_of(std::string_view instance) const;
+    const Schedule* schedule(const std::string& name) const;  // until the next apply
     void each_schedule(const std::function<void(const Schedule&)>& take) const;  // by name
     // Queues that have a task and a worker for it with nothing between them, found out anew; of the
     // first thousand keys of each.

@@ -73,9 +73,8 @@ void put_queue(JsonWriter& json, const engine::QueueFigures& queue) {
 }
 
 void put_hold(JsonWriter& json, const engine::Engine& engine, const std::string& instance) {
-    const auto found = engine.holds().find(instance);
-    if (found == engine.holds().end()) return;
-    json.key("hold").raw(protocol::write_hold(found->second));
+    const WorkerHold* hold = engine.hold_of(instance);
+    if (hold != nullptr) json.key("hold").raw(protocol::write_hold(*hold));
 }
 
 void put_totals(JsonWriter& json, const Totals& totals) {
