@@ -18,11 +18,14 @@ class ByteWriter {
     void byte(std::uint8_t value) { out_.push_back(static_cast<char>(value)); }
     void flag(bool value) { byte(value ? 1 : 0); }
     void number(std::uint64_t value) {
-        while (value >= 0x80) {
-            byte(static_cast<std::uint8_t>(value | 0x80));
-            value >>= 7;
-        }
-        byte(static_cast<std::uint8_t>(value));
+        if (value < 0x80) return byte(static_cast<std::uint8_t>(value));
+        // Appended as one: a byte at a time costs thrice as much.
+        char bytes[10];
+        std::size_t size = 0;
+        for (; value >= 0x80; value >>= 7)
+            bytes[size++] = static_cast<char>(value | 0x80);
+        bytes[size++] = static_cast<char>(value);
+        out_.append(bytes, size);
     }
     void signed_number(std::int64_t value) {
         number((static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63));
