@@ -81,6 +81,7 @@ std::optional<Decision> submit_for(const Context& context, const Schedule& sched
         fire.reason = std::string{row_of(submitted.refused->code).name};
         return std::nullopt;
     }
+    if (submitted.records.empty()) return std::nullopt;  // it is there: nothing makes way for it
     if (before && schedule.spec.overlap == Overlap::replace) {
         Decision cancelled = decide_cancel(
             context, {*before, "replaced by the next time of schedule " + schedule.spec.name});

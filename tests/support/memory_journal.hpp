@@ -43,6 +43,7 @@ class MemoryJournal final : public port::Journal {
 
     Result<void> reserve(std::size_t bytes, port::Purpose purpose) override {
         const std::lock_guard guard{mutex_};
+        if (full && purpose == port::Purpose::new_work) return fail(ErrorCode::disk_full);
         if (bytes + protocol::batch_bytes_overhead_max > frame_max(purpose))
             return fail(ErrorCode::body_too_large);
         const std::size_t kept = purpose == port::Purpose::new_work ? settings_.old_work_bytes : 0;
@@ -99,6 +100,8 @@ class MemoryJournal final : public port::Journal {
                 .wants_prepare = room_ < settings_.room_bytes - settings_.old_work_bytes / 2,
                 .full = false};
     }
+
+    bool full = false;  // no room for new work
 
   private:
     // Old work gets a little more, so that a frame full of new work does not keep it waiting.

@@ -134,6 +134,22 @@ TEST_CASE("while new work is refused a time waits, and has its turn afterwards")
     CHECK(beat->missed == 0);
 }
 
+TEST_CASE("a full disk is asked again once a second, and the time has its turn afterwards") {
+    World world;
+    world.put("beat", every_10s, allow + R"(,"misfire":"all")");
+    world.journal.full = true;
+    const std::size_t before = world.log.entries.size();
+    world.world.run_for(25s);
+    world.put("beat", every_10s, allow + R"(,"misfire":"all")");  // planned anew meanwhile
+    world.world.run_for(1s);
+    CHECK(world.get("beat")["submitted"].text() == "0");
+    CHECK(world.log.entries.size() - before < 40);
+    world.journal.full = false;
+    world.world.run_for(2s);
+    CHECK(world.get("beat")["submitted"].text() == "2");
+    CHECK(world.get("beat")["missed"].text() == "0");
+}
+
 TEST_CASE("one that is changed or removed goes by what it now is") {
     World world;
     world.put("beat", every_10s, allow);

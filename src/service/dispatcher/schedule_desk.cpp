@@ -162,11 +162,13 @@ void ScheduleDesk::wake() {
     arm();
 }
 
-// What has come since the last look: of many the newest.
+// What has come and is not settled: of many the newest.
 void ScheduleDesk::collect(const std::string& name, Entry& entry) {
     const WallTime now = clock_.wall();
-    WallTime after = *entry.next - Duration{1};
+    WallTime after = core_.engine().schedule(name)->settled;
     entry.next.reset();
+    entry.open.clear();
+    entry.older = 0;
     for (;;) {
         auto found = times(entry.plan, entry.zone, after, limits::backfill_max, now);
         if (!found || found->empty()) break;
@@ -213,11 +215,10 @@ void ScheduleDesk::fired(const std::string& name, const engine::Decision& decisi
         log_.warn("a schedule's time has to wait",
                   {{"schedule", name}, {"why", decision.refused->to_string()}});
         if (entry.next) due_.erase({*entry.next, name});
-        entry.next = entry.open.front();
+        entry.next = clock_.wall() + refused_retry;
         entry.open.clear();
         due_.emplace(*entry.next, name);
-        timer_->set(clock_.steady() + refused_retry, [this] { wake(); });
-        return;
+        return arm();
     }
     const WallTime settled = core_.engine().schedule(name)->settled;
     std::erase_if(entry.open, [&](WallTime time) { return time <= settled; });
