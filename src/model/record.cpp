@@ -25,8 +25,17 @@ struct TaskOf {
 
 }  // namespace
 
+Record::Record() = default;
+Record::Record(const Record& other) = default;
+Record::Record(Record&& other) noexcept = default;
+Record& Record::operator=(const Record& other) = default;
+Record& Record::operator=(Record&& other) noexcept = default;
+Record::~Record() = default;
+
 std::optional<TaskId> task_of(const Record& record) {
     return std::visit(TaskOf{}, record);
 }
 
 }  // namespace taskd
+
+template class std::vector<taskd::Record>;

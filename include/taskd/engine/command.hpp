@@ -5,6 +5,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -210,11 +212,23 @@ struct Forget {
 // Asks for the bodies of tasks whose turn comes soon (Decision::fetch).
 struct Look {};
 
-using Command =
+using CommandKind =
     std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew, Report, WorkerUp,
                  WorkerGone, Tick, Match, Resume, Forget, Look, SetPriority, ChangeQueue, Redrive,
                  EditPayload, StartOperation, StopOperation, StepOperation, MakeGroup, CloseGroup,
                  ChangeWorker, SetSchedule, RemoveSchedule, PauseSchedule, FireSchedule>;
+// Classes of their own, as Record: copied and moved in one place (command.cpp).
+struct Command : CommandKind {
+    template <class Kind>
+        requires(!std::is_same_v<Kind, Command>)
+    Command(Kind kind) : CommandKind(std::in_place_type<Kind>, std::move(kind)) {}
+    Command();
+    Command(const Command& other);
+    Command(Command&& other) noexcept;
+    Command& operator=(const Command& other);
+    Command& operator=(Command&& other) noexcept;
+    ~Command();
+};
 
 // Where a command is told what the view alone knows of what it asked for; none for most.
 Submit* asked_of(Command& command);
@@ -282,9 +296,20 @@ struct DeletionViewed {};
 struct LookedAhead {
     std::string type;
 };
-using Note = std::variant<LeaseRenewed, ProgressNoted, WorkerNoted, WorkerForgotten, TaskForgotten,
-                          TaskLoaded, TaskUnloaded, EndTold, KeyForgotten, RateTaken, RateOpened,
-                          RatesReset, LookedAhead, DeletionViewed>;
+using NoteKind = std::variant<LeaseRenewed, ProgressNoted, WorkerNoted, WorkerForgotten,
+                              TaskForgotten, TaskLoaded, TaskUnloaded, EndTold, KeyForgotten,
+                              RateTaken, RateOpened, RatesReset, LookedAhead, DeletionViewed>;
+struct Note : NoteKind {
+    template <class Kind>
+        requires(!std::is_same_v<Kind, Note>)
+    Note(Kind kind) : NoteKind(std::in_place_type<Kind>, std::move(kind)) {}
+    Note();
+    Note(const Note& other);
+    Note(Note&& other) noexcept;
+    Note& operator=(const Note& other);
+    Note& operator=(Note&& other) noexcept;
+    ~Note();
+};
 
 // Outputs leave only after everything decided before them is synced.
 struct SendLease {
@@ -299,7 +324,18 @@ struct TaskEnded {
     TaskId id;
     EngineTime at;
 };
-using Output = std::variant<SendLease, SendRevoke, TaskEnded>;
+using OutputKind = std::variant<SendLease, SendRevoke, TaskEnded>;
+struct Output : OutputKind {
+    template <class Kind>
+        requires(!std::is_same_v<Kind, Output>)
+    Output(Kind kind) : OutputKind(std::in_place_type<Kind>, std::move(kind)) {}
+    Output();
+    Output(const Output& other);
+    Output(Output&& other) noexcept;
+    Output& operator=(const Output& other);
+    Output& operator=(Output&& other) noexcept;
+    ~Output();
+};
 
 struct Decision {
     std::vector<Record> records;
@@ -314,6 +350,16 @@ struct Decision {
     std::vector<std::string> fetch_keys;  // of a submit: idempotency keys to ask for as well
     // Of a submit: which of its tasks are another one, submitted before under the same key.
     std::vector<std::pair<std::size_t, TaskId>> existing;
+
+    Decision();
+    Decision(const Decision& other);
+    Decision(Decision&& other) noexcept;
+    Decision& operator=(const Decision& other);
+    Decision& operator=(Decision&& other) noexcept;
+    ~Decision();
 };
 
 }  // namespace taskd::engine
+
+extern template class std::vector<taskd::engine::Note>;
+extern template class std::vector<taskd::engine::Output>;

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -228,13 +230,27 @@ struct WorkerHeld {
     friend bool operator==(const WorkerHeld&, const WorkerHeld&) = default;
 };
 
-using Record =
+using RecordKind =
     std::variant<TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed,
                  AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed,
                  AttemptTimedOut, TimedOutLeaseEnded, TaskExpired, PriorityChanged, QueueChanged,
                  TaskRedriven, PayloadEdited, TaskDeleted, OperationStarted, OperationAdvanced,
                  OperationEnded, GroupMade, GroupClosed, GroupEnded, ScheduleChanged,
                  ScheduleRemoved, ScheduleFired, WorkerHeld>;
+
+// One of the kinds. A class of its own, so that its copies and moves are compiled once and not in
+// every file that has a record in its hands.
+struct Record : RecordKind {
+    template <class Kind>
+        requires(!std::is_same_v<Kind, Record>)
+    Record(Kind kind) : RecordKind(std::in_place_type<Kind>, std::move(kind)) {}
+    Record();
+    Record(const Record& other);
+    Record(Record&& other) noexcept;
+    Record& operator=(const Record& other);
+    Record& operator=(Record&& other) noexcept;
+    ~Record();
+};
 
 // The task a record is about; none when it is about more than one.
 std::optional<TaskId> task_of(const Record& record);
@@ -250,3 +266,5 @@ struct RecordBatch {
 };
 
 }  // namespace taskd
+
+extern template class std::vector<taskd::Record>;
