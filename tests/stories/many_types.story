@@ -35,6 +35,7 @@ t5 queued failures=0 crashes=0
 
 # Types that share a worker take turns, however long the line of one of them is.
 worker w1 type=sms,fax slots=1
+complete t3 epoch=1 result=1
 complete t4 epoch=1 result=1
 submit t6 type=fax
 submit t7 type=fax
@@ -43,10 +44,14 @@ submit t9 type=sms
 complete t6 epoch=1 result=1
 complete t9 epoch=1 result=1
 ----
+t3 succeeded result=1
 t4 succeeded result=1
 t6 queued
+t6 running worker=w1 attempt=1 epoch=1 until=30s
 t7 queued
 t8 queued
 t9 queued
-error stale_lease (epoch 1, task is queued)
-error stale_lease (epoch 1, task is queued)
+t6 succeeded result=1
+t9 running worker=w1 attempt=1 epoch=1 until=30s
+t9 succeeded result=1
+t7 running worker=w1 attempt=1 epoch=1 until=30s
