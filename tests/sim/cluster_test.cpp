@@ -267,7 +267,7 @@ using Tally = std::map<std::string, std::uint64_t>;
 
 // One seed, one story. Answers what was broken.
 std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std::uint64_t>& rows) {
-    SimCluster cluster{{.seed = seed}};
+    SimCluster cluster{{.seed = seed, .forgetful = seed % 3 == 0}};
     cluster.run_for(200ms);
     for (int i = 0; i < 60; ++i) {
         const Step& step = any_step(cluster.random());
@@ -291,6 +291,7 @@ std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std
     faults["starts failed"] += cluster.failed_starts();
     faults["keys met again"] += cluster.keys_met();
     faults["groups done"] += cluster.groups_done();
+    faults["tasks gone"] += cluster.gone();
     faults["bodies read back"] += cluster.bodies_read();
     const auto& hits = cluster.row_hits();
     for (std::size_t i = 0; i < hits.size(); ++i)

@@ -112,7 +112,7 @@ Result<void> SqliteView::Impl::prepare_all() {
         {&put_mark_,
          "UPDATE mark SET sequence = ?1, engine = ?2, submitted = ?3, succeeded = ?4, dead = ?5,"
          " cancelled = ?6, failures = ?7, crashes = ?8, leases = ?9, newest_ended = ?10,"
-         " expired = ?11"},
+         " expired = ?11, kept = ?12"},
         {&find_, "SELECT " ROW_COLUMNS " FROM tasks WHERE id = ?1"},
         {&range_, "SELECT id FROM tasks WHERE id BETWEEN ?1 AND ?3 ORDER BY id LIMIT ?2"},
         {&newest_, "SELECT id FROM tasks ORDER BY id DESC LIMIT ?1"},
@@ -164,7 +164,7 @@ Result<void> SqliteView::Impl::prepare_all() {
 Result<void> SqliteView::Impl::read_mark() {
     auto select = db_.prepare(
         "SELECT sequence, engine, submitted, succeeded, dead, cancelled, failures, crashes, leases,"
-        " newest_ended, expired FROM mark");
+        " newest_ended, expired, kept FROM mark");
     if (!select) return std::unexpected{select.error()};
     const auto row = select->step();
     if (!row) return std::unexpected{row.error()};
@@ -174,8 +174,8 @@ Result<void> SqliteView::Impl::read_mark() {
     };
     mark.sequence = Sequence{number(0)};
     mark.engine = EngineTime{Duration{select->number(1)}};
-    mark.totals = {number(2), number(3), number(4), number(5),
-                   number(6), number(7), number(8), number(10)};
+    mark.totals = {number(2), number(3), number(4),  number(5), number(6),
+                   number(7), number(8), number(10), number(11)};
     newest_ended.reset();
     if (!select->is_null(9)) {
         if (select->bytes(9).size() != 16) return fail(ErrorCode::view_corrupt, "newest_ended");
@@ -234,7 +234,8 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
         .bind(7, totals.failures)
         .bind(8, totals.crashes)
         .bind(9, totals.leases)
-        .bind(11, totals.expired);
+        .bind(11, totals.expired)
+        .bind(12, totals.kept);
     newest ? put_mark_.bind_blob(10, newest->bytes()) : put_mark_.bind_null(10);
     return put_mark_.run();
 }

@@ -73,6 +73,19 @@ class Checker {
         if (!mark) return std::unexpected{mark.error()};
         report_.view_at = Sequence{static_cast<std::uint64_t>(*mark)};
         view_read_ = true;
+        return check_sums(*db);
+    }
+
+    Result<void> check_sums(SqliteDb& db) {
+        const auto version = db.number("PRAGMA user_version");
+        if (!version) return std::unexpected{version.error()};
+        constexpr std::int64_t with_kept = 7;
+        if (*version < with_kept) return {};
+        const auto kept = db.number("SELECT kept FROM mark");
+        if (!kept) return std::unexpected{kept.error()};
+        if (*kept != ended_)
+            note({ErrorCode::view_corrupt,
+                  fmt::format("{} ended tasks are counted, there are {}", *kept, ended_)});
         return {};
     }
 
@@ -109,6 +122,7 @@ class Checker {
                 continue;
             }
             const bool live = is_live(*task);
+            if (is_terminal(task->state)) ++ended_;
             if (live) ++report_.live;
             std::string bytes;
             TaskHead head = head_of(*task);
@@ -148,6 +162,7 @@ class Checker {
     const Store& store_;
     const std::string vfs_;
     StoreReport report_;
+    std::int64_t ended_ = 0;
     bool journal_read_ = false;
     bool view_read_ = false;
 };

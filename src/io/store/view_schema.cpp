@@ -74,6 +74,7 @@ CREATE TABLE mark (
     crashes INTEGER NOT NULL DEFAULT 0,
     leases INTEGER NOT NULL DEFAULT 0,
     expired INTEGER NOT NULL DEFAULT 0,
+    kept INTEGER NOT NULL DEFAULT 0,
     newest_ended BLOB
 );
 )";
@@ -170,6 +171,11 @@ Result<void> upgrade(SqliteDb& db, std::int64_t version) {
             done = db.run(
                 "CREATE TABLE schedules (name TEXT PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID");
     }
+    // Counted by the index that has them; 5 to 8 are the states that end.
+    if (done && version < 7)
+        done = db.run(
+            "ALTER TABLE mark ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;"
+            " UPDATE mark SET kept = (SELECT count(*) FROM tasks WHERE state BETWEEN 5 AND 8)");
     if (done) done = db.run(fmt::format("PRAGMA user_version = {}; COMMIT", view_version).c_str());
     return done;
 }

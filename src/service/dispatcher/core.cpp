@@ -23,6 +23,12 @@ bool adds_work(Command& command) {
            std::holds_alternative<engine::StartOperation>(command);
 }
 
+// Made of what the view had: until it is decided, deletions of that time must be remembered.
+bool is_of_page(const Command& command) {
+    return std::holds_alternative<engine::StepOperation>(command) ||
+           std::holds_alternative<engine::DropTasks>(command);
+}
+
 // What the view alone knows of keys goes into the command that comes again.
 struct TakeFetched {
     std::vector<KeyUse> keys;
@@ -176,6 +182,11 @@ bool Core::must_defer() const {
     return needs_room_ || (syncing_ && open_.bytes > settings_.batch_bytes_soft);
 }
 
+bool Core::page_waits() const {
+    return std::ranges::any_of(deferred_,
+                               [](const Deferred& each) { return is_of_page(each.command); });
+}
+
 void Core::run_deferred() {
     while (!deferred_.empty() && !must_defer()) {
         Deferred next = std::move(deferred_.front());
@@ -259,13 +270,14 @@ Result<Core::Fetched> Core::fetch_from(port::View& view, const Wanted& wanted) {
 
 void Core::fetch_and_run(Command command, Wanted wanted, Decided decided) {
     const bool question = engine::asked_of(command) != nullptr;
+    const bool holds_memory = question || is_of_page(command);
     ++fetches_;
-    questions_ += question ? 1 : 0;
+    questions_ += holds_memory ? 1 : 0;
     auto again = std::make_shared<Command>(std::move(command));
     fetch(std::move(wanted), false,
-          [this, question, again, decided = std::move(decided)](Fetched unknown) {
+          [this, question, holds_memory, again, decided = std::move(decided)](Fetched unknown) {
               --fetches_;
-              questions_ -= question ? 1 : 0;
+              questions_ -= holds_memory ? 1 : 0;
               // An ended task comes back to whoever wants to change it.
               if (!question)
                   for (Task& task : unknown.tasks)
@@ -383,6 +395,7 @@ bool Core::idle() const {
 
 std::optional<Error> Core::slow_down() const {
     if (closed_) return Error{ErrorCode::shutting_down, {}};
+    if (held_) return held_;
     const auto behind = view_behind_since_;
     const bool late = behind && ports_.clock.steady() - *behind > limits::view_lag_max;
     // Without room for the view the journal's own room is the bound.

@@ -118,10 +118,10 @@ void Core::serve_view_waiters() {
     }
 }
 
-// While a submit asks the view about its ids nothing is forgotten: what the view answered would no
-// longer be all there is.
+// While a submit asks the view about its ids, or what a page of it led to waits, nothing is
+// forgotten: what the view answered would no longer be all there is.
 void Core::forget() {
-    if (questions_ > 0) return;
+    if (questions_ > 0 || page_waits()) return;
     engine::Decision decision = engine_.decide(now(), engine::Forget{viewed_}, random_);
     for (const engine::Note& note : decision.notes)
         engine_.apply(note);
