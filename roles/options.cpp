@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#define CXXOPTS_NO_REGEX true  // its parser is as good and compiled in half the time
 #include <cxxopts.hpp>
 
 #include "settings_file.hpp"

@@ -6,21 +6,27 @@ namespace taskd::engine {
 Command::Command() = default;
 Command::Command(const Command& other) = default;
 Command::Command(Command&& other) noexcept = default;
-Command& Command::operator=(const Command& other) = default;
+Command& Command::operator=(const Command& other) {
+    return *this = Command(other);
+}
 Command& Command::operator=(Command&& other) noexcept = default;
 Command::~Command() = default;
 
 Note::Note() = default;
 Note::Note(const Note& other) = default;
 Note::Note(Note&& other) noexcept = default;
-Note& Note::operator=(const Note& other) = default;
+Note& Note::operator=(const Note& other) {
+    return *this = Note(other);
+}
 Note& Note::operator=(Note&& other) noexcept = default;
 Note::~Note() = default;
 
 Output::Output() = default;
 Output::Output(const Output& other) = default;
 Output::Output(Output&& other) noexcept = default;
-Output& Output::operator=(const Output& other) = default;
+Output& Output::operator=(const Output& other) {
+    return *this = Output(other);
+}
 Output& Output::operator=(Output&& other) noexcept = default;
 Output::~Output() = default;
 

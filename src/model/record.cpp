@@ -28,7 +28,9 @@ struct TaskOf {
 Record::Record() = default;
 Record::Record(const Record& other) = default;
 Record::Record(Record&& other) noexcept = default;
-Record& Record::operator=(const Record& other) = default;
+Record& Record::operator=(const Record& other) {
+    return *this = Record(other);
+}
 Record& Record::operator=(Record&& other) noexcept = default;
 Record::~Record() = default;
 

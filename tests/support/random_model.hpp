@@ -14,7 +14,7 @@ std::uint64_t random_number(Random& random);  // of any magnitude
 TaskId random_id(Random& random);
 
 // One of the kinds, 0 to record_kinds - 1 in the order of the variant.
-inline constexpr std::size_t record_kinds = std::variant_size_v<Record>;
+inline constexpr std::size_t record_kinds = std::variant_size_v<RecordKind>;
 Record random_record(Random& random, std::size_t kind);
 RecordBatch random_batch(Random& random, Sequence first, std::size_t records);
 Task random_task(Random& random);
