@@ -170,7 +170,7 @@ void SimCluster::start_dispatcher() {
     settings.workers.lease_duration = options_.lease;
     settings.nameservice_url = "http://nameservice:5001";
     settings.seed = random_.next();
-    settings.disk = {.dir = "data", .reserve = 20'000};
+    settings.disk = {.dir = "data", .reserve = options_.disk_reserve};
     if (options_.forgetful)
         settings.retention = {.keep = forgets_after,
                               .keep_dead = 2 * forgets_after,

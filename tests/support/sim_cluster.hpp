@@ -28,6 +28,7 @@ struct ClusterOptions {
     SimOptions world;
     Duration lease = std::chrono::seconds{3};
     bool forgetful = false;  // ended tasks are kept for seconds, and few of them
+    std::uint64_t disk_reserve = 0;
     protocol::ClusterKey key;
 };
 

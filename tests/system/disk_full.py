@@ -155,7 +155,7 @@ class DiskFull(harness.SystemTest):
         for task in running:
             self.assertEqual(api.result(task)["state"], "succeeded")
         self.assertEqual(api.post(f"/v1/tasks/{waiting}/cancel").status, 200)
-        self.assertEqual(len(api.all_tasks()), 4)
+        self.assertGreaterEqual(len(api.all_tasks()), 4)
         (self.disk / "ballast").unlink()
         harness.wait_until(lambda: api.post("/v1/tasks", {"type": "none"}).status == 202,
                            "new tasks are taken again")

@@ -127,7 +127,8 @@ TEST_CASE("a task stays while its idempotency key stands for it") {
 
 TEST_CASE("a task stays while a group counts it that has not ended") {
     World world{keeping(1h, 1h, many)};
-    const auto made = world.ask("POST", "/v1/groups", R"({"completion":{"type":"after"}})");
+    const auto made =
+        world.ask("POST", "/v1/groups", R"({"open":true,"completion":{"type":"after"}})");
     REQUIRE(made->status == 202);
     const std::string group = JsonView{made->body}["id"].text();
     const std::string id = world.succeeded(R"(,"group":")" + group + "\"");
