@@ -84,7 +84,8 @@ class DispatcherPart {
                     log_lane_,
                     calendar_,
                     &ground.metrics,
-                    &store.files()},
+                    &store.files(),
+                    store.view.get()},
                    ground.lost_disk()} {}
 
     Result<void> start() {

@@ -25,6 +25,11 @@ constexpr std::uint16_t worker_port = 6000;
 
 // What a forgetful dispatcher keeps: a little, so that a short life sees it go.
 constexpr Duration forgets_at_least = 4s, forgets_after = 12s;
+constexpr service::RetentionSettings short_memory{.keep = forgets_after,
+                                                  .keep_dead = 2 * forgets_after,
+                                                  .count = 10,
+                                                  .least = forgets_at_least,
+                                                  .interval = 1s};
 
 class QuietLog final : public port::Log {
   public:
@@ -80,7 +85,7 @@ struct SimCluster::DispatcherLife {
     QuietLog log;
     std::unique_ptr<port::Journal> journal;
     std::unique_ptr<support::FilesVfs> vfs;
-    std::unique_ptr<port::View> view;
+    std::unique_ptr<io::SqliteView> view;
     std::unique_ptr<io::FileTaskLogs> logs;
     // Behind what their jobs use: a lane finishes its jobs when it goes.
     std::unique_ptr<port::Background> journal_lane, space_lane, view_lane, log_lane;
@@ -171,12 +176,7 @@ void SimCluster::start_dispatcher() {
     settings.nameservice_url = "http://nameservice:5001";
     settings.seed = random_.next();
     settings.disk = {.dir = "data", .reserve = options_.disk_reserve};
-    if (options_.forgetful)
-        settings.retention = {.keep = forgets_after,
-                              .keep_dead = 2 * forgets_after,
-                              .count = 10,
-                              .least = forgets_at_least,
-                              .interval = 1s};
+    if (options_.forgetful) settings.retention = short_memory;
     DispatcherLife* raw = life.get();
     life->service = std::make_unique<service::Dispatcher>(
         settings,
@@ -190,7 +190,8 @@ void SimCluster::start_dispatcher() {
             *life->log_lane,
             at.calendar(),
             &life->metrics,
-            &disk_},
+            &disk_,
+            life->view.get()},
         [raw](const Error&) { raw->lost_disk = true; });
     dispatcher_ = std::move(life);
     if (auto started = raw->service->start(); !started) return start_failed(started.error());

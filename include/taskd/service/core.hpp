@@ -143,7 +143,6 @@ class Core {
     bool must_defer() const;
     bool page_waits() const;
     void run_deferred();
-    Result<void> load_needed(const RecordBatch& batch);
     void fetch(Wanted wanted, bool ahead, std::function<void(Fetched)> then);
     static Result<Fetched> fetch_from(port::View& view, const Wanted& wanted);
     void fetch_and_run(engine::Command command, Wanted wanted, Decided decided);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "taskd/service/backups.hpp"
 #include "taskd/service/core.hpp"
 #include "taskd/service/disk_guard.hpp"
 #include "taskd/service/doctor.hpp"
@@ -45,6 +46,7 @@ struct DispatcherPorts {
     port::Calendar& calendar;
     port::Metrics* metrics = nullptr;  // outlives it; none: no /metrics
     port::Files* files = nullptr;      // of the data directory; none: nobody looks at its disk
+    port::ViewCopy* copies = nullptr;  // of the view; none, or no files: no backups
 };
 
 class Dispatcher {
@@ -84,6 +86,7 @@ class Dispatcher {
     std::unique_ptr<Retention> retention_;
     std::unique_ptr<DiskGuard> disk_;
     std::unique_ptr<Doctor> doctor_;
+    std::unique_ptr<Backups> backups_;
     HttpFront front_;
     bool started_ = false;
     bool draining_ = false;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/store/sqlite_copy.hpp"
 #include "io/store/sqlite_db.hpp"
 #include "io/store/view_finder.hpp"
 #include "io/store/view_schema.hpp"
@@ -19,6 +20,8 @@ namespace {
 constexpr std::size_t suffix_tasks_max = 100'000;
 constexpr std::size_t matches_max = 2;
 constexpr std::size_t id_text_size = 36;
+// Of a copy at a time: 2 MiB, so that nobody waits for long.
+constexpr int copy_step_pages = 512;
 
 #define ROW_COLUMNS "id, row, payload, result"
 
@@ -27,6 +30,7 @@ constexpr std::size_t id_text_size = 36;
 class SqliteView::Impl {
   public:
     explicit Impl(SqliteViewSettings settings) : settings_{std::move(settings)} {}
+    ~Impl() { drop_copy(); }
 
     Result<void> open();
     Result<void> store(const port::ViewChange& change);
@@ -45,6 +49,8 @@ class SqliteView::Impl {
     Result<void> each_key(const std::function<void(const KeyUse&)>& take);
     Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys);
     Result<void> checkpoint();
+    Result<std::optional<port::ViewMark>> copy_some(const std::string& path);
+    void drop_copy() { copy_.reset(); }
 
     port::ViewMark mark;
     std::optional<TaskId> newest_ended;
@@ -60,6 +66,7 @@ class SqliteView::Impl {
 
     SqliteViewSettings settings_;
     SqliteDb db_;
+    std::unique_ptr<SqliteCopy> copy_;
     ViewFinder finder_;
     SqliteStatement begin_, commit_, rollback_, put_, put_mark_, find_, range_, newest_, live_,
         put_key_, drop_keys_, find_key_, all_keys_, put_queue_, queues_, drop_, put_operation_,
@@ -458,6 +465,21 @@ Result<void> SqliteView::Impl::checkpoint() {
     return {};
 }
 
+Result<std::optional<port::ViewMark>> SqliteView::Impl::copy_some(const std::string& path) {
+    if (poison_) return std::unexpected{*poison_};
+    if (!copy_ || copy_->path() != path) {
+        copy_.reset();
+        auto begun = SqliteCopy::begin(db_, path, settings_.vfs);
+        if (!begun) return std::unexpected{begun.error()};
+        copy_ = std::move(*begun);
+    }
+    const auto whole = copy_->step(copy_step_pages);
+    if (whole && !*whole) return std::nullopt;
+    copy_.reset();
+    if (!whole) return std::unexpected{whole.error()};
+    return mark;
+}
+
 SqliteView::SqliteView(std::unique_ptr<Impl> impl) : impl_{std::move(impl)} {}
 SqliteView::~SqliteView() = default;
 
@@ -511,6 +533,12 @@ Result<std::optional<TaskId>> SqliteView::newest_ended() {
 }
 Result<void> SqliteView::checkpoint() {
     return impl_->checkpoint();
+}
+Result<std::optional<port::ViewMark>> SqliteView::copy_some(const std::string& path) {
+    return impl_->copy_some(path);
+}
+void SqliteView::drop_copy() {
+    impl_->drop_copy();
 }
 std::size_t SqliteView::log_pages() const {
     return impl_->log_pages;

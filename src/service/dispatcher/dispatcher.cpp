@@ -79,6 +79,12 @@ void Dispatcher::start_upkeep() {
     doctor_->add_routes(front_);
     retention_->start();
     disk_->start();
+    if (ports_.files == nullptr || ports_.copies == nullptr) return;
+    backups_ = std::make_unique<Backups>(
+        BackupSettings{settings_.disk.dir + "/backups", settings_.workers.store_id}, *ports_.files,
+        *ports_.copies, core_, core.clock, core.log);
+    backups_->add_routes(front_);
+    backups_->start();
 }
 
 void Dispatcher::drain(std::function<void()> done) {
