@@ -141,6 +141,33 @@ TEST_CASE("a task stays while a group counts it that has not ended") {
     CHECK(JsonView{now}["succeeded"].number() == 1u);
 }
 
+TEST_CASE("a clock that is set ahead makes nothing old until it has stayed so") {
+    World world{keeping(24h, 24h, many)};
+    const std::string id = world.succeeded();
+    world.run_for(2min);
+    world.world.set_wall_offset(world.host, 48h);
+    world.run_for(50min);
+    CHECK(world.there(id));
+    world.world.set_wall_offset(world.host, 0h);
+    world.run_for(2h);
+    CHECK(world.there(id));
+    world.world.set_wall_offset(world.host, 48h);
+    world.run_for(64min);
+    CHECK_FALSE(world.there(id));
+}
+
+TEST_CASE("an id of the future is found by a sweep of everything") {
+    World world{keeping(1h, 1h, many)};
+    Random random{7};
+    const TaskId ahead = TaskId::make(world.host.clock().wall() + 9'000h, random);
+    const std::string id = ahead.to_string();
+    CHECK(world.succeeded(R"(,"id":")" + id + "\"") == id);
+    const std::string other = world.succeeded();
+    world.run_for(service::RetentionSettings{}.all_at_first + 3min);
+    CHECK_FALSE(world.there(other));
+    CHECK(world.there(id) == false);
+}
+
 TEST_CASE("many go a few at a time") {
     World world{keeping(1h, 1h, many)};
     std::string tasks = "[";

@@ -17,6 +17,8 @@ struct RetentionSettings {
     std::uint64_t count = limits::keep_count_default;  // ended tasks; beyond it the oldest go
     Duration least = limits::kept_at_least;            // tests alone have it shorter
     Duration interval = limits::sweep_interval;        // from one sweep to the next
+    // Until the first sweep of everything; the next ones follow after limits::sweep_all_interval.
+    Duration all_at_first = std::chrono::hours{1};
 };
 
 class Retention {
@@ -38,15 +40,19 @@ class Retention {
     bool may_go(const Task& task, WallTime now, bool crowded) const;
     bool is_young(const Task& task, WallTime now, bool crowded) const;
     void end_sweep();
+    void wait_for_next();
+    WallTime believed_now();
 
     RetentionSettings settings_;
     Core& core_;
     port::Clock& clock_;
     port::Log& log_;
     std::unique_ptr<port::Timer> timer_;
-    std::optional<TaskId> after_;  // where the sweep is
-    bool to_the_end_ = true;       // of this sweep: it does not stop at what is young
-    SteadyTime to_the_end_at_{};   // when a sweep last did so
+    std::optional<TaskId> after_;            // where the sweep is
+    bool to_the_end_ = false;                // of this sweep: it does not stop at what is young
+    SteadyTime to_the_end_at_{};             // when the next one is
+    std::optional<Duration> clock_lead_;     // of the wall clock before the steady one, as believed
+    std::optional<SteadyTime> ahead_since_;  // the wall clock was set ahead of that
     std::optional<WallTime> swept_at_;
     std::uint64_t dropped_ = 0;
     std::uint64_t told_ = 0;  // of them, said in the log

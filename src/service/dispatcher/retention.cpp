@@ -7,6 +7,8 @@ namespace {
 
 // How long it is left alone after it was refused.
 constexpr Duration retry = std::chrono::seconds{1};
+// What a wall clock may gain on the steady one without being taken for set ahead.
+constexpr Duration clock_drift_max = std::chrono::minutes{1};
 
 }  // namespace
 
@@ -18,17 +20,34 @@ Retention::Retention(RetentionSettings settings, Core& core, port::Clock& clock,
 }
 
 void Retention::start() {
-    const Duration wait = std::min(settings_.interval, limits::sweep_at_first);
-    timer_->set(clock_.steady() + wait, [this] { begin(); });
+    const SteadyTime now = clock_.steady();
+    to_the_end_at_ = now + settings_.all_at_first;
+    timer_->set(now + std::min(settings_.interval, limits::sweep_at_first), [this] { begin(); });
 }
 
 void Retention::begin() {
     const SteadyTime now = clock_.steady();
     after_.reset();
-    to_the_end_ =
-        to_the_end_at_ == SteadyTime{} || now - to_the_end_at_ >= limits::sweep_all_interval;
-    if (to_the_end_) to_the_end_at_ = now;
+    to_the_end_ = now >= to_the_end_at_;
+    if (to_the_end_) to_the_end_at_ = now + limits::sweep_all_interval;
     ask();
+}
+
+// A wall clock that is set ahead makes nothing old at once: by then it may be set back. After a
+// start it is taken as it is.
+WallTime Retention::believed_now() {
+    const SteadyTime steady = clock_.steady();
+    const Duration lead = clock_.wall().time_since_epoch() - steady.time_since_epoch();
+    if (!clock_lead_ || lead <= *clock_lead_ + clock_drift_max) {
+        clock_lead_ = lead;
+        ahead_since_.reset();
+    } else if (!ahead_since_) {
+        ahead_since_ = steady;
+    } else if (steady - *ahead_since_ >= settings_.least) {
+        clock_lead_ = lead;
+        ahead_since_.reset();
+    }
+    return WallTime{steady.time_since_epoch() + *clock_lead_};
 }
 
 void Retention::next(Duration wait) {
@@ -68,9 +87,9 @@ bool Retention::is_young(const Task& task, WallTime now, bool crowded) const {
 void Retention::found(const Result<TaskPage>& page) {
     if (!page) {
         log_.warn("no sweep for old tasks", {{"error", page.error().to_string()}});
-        return start();
+        return wait_for_next();
     }
-    const WallTime now = clock_.wall();
+    const WallTime now = believed_now();
     const engine::Engine& engine = core_.engine();
     const std::uint64_t kept = engine.totals().kept;
     std::uint64_t excess = kept - std::min(kept, settings_.count);
@@ -105,6 +124,10 @@ void Retention::end_sweep() {
                                         {"kept", std::to_string(core_.engine().totals().kept)}});
     told_ = dropped_;
     swept_at_ = clock_.wall();
+    wait_for_next();
+}
+
+void Retention::wait_for_next() {
     timer_->set(clock_.steady() + settings_.interval, [this] { begin(); });
 }
 
