@@ -26,6 +26,15 @@ Result<std::string> read_endpoints(const std::string& data) {
     return content;
 }
 
+// As `taskd up` noted it for this server.
+Result<protocol::ClusterKey> find_noted_key(const std::string& url) {
+    const std::string note = key_note_path(url);
+    if (note.empty()) return protocol::ClusterKey{};
+    const auto path = io::read_whole_file(note, limits::header_bytes_max);
+    if (!path) return protocol::ClusterKey{};
+    return read_key_file(path->substr(0, path->find('\n'))).value_or(protocol::ClusterKey{});
+}
+
 Result<protocol::ClusterKey> find_key(const Options& options, const std::string& url) {
     if (options.given("key-file")) return read_key_file(options.text("key-file"));
     if (options.given("data")) {
@@ -34,11 +43,7 @@ Result<protocol::ClusterKey> find_key(const Options& options, const std::string&
             endpoints ? JsonView{*endpoints}["key_file"].text() : std::string{};
         return read_key_file(path.empty() ? options.text("data") + "/key" : path);
     }
-    const std::string note = key_note_path(url);
-    if (note.empty()) return protocol::ClusterKey{};
-    const auto path = io::read_whole_file(note, limits::header_bytes_max);
-    if (!path) return protocol::ClusterKey{};
-    return read_key_file(path->substr(0, path->find('\n'))).value_or(protocol::ClusterKey{});
+    return find_noted_key(url);
 }
 
 std::size_t width_of(std::string_view text) {
@@ -78,6 +83,21 @@ Result<Server> find_server(const Options& options) {
         if (endpoints) server.url = JsonView{*endpoints}["dispatcher"]["url"].text();
     }
     auto key = find_key(options, server.url);
+    if (!key) return fail(std::move(key));
+    server.key = std::move(*key);
+    return server;
+}
+
+Result<Server> find_server_of(const Options& options, const std::string& dir) {
+    Server server{options.text("url"), {}};
+    for (const std::string& around : {dir, dir + "/.."}) {
+        const auto endpoints = read_endpoints(around);
+        if (dir.empty() || options.given("url") || !endpoints) continue;
+        server.url = JsonView{*endpoints}["dispatcher"]["url"].text();
+        break;
+    }
+    auto key = options.given("key-file") ? read_key_file(options.text("key-file"))
+                                         : find_noted_key(server.url);
     if (!key) return fail(std::move(key));
     server.key = std::move(*key);
     return server;

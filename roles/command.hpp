@@ -42,6 +42,8 @@ const Command& workers_command();
 const Command& load_command();
 const Command& health_command();
 const Command& store_command();
+const Command& backup_command();
+const Command& restore_command();
 const Command& config_command();
 const Command& completion_command();
 const Command& man_command();

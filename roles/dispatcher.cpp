@@ -18,6 +18,9 @@
 namespace taskd::roles {
 namespace {
 
+// What stands in place of a number of bytes: a share of the disk.
+constexpr std::string_view reserve_by_share = "auto";
+
 // The data directory with its journal and its view.
 class StorePart {
   public:
@@ -27,7 +30,7 @@ class StorePart {
         Random random{io::random_seed()};
         auto store = io::open_store(*files, dir, random);
         if (!store) return fail(std::move(store));
-        std::unique_ptr<StorePart> part{new StorePart{std::move(files), std::move(*store)}};
+        std::unique_ptr<StorePart> part{new StorePart{std::move(files), std::move(*store), dir}};
         part->journal = std::make_unique<io::FileJournal>(
             *part->files_, *ground.clock,
             io::FileJournalSettings{.dir = part->store_.paths.journal,
@@ -43,6 +46,8 @@ class StorePart {
         return part;
     }
 
+    port::Files& files() const { return *files_; }
+    const std::string& dir() const { return dir_; }
     std::string id() const { return protocol::write_session(SessionId{store_.id}); }
 
     std::unique_ptr<io::FileJournal> journal;
@@ -50,11 +55,12 @@ class StorePart {
     std::unique_ptr<io::FileTaskLogs> logs;
 
   private:
-    StorePart(std::unique_ptr<port::Files> files, io::Store store)
-        : files_{std::move(files)}, store_{std::move(store)} {}
+    StorePart(std::unique_ptr<port::Files> files, io::Store store, std::string dir)
+        : files_{std::move(files)}, store_{std::move(store)}, dir_{std::move(dir)} {}
 
     std::unique_ptr<port::Files> files_;
     io::Store store_;
+    std::string dir_;
 };
 
 // The service on its lanes.
@@ -77,7 +83,9 @@ class DispatcherPart {
                     *store.logs,
                     log_lane_,
                     calendar_,
-                    &ground.metrics},
+                    &ground.metrics,
+                    &store.files(),
+                    store.view.get()},
                    ground.lost_disk()} {}
 
     Result<void> start() {
@@ -99,6 +107,12 @@ class DispatcherPart {
         made.workers.http_port = door.port();
         made.workers.lease_duration = options.duration("lease");
         made.nameservice_url = options.text("nameservice");
+        made.retention.keep = options.duration("keep");
+        made.retention.keep_dead = options.duration("keep-dead");
+        made.retention.count = static_cast<std::uint64_t>(options.number("keep-count"));
+        made.disk.dir = store.dir();
+        if (options.text("disk-reserve") != reserve_by_share)
+            made.disk.reserve = options.bytes("disk-reserve");
         made.seed = io::random_seed();
         made.metrics_open = ground.metrics_open;
         return made;
@@ -131,33 +145,71 @@ int run(const Options& options) {
 
 }  // namespace
 
+namespace {
+
+// How long what has ended is kept, and what is kept free of the disk.
+std::vector<OptionRow> upkeep_rows() {
+    constexpr std::int64_t least = limits::kept_at_least.count();
+    return {{.name = "keep",
+             .kind = OptionKind::duration,
+             .value = "TIME",
+             .fallback = "7d",
+             .help = "how long ended tasks are kept, from 1h on",
+             .least = least},
+            {.name = "keep-dead",
+             .kind = OptionKind::duration,
+             .value = "TIME",
+             .fallback = "30d",
+             .help = "how long dead ones are kept, from 1h on",
+             .least = least},
+            {.name = "keep-count",
+             .kind = OptionKind::number,
+             .value = "N",
+             .fallback = "10000000",
+             .help = "ended tasks kept in all; the oldest go"},
+            {.name = "disk-reserve",
+             .kind = OptionKind::bytes,
+             .value = "SIZE",
+             .fallback = reserve_by_share,
+             .help = "free space below which new tasks are refused; auto: 5 % and at most 1GiB",
+             .word = reserve_by_share}};
+}
+
+std::vector<OptionRow> dispatcher_rows() {
+    std::vector<OptionRow> rows{{.name = "data",
+                                 .value = "DIR",
+                                 .fallback = "taskd-data/dispatcher",
+                                 .help = "where journal and view lie"},
+                                {.name = "nameservice",
+                                 .value = "URL",
+                                 .fallback = "http://127.0.0.1:5001",
+                                 .help = "who knows the workers"},
+                                {.name = "lease",
+                                 .kind = OptionKind::duration,
+                                 .value = "TIME",
+                                 .fallback = "15s",
+                                 .help = "how long a silent worker keeps a task",
+                                 .least = 100'000},
+                                {.name = "task-logs-max",
+                                 .kind = OptionKind::bytes,
+                                 .value = "SIZE",
+                                 .fallback = "1GiB",
+                                 .help = "what tasks print, all of them; the oldest goes",
+                                 .least = limits::logs_bytes_least}};
+    for (const OptionRow& row : upkeep_rows())
+        rows.push_back(row);
+    return with_role_rows(std::move(rows), "4000");
+}
+
+}  // namespace
+
 const Command& dispatcher_command() {
     static const Command command{
         {.name = "dispatcher",
          .arguments = "",
          .summary = "take tasks, lease them to workers, keep the results",
          .text = {},
-         .options = with_role_rows({{.name = "data",
-                                     .value = "DIR",
-                                     .fallback = "taskd-data/dispatcher",
-                                     .help = "where journal and view lie"},
-                                    {.name = "nameservice",
-                                     .value = "URL",
-                                     .fallback = "http://127.0.0.1:5001",
-                                     .help = "who knows the workers"},
-                                    {.name = "lease",
-                                     .kind = OptionKind::duration,
-                                     .value = "TIME",
-                                     .fallback = "15s",
-                                     .help = "how long a silent worker keeps a task",
-                                     .least = 100'000},
-                                    {.name = "task-logs-max",
-                                     .kind = OptionKind::bytes,
-                                     .value = "SIZE",
-                                     .fallback = "1GiB",
-                                     .help = "what tasks print, all of them; the oldest goes",
-                                     .least = limits::logs_bytes_least}},
-                                   "4000"),
+         .options = dispatcher_rows(),
          .kind = PageKind::role,
          .examples = {{"taskd dispatcher --data /var/lib/taskd/dispatcher", "alone, on port 4000"},
                       {"taskd dispatcher --config /etc/taskd/dispatcher.yaml",

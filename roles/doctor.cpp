@@ -14,6 +14,26 @@ std::string joined(const std::vector<JsonView>& items) {
     return text.empty() ? "none" : text;
 }
 
+std::string tell_retention(const JsonView& retention) {
+    const auto days = [&](std::string_view name) {
+        constexpr double ms_a_day = 24 * 3'600'000.0;
+        return fmt::format("{:.4g} days",
+                           static_cast<double>(retention[name].number().value_or(0)) / ms_a_day);
+    };
+    return fmt::format("{} of {}; {}, dead ones {}", retention["kept"].text(),
+                       retention["count_max"].text(), days("keep_ms"), days("keep_dead_ms"));
+}
+
+std::string tell_disk(const JsonView& disk) {
+    if (disk.empty()) return "not looked at yet";
+    const auto mebibytes = [&](std::string_view name) {
+        return disk[name].number().value_or(0) / limits::mebibyte;
+    };
+    return fmt::format("{} MiB free, {} MiB are the reserve{}", mebibytes("free_bytes"),
+                       mebibytes("reserve_bytes"),
+                       disk["low"].is_true() ? ": new tasks are refused" : "");
+}
+
 int run(const Options& options) {
     return with_client(options, [&](service::TaskClient& client) {
         const auto answer = client.ask("GET", "/v1/doctor");
@@ -27,6 +47,8 @@ int run(const Options& options) {
                              {"work beside idle workers", joined(found["idle_with_work"].items())},
                              {"for", found["idle_with_work_ms"].text() + " ms"},
                              {"tasks in memory", found["tasks_in_memory"].text()},
+                             {"ended tasks kept", tell_retention(found["retention"])},
+                             {"disk", tell_disk(found["disk"])},
                              {"verdict", found["sound"].is_true() ? "sound" : "unsound"}})
                     .c_str(),
                 stdout);

@@ -101,6 +101,7 @@ std::vector<std::string_view> choices_of(const OptionRow& row) {
 }
 
 std::expected<OptionValue, std::string> read_option(const OptionRow& row, std::string text) {
+    if (!row.word.empty() && text == row.word) return OptionValue{std::move(text), 0};
     auto number = read_kind(row, text);
     if (!number) return std::unexpected{std::move(number).error()};
     return OptionValue{std::move(text), *number};

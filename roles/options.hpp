@@ -40,8 +40,9 @@ struct OptionRow {
     std::int64_t least = 0;
     std::int64_t most = std::numeric_limits<std::int64_t>::max();
     bool from_environment = true;
-    bool from_file = true;  // unless it is not even taken from the environment
-    bool reloads = false;   // a running role takes a change on SIGHUP
+    bool from_file = true;       // unless it is not even taken from the environment
+    bool reloads = false;        // a running role takes a change on SIGHUP
+    std::string_view word = {};  // taken in place of a number
 
     bool is_setting() const { return from_environment && from_file; }
 };

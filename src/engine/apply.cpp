@@ -193,6 +193,7 @@ class Applier {
             ++task.redrives;
             task.failures = task.crashes = 0;
             task.ended_at.reset();
+            count_out();
             task.expires = record.expires;
             task.ends_by = record.ends_by;
             task.queued_as = sequence_;
@@ -212,6 +213,7 @@ class Applier {
     void operator()(const TaskDeleted& record) {
         if (const Slot slot = state_.headers.find(record.id); slot != 0)
             state_.remove(state_.headers[slot]);
+        if (!state_.deleted.contains(record.id)) count_out();
         state_.gone.tasks.push_back(record.id);
         state_.deleted[record.id] = sequence_;
         state_.deleted_order.emplace_back(sequence_, record.id);
@@ -380,6 +382,12 @@ class Applier {
         task.due_at.reset();
         task.due_shown.reset();
         task.due_by_wall = false;
+        ++state_.totals.kept;
+    }
+
+    // An ended task is there no longer, or not ended any more.
+    void count_out() {
+        if (state_.totals.kept > 0) --state_.totals.kept;
     }
 
     void wait_or_die(Task& task, std::optional<EngineTime> due_at,

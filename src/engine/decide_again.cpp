@@ -135,6 +135,7 @@ class Step {
     bool act(const StepOperation::Target& target) {
         const Header* header = context_.state.find(target.id);
         if (header == nullptr && operation_.action == OperationAction::remove) {
+            if (context_.state.deleted.contains(target.id)) return false;
             // Ended, and the view alone has it.
             decision_.records.emplace_back(TaskDeleted{target.id});
             return true;
@@ -196,6 +197,22 @@ Decision decide_step_operation(const Context& context, const StepOperation& comm
     // Stopped meanwhile.
     if (found->second.state != OperationState::running) return {};
     return Step{context, command, found->second}.decide();
+}
+
+Decision decide_drop(const Context& context, const DropTasks& command) {
+    Decision decision;
+    for (const StepOperation::Target& target : command.targets) {
+        if (context.state.deleted.contains(target.id)) continue;
+        // What memory has forgotten has ended and not changed since.
+        if (const Header* header = context.state.find(target.id)) {
+            if (!header->body) continue;
+            const Task& task = *header->body->task;
+            if (task.changed_as != target.changed_as || !is_terminal(task.state) || task.lease)
+                continue;
+        }
+        decision.records.emplace_back(TaskDeleted{target.id});
+    }
+    return decision;
 }
 
 }  // namespace taskd::engine

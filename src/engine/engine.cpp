@@ -53,6 +53,7 @@ class Decider {
     Decision operator()(const StepOperation& command) {
         return decide_step_operation(context_, command);
     }
+    Decision operator()(const DropTasks& command) { return decide_drop(context_, command); }
 
   private:
     const Context& context_;

@@ -245,6 +245,7 @@ void finish_groups(const Context& context, Decision& decision);
 Decision decide_start_operation(const Context& context, const StartOperation& command);
 Decision decide_stop_operation(const Context& context, const StopOperation& command);
 Decision decide_step_operation(const Context& context, const StepOperation& command);
+Decision decide_drop(const Context& context, const DropTasks& command);
 Decision decide_set_schedule(const Context& context, const SetSchedule& command);
 Decision decide_remove_schedule(const Context& context, const RemoveSchedule& command);
 Decision decide_pause_schedule(const Context& context, const PauseSchedule& command);

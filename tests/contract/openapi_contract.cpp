@@ -419,6 +419,7 @@ void try_a_full_disk(Judge& judge, const std::string& slow) {
 bool tested_elsewhere(const ApiOperation& operation, const std::string& error) {
     static const std::map<std::string, std::string> places{
         {"body_too_large", "tests/unit/dispatcher_test.cpp"},
+        {"backup_running", "tests/unit/backup_test.cpp"},
         {"io_failed", "tests/unit/dispatcher_test.cpp"},
         {"view_corrupt", "tests/contract/view_contract.cpp"},
         {"too_many_schedules", "tests/unit/schedule_desk_test.cpp"},
@@ -466,6 +467,7 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     try_leases(judge);
     try_pulling(judge);
     try_logs(judge);
+    try_backups(judge);
     try_registrations(judge);
     judge.ask("GET", "/healthz", "/healthz", "", 200);
     judge.ask("GET", "/readyz", "/readyz", "", 200);

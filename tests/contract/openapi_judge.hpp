@@ -144,6 +144,7 @@ void try_schedules(Judge& judge);
 void try_dead_letters(Judge& judge, const std::string& done);
 void try_operations(Judge& judge);
 void try_groups(Judge& judge);
+void try_backups(Judge& judge);
 
 inline const std::string unknown_id = "018bcfe5-687b-7000-8000-000000000000";
 

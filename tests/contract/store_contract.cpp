@@ -49,7 +49,8 @@ struct StoreWorld {
             task.queued_as = last;
             tasks.push_back(task);
             view_at = last;
-            REQUIRE((*view)->store({{last, {}, {}}, sim::as_rows({task})}));
+            if (is_terminal(task.state)) ++totals.kept;
+            REQUIRE((*view)->store({{last, {}, totals}, sim::as_rows({task})}));
         }
     }
 
@@ -60,6 +61,7 @@ struct StoreWorld {
     Random random{4};
     Sequence last;
     Sequence view_at;
+    Totals totals;
     std::vector<Task> tasks;
 };
 
@@ -148,6 +150,15 @@ TEST_CASE("a store that was never written to is sound") {
     CHECK_FALSE(report->view_found);
     CHECK(io::check_store(world.files(), world.dir + "/none").error().code ==
           ErrorCode::file_missing);
+}
+
+TEST_CASE("a check finds a count of ended tasks that is not theirs") {
+    ON_EVERY_DISK;
+    world.totals.kept = 3;
+    world.fill(20, 0);
+    const auto report = world.check().value();
+    CHECK(codes_of(report) == std::vector{ErrorCode::view_corrupt});
+    CHECK_THAT(report.findings.front().detail, Catch::Matchers::Contains("ended tasks"));
 }
 
 TEST_CASE("a check finds damage in the journal, in the view, and between them") {

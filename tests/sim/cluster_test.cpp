@@ -267,7 +267,10 @@ using Tally = std::map<std::string, std::uint64_t>;
 
 // One seed, one story. Answers what was broken.
 std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std::uint64_t>& rows) {
-    SimCluster cluster{{.seed = seed}};
+    // Some forget soon, some keep the last of the disk for what is there.
+    SimCluster cluster{{.seed = seed,
+                        .forgetful = seed % 3 == 0,
+                        .disk_reserve = seed % 2 == 0 ? 20'000U : 0U}};
     cluster.run_for(200ms);
     for (int i = 0; i < 60; ++i) {
         const Step& step = any_step(cluster.random());
@@ -291,6 +294,7 @@ std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std
     faults["starts failed"] += cluster.failed_starts();
     faults["keys met again"] += cluster.keys_met();
     faults["groups done"] += cluster.groups_done();
+    faults["tasks gone"] += cluster.gone();
     faults["bodies read back"] += cluster.bodies_read();
     const auto& hits = cluster.row_hits();
     for (std::size_t i = 0; i < hits.size(); ++i)

@@ -77,6 +77,7 @@ class Stage {
         if (verb == "start") return begin(subject, given);
         if (verb == "stop") return StopOperation{id(subject)};
         if (verb == "step") return step(subject, given);
+        if (verb == "drop") return DropTasks{targets(given)};
         if (verb == "group") return group(subject, given);
         if (verb == "hold-worker" || verb == "drain-worker" || verb == "free-worker") {
             const auto what = verb == "hold-worker"    ? ChangeWorker::What::pause
@@ -144,14 +145,19 @@ class Stage {
     }
 
     // As they are now, or (`as=`) as they were.
-    StepOperation step(const std::string& name, const Arguments& given) {
-        StepOperation made{.id = id(name), .targets = {}};
+    std::vector<StepOperation::Target> targets(const Arguments& given) {
+        std::vector<StepOperation::Target> made;
         for (const std::string& each : words(given.at("on"))) {
             const Task* task = engine_.find(id(each));
             Sequence as = task == nullptr ? Sequence{} : task->changed_as;
             if (given.contains("as")) as = Sequence{std::stoull(given.at("as"))};
-            made.targets.push_back({id(each), as});
+            made.push_back({id(each), as});
         }
+        return made;
+    }
+
+    StepOperation step(const std::string& name, const Arguments& given) {
+        StepOperation made{.id = id(name), .targets = targets(given)};
         made.last = given.contains("last");
         made.fetched = true;
         return made;

@@ -3,7 +3,9 @@
 
 #include "catch.hpp"
 #include "memory_log.hpp"
+#include "memory_metrics.hpp"
 #include "memory_task_logs.hpp"
+#include "sim_files.hpp"
 #include "sim_world.hpp"
 #include "taskd/protocol/json_view.hpp"
 #include "taskd/service/dispatcher.hpp"
@@ -41,10 +43,12 @@ class HeldLane final : public port::Background {
 };
 
 struct DispatcherWorld {
-    explicit DispatcherWorld(std::size_t frame_bytes_max = limits::frame_bytes_max)
+    explicit DispatcherWorld(std::size_t frame_bytes_max = limits::frame_bytes_max,
+                             service::DispatcherSettings settings = {})
         : journal{tape, {.frame_bytes_max = frame_bytes_max}} {
         socket = std::move(*host.bind(4000));
-        service::DispatcherSettings settings;
+        REQUIRE(disk.make_dir("data"));
+        settings.disk.dir = "data";
         settings.workers.store_id = "0000000000000007";
         settings.workers.session = SessionId{1};
         settings.nameservice_url = "http://nameservice:5001";
@@ -57,7 +61,9 @@ struct DispatcherWorld {
                                      host.http(),
                                      logs,
                                      log_lane,
-                                     host.calendar()},
+                                     host.calendar(),
+                                     &metrics,
+                                     &disk},
             [this](const Error& error) { lost = error; });
         REQUIRE(service->start());
         REQUIRE(host.serve(4000, service->front()));
@@ -89,6 +95,8 @@ struct DispatcherWorld {
     HeldLane journal_lane{host};
     HeldLane space_lane{host};
     HeldLane view_lane{host};
+    support::SimFiles disk{1};  // whose free space is looked at
+    MemoryMetrics metrics;
     MemoryTaskLogs logs;
     HeldLane log_lane{host};
     MemoryLog log;

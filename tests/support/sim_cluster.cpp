@@ -12,6 +12,7 @@
 #include "taskd/protocol/target.hpp"
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/service/builtin_runner.hpp"
+#include "witness_journal.hpp"
 
 namespace taskd::test {
 namespace {
@@ -21,6 +22,14 @@ using namespace std::chrono_literals;
 constexpr std::uint16_t dispatcher_port = 4000;
 constexpr std::uint16_t nameservice_port = 5001;
 constexpr std::uint16_t worker_port = 6000;
+
+// What a forgetful dispatcher keeps: a little, so that a short life sees it go.
+constexpr Duration forgets_at_least = 4s, forgets_after = 12s;
+constexpr service::RetentionSettings short_memory{.keep = forgets_after,
+                                                  .keep_dead = 2 * forgets_after,
+                                                  .count = 10,
+                                                  .least = forgets_at_least,
+                                                  .interval = 1s};
 
 class QuietLog final : public port::Log {
   public:
@@ -74,9 +83,9 @@ std::string expected_result(const TaskSpec& spec) {
 
 struct SimCluster::DispatcherLife {
     QuietLog log;
-    std::unique_ptr<io::FileJournal> journal;
+    std::unique_ptr<port::Journal> journal;
     std::unique_ptr<support::FilesVfs> vfs;
-    std::unique_ptr<port::View> view;
+    std::unique_ptr<io::SqliteView> view;
     std::unique_ptr<io::FileTaskLogs> logs;
     // Behind what their jobs use: a lane finishes its jobs when it goes.
     std::unique_ptr<port::Background> journal_lane, space_lane, view_lane, log_lane;
@@ -143,7 +152,9 @@ void SimCluster::start_dispatcher() {
     journal.frame_bytes_max = 64 * limits::kibibyte;
     journal.retain_age = 1s;
     journal.retain_bytes = 0;
-    life->journal = std::make_unique<io::FileJournal>(disk_, at.clock(), journal);
+    life->journal = std::make_unique<WitnessJournal>(
+        std::make_unique<io::FileJournal>(disk_, at.clock(), journal),
+        [this](const RecordBatch& batch) { witness(batch); });
     if (auto made = disk_.make_dir("data"); !made) return start_failed(made.error());
     life->vfs = std::make_unique<support::FilesVfs>(disk_);
     auto view = io::SqliteView::open(
@@ -164,6 +175,8 @@ void SimCluster::start_dispatcher() {
     settings.workers.lease_duration = options_.lease;
     settings.nameservice_url = "http://nameservice:5001";
     settings.seed = random_.next();
+    settings.disk = {.dir = "data", .reserve = options_.disk_reserve};
+    if (options_.forgetful) settings.retention = short_memory;
     DispatcherLife* raw = life.get();
     life->service = std::make_unique<service::Dispatcher>(
         settings,
@@ -176,7 +189,9 @@ void SimCluster::start_dispatcher() {
             *life->logs,
             *life->log_lane,
             at.calendar(),
-            &life->metrics},
+            &life->metrics,
+            &disk_,
+            life->view.get()},
         [raw](const Error&) { raw->lost_disk = true; });
     dispatcher_ = std::move(life);
     if (auto started = raw->service->start(); !started) return start_failed(started.error());
@@ -228,6 +243,22 @@ void SimCluster::notice_lost_disk() {
         disk_.faults.cut_at = 0;
         disk_.faults.sync_fails_at = 0;
     }
+}
+
+// Why the task must not be deleted by retention yet; empty when it may.
+std::string SimCluster::why_kept(const TaskId& id) {
+    const auto rows = dispatcher_->view->find({&id, 1});
+    if (!rows) return {};  // no disk to ask
+    if (rows->empty()) return id.to_string() + " is not in the view";
+    const Task& task = rows->front();
+    if (!is_terminal(task.state) || task.lease || !task.ended_at)
+        return id.to_string() + " had not ended";
+    SimHost& at = host("dispatcher");
+    const Duration age = at.clock().wall() - *task.ended_at;
+    // A clock that was set between its end and now says nothing.
+    if (!options_.forgetful || (age < forgets_at_least && !at.clock_was_set()))
+        return id.to_string() + " was " + std::to_string(age.count()) + " us old";
+    return {};
 }
 
 void SimCluster::start_nameservice() {
@@ -346,7 +377,7 @@ void SimCluster::submit(std::vector<TaskSpec> tasks) {
 void SimCluster::submit_again(const TaskId& id) {
     // Into a group that is closed only what is there comes again.
     const Promise& promise = promises_.at(id);
-    const bool there = promise.acknowledged && !operated_.contains(OperationAction::remove);
+    const bool there = promise.acknowledged && !lets_go();
     if (promise.spec.group && !there) return;
     post_tasks({id}, std::make_shared<std::string>(
                          protocol::write_submit({promises_.at(id).spec}, false)));
@@ -356,7 +387,7 @@ void SimCluster::submit_again(const TaskId& id) {
 void SimCluster::submit_under_its_key(const TaskId& id) {
     const Promise& promise = promises_.at(id);
     if (promise.spec.idempotency_key.empty() || !promise.acknowledged) return;
-    if (promise.spec.group && operated_.contains(OperationAction::remove)) return;
+    if (promise.spec.group && lets_go()) return;
     TaskSpec again = promise.spec;
     again.id = TaskId::make(client().clock().wall(), random_);
     client().http().send(
@@ -374,23 +405,22 @@ void SimCluster::submit_under_its_key(const TaskId& id) {
 
 // As the command line does: no answer is no refusal, the same ids go out again.
 void SimCluster::post_tasks(std::vector<TaskId> ids, std::shared_ptr<std::string> body) {
-    client().http().send("http://dispatcher:4000", {"POST", "/v1/tasks", key_header(), *body}, 2s,
-                         [this, ids, body](Result<port::HttpResponse> answer) {
-                             const bool taken = answer && answer->status == 202;
-                             if (taken) {
-                                 for (const TaskId& id : ids)
-                                     promises_.at(id).acknowledged = true;
-                                 return;
-                             }
-                             if (answer && answer->status < 500 && answer->status != 429) {
-                                 const bool gone = operated_.contains(OperationAction::remove) &&
-                                                   promises_.at(ids.front()).spec.group;
-                                 if (gone) return;
-                                 faults_seen_.push_back("submit refused: " + answer->body);
-                             }
-                             world_.at(world_.now() + 500ms,
-                                       [this, ids, body] { post_tasks(ids, body); });
-                         });
+    client().http().send(
+        "http://dispatcher:4000", {"POST", "/v1/tasks", key_header(), *body}, 2s,
+        [this, ids, body](Result<port::HttpResponse> answer) {
+            const bool taken = answer && answer->status == 202;
+            if (taken) {
+                for (const TaskId& id : ids)
+                    promises_.at(id).acknowledged = true;
+                return;
+            }
+            if (answer && answer->status < 500 && answer->status != 429) {
+                const bool gone = lets_go() && promises_.at(ids.front()).spec.group;
+                if (gone) return;
+                faults_seen_.push_back("submit refused: " + answer->body);
+            }
+            world_.at(world_.now() + 500ms, [this, ids, body] { post_tasks(ids, body); });
+        });
 }
 
 void SimCluster::cancel(const TaskId& id) {
@@ -413,7 +443,7 @@ void SimCluster::look(const TaskId& id) {
         [this, id](Result<port::HttpResponse> answer) {
             if (!answer) return;
             Promise& promise = promises_.at(id);
-            if (answer->status == 404 && operated_.contains(OperationAction::remove)) {
+            if (answer->status == 404 && gone_.contains(id)) {
                 promise.deleted = true;
                 return;
             }
@@ -439,7 +469,7 @@ void SimCluster::seen(const TaskId& id, std::string_view body) {
     }
     const bool may_end_again = promise.redrive_asked ||
                                operated_.contains(OperationAction::redrive) ||
-                               operated_.contains(OperationAction::remove);
+                               gone_.contains(id);  // and said again
     if (promise.ended_as && !may_end_again &&
         (promise.ended_as != state || promise.outcome != outcome))
         faults_seen_.push_back("ended twice: " + id.to_string() + " " + promise.outcome + " then " +
@@ -535,6 +565,7 @@ bool SimCluster::settle(Duration limit) {
     }
     const bool kept = all_ended();
     if (kept) check_groups();
+    if (kept) check_kept();
     return kept;
 }
 

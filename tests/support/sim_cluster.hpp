@@ -27,6 +27,8 @@ struct ClusterOptions {
     std::uint32_t slots = 3;  // of each worker
     SimOptions world;
     Duration lease = std::chrono::seconds{3};
+    bool forgetful = false;  // ended tasks are kept for seconds, and few of them
+    std::uint64_t disk_reserve = 0;
     protocol::ClusterKey key;
 };
 
@@ -97,6 +99,11 @@ class SimCluster {
     std::uint64_t failed_starts() const { return failed_starts_; }
     std::uint64_t keys_met() const { return keys_met_; }
     std::uint64_t groups_done() const { return groups_done_; }
+    // Tasks may be gone again because of what was asked for.
+    bool lets_go() const {
+        return options_.forgetful || operated_.contains(OperationAction::remove);
+    }
+    std::uint64_t gone() const { return gone_.size(); }
     std::uint64_t bodies_read() const { return bodies_read_; }  // by the lives that are over
 
   private:
@@ -110,6 +117,9 @@ class SimCluster {
     void check_idle();
     void notice_lost_disk();
     void check_groups();
+    void check_kept();
+    void witness(const RecordBatch& batch);
+    std::string why_kept(const TaskId& id);
     void post_group(std::shared_ptr<std::string> body, std::vector<TaskId> ids, GroupId id);
     void post_tasks(std::vector<TaskId> ids, std::shared_ptr<std::string> body);
     void seen(const TaskId& id, std::string_view body);
@@ -129,6 +139,7 @@ class SimCluster {
     std::map<GroupId, bool> groups_;      // and whether it is acknowledged
     std::set<OperationAction> operated_;  // kinds of operations begun
     SimSchedules schedules_{*this};
+    std::set<TaskId> gone_;                 // deleted, by whomever
     std::vector<std::string> faults_seen_;  // promises already seen broken
     std::vector<std::uint64_t> row_hits_;
     std::uint64_t failed_starts_ = 0;

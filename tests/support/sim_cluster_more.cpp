@@ -38,8 +38,8 @@ void SimCluster::post_group(std::shared_ptr<std::string> body, std::vector<TaskI
         "http://dispatcher:4000", {"POST", "/v1/groups", key_header(), *body}, 2s,
         [this, body, ids, id](Result<port::HttpResponse> answer) {
             // What was taken and then deleted cannot be said again.
-            const bool gone = answer && answer->body.find("group_closed") != std::string::npos &&
-                              operated_.contains(OperationAction::remove);
+            const bool gone =
+                answer && answer->body.find("group_closed") != std::string::npos && lets_go();
             const bool taken = answer && answer->status == 202;
             if (taken || gone) {
                 groups_[id] = true;
@@ -65,7 +65,7 @@ void SimCluster::check_groups() {
             continue;
         }
         ++groups_done_;
-        if (operated_.contains(OperationAction::remove)) continue;
+        if (lets_go()) continue;
         const std::string search = "type:after payload.group:" + id.to_string();
         const auto found = ask(
             "dispatcher", {"GET", "/v1/tasks/count?q=" + protocol::percent_encode(search), {}, ""});
@@ -73,6 +73,38 @@ void SimCluster::check_groups() {
             faults_seen_.push_back("not followed once: " + id.to_string() +
                                    (found ? " " + found->body : ""));
     }
+}
+
+// What is deleted had ended, and without an operator's word it had been kept long enough; the view
+// still has it as it was.
+void SimCluster::witness(const RecordBatch& batch) {
+    for (const Record& record : batch.records) {
+        const auto* deleted = std::get_if<TaskDeleted>(&record);
+        if (deleted == nullptr) continue;
+        gone_.insert(deleted->id);
+        if (operated_.contains(OperationAction::remove)) continue;
+        const std::string fault = why_kept(deleted->id);
+        if (!fault.empty()) faults_seen_.push_back("deleted, but " + fault);
+    }
+}
+
+// The count that retention goes by is that of the tasks, once no more of them go.
+void SimCluster::check_kept() {
+    const std::string search = protocol::percent_encode("state:succeeded,dead,cancelled,expired");
+    std::string told, counted;
+    for (int tries = 0; tries < 20; ++tries) {
+        const auto found =
+            ask("dispatcher", {"GET", "/v1/tasks/count?q=" + search, key_header(), ""});
+        if (!dispatcher_ || !found || found->status != 200) {
+            run_for(2s);
+            continue;
+        }
+        told = found->body;
+        counted = std::to_string(dispatcher().core().engine().totals().kept);
+        if (told == "{\"count\":" + counted + ",\"next\":null}") return;
+        run_for(5s);
+    }
+    faults_seen_.push_back("kept are " + told + ", counted " + counted);
 }
 
 // It may end once more: what was seen is no longer the end for good.

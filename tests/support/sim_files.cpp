@@ -374,6 +374,14 @@ Result<void> SimFiles::sync_dir(const std::string& path) {
     return {};
 }
 
+Result<port::DiskSpace> SimFiles::space(const std::string& dir) {
+    if (const auto on = check_power(generation_, dir); !on) return std::unexpected{on.error()};
+    if (!dirs_.contains(dir)) return fail(ErrorCode::file_missing, dir);
+    const std::uint64_t used = bytes_used();
+    const std::uint64_t total = faults.capacity_bytes == 0 ? endless_bytes : faults.capacity_bytes;
+    return port::DiskSpace{total > used ? total - used : 0, total};
+}
+
 Result<std::unique_ptr<port::FileLock>> SimFiles::lock(const std::string& path) {
     if (const auto on = check_power(generation_, path); !on) return std::unexpected{on.error()};
     if (!dirs_.contains(parent_of(path))) return fail(ErrorCode::file_missing, path);

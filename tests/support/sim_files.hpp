@@ -41,6 +41,7 @@ struct SimFilesHits {
 class SimFiles final : public port::Files {
   public:
     static constexpr std::size_t sector_bytes = 512;
+    static constexpr std::uint64_t endless_bytes = 1ULL << 40;  // said of a disk without an end
 
     explicit SimFiles(std::uint64_t seed, SimFilesFaults faults = {});
     ~SimFiles() override;
@@ -71,6 +72,7 @@ class SimFiles final : public port::Files {
     Result<void> remove(const std::string& path) override;
     Result<void> make_dir(const std::string& path) override;
     Result<void> sync_dir(const std::string& path) override;
+    Result<port::DiskSpace> space(const std::string& dir) override;
     Result<std::unique_ptr<port::FileLock>> lock(const std::string& path) override;
 
   private:

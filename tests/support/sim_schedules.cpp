@@ -113,6 +113,7 @@ std::vector<std::string> SimSchedules::broken() {
     std::vector<std::string> found;
     for (const std::string& each : listed->twice)
         found.push_back("a time had two tasks: " + each);
+    if (cluster_.lets_go()) return found;
     for (const std::string& name : names_) {
         const auto answer = cluster_.ask("dispatcher", {"GET", "/v1/schedules/" + name});
         if (!answer || answer->status != 200) continue;  // removed, or its making was lost

@@ -143,7 +143,7 @@ void SimWorld::pause(SimHost& host, Duration span) {
 }
 
 void SimWorld::set_wall_offset(SimHost& host, Duration offset) {
-    if (offset != host.wall_offset_) ++counts_.wall_jumps;
+    if (offset != host.wall_offset_) ++counts_.wall_jumps, host.clock_was_set_ = true;
     host.wall_offset_ = offset;
 }
 

@@ -181,6 +181,7 @@ class SimHost final : private port::Timers,
     const std::string& name() const { return name_; }
     const std::string& address() const { return address_; }
     bool is_up() const { return up_; }
+    bool clock_was_set() const { return clock_was_set_; }  // ever
 
     port::Clock& clock() { return *this; }
     port::Timers& timers() { return *this; }
@@ -219,6 +220,7 @@ class SimHost final : private port::Timers,
     std::uint64_t life_ = 1;  // grows with every crash
     Duration steady_base_;    // another one each life: steady time means nothing across it
     Duration wall_offset_{0};
+    bool clock_was_set_ = false;
     Duration paused_until_{0};
     sim::MemoryCalendar calendar_;
     std::uint64_t thens_due_ = 0;  // background jobs done whose `then` has not run

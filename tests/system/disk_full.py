@@ -38,8 +38,17 @@ class DiskFull(harness.SystemTest):
         system.dp = system.role("dispatcher", "dispatcher", "--data", disk / "data",
                                 "--nameservice", system.ns.url)
 
-    def start_dispatcher(self):
+    def start_dispatcher(self, reserve="0"):
+        """Without a reserve the journal and the view meet the end of the disk themselves."""
+        self.system.dp.last = ["--disk-reserve", reserve]
         return self.system.dp.start()
+
+    def fill_up_to(self, left):
+        """Takes room until so many bytes are left."""
+        status = os.statvfs(self.disk)
+        with open(self.disk / "ballast", "ab") as ballast:
+            os.posix_fallocate(ballast.fileno(), ballast.tell(),
+                               status.f_bavail * status.f_frsize - left)
 
     def fill(self):
         """Takes all the room there is."""
@@ -120,6 +129,37 @@ class DiskFull(harness.SystemTest):
         states = {task["id"]: task["state"] for task in api.all_tasks(type="none", limit=200)}
         self.assertEqual(states[taken[0]], "cancelled")
         self.assertTrue(set(taken) <= set(states))
+
+    def test_the_reserve_is_for_what_is_there(self):
+        system = self.system
+        api = self.start_dispatcher("64MiB").wait_ready().api
+        system.worker("wait", system.ns.url).start()
+        system.wait_workers(1)
+        running = [api.submit("wait", 2) for _ in range(3)]
+        waiting = api.submit("none", 1)
+        self.fill_up_to(60 << 20)
+        refused = harness.wait_until(
+            lambda: (answer := api.post("/v1/tasks", {"type": "none"})).status != 202 and answer,
+            "new tasks are refused")
+        self.assert_problem(refused, 507, "disk_full")
+        self.assertIn("Retry-After", refused.headers)
+        disk = api.get("/v1/doctor").json["disk"]
+        self.assertTrue(disk["low"])
+        self.assertEqual(disk["reserve_bytes"], 64 << 20)
+        self.assertLess(disk["free_bytes"], 64 << 20)
+        told = system.run("doctor")
+        self.assertEqual(told.returncode, 0, told.stderr)
+        self.assertIn("64 MiB are the reserve: new tasks are refused", told.stdout)
+        # Ends, cancels and reads go on.
+        self.assertEqual(api.get("/readyz").status, 200)
+        for task in running:
+            self.assertEqual(api.result(task)["state"], "succeeded")
+        self.assertEqual(api.post(f"/v1/tasks/{waiting}/cancel").status, 200)
+        self.assertGreaterEqual(len(api.all_tasks()), 4)
+        (self.disk / "ballast").unlink()
+        harness.wait_until(lambda: api.post("/v1/tasks", {"type": "none"}).status == 202,
+                           "new tasks are taken again")
+        self.assertFalse(api.get("/v1/doctor").json["disk"]["low"])
 
     def test_no_room_at_the_first_start(self):
         self.fill()

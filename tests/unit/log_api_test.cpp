@@ -165,11 +165,18 @@ TEST_CASE("a disk that fails is told to who appends and who reads, and harms not
 
 TEST_CASE("logs go with their tasks, and a drain answers who waits") {
     LogWorld world;
-    const std::string id = world.submit_one(), path = "/v1/tasks/" + id + "/logs";
+    const std::string gone = world.submit_one();
     const std::string lease = world.lease();
+    const port::LogStream stream{*TaskId::parse(gone), LeaseEpoch{1}};
     CHECK(world.append(lease, 0, "printed")->status == 200);
-    world.service->drop_logs({*TaskId::parse(id)});
-    CHECK(world.ask("GET", path)->body.empty());
+    CHECK(world.ask("POST", "/v1/leases/" + lease + "/complete", R"({"result":1})")->status == 200);
+    CHECK(world.logs.read(stream, 0, 100).value().bytes == "printed");
+    CHECK(world.ask("POST", "/v1/operations", R"({"action":"delete","q":"type:print"})")->status ==
+          202);
+    world.world.run_for(1s);
+    CHECK(problem(world.ask("GET", "/v1/tasks/" + gone + "/logs")) == "404 task_not_found");
+    CHECK(world.logs.read(stream, 0, 100).value().end == 0);
+    const std::string path = "/v1/tasks/" + world.submit_one() + "/logs";
     const Answer waiting = world.begin("GET", path + "?wait=1h");
     world.world.run_for(1s);
     CHECK(!*waiting);

@@ -184,6 +184,28 @@ static_assert(waiting_bytes_max < unviewed_bytes_max);
 // Ended tasks kept in memory after the view has them, so that repeated submits are cheap.
 inline constexpr std::size_t ended_in_memory_max = 100'000;
 
+// How long ended tasks are kept, and how many; nothing goes sooner than kept_at_least, whatever the
+// settings say. Looked for again so often, and each page of them after such a pause.
+inline constexpr Duration keep_default = 7 * 24h;
+inline constexpr Duration keep_dead_default = 30 * 24h;
+inline constexpr std::uint64_t keep_count_default = 10'000'000;
+inline constexpr Duration kept_at_least = 1h;
+static_assert(kept_at_least < keep_default && keep_default < keep_dead_default);
+inline constexpr Duration sweep_at_first = 5s;
+inline constexpr Duration sweep_interval = 1min;
+inline constexpr Duration sweep_page_pause = 10ms;
+// Ids that a client made with a clock of its own are found by a sweep of everything.
+inline constexpr Duration sweep_all_interval = 24h;
+
+// Free space of the disk below which new tasks are refused (disk_full), so that those there can
+// end: a share of it, at most so much; they are taken again a quarter above it.
+inline constexpr std::uint64_t disk_reserve_divisor = 20;
+inline constexpr std::uint64_t disk_reserve_default_most = 1024 * mebibyte;
+inline constexpr Duration disk_look_interval = 1s;
+
+// Backups in the data directory: too_many_backups; they are to be taken elsewhere.
+inline constexpr std::size_t backups_max = 10;
+
 // HTTP server.
 inline constexpr std::size_t header_bytes_max = 16 * kibibyte;
 inline constexpr std::size_t headers_max = 100;

@@ -169,6 +169,11 @@ struct StepOperation {
     std::vector<KeyUse> known_keys = {};
 };
 
+// Ended tasks that are kept no longer: those of them that are still as they were found go.
+struct DropTasks {
+    std::vector<StepOperation::Target> targets;
+};
+
 // Makes a schedule or changes what it asks for; what has passed by then is settled.
 struct SetSchedule {
     ScheduleSpec spec;
@@ -216,7 +221,7 @@ using CommandKind =
     std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew, Report, WorkerUp,
                  WorkerGone, Tick, Match, Resume, Forget, Look, SetPriority, ChangeQueue, Redrive,
                  EditPayload, StartOperation, StopOperation, StepOperation, MakeGroup, CloseGroup,
-                 ChangeWorker, SetSchedule, RemoveSchedule, PauseSchedule, FireSchedule>;
+                 ChangeWorker, SetSchedule, RemoveSchedule, PauseSchedule, FireSchedule, DropTasks>;
 // Classes of their own, as Record: copied and moved in one place (command.cpp).
 struct Command : CommandKind {
     template <class Kind>

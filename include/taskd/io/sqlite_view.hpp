@@ -6,6 +6,7 @@
 #include <string>
 
 #include "taskd/port/view.hpp"
+#include "taskd/port/view_copy.hpp"
 
 namespace taskd::io {
 
@@ -19,7 +20,7 @@ struct SqliteViewSettings {
     std::size_t cache_bytes = 16 * limits::mebibyte;
 };
 
-class SqliteView final : public port::View {
+class SqliteView final : public port::View, public port::ViewCopy {
   public:
     // Makes the file if there is none. store_too_new, store_mismatch, view_corrupt, store_locked
     // (another process has it open), disk_full or io_failed.
@@ -42,6 +43,10 @@ class SqliteView final : public port::View {
     Result<void> each_key(const std::function<void(const KeyUse&)>& take) override;
     Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys) override;
     Result<std::optional<TaskId>> newest_ended() override;
+
+    // The copy is a plain file of SQLite's, without a log beside it; sync it, and its folder.
+    Result<std::optional<port::ViewMark>> copy_some(const std::string& path) override;
+    void drop_copy() override;
 
     // Copies the log back into the file; tens of milliseconds. store() does it before a transaction
     // once the log is at its bound; a lane that has nothing to do may do it earlier.

@@ -153,6 +153,7 @@ struct Totals {
     std::uint64_t crashes = 0;
     std::uint64_t leases = 0;
     std::uint64_t expired = 0;
+    std::uint64_t kept = 0;  // ended tasks that are still there
 
     friend bool operator==(const Totals&, const Totals&) = default;
 };
@@ -179,6 +180,7 @@ struct TaskQuery {
     WallTime now = {};                               // for ages
     std::size_t rows_max = limits::search_rows_max;  // looked at; then the page ends
     bool count_only = false;                         // no tasks, and no limit of them
+    bool bare = false;                               // without payloads and results
 };
 
 // A page of a search may be short of its limit, or empty, before the end.

@@ -34,6 +34,12 @@ class FileLock {
     virtual ~FileLock() = default;
 };
 
+// Of the disk that a folder is on.
+struct DiskSpace {
+    std::uint64_t free_bytes = 0;  // that this process may still fill
+    std::uint64_t total_bytes = 0;
+};
+
 enum class OpenMode { read, read_write, create };  // create: makes it if missing, keeps content
 
 class Files {
@@ -49,6 +55,8 @@ class Files {
     // With parents; existing is fine. Durable when it returns.
     virtual Result<void> make_dir(const std::string& path) = 0;
     virtual Result<void> sync_dir(const std::string& path) = 0;
+    // file_missing when there is no such folder.
+    virtual Result<DiskSpace> space(const std::string& dir) = 0;
     // store_locked when another process holds it.
     virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
 };

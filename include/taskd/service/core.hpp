@@ -86,6 +86,8 @@ class Core {
     Now now() const;
 
     void refuse_new_work() { closed_ = true; }
+    // The same until it is taken back.
+    void hold_new_work(std::optional<Error> why) { held_ = std::move(why); }
     // Why new work is refused at the moment, if it is.
     std::optional<Error> slow_down() const;
     port::JournalStats journal_stats() const { return ports_.journal.stats(); }
@@ -139,8 +141,8 @@ class Core {
     void note(const Record& record);
     void match();
     bool must_defer() const;
+    bool page_waits() const;
     void run_deferred();
-    Result<void> load_needed(const RecordBatch& batch);
     void fetch(Wanted wanted, bool ahead, std::function<void(Fetched)> then);
     static Result<Fetched> fetch_from(port::View& view, const Wanted& wanted);
     void fetch_and_run(engine::Command command, Wanted wanted, Decided decided);
@@ -184,7 +186,7 @@ class Core {
     bool needs_room_ = false;  // the batch is full or the journal's filler behind
     std::deque<Deferred> deferred_;
     std::size_t fetches_ = 0;    // commands waiting for the view
-    std::size_t questions_ = 0;  // those of them that ask what the view alone knows
+    std::size_t questions_ = 0;  // those of them that rest on what the view alone knows
     bool looking_ = false;
     std::uint64_t bodies_read_ = 0;
 
@@ -208,6 +210,7 @@ class Core {
     SteadyTime room_retry_at_{};
     Sequence dropped_;
     bool closed_ = false;
+    std::optional<Error> held_;
     std::vector<std::function<void()>> draining_;
 };
 

@@ -6,7 +6,10 @@
 #include <memory>
 #include <string>
 
+#include "taskd/service/backups.hpp"
 #include "taskd/service/core.hpp"
+#include "taskd/service/disk_guard.hpp"
+#include "taskd/service/doctor.hpp"
 #include "taskd/service/group_api.hpp"
 #include "taskd/service/http_front.hpp"
 #include "taskd/service/lease_api.hpp"
@@ -15,6 +18,7 @@
 #include "taskd/service/operations.hpp"
 #include "taskd/service/queue_api.hpp"
 #include "taskd/service/registry_watch.hpp"
+#include "taskd/service/retention.hpp"
 #include "taskd/service/schedule_api.hpp"
 #include "taskd/service/task_api.hpp"
 #include "taskd/service/waiters.hpp"
@@ -25,6 +29,8 @@ namespace taskd::service {
 struct DispatcherSettings {
     CoreSettings core;
     WorkerLinkSettings workers;
+    RetentionSettings retention;
+    DiskGuardSettings disk;
     std::string nameservice_url;
     std::uint64_t seed = 0;
     bool metrics_open = false;  // /metrics without the key
@@ -39,6 +45,8 @@ struct DispatcherPorts {
     port::Background& log_lane;  // of `logs`
     port::Calendar& calendar;
     port::Metrics* metrics = nullptr;  // outlives it; none: no /metrics
+    port::Files* files = nullptr;      // of the data directory; none: nobody looks at its disk
+    port::ViewCopy* copies = nullptr;  // of the view; none, or no files: no backups
 };
 
 class Dispatcher {
@@ -52,15 +60,13 @@ class Dispatcher {
     Result<void> start();
     // Answers who waits, takes no new tasks, finishes writing, then `done`.
     void drain(std::function<void()> done);
-    // Tasks that are kept no longer: what they printed goes too.
-    void drop_logs(std::vector<TaskId> ids) { log_api_->remove(std::move(ids)); }
-
     HttpFront& front() { return front_; }
     Core& core() { return core_; }
     WorkerLink& workers() { return *link_; }
 
   private:
     std::optional<NotReady> not_ready() const;
+    void start_upkeep();
 
     DispatcherSettings settings_;
     DispatcherPorts ports_;
@@ -77,6 +83,10 @@ class Dispatcher {
     std::unique_ptr<GroupApi> group_api_;
     std::unique_ptr<ScheduleDesk> schedules_;
     std::unique_ptr<ScheduleApi> schedule_api_;
+    std::unique_ptr<Retention> retention_;
+    std::unique_ptr<DiskGuard> disk_;
+    std::unique_ptr<Doctor> doctor_;
+    std::unique_ptr<Backups> backups_;
     HttpFront front_;
     bool started_ = false;
     bool draining_ = false;

@@ -29,10 +29,9 @@ class LogApi {
     ~LogApi();
 
     void add_routes(HttpFront& front);
-    // Records that are durable: whoever follows a task they are about looks again.
+    // Records that are durable: whoever follows a task they are about looks again, and what a
+    // deleted task has printed goes with it.
     void on_records(const RecordBatch& batch);
-    // Tasks that are kept no longer: their streams go.
-    void remove(std::vector<TaskId> ids);
     // From now on nobody waits: answered with what there is.
     void let_go();
 
@@ -58,6 +57,7 @@ class LogApi {
     void answer(const Shared& reader, std::uint32_t attempt, const port::LogPart& part, bool over);
     void finish(const Shared& reader);
     void wake(const TaskId& id);
+    void remove(std::vector<TaskId> ids);
     void sync_later();
 
     LogPorts ports_;

@@ -41,7 +41,6 @@ class TaskApi {
     void redrive(Call call);
     void edit_payload(Call call);
     void stats(Call call);
-    void doctor(Call call);
     void workers(Call call);
 
     // The task that the path names; then the command for it, and its state as the answer.

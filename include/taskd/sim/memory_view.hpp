@@ -100,7 +100,9 @@ class MemoryView final : public port::View {
                 break;
             }
             ++page.count;
-            if (!query.count_only) page.tasks.push_back(task);
+            if (query.count_only) continue;
+            page.tasks.push_back(task);
+            if (query.bare) page.tasks.back().spec.payload = page.tasks.back().result = {};
         }
         return page;
     }

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -193,6 +194,14 @@ class PosixFiles final : public port::Files {
     }
 
     Result<void> sync_dir(const std::string& path) override { return sync_folder(path); }
+
+    Result<port::DiskSpace> space(const std::string& dir) override {
+        struct statvfs status{};
+        if (retry_interrupted([&] { return ::statvfs(dir.c_str(), &status); }) != 0)
+            return fail_errno("space of", dir);
+        const std::uint64_t block = status.f_frsize;
+        return port::DiskSpace{status.f_bavail * block, status.f_blocks * block};
+    }
 
     Result<std::unique_ptr<port::FileLock>> lock(const std::string& path) override {
         const int descriptor = open_retried(path, O_RDWR | O_CREAT);

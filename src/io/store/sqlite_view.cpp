@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/store/sqlite_copy.hpp"
 #include "io/store/sqlite_db.hpp"
 #include "io/store/view_finder.hpp"
 #include "io/store/view_schema.hpp"
@@ -19,6 +20,8 @@ namespace {
 constexpr std::size_t suffix_tasks_max = 100'000;
 constexpr std::size_t matches_max = 2;
 constexpr std::size_t id_text_size = 36;
+// Of a copy at a time: 2 MiB, so that nobody waits for long.
+constexpr int copy_step_pages = 512;
 
 #define ROW_COLUMNS "id, row, payload, result"
 
@@ -27,6 +30,7 @@ constexpr std::size_t id_text_size = 36;
 class SqliteView::Impl {
   public:
     explicit Impl(SqliteViewSettings settings) : settings_{std::move(settings)} {}
+    ~Impl() { drop_copy(); }
 
     Result<void> open();
     Result<void> store(const port::ViewChange& change);
@@ -45,6 +49,8 @@ class SqliteView::Impl {
     Result<void> each_key(const std::function<void(const KeyUse&)>& take);
     Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys);
     Result<void> checkpoint();
+    Result<std::optional<port::ViewMark>> copy_some(const std::string& path);
+    void drop_copy() { copy_.reset(); }
 
     port::ViewMark mark;
     std::optional<TaskId> newest_ended;
@@ -60,6 +66,7 @@ class SqliteView::Impl {
 
     SqliteViewSettings settings_;
     SqliteDb db_;
+    std::unique_ptr<SqliteCopy> copy_;
     ViewFinder finder_;
     SqliteStatement begin_, commit_, rollback_, put_, put_mark_, find_, range_, newest_, live_,
         put_key_, drop_keys_, find_key_, all_keys_, put_queue_, queues_, drop_, put_operation_,
@@ -112,7 +119,7 @@ Result<void> SqliteView::Impl::prepare_all() {
         {&put_mark_,
          "UPDATE mark SET sequence = ?1, engine = ?2, submitted = ?3, succeeded = ?4, dead = ?5,"
          " cancelled = ?6, failures = ?7, crashes = ?8, leases = ?9, newest_ended = ?10,"
-         " expired = ?11"},
+         " expired = ?11, kept = ?12"},
         {&find_, "SELECT " ROW_COLUMNS " FROM tasks WHERE id = ?1"},
         {&range_, "SELECT id FROM tasks WHERE id BETWEEN ?1 AND ?3 ORDER BY id LIMIT ?2"},
         {&newest_, "SELECT id FROM tasks ORDER BY id DESC LIMIT ?1"},
@@ -164,7 +171,7 @@ Result<void> SqliteView::Impl::prepare_all() {
 Result<void> SqliteView::Impl::read_mark() {
     auto select = db_.prepare(
         "SELECT sequence, engine, submitted, succeeded, dead, cancelled, failures, crashes, leases,"
-        " newest_ended, expired FROM mark");
+        " newest_ended, expired, kept FROM mark");
     if (!select) return std::unexpected{select.error()};
     const auto row = select->step();
     if (!row) return std::unexpected{row.error()};
@@ -174,8 +181,8 @@ Result<void> SqliteView::Impl::read_mark() {
     };
     mark.sequence = Sequence{number(0)};
     mark.engine = EngineTime{Duration{select->number(1)}};
-    mark.totals = {number(2), number(3), number(4), number(5),
-                   number(6), number(7), number(8), number(10)};
+    mark.totals = {number(2), number(3), number(4),  number(5), number(6),
+                   number(7), number(8), number(10), number(11)};
     newest_ended.reset();
     if (!select->is_null(9)) {
         if (select->bytes(9).size() != 16) return fail(ErrorCode::view_corrupt, "newest_ended");
@@ -234,7 +241,8 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
         .bind(7, totals.failures)
         .bind(8, totals.crashes)
         .bind(9, totals.leases)
-        .bind(11, totals.expired);
+        .bind(11, totals.expired)
+        .bind(12, totals.kept);
     newest ? put_mark_.bind_blob(10, newest->bytes()) : put_mark_.bind_null(10);
     return put_mark_.run();
 }
@@ -457,6 +465,21 @@ Result<void> SqliteView::Impl::checkpoint() {
     return {};
 }
 
+Result<std::optional<port::ViewMark>> SqliteView::Impl::copy_some(const std::string& path) {
+    if (poison_) return std::unexpected{*poison_};
+    if (!copy_ || copy_->path() != path) {
+        copy_.reset();
+        auto begun = SqliteCopy::begin(db_, path, settings_.vfs);
+        if (!begun) return std::unexpected{begun.error()};
+        copy_ = std::move(*begun);
+    }
+    const auto whole = copy_->step(copy_step_pages);
+    if (whole && !*whole) return std::nullopt;
+    copy_.reset();
+    if (!whole) return std::unexpected{whole.error()};
+    return mark;
+}
+
 SqliteView::SqliteView(std::unique_ptr<Impl> impl) : impl_{std::move(impl)} {}
 SqliteView::~SqliteView() = default;
 
@@ -510,6 +533,12 @@ Result<std::optional<TaskId>> SqliteView::newest_ended() {
 }
 Result<void> SqliteView::checkpoint() {
     return impl_->checkpoint();
+}
+Result<std::optional<port::ViewMark>> SqliteView::copy_some(const std::string& path) {
+    return impl_->copy_some(path);
+}
+void SqliteView::drop_copy() {
+    impl_->drop_copy();
 }
 std::size_t SqliteView::log_pages() const {
     return impl_->log_pages;

@@ -5,6 +5,7 @@
 #include "io/store/journal_walk.hpp"
 #include "io/store/sqlite_db.hpp"
 #include "io/store/view_schema.hpp"
+#include "taskd/io/store_backup.hpp"
 #include "taskd/io/store_dir.hpp"
 #include "taskd/protocol/record_codec.hpp"
 
@@ -16,9 +17,14 @@ constexpr std::size_t findings_max = 100;
 
 class Checker {
   public:
-    Checker(port::Files& files, const Store& store, std::string vfs)
-        : files_{files}, store_{store}, vfs_{std::move(vfs)} {
-        report_.store_id = store.id;
+    Checker(port::Files& files, StorePaths paths, std::uint64_t id, std::string vfs)
+        : files_{files}, paths_{std::move(paths)}, id_{id}, vfs_{std::move(vfs)} {
+        report_.store_id = id;
+    }
+
+    Result<StoreReport> run_backup() {
+        note(check_view());
+        return std::move(report_);
     }
 
     StoreReport run() {
@@ -38,7 +44,7 @@ class Checker {
 
     Result<void> check_journal() {
         JournalWalk walk;
-        const WalkOptions options{store_.paths.journal, store_.id, {}, true};
+        const WalkOptions options{paths_.journal, id_, {}, true};
         auto done = walk_journal(files_, options, walk,
                                  [](const RecordBatch&) -> Result<void> { return {}; });
         report_.segments = walk.segments.size();
@@ -54,18 +60,18 @@ class Checker {
     }
 
     Result<void> check_view() {
-        const auto file = files_.open(store_.paths.view, port::OpenMode::read);
+        const auto file = files_.open(paths_.view, port::OpenMode::read);
         if (!file && file.error().code == ErrorCode::file_missing) return {};
         if (!file) return std::unexpected{file.error()};
         report_.view_found = true;
         // Exclusive locking needs a handle that could write; nothing here does, nor does the
         // closing.
-        auto db = SqliteDb::open(store_.paths.view, vfs_, SQLITE_OPEN_READWRITE);
+        auto db = SqliteDb::open(paths_.view, vfs_, SQLITE_OPEN_READWRITE);
         if (!db) return std::unexpected{db.error()};
         sqlite3_db_config(db->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
         auto done = db->run("PRAGMA locking_mode = EXCLUSIVE");
         if (done) done = db->run("PRAGMA query_only = ON");
-        if (done) done = check_schema(*db, store_.id);
+        if (done) done = check_schema(*db, id_);
         if (done) done = check_pages(*db);
         if (done) done = check_rows(*db);
         if (!done) return done;
@@ -73,6 +79,19 @@ class Checker {
         if (!mark) return std::unexpected{mark.error()};
         report_.view_at = Sequence{static_cast<std::uint64_t>(*mark)};
         view_read_ = true;
+        return check_sums(*db);
+    }
+
+    Result<void> check_sums(SqliteDb& db) {
+        const auto version = db.number("PRAGMA user_version");
+        if (!version) return std::unexpected{version.error()};
+        constexpr std::int64_t with_kept = 7;
+        if (*version < with_kept) return {};
+        const auto kept = db.number("SELECT kept FROM mark");
+        if (!kept) return std::unexpected{kept.error()};
+        if (*kept != ended_)
+            note({ErrorCode::view_corrupt,
+                  fmt::format("{} ended tasks are counted, there are {}", *kept, ended_)});
         return {};
     }
 
@@ -109,6 +128,7 @@ class Checker {
                 continue;
             }
             const bool live = is_live(*task);
+            if (is_terminal(task->state)) ++ended_;
             if (live) ++report_.live;
             std::string bytes;
             TaskHead head = head_of(*task);
@@ -145,9 +165,11 @@ class Checker {
     }
 
     port::Files& files_;
-    const Store& store_;
+    const StorePaths paths_;
+    const std::uint64_t id_;
     const std::string vfs_;
     StoreReport report_;
+    std::int64_t ended_ = 0;
     bool journal_read_ = false;
     bool view_read_ = false;
 };
@@ -158,7 +180,29 @@ Result<StoreReport> check_store(port::Files& files, const std::string& dir,
                                 const std::string& vfs) {
     const auto store = open_existing_store(files, dir);
     if (!store) return std::unexpected{store.error()};
-    return Checker{files, *store, vfs}.run();
+    return Checker{files, store->paths, store->id, vfs}.run();
+}
+
+Result<StoreReport> check_backup(port::Files& files, const std::string& path,
+                                 const std::string& vfs) {
+    if (const auto file = files.open(path, port::OpenMode::read); !file)
+        return std::unexpected{file.error()};
+    StorePaths paths{path};
+    paths.view = path;
+    std::uint64_t id = 0;
+    {
+        auto db = SqliteDb::open(path, vfs, SQLITE_OPEN_READWRITE);
+        if (!db) return std::unexpected{db.error()};
+        if (auto done = db->run("PRAGMA locking_mode = EXCLUSIVE"); !done)
+            return std::unexpected{done.error()};
+        if (auto done = db->run("PRAGMA query_only = ON"); !done)
+            return std::unexpected{done.error()};
+        if (auto known = check_kind(*db); !known) return std::unexpected{known.error()};
+        const auto found = db->number("SELECT store_id FROM mark");
+        if (!found) return std::unexpected{found.error()};
+        id = static_cast<std::uint64_t>(*found);
+    }
+    return Checker{files, std::move(paths), id, vfs}.run_backup();
 }
 
 }  // namespace taskd::io

@@ -77,17 +77,48 @@ Result<std::uint64_t> describe(port::Files& files, const std::string& dir, const
     if (!used) return std::unexpected{used.error()};
     if (*used) return fail(ErrorCode::store_damaged, paths.description + " is missing");
     const std::uint64_t id = random.next();
-    const auto written = write_atomically(
-        files, dir, paths.description,
-        fmt::format("{{\"format\":{},\"store_id\":\"{:016x}\"}}\n", store_format, id));
+    const auto written = describe_store(files, dir, id);
     if (!written) return std::unexpected{written.error()};
     return id;
 }
 
+Result<bool> is_there(port::Files& files, const std::string& path) {
+    const auto file = files.open(path, port::OpenMode::read);
+    if (!file && file.error().code != ErrorCode::file_missing) return std::unexpected{file.error()};
+    return file.has_value();
+}
+
+Result<void> refuse_unfinished(port::Files& files, const StorePaths& paths) {
+    const auto unfinished = is_there(files, paths.restoring);
+    if (!unfinished) return std::unexpected{unfinished.error()};
+    if (*unfinished) return fail(ErrorCode::restore_unfinished, paths.restoring);
+    return {};
+}
+
 }  // namespace
+
+Result<std::uint64_t> read_store_id(port::Files& files, const std::string& dir) {
+    const StorePaths paths{dir};
+    const auto bytes = read_description(files, paths.description);
+    if (!bytes) return std::unexpected{bytes.error()};
+    return parse_description(*bytes, paths.description);
+}
+
+Result<bool> is_used_store(port::Files& files, const StorePaths& paths) {
+    const auto described = is_there(files, paths.description);
+    if (!described || *described) return described;
+    return is_used(files, paths);
+}
+
+Result<void> describe_store(port::Files& files, const std::string& dir, std::uint64_t id) {
+    return write_atomically(
+        files, dir, StorePaths{dir}.description,
+        fmt::format("{{\"format\":{},\"store_id\":\"{:016x}\"}}\n", store_format, id));
+}
 
 Result<Store> open_existing_store(port::Files& files, const std::string& dir) {
     const StorePaths paths{dir};
+    if (auto whole = refuse_unfinished(files, paths); !whole) return std::unexpected{whole.error()};
     // Read first: what is no store gets no lock file.
     const auto bytes = read_description(files, paths.description);
     if (!bytes) return std::unexpected{bytes.error()};
@@ -95,7 +126,7 @@ Result<Store> open_existing_store(port::Files& files, const std::string& dir) {
     if (!lock) return std::unexpected{lock.error()};
     const auto id = parse_description(*bytes, paths.description);
     if (!id) return std::unexpected{id.error()};
-    return Store{std::move(*lock), *id, paths};
+    return Store{std::move(*lock), *id, paths, store_format};
 }
 
 Result<Store> open_store(port::Files& files, const std::string& dir, Random& random) {
@@ -103,13 +134,14 @@ Result<Store> open_store(port::Files& files, const std::string& dir, Random& ran
     const StorePaths paths{dir};
     auto lock = files.lock(paths.lock);
     if (!lock) return std::unexpected{lock.error()};
+    if (auto whole = refuse_unfinished(files, paths); !whole) return std::unexpected{whole.error()};
     const auto bytes = read_description(files, paths.description);
     if (!bytes && bytes.error().code != ErrorCode::file_missing)
         return std::unexpected{bytes.error()};
     const auto id =
         bytes ? parse_description(*bytes, paths.description) : describe(files, dir, paths, random);
     if (!id) return std::unexpected{id.error()};
-    return Store{std::move(*lock), *id, paths};
+    return Store{std::move(*lock), *id, paths, store_format};
 }
 
 }  // namespace taskd::io

@@ -135,7 +135,8 @@ Result<std::optional<Task>> ViewFinder::read_if(const TaskId& id, const TaskQuer
                (!query.state || task.state == *query.state) &&
                protocol::matches(query.search, task, query.now);
     };
-    if (plan.needs_row && !plan.needs_json) {
+    const bool bare = query.bare && !plan.needs_json;
+    if (bare || (plan.needs_row && !plan.needs_json)) {
         const auto row = find_row_.bind_blob(1, id.bytes()).step();
         if (!row) return std::unexpected{row.error()};
         if (!*row) return std::nullopt;
@@ -143,7 +144,7 @@ Result<std::optional<Task>> ViewFinder::read_if(const TaskId& id, const TaskQuer
         find_row_.reset();
         if (!task) return std::unexpected{task.error()};
         if (!is_meant(*task)) return std::nullopt;
-        if (query.count_only) return std::move(*task);
+        if (query.count_only || bare) return std::move(*task);
     }
     auto found = read(id);
     if (!found) return std::unexpected{found.error()};

@@ -74,6 +74,7 @@ CREATE TABLE mark (
     crashes INTEGER NOT NULL DEFAULT 0,
     leases INTEGER NOT NULL DEFAULT 0,
     expired INTEGER NOT NULL DEFAULT 0,
+    kept INTEGER NOT NULL DEFAULT 0,
     newest_ended BLOB
 );
 )";
@@ -170,13 +171,36 @@ Result<void> upgrade(SqliteDb& db, std::int64_t version) {
             done = db.run(
                 "CREATE TABLE schedules (name TEXT PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID");
     }
+    // Counted by the index that has them; 5 to 8 are the states that end.
+    if (done && version < 7)
+        done = db.run(
+            "ALTER TABLE mark ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;"
+            " UPDATE mark SET kept = (SELECT count(*) FROM tasks WHERE state BETWEEN 5 AND 8)");
     if (done) done = db.run(fmt::format("PRAGMA user_version = {}; COMMIT", view_version).c_str());
     return done;
 }
 
+// By the version that a step leads to.
+constexpr std::pair<std::int64_t, std::string_view> steps[] = {
+    {2, "what a start needs of live tasks gets an index"},
+    {3, "expired tasks are counted"},
+    {4, "idempotency keys get a table"},
+    {5, "rules of queues get a table"},
+    {6, "groups, operations, schedules and held workers get tables, tasks their key and group"},
+    {7, "ended tasks that are kept are counted"},
+};
+static_assert(std::size(steps) + 1 == view_version);
+
 }  // namespace
 
-Result<void> check_schema(SqliteDb& db, std::uint64_t store_id) {
+std::vector<std::string_view> upgrade_steps(std::int64_t version) {
+    std::vector<std::string_view> found;
+    for (const auto& [leads_to, text] : steps)
+        if (leads_to > version) found.push_back(text);
+    return found;
+}
+
+Result<void> check_kind(SqliteDb& db) {
     const auto version = db.number("PRAGMA user_version");
     if (!version) return std::unexpected{version.error()};
     const auto application = db.number("PRAGMA application_id");
@@ -185,6 +209,11 @@ Result<void> check_schema(SqliteDb& db, std::uint64_t store_id) {
         return fail(ErrorCode::view_corrupt, "the file holds the tables of another program");
     if (*version > view_version)
         return fail(ErrorCode::store_too_new, fmt::format("view version {}", *version));
+    return {};
+}
+
+Result<void> check_schema(SqliteDb& db, std::uint64_t store_id) {
+    if (auto known = check_kind(db); !known) return known;
     const auto owner = db.number("SELECT store_id FROM mark");
     if (!owner) return std::unexpected{owner.error()};
     if (static_cast<std::uint64_t>(*owner) != store_id)

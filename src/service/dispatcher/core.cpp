@@ -5,6 +5,7 @@
 
 #include "taskd/base/assert.hpp"
 #include "taskd/protocol/record_codec.hpp"
+#include "taskd/service/rebuild.hpp"
 
 namespace taskd::service {
 
@@ -21,6 +22,12 @@ bool adds_work(Command& command) {
            std::holds_alternative<engine::Redrive>(command) ||
            std::holds_alternative<engine::EditPayload>(command) ||
            std::holds_alternative<engine::StartOperation>(command);
+}
+
+// Made of what the view had: until it is decided, deletions of that time must be remembered.
+bool is_of_page(const Command& command) {
+    return std::holds_alternative<engine::StepOperation>(command) ||
+           std::holds_alternative<engine::DropTasks>(command);
 }
 
 // What the view alone knows of keys goes into the command that comes again.
@@ -51,72 +58,21 @@ Core::Core(CoreSettings settings, CorePorts ports, std::uint64_t seed,
 Core::~Core() = default;
 
 Result<void> Core::recover() {
-    auto mark = ports_.view.mark();
-    if (!mark) return fail(std::move(mark));
-    auto newest = ports_.view.newest_ended();
-    if (!newest) return fail(std::move(newest));
-    auto queues = ports_.view.each_queue([&](const QueueRules& rules) { engine_.restore(rules); });
-    if (!queues) return fail(std::move(queues));
-    auto operations =
-        ports_.view.each_operation([&](const Operation& each) { engine_.restore(each); });
-    if (!operations) return fail(std::move(operations));
-    auto groups = ports_.view.each_group([&](const Group& each) { engine_.restore(each); });
-    if (!groups) return fail(std::move(groups));
-    auto holds = ports_.view.each_hold([&](const WorkerHold& each) { engine_.restore(each); });
-    if (!holds) return fail(std::move(holds));
-    auto schedules =
-        ports_.view.each_schedule([&](const Schedule& schedule) { engine_.restore(schedule); });
-    if (!schedules) return fail(std::move(schedules));
-    std::vector<TaskId> leased;
-    auto live = ports_.view.each_live([&](const TaskHead& head) {
-        if (head.leased)
-            leased.push_back(head.id);
-        else
-            engine_.restore(head);
-    });
-    if (!live) return fail(std::move(live));
-    auto keys = ports_.view.each_key([&](const KeyUse& use) { engine_.restore(use); });
-    if (!keys) return fail(std::move(keys));
-    auto tasks = ports_.view.find(leased);
-    if (!tasks) return fail(std::move(tasks));
-    for (Task& task : *tasks)
-        engine_.restore(std::make_shared<Task>(std::move(task)));
-    engine_.restore(mark->totals, *newest);
-    applied_ = viewed_ = dropped_ = mark->sequence;
-    EngineTime engine_time = mark->engine;
-    auto replayed = ports_.journal.recover(viewed_, [&](const RecordBatch& batch) -> Result<void> {
-        if (batch.first != applied_.next())
-            return fail(ErrorCode::store_mismatch,
-                        "the journal goes on at " + std::to_string(batch.first.value) +
-                            ", the view ends at " + std::to_string(applied_.value));
-        if (auto loaded = load_needed(batch); !loaded) return loaded;
-        for (const Record& record : batch.records)
-            engine_.apply(applied_ = applied_.next(), record);
-        engine_time = batch.engine;
-        return {};
-    });
-    if (!replayed) return fail(std::move(replayed));
+    const auto rebuilt =
+        rebuild(engine_, ports_.view, [this](Sequence after, const TakeBatch& take) {
+            return ports_.journal.recover(after, take);
+        });
+    if (!rebuilt) return std::unexpected{rebuilt.error()};
+    viewed_ = dropped_ = rebuilt->viewed;
+    applied_ = rebuilt->applied;
     durable_ = applied_;
-    engine_start_ = engine_time;
+    engine_start_ = rebuilt->engine;
     steady_start_ = view_stored_at_ = ports_.clock.steady();
     ports_.log.info("recovered", {{"records_through", std::to_string(applied_.value)},
                                   {"tasks", std::to_string(engine_.tasks_in_memory())}});
     execute(engine::Resume{}, [](const Decision&) { return Reply{}; });
     look_after_journal();
     watch();
-    return {};
-}
-
-Result<void> Core::load_needed(const RecordBatch& batch) {
-    std::vector<TaskId> ids;
-    for (const Record& record : batch.records)
-        if (const auto id = engine_.body_needed(record)) ids.push_back(*id);
-    auto tasks = ports_.view.find(ids);
-    if (!tasks) return fail(std::move(tasks));
-    for (Task& task : *tasks)
-        engine_.apply(engine::TaskLoaded{std::make_shared<Task>(std::move(task))});
-    for (const TaskId& id : ids)
-        if (engine_.is_bodiless(id)) return fail(ErrorCode::view_corrupt, id.to_string());
     return {};
 }
 
@@ -174,6 +130,11 @@ void Core::run(Command command, Decided decided) {
 
 bool Core::must_defer() const {
     return needs_room_ || (syncing_ && open_.bytes > settings_.batch_bytes_soft);
+}
+
+bool Core::page_waits() const {
+    return std::ranges::any_of(deferred_,
+                               [](const Deferred& each) { return is_of_page(each.command); });
 }
 
 void Core::run_deferred() {
@@ -259,13 +220,14 @@ Result<Core::Fetched> Core::fetch_from(port::View& view, const Wanted& wanted) {
 
 void Core::fetch_and_run(Command command, Wanted wanted, Decided decided) {
     const bool question = engine::asked_of(command) != nullptr;
+    const bool holds_memory = question || is_of_page(command);
     ++fetches_;
-    questions_ += question ? 1 : 0;
+    questions_ += holds_memory ? 1 : 0;
     auto again = std::make_shared<Command>(std::move(command));
     fetch(std::move(wanted), false,
-          [this, question, again, decided = std::move(decided)](Fetched unknown) {
+          [this, question, holds_memory, again, decided = std::move(decided)](Fetched unknown) {
               --fetches_;
-              questions_ -= question ? 1 : 0;
+              questions_ -= holds_memory ? 1 : 0;
               // An ended task comes back to whoever wants to change it.
               if (!question)
                   for (Task& task : unknown.tasks)
@@ -383,6 +345,7 @@ bool Core::idle() const {
 
 std::optional<Error> Core::slow_down() const {
     if (closed_) return Error{ErrorCode::shutting_down, {}};
+    if (held_) return held_;
     const auto behind = view_behind_since_;
     const bool late = behind && ports_.clock.steady() - *behind > limits::view_lag_max;
     // Without room for the view the journal's own room is the bound.

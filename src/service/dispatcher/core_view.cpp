@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "taskd/service/core.hpp"
+#include "taskd/service/rebuild.hpp"
 
 namespace taskd::service {
 namespace {
@@ -14,20 +15,7 @@ constexpr Duration room_retry = std::chrono::seconds{1};
 // Taken when a batch is closed, so that the rows are what they are at its last record; stored once
 // that record is durable.
 void Core::snapshot_for_view() {
-    port::ViewChange change;
-    change.tasks = engine_.take_changed();
-    change.mark = {applied_, now().engine, engine_.totals()};
-    change.queues = engine_.take_changed_queues();
-    change.operations = engine_.take_changed_operations();
-    change.holds = engine_.take_changed_holds();
-    change.groups = engine_.take_changed_groups();
-    auto gone = engine_.take_gone();
-    change.gone_tasks = std::move(gone.tasks);
-    change.gone_operations = std::move(gone.operations);
-    change.gone_groups = std::move(gone.groups);
-    change.schedules = engine_.take_changed_schedules();
-    change.at = now().wall;
-    for_view_ = std::move(change);
+    for_view_ = take_view_change(engine_, applied_, now());
 }
 
 void Core::store_view() {
@@ -118,10 +106,10 @@ void Core::serve_view_waiters() {
     }
 }
 
-// While a submit asks the view about its ids nothing is forgotten: what the view answered would no
-// longer be all there is.
+// While a submit asks the view about its ids, or what a page of it led to waits, nothing is
+// forgotten: what the view answered would no longer be all there is.
 void Core::forget() {
-    if (questions_ > 0) return;
+    if (questions_ > 0 || page_waits()) return;
     engine::Decision decision = engine_.decide(now(), engine::Forget{viewed_}, random_);
     for (const engine::Note& note : decision.notes)
         engine_.apply(note);

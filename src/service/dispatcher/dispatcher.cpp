@@ -45,6 +45,7 @@ Result<void> Dispatcher::start() {
         *desk_);
     log_api_->add_routes(front_);
     core_.on_records([this](const RecordBatch& batch) { log_api_->on_records(batch); });
+    start_upkeep();
     operations_ = std::make_unique<Operations>(core_, core.clock, core.timers, core.log);
     operations_->add_routes(front_);
     group_api_ = std::make_unique<GroupApi>(core_, *operations_);
@@ -60,9 +61,30 @@ Result<void> Dispatcher::start() {
             core_.report(sink);
             link_->report(sink);
             operations_->report(sink);
+            retention_->report(sink);
+            disk_->report(sink);
         });
     started_ = true;
     return {};
+}
+
+// What is let go, what is left of the disk, and who tells of both.
+void Dispatcher::start_upkeep() {
+    const auto& core = ports_.core;
+    retention_ =
+        std::make_unique<Retention>(settings_.retention, core_, core.clock, core.timers, core.log);
+    disk_ = std::make_unique<DiskGuard>(settings_.disk, ports_.files, core.space_lane, core_,
+                                        core.clock, core.timers, core.log);
+    doctor_ = std::make_unique<Doctor>(core_, *retention_, *disk_);
+    doctor_->add_routes(front_);
+    retention_->start();
+    disk_->start();
+    if (ports_.files == nullptr || ports_.copies == nullptr) return;
+    backups_ = std::make_unique<Backups>(
+        BackupSettings{settings_.disk.dir + "/backups", settings_.workers.store_id}, *ports_.files,
+        *ports_.copies, core_, core.clock, core.log);
+    backups_->add_routes(front_);
+    backups_->start();
 }
 
 void Dispatcher::drain(std::function<void()> done) {

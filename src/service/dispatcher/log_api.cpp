@@ -148,9 +148,13 @@ void LogApi::wake(const TaskId& id) {
 }
 
 void LogApi::on_records(const RecordBatch& batch) {
-    if (readers_.empty()) return;
-    for (const Record& record : batch.records)
-        if (const auto id = task_of(record)) wake(*id);
+    std::vector<TaskId> gone;
+    for (const Record& record : batch.records) {
+        if (const auto* deleted = std::get_if<TaskDeleted>(&record)) gone.push_back(deleted->id);
+        const auto id = readers_.empty() ? std::nullopt : task_of(record);
+        if (id) wake(*id);
+    }
+    if (!gone.empty()) remove(std::move(gone));
 }
 
 void LogApi::look(const Shared& reader) {

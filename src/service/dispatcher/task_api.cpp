@@ -122,7 +122,6 @@ void TaskApi::add_routes(HttpFront& front) {
     front.add({"POST", "/v1/tasks/{id}/cancel", {}, to(&TaskApi::cancel)});
     front.add({"POST", "/v1/results", {}, to(&TaskApi::get_results)});
     front.add({"GET", "/v1/stats", {}, to(&TaskApi::stats)});
-    front.add({"GET", "/v1/doctor", {}, to(&TaskApi::doctor)});
     front.add({.method = "GET",
                .pattern = "/v1/workers",
                .handle = to(&TaskApi::workers),

@@ -172,28 +172,6 @@ void TaskApi::stats(Call call) {
         [shared = std::make_shared<Call>(std::move(call)), out] { shared->answer(200, out); });
 }
 
-// Counts everything anew; there should be nothing to tell.
-void TaskApi::doctor(Call call) {
-    const engine::Engine& engine = core_.engine();
-    const auto faults = engine.faults();
-    const Duration idle = core_.idle_with_work();
-    std::string out;
-    JsonWriter json{out};
-    json.begin_object().field("sound", faults.empty() && idle <= limits::idle_with_work_max);
-    json.key("faults").begin_array();
-    for (const std::string& fault : faults)
-        json.string(fault);
-    json.end_array()
-        .field("idle_with_work_ms", idle / std::chrono::milliseconds{1})
-        .key("idle_with_work")
-        .begin_array();
-    for (const std::string& type : engine.idle_with_work())
-        json.string(type);
-    json.end_array().field("tasks_in_memory", engine.tasks_in_memory()).end_object();
-    core_.when_durable(
-        [shared = std::make_shared<Call>(std::move(call)), out] { shared->answer(200, out); });
-}
-
 void TaskApi::workers(Call call) {
     std::string out;
     JsonWriter json{out};

@@ -1,0 +1,340 @@
+// Backups: what is in them whatever happens meanwhile, and stores made of them, with the power cut
+// at every step.
+#include "catch.hpp"
+#include "disk_worlds.hpp"
+#include "files_vfs.hpp"
+#include "io/store/sqlite_db.hpp"
+#include "taskd/sim/memory_view.hpp"
+#include "random_model.hpp"
+#include "sim_cluster.hpp"
+#include "taskd/io/sqlite_view.hpp"
+#include "taskd/io/store_backup.hpp"
+#include "taskd/io/store_upgrade.hpp"
+#include "taskd/protocol/json_view.hpp"
+#include "taskd/service/rebuild.hpp"
+
+using namespace taskd;
+using namespace taskd::test;
+using namespace taskd::support;
+using namespace std::chrono_literals;
+using protocol::JsonView;
+
+namespace {
+
+constexpr std::uint64_t store_id = 0x5eed;
+
+std::vector<Task> tasks_of(port::View& view) {
+    std::vector<Task> tasks;
+    TaskQuery query;
+    query.limit = limits::page_tasks_max;
+    do {
+        auto page = view.list(query);
+        REQUIRE(page.has_value());
+        std::ranges::move(page->tasks, std::back_inserter(tasks));
+        query.after = page->next;
+    } while (query.after);
+    return tasks;
+}
+
+// A view on a simulated disk, filled by hand.
+struct ViewOnDisk {
+    ViewOnDisk() {
+        REQUIRE(disk.make_dir("data/backups"));
+        auto opened = io::SqliteView::open(settings("data/view.db"));
+        REQUIRE(opened.has_value());
+        view = std::move(*opened);
+    }
+
+    io::SqliteViewSettings settings(const std::string& path) const {
+        return {.path = path, .store_id = store_id, .vfs = vfs.name(), .checkpoint_pages = 50};
+    }
+
+    void store(std::size_t count, TaskState state = TaskState::succeeded) {
+        std::vector<Task> rows;
+        for (; count > 0; --count) {
+            Task task = random_task(random);
+            task.spec.id = TaskId::make(WallTime{std::chrono::milliseconds{++time}}, random);
+            task.spec.payload = Blob{"\"" + std::string(400, 'p') + "\""};
+            task.state = state;
+            task.lease.reset();
+            task.queued_as = Sequence{task.queued_as.value >> 1};
+            mark.totals.kept += is_terminal(state) ? 1 : 0;
+            rows.push_back(std::move(task));
+        }
+        mark.sequence = mark.sequence.next();
+        REQUIRE(view->store({mark, sim::as_rows(std::move(rows))}));
+    }
+
+    // As it stands, in one go.
+    std::string backup() {
+        for (int i = 0; i < 1'000; ++i) {
+            const auto made = view->copy_some("data/backups/b");
+            REQUIRE(made.has_value());
+            if (*made) return disk.content("data/backups/b").value();
+        }
+        FAIL("a copy has no end");
+        return {};
+    }
+
+    SimFiles disk{3};
+    FilesVfs vfs{disk};
+    std::unique_ptr<io::SqliteView> view;
+    port::ViewMark mark;
+    Random random{5};
+    std::int64_t time = 1'000'000;
+};
+
+// A backup alone on a disk.
+struct Elsewhere {
+    explicit Elsewhere(const std::string& bytes, std::uint64_t seed = 1) : disk{seed} {
+        REQUIRE(disk.make_dir("elsewhere"));
+        disk.set_content("elsewhere/b", bytes);
+    }
+    Result<io::StoreReport> restore(const std::string& dir = "data") {
+        const FilesVfs vfs{disk};
+        return io::restore_store(disk, "elsewhere/b", dir, random, vfs.name());
+    }
+    Result<io::StoreReport> check(const std::string& dir = "data") {
+        const FilesVfs vfs{disk};
+        return io::check_store(disk, dir, vfs.name());
+    }
+
+    SimFiles disk;
+    Random random{9};
+};
+
+}  // namespace
+
+TEST_CASE("what is stored while a copy is made is in the copy") {
+    ViewOnDisk world;
+    world.store(3'000);
+    const port::ViewMark begun = world.mark;
+    std::optional<port::ViewMark> whole;
+    int parts = 0;
+    for (; !whole; ++parts) {
+        const auto made = world.view->copy_some("data/backups/b");
+        REQUIRE(made.has_value());
+        whole = *made;
+        if (!whole && parts < 3) world.store(300, TaskState::queued);
+    }
+    CHECK(parts > 2);
+    CHECK(whole->sequence > begun.sequence);
+    CHECK(*whole == world.mark);
+    const auto copy = io::SqliteView::open(world.settings("data/backups/b"));
+    REQUIRE(copy.has_value());
+    CHECK((*copy)->mark() == world.mark);
+    CHECK(tasks_of(**copy) == tasks_of(*world.view));
+}
+
+TEST_CASE("a copy that finds no room is given up, and the view goes on") {
+    ViewOnDisk world;
+    world.store(3'000);
+    world.disk.faults.capacity_bytes = world.disk.bytes_used() + 500'000;
+    Result<std::optional<port::ViewMark>> made = std::nullopt;
+    for (int i = 0; i < 1'000 && made && !*made; ++i)
+        made = world.view->copy_some("data/backups/b");
+    REQUIRE_FALSE(made.has_value());
+    CHECK(made.error().code == ErrorCode::disk_full);
+    world.view->drop_copy();
+    REQUIRE(world.disk.remove("data/backups/b"));
+    world.disk.faults.capacity_bytes = 0;
+    world.store(10);
+    CHECK(tasks_of(*world.view).size() == 3'010);
+    CHECK(world.backup().size() > 1'000'000);
+}
+
+TEST_CASE("a store is made of a backup as a whole, wherever the power goes") {
+    ViewOnDisk world;
+    world.store(20);
+    world.store(20, TaskState::queued);
+    const std::string bytes = world.backup();
+    const auto tasks = tasks_of(*world.view);
+    std::uint64_t cuts = 0, refused = 0, whole = 0;
+    for (bool was_cut = true; was_cut; ++cuts) {
+        Elsewhere other{bytes, cuts + 1};
+        INFO("cut at " << cuts);
+        other.disk.faults.cut_at = cuts + 1;
+        const auto made = other.restore();
+        was_cut = !other.disk.powered();
+        CHECK(made.has_value() == !was_cut);
+        if (was_cut) other.disk.power_on();
+        other.disk.faults = {};
+        // Nothing there, refused by name, or all of it.
+        const auto found = other.check();
+        if (!found) {
+            const ErrorCode code = found.error().code;
+            CHECK((code == ErrorCode::file_missing || code == ErrorCode::restore_unfinished));
+            refused += code == ErrorCode::restore_unfinished ? 1 : 0;
+            const auto again = other.restore();
+            INFO((again ? "" : again.error().to_string()));
+            REQUIRE(again.has_value());
+        } else {
+            ++whole;
+            CHECK(other.restore().error().code == ErrorCode::store_not_empty);
+        }
+        const auto sound = other.check();
+        REQUIRE(sound.has_value());
+        CHECK(sound->sound());
+        CHECK(sound->tasks == 40);
+        CHECK(sound->live == 20);
+        CHECK(sound->first == sound->view_at.next());
+        const FilesVfs vfs{other.disk};
+        const auto id = io::read_store_id(other.disk, "data");
+        REQUIRE(id.has_value());
+        CHECK(*id != store_id);
+        const auto view =
+            io::SqliteView::open({.path = "data/view.db", .store_id = *id, .vfs = vfs.name()});
+        REQUIRE(view.has_value());
+        CHECK(tasks_of(**view) == tasks);
+    }
+    CHECK(cuts > 10);
+    CHECK(refused > 5);
+    CHECK(whole >= 1);
+}
+
+TEST_CASE("what is no backup, or no place for one, is refused by name") {
+    ViewOnDisk world;
+    world.store(5);
+    const std::string bytes = world.backup();
+    CHECK(Elsewhere{std::string(8'192, 'x')}.restore().error().code == ErrorCode::view_corrupt);
+    std::string newer = bytes;
+    newer[63] = 99;  // user_version, big-endian at 60
+    CHECK(Elsewhere{newer}.restore().error().code == ErrorCode::store_too_new);
+    Elsewhere torn{bytes.substr(0, bytes.size() / 2)};
+    CHECK(torn.restore().error().code == ErrorCode::view_corrupt);
+    CHECK(torn.disk.content("data/view.db") == std::nullopt);
+    Elsewhere other{bytes};
+    REQUIRE(other.restore().has_value());
+    CHECK(other.restore().error().code == ErrorCode::store_not_empty);
+    for (const char* left : {"view.db", "journal/00000000000000000001.seg"}) {
+        Elsewhere used{bytes};
+        REQUIRE(used.disk.make_dir("data/journal"));
+        used.disk.set_content(std::string{"data/"} + left, "something");
+        CHECK(used.restore().error().code == ErrorCode::store_not_empty);
+    }
+    {
+        const auto lock = other.disk.lock("data/lock");
+        CHECK(other.restore().error().code == ErrorCode::store_locked);
+    }
+    other.disk.set_content("elsewhere/b", "");
+    CHECK_FALSE(other.restore("new").has_value());
+    REQUIRE(other.disk.remove("elsewhere/b"));
+    CHECK(other.restore("new").error().code == ErrorCode::file_missing);
+}
+
+TEST_CASE("a running dispatcher makes a backup of which another goes on") {
+    SimCluster cluster{{.seed = 3}};
+    cluster.run_for(2s);
+    std::vector<TaskSpec> tasks;
+    for (int i = 0; i < 50; ++i)
+        tasks.push_back(cluster.make_task(i % 2 == 0 ? "echo" : "nobody", std::to_string(i)));
+    cluster.submit(tasks);
+    cluster.run_for(5s);
+    const auto made = cluster.ask("dispatcher", {"POST", "/v1/backups", {}, R"({"name":"one"})"});
+    REQUIRE((made && made->status == 201));
+    const std::string bytes = cluster.disk().content("data/backups/one").value();
+    CHECK(JsonView{made->body}["bytes"].number() == bytes.size());
+    CHECK_FALSE(cluster.disk().content("data/backups/one.part").has_value());
+    Elsewhere other{bytes};
+    const auto restored = other.restore();
+    REQUIRE(restored.has_value());
+    CHECK(restored->tasks == 50);
+    CHECK(restored->live == 25);
+    // An engine comes up from it, and has what waited.
+    const FilesVfs vfs{other.disk};
+    const auto store = io::open_existing_store(other.disk, "data");
+    REQUIRE(store.has_value());
+    const auto view =
+        io::SqliteView::open({.path = "data/view.db", .store_id = store->id, .vfs = vfs.name()});
+    REQUIRE(view.has_value());
+    engine::Engine engine{{}};
+    const auto rebuilt =
+        service::rebuild(engine, **view, [&](Sequence after, const service::TakeBatch& take) {
+            return io::read_journal(other.disk, *store, after, take);
+        });
+    REQUIRE(rebuilt.has_value());
+    CHECK(rebuilt->applied == rebuilt->viewed.next());
+    CHECK(engine.figures_of("nobody").queued == 25);
+    CHECK(engine.totals().kept == 25);
+    CHECK(engine.totals().submitted == 50);
+}
+
+TEST_CASE("one backup is made at a time") {
+    SimCluster cluster{{.seed = 6}};
+    cluster.run_for(2s);
+    std::map<std::string, int> answers;
+    for (int i = 0; i < 8; ++i)
+        cluster.host("client").http().send(
+            "http://dispatcher:4000",
+            {"POST", "/v1/backups", {}, R"({"name":"b)" + std::to_string(i) + "\"}"}, 10s,
+            [&](const Result<port::HttpResponse>& answer) {
+                REQUIRE(answer.has_value());
+                const JsonView body{answer->body};
+                ++answers[answer->status == 201 ? "made" : body["error"].text()];
+            });
+    cluster.run_for(5s);
+    CHECK(answers["made"] >= 1);
+    CHECK(answers["backup_running"] >= 1);
+    CHECK(answers["made"] + answers["backup_running"] == 8);
+}
+
+TEST_CASE("a dispatcher that dies during a backup leaves nothing of it behind") {
+    SimCluster cluster{{.seed = 4}};
+    cluster.run_for(2s);
+    for (std::uint64_t ahead = 1; ahead < 60; ahead += 3) {
+        cluster.submit({cluster.make_task("echo", std::to_string(ahead))});
+        cluster.run_for(1s);
+        const std::string name = "b" + std::to_string(ahead);
+        cluster.disk().faults.cut_at = cluster.disk().operations() + ahead;
+        cluster.post("/v1/backups", R"({"name":")" + name + "\"}");
+        cluster.run_for(5s);
+        cluster.disk().faults.cut_at = 0;
+        cluster.start_dispatcher();
+        cluster.run_for(5s);
+        INFO(name);
+        for (const auto& [path, bytes] : cluster.disk().snapshot())
+            CHECK(path.find(".part") == std::string::npos);
+        const std::string path = "data/backups/" + name;
+        const FilesVfs vfs{cluster.disk()};
+        if (!cluster.disk().content(path)) continue;
+        const auto found = io::check_backup(cluster.disk(), path, vfs.name());
+        REQUIRE(found.has_value());
+        CHECK(found->sound());
+        REQUIRE(cluster.disk().remove(path));
+    }
+    REQUIRE(cluster.settle(1h));
+    CHECK(cluster.broken_promises().empty());
+}
+
+TEST_CASE("an earlier version is told what it needs, and gets it") {
+    ViewOnDisk world;
+    world.store(5);
+    world.store(5, TaskState::queued);
+    const std::string bytes = world.backup();
+    Elsewhere other{bytes};
+    REQUIRE(other.restore().has_value());
+    const FilesVfs vfs{other.disk};
+    const auto newest = io::read_versions(other.disk, "data", vfs.name());
+    REQUIRE(newest.has_value());
+    CHECK(newest->is_newest());
+    CHECK(newest->steps.empty());
+    {
+        auto db = io::SqliteDb::open("data/view.db", vfs.name(), SQLITE_OPEN_READWRITE);
+        REQUIRE(db.has_value());
+        REQUIRE(db->run("PRAGMA locking_mode = EXCLUSIVE"));
+        REQUIRE(db->run("ALTER TABLE mark DROP COLUMN kept; PRAGMA user_version = 6"));
+    }
+    for (int i = 0; i < 2; ++i) {
+        const auto told = io::read_versions(other.disk, "data", vfs.name());
+        REQUIRE(told.has_value());
+        CHECK(told->view == 6);
+        CHECK(told->view_newest == 7);
+        CHECK(told->steps ==
+              std::vector<std::string_view>{"ended tasks that are kept are counted"});
+    }
+    REQUIRE(io::upgrade_store(other.disk, "data", vfs.name()).has_value());
+    CHECK(io::read_versions(other.disk, "data", vfs.name())->is_newest());
+    const auto sound = io::check_store(other.disk, "data", vfs.name());
+    REQUIRE(sound.has_value());
+    CHECK(sound->sound());  // of the count too
+}
