@@ -66,6 +66,7 @@ class DispatcherPart {
           space_lane_{ground.loop, "space"},
           view_lane_{ground.loop, "view"},
           log_lane_{ground.loop, "logs"},
+          events_lane_{ground.loop, "events"},
           resolver_{ground.loop},
           http_{ground.loop},
           service_{settings(ground, door, store, options),
@@ -77,6 +78,8 @@ class DispatcherPart {
                     *store.logs,
                     log_lane_,
                     calendar_,
+                    *store.journal,
+                    events_lane_,
                     &ground.metrics},
                    ground.lost_disk()} {}
 
@@ -109,6 +112,7 @@ class DispatcherPart {
     io::Lane space_lane_;
     io::Lane view_lane_;
     io::Lane log_lane_;
+    io::Lane events_lane_;
     io::Resolver resolver_;
     io::HttpExchange http_;
     io::ZoneCalendar calendar_;

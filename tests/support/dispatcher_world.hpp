@@ -101,7 +101,9 @@ struct DispatcherWorld {
                                      host.http(),
                                      logs,
                                      log_lane,
-                                     host.calendar()},
+                                     host.calendar(),
+                                     journal,
+                                     log_lane},
             [this](const Error& error) { lost = error; });
         REQUIRE(service->start());
         REQUIRE(host.serve(4000, service->front()));

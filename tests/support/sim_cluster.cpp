@@ -176,6 +176,8 @@ void SimCluster::start_dispatcher() {
             *life->logs,
             *life->log_lane,
             at.calendar(),
+            *life->journal,
+            *life->log_lane,
             &life->metrics},
         [raw](const Error&) { raw->lost_disk = true; });
     dispatcher_ = std::move(life);

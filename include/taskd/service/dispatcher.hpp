@@ -7,6 +7,7 @@
 #include <string>
 
 #include "taskd/service/core.hpp"
+#include "taskd/service/event_api.hpp"
 #include "taskd/service/group_api.hpp"
 #include "taskd/service/http_front.hpp"
 #include "taskd/service/lease_api.hpp"
@@ -38,6 +39,8 @@ struct DispatcherPorts {
     port::TaskLogs& logs;
     port::Background& log_lane;  // of `logs`
     port::Calendar& calendar;
+    port::JournalReader& records;      // of core's journal
+    port::Background& records_lane;    // of `records`
     port::Metrics* metrics = nullptr;  // outlives it; none: no /metrics
 };
 
@@ -73,6 +76,7 @@ class Dispatcher {
     std::unique_ptr<LeaseApi> lease_api_;
     std::unique_ptr<QueueApi> queue_api_;
     std::unique_ptr<LogApi> log_api_;
+    std::unique_ptr<EventApi> event_api_;
     std::unique_ptr<Operations> operations_;
     std::unique_ptr<GroupApi> group_api_;
     std::unique_ptr<ScheduleDesk> schedules_;
