@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 
 #include "taskd/protocol/json.hpp"
 
@@ -40,9 +39,9 @@ void append_escaped(std::string& out, std::string_view text) {
                 break;
             default:
                 if (byte < 0x20 || byte == 0x7f) {
-                    fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
+                    out += fmt::format("\\x{:02x}", byte);
                 } else if (byte == 0xc2 && next >= 0x80 && next < 0xa0) {
-                    fmt::format_to(std::back_inserter(out), "\\u{:04x}", next);
+                    out += fmt::format("\\u{:04x}", next);
                     ++i;
                 } else {
                     out += text[i];
@@ -60,9 +59,9 @@ void append_json(std::string& out, std::string_view text) {
         if (byte == '"' || byte == '\\') {
             out.append("\\").push_back(text[i]);
         } else if (byte < 0x20 || byte == 0x7f) {
-            fmt::format_to(std::back_inserter(out), "\\u{:04x}", byte);
+            out += fmt::format("\\u{:04x}", byte);
         } else if (valid && byte == 0xc2 && next >= 0x80 && next < 0xa0) {
-            fmt::format_to(std::back_inserter(out), "\\u{:04x}", next);
+            out += fmt::format("\\u{:04x}", next);
             ++i;
         } else if (!valid && byte >= 0x80) {
             out += "\xef\xbf\xbd";

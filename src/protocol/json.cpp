@@ -360,7 +360,7 @@ JsonWriter& JsonWriter::number(std::uint64_t value) {
 
 JsonWriter& JsonWriter::number(double value) {
     separate();
-    fmt::format_to(std::back_inserter(out_), "{}", value);
+    out_ += fmt::format("{}", value);
     return *this;
 }
 

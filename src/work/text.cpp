@@ -37,7 +37,7 @@ std::string quote(std::string_view utf8) {
         } else if (c == '\n') {
             json.append("\\n");
         } else {
-            fmt::format_to(std::back_inserter(json), "\\u{:04x}", static_cast<unsigned>(c));
+            json += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
         }
     }
     json.push_back('"');
