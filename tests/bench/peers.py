@@ -135,8 +135,8 @@ def main():
              lambda cycle: Peer(gearmand, "-L", "127.0.0.1", "-p", "{port}", "-t", "1",
                                 "-l", "{folder}/log"))
     rows.print()
-    print(f"Load average of the machine, of {os.cpu_count()} cores: {os.getloadavg()[0]:.1f} over the "
-          "last minute of it, this run among it.")
+    print(f"Load average at the end, this run in it: {os.getloadavg()[0]:.1f} on "
+          f"{os.cpu_count()} cores.")
 
 
 if __name__ == "__main__":
