@@ -13,9 +13,8 @@ constexpr std::string_view subject_kinds[] = {"task",     "queue",     "group",
 
 template <class Number>
 bool read_number(std::string_view text, Number& value) {
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, value);
-    return error == std::errc{} && stop == end && !text.empty();
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc{} && stop == text.data() + text.size() && !text.empty();
 }
 
 std::unexpected<Error> bad_topic(std::string_view topic, std::string_view why) {
