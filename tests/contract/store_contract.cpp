@@ -5,13 +5,13 @@
 #include "files_vfs.hpp"
 #include "journal_driver.hpp"
 #include "manual_clock.hpp"
-#include "memory_view.hpp"
 #include "random_model.hpp"
 #include "sim_files.hpp"
 #include "taskd/io/file_journal.hpp"
 #include "taskd/io/sqlite_view.hpp"
 #include "taskd/io/store_check.hpp"
 #include "taskd/io/store_dir.hpp"
+#include "taskd/sim/memory_view.hpp"
 
 using namespace taskd;
 using namespace taskd::support;
@@ -49,7 +49,7 @@ struct StoreWorld {
             task.queued_as = last;
             tasks.push_back(task);
             view_at = last;
-            REQUIRE((*view)->store({{last, {}, {}}, test::as_rows({task})}));
+            REQUIRE((*view)->store({{last, {}, {}}, sim::as_rows({task})}));
         }
     }
 
@@ -203,7 +203,7 @@ TEST_CASE("what a killed process left in the view's log is checked and left as i
     REQUIRE(view.has_value());
     Task task = random_task(random);
     task.spec.type = "email";
-    REQUIRE((*view)->store({{Sequence{}, {}, {}}, test::as_rows({task})}));
+    REQUIRE((*view)->store({{Sequence{}, {}, {}}, sim::as_rows({task})}));
     REQUIRE(copy.make_dir("/data"));
     for (const auto& [path, bytes] : disk.snapshot())
         copy.set_content(path, bytes);

@@ -1,16 +1,15 @@
 // The journal's twin: the same promises in a vector. What is committed survives as long as its tape
-// does; there are no segments, so the room is a number.
+// does; there are no segments, so the room is a number. For one thread.
 #pragma once
 
 #include <deque>
-#include <mutex>
 
 #include "taskd/base/assert.hpp"
 #include "taskd/port/journal.hpp"
 #include "taskd/port/journal_reader.hpp"
 #include "taskd/protocol/record_codec.hpp"
 
-namespace taskd::test {
+namespace taskd::sim {
 
 struct JournalTape {
     std::vector<RecordBatch> batches;
@@ -18,7 +17,7 @@ struct JournalTape {
     std::vector<std::size_t> commits;  // how many records each had, the dropped ones too
 };
 
-class MemoryJournal final : public port::Journal, public port::JournalReader {
+class MemoryJournal : public port::Journal, public port::JournalReader {
   public:
     struct Settings {
         std::size_t frame_bytes_max = limits::frame_bytes_max;
@@ -43,7 +42,6 @@ class MemoryJournal final : public port::Journal, public port::JournalReader {
     }
 
     Result<void> reserve(std::size_t bytes, port::Purpose purpose) override {
-        const std::lock_guard guard{mutex_};
         if (full && purpose == port::Purpose::new_work) return fail(ErrorCode::disk_full);
         if (bytes + protocol::batch_bytes_overhead_max > frame_max(purpose))
             return fail(ErrorCode::body_too_large);
@@ -57,12 +55,10 @@ class MemoryJournal final : public port::Journal, public port::JournalReader {
     }
 
     void seal() override {
-        const std::lock_guard guard{mutex_};
         if (open_ > 0) sealed_.push_back(std::exchange(open_, 0));
     }
 
     Result<void> commit(const RecordBatch& batch) override {
-        const std::lock_guard guard{mutex_};
         TASKD_ASSERT(!sealed_.empty());
         room_ += sealed_.front();
         sealed_.pop_front();
@@ -77,13 +73,11 @@ class MemoryJournal final : public port::Journal, public port::JournalReader {
     }
 
     Result<void> prepare() override {
-        const std::lock_guard guard{mutex_};
         room_ = std::max(room_, settings_.room_bytes);
         return {};
     }
 
     Result<void> drop_through(Sequence covered) override {
-        const std::lock_guard guard{mutex_};
         while (!tape_.batches.empty() && tape_.batches.front().last() <= covered) {
             used_ -= std::min(used_, std::uint64_t{bytes_of(tape_.batches.front())});
             tape_.dropped = tape_.batches.front().last();
@@ -95,7 +89,6 @@ class MemoryJournal final : public port::Journal, public port::JournalReader {
     }
 
     port::JournalStats stats() const override {
-        const std::lock_guard guard{mutex_};
         return {.bytes_used = used_,
                 .bytes_room = room_,
                 .bytes_since_drop = since_drop_,
@@ -105,22 +98,16 @@ class MemoryJournal final : public port::Journal, public port::JournalReader {
 
     Result<void> read(Sequence after,
                       const std::function<bool(const RecordBatch&)>& take) override {
-        std::vector<RecordBatch> kept;
-        {
-            const std::lock_guard guard{mutex_};
-            if (after.next() < oldest_kept())
-                return fail(ErrorCode::events_gone, std::to_string(oldest_kept().value));
-            kept = kept_;
-            kept.insert(kept.end(), tape_.batches.begin(), tape_.batches.end());
-        }
-        for (const RecordBatch& batch : kept)
-            if (batch.last() > after && !take(batch)) break;
+        if (after.next() < oldest())
+            return fail(ErrorCode::events_gone, std::to_string(oldest().value));
+        for (const auto* batches : {&kept_, &tape_.batches})
+            for (const RecordBatch& batch : *batches)
+                if (batch.last() > after && !take(batch)) return {};
         return {};
     }
 
     Sequence oldest() const override {
-        const std::lock_guard guard{mutex_};
-        return oldest_kept();
+        return kept_.empty() ? tape_.dropped.next() : kept_.front().first;
     }
 
     bool keeps = false;  // what is dropped, for readers
@@ -133,10 +120,6 @@ class MemoryJournal final : public port::Journal, public port::JournalReader {
                                                   : settings_.frame_bytes_max;
     }
 
-    Sequence oldest_kept() const {
-        return kept_.empty() ? tape_.dropped.next() : kept_.front().first;
-    }
-
     static std::size_t bytes_of(const RecordBatch& batch) {
         std::size_t bytes = protocol::batch_bytes_overhead_max;
         for (const Record& record : batch.records)
@@ -146,7 +129,6 @@ class MemoryJournal final : public port::Journal, public port::JournalReader {
 
     JournalTape& tape_;
     Settings settings_;
-    mutable std::mutex mutex_;
     std::size_t room_;
     std::size_t open_ = 0;
     std::deque<std::size_t> sealed_;
@@ -155,4 +137,4 @@ class MemoryJournal final : public port::Journal, public port::JournalReader {
     std::uint64_t used_ = 0;
 };
 
-}  // namespace taskd::test
+}  // namespace taskd::sim
