@@ -34,6 +34,7 @@ const Command& redrive_command();
 const Command& operation_command();
 const Command& group_command();
 const Command& doctor_command();
+const Command& simulate_command();
 const Command& schedule_command();
 const Command& explain_command();
 const Command& stats_command();

@@ -106,14 +106,21 @@ void count_end(Group& group, TaskId id, TaskState state) {
 }
 
 void finish_groups(const Context& context, Decision& decision) {
-    if (context.state.groups_running == 0 || decision.records.empty()) return;
+    if (decision.records.empty()) return;
+    const bool made_here = std::holds_alternative<GroupMade>(decision.records.front());
+    if (context.state.groups_running == 0 && !made_here) return;
     std::map<GroupId, Group> touched;  // as they will be
     const auto touch = [&](const GroupId& id) -> Group* {
+        if (const auto here = touched.find(id); here != touched.end()) return &here->second;
         const auto found = context.state.groups.find(id);
         if (found == context.state.groups.end()) return nullptr;
         return &touched.try_emplace(id, found->second).first->second;
     };
     for (const Record& record : decision.records) {
+        if (const auto* made = std::get_if<GroupMade>(&record))
+            touched.emplace(made->group.id, made->group);
+        if (const auto* added = std::get_if<TaskSubmitted>(&record); added && added->spec.group)
+            if (Group* group = touch(*added->spec.group)) ++group->tasks;
         if (const auto* closed = std::get_if<GroupClosed>(&record)) {
             if (Group* group = touch(closed->id)) group->state = GroupState::closed;
             continue;

@@ -125,6 +125,9 @@ void State::take_turn(Lane& lane) {
     for (std::size_t p = 0; p < priorities; ++p)
         if ((lane.in_turn >> p & 1) != 0) queue.turns[p].erase(&lane);
     lane.in_turn = 0;
+    matchable.erase(&queue);
+    hungry.erase(&queue);
+    queue.served = ++serves;
     queue.turn = std::max(queue.turn, lane.turn);
     lane.turn = queue.turn + stride / (weight == queue.rules.weights.end() ? 1 : weight->second);
 }

@@ -98,9 +98,18 @@ struct Queue {
     std::set<Worker*, LeastLoaded> free_workers;
     std::set<Worker*> workers;  // those that are up
 
+    std::uint64_t served = 0;        // its newest lease, counted over all queues
+
     Lane* next_lane() const;  // highest priority, then least turn; none when nothing may be leased
     Slot next() const;
     bool is_open() const;  // not paused, and neither limit nor rate is reached
+};
+
+// Queues that share workers take turns: who was served the longest ago is next.
+struct ByServed {
+    bool operator()(const Queue* a, const Queue* b) const {
+        return a->served != b->served ? a->served < b->served : a->type < b->type;
+    }
 };
 
 struct State {
@@ -121,8 +130,9 @@ struct State {
     std::set<std::string> changed_schedules;
     std::map<std::string, Worker, std::less<>> workers;
     std::uint64_t workers_seen = 0;
-    std::set<Queue*> matchable;                   // work and a free slot for it
-    std::set<Queue*> hungry;                      // workers, and bodies to be read soon
+    std::set<Queue*, ByServed> matchable;         // work and a free slot for it
+    std::set<Queue*, ByServed> hungry;            // workers, and bodies to be read soon
+    std::uint64_t serves = 0;                     // leases of all queues
     IntrusiveList<Body, &Body::in_kept> waiting;  // bodies that may leave, oldest change first
     std::size_t waiting_bytes = 0;
     std::size_t ahead_bytes = 0;                // of bodies read ahead

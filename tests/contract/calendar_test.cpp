@@ -3,8 +3,8 @@
 #include <set>
 
 #include "catch.hpp"
-#include "memory_calendar.hpp"
 #include "taskd/io/zone_calendar.hpp"
+#include "taskd/sim/memory_calendar.hpp"
 
 using namespace taskd;
 using namespace std::chrono_literals;
@@ -22,7 +22,7 @@ WallTime utc(int year, unsigned month, unsigned day, int hour) {
 TEST_CASE("a zone's clocks jump where the rules say, and spans meet") {
     const auto kind = GENERATE(0, 1);
     std::unique_ptr<port::Calendar> calendar = std::make_unique<io::ZoneCalendar>();
-    if (kind == 1) calendar = std::make_unique<test::MemoryCalendar>();
+    if (kind == 1) calendar = std::make_unique<sim::MemoryCalendar>();
 
     const ZoneSpan summer = calendar->span("Europe/Berlin", utc(2026, 7, 1, 0)).value();
     CHECK(summer.begin == utc(2026, 3, 29, 1));

@@ -5,8 +5,8 @@
 #include "catch.hpp"
 #include "disk_worlds.hpp"
 #include "journal_driver.hpp"
+#include "locked_journal.hpp"
 #include "manual_clock.hpp"
-#include "memory_journal.hpp"
 
 using namespace taskd;
 using namespace taskd::support;
@@ -32,10 +32,10 @@ struct JournalWorld {
     // As after a restart; recovery is up to the test.
     void open() {
         if (kind == JournalKind::memory) {
-            journal = std::make_unique<test::MemoryJournal>(
-                tape, test::MemoryJournal::Settings{.frame_bytes_max = settings.frame_bytes_max,
-                                                    .room_bytes = 3 * settings.segment_bytes,
-                                                    .old_work_bytes = settings.segment_bytes});
+            journal = std::make_unique<test::LockedJournal>(
+                tape, sim::MemoryJournal::Settings{.frame_bytes_max = settings.frame_bytes_max,
+                                                   .room_bytes = 3 * settings.segment_bytes,
+                                                   .old_work_bytes = settings.segment_bytes});
             return;
         }
         ++settings.salt_seed;
@@ -64,7 +64,7 @@ struct JournalWorld {
 
     JournalKind kind;
     DiskWorld disk;
-    test::JournalTape tape;
+    sim::JournalTape tape;
     ManualClock clock;
     io::FileJournalSettings settings;
     std::unique_ptr<port::Journal> journal;

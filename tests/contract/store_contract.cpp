@@ -5,13 +5,13 @@
 #include "files_vfs.hpp"
 #include "journal_driver.hpp"
 #include "manual_clock.hpp"
-#include "memory_view.hpp"
 #include "random_model.hpp"
 #include "sim_files.hpp"
 #include "taskd/io/file_journal.hpp"
 #include "taskd/io/sqlite_view.hpp"
 #include "taskd/io/store_check.hpp"
 #include "taskd/io/store_dir.hpp"
+#include "taskd/sim/memory_view.hpp"
 
 using namespace taskd;
 using namespace taskd::support;
@@ -50,7 +50,7 @@ struct StoreWorld {
             tasks.push_back(task);
             view_at = last;
             if (is_terminal(task.state)) ++totals.kept;
-            REQUIRE((*view)->store({{last, {}, totals}, test::as_rows({task})}));
+            REQUIRE((*view)->store({{last, {}, totals}, sim::as_rows({task})}));
         }
     }
 
@@ -214,7 +214,7 @@ TEST_CASE("what a killed process left in the view's log is checked and left as i
     REQUIRE(view.has_value());
     Task task = random_task(random);
     task.spec.type = "email";
-    REQUIRE((*view)->store({{Sequence{}, {}, {}}, test::as_rows({task})}));
+    REQUIRE((*view)->store({{Sequence{}, {}, {}}, sim::as_rows({task})}));
     REQUIRE(copy.make_dir("/data"));
     for (const auto& [path, bytes] : disk.snapshot())
         copy.set_content(path, bytes);

@@ -6,10 +6,10 @@
 #include "disk_worlds.hpp"
 #include "files_vfs.hpp"
 #include "io/store/sqlite_db.hpp"
-#include "memory_view.hpp"
 #include "random_model.hpp"
 #include "taskd/io/sqlite_view.hpp"
 #include "taskd/protocol/search_match.hpp"
+#include "taskd/sim/memory_view.hpp"
 
 using namespace taskd;
 using namespace taskd::support;
@@ -33,7 +33,7 @@ struct ViewWorld {
     void reopen() {
         view.reset();
         if (is_twin) {
-            view = std::make_unique<test::MemoryView>(table);
+            view = std::make_unique<sim::MemoryView>(table);
             return;
         }
         auto opened = io::SqliteView::open(settings);
@@ -59,12 +59,12 @@ struct ViewWorld {
         mark.engine += Duration{7};
         ++mark.totals.submitted;
         mark.totals.leases += 3;
-        REQUIRE(view->store({mark, test::as_rows(std::move(tasks))}));
+        REQUIRE(view->store({mark, sim::as_rows(std::move(tasks))}));
     }
 
     DiskWorld disk;
     bool is_twin;
-    test::MemoryTable table;
+    sim::MemoryTable table;
     std::unique_ptr<FilesVfs> vfs;
     io::SqliteViewSettings settings;
     std::unique_ptr<port::View> view;
@@ -373,7 +373,7 @@ TEST_CASE("what is gone goes before what is stored, and operations read back") {
         operations.push_back(random_operation(world.random));
     std::ranges::sort(operations, {}, &Operation::id);
     comes.state = TaskState::queued;
-    port::ViewChange change{.mark = world.mark, .tasks = test::as_rows({comes})};
+    port::ViewChange change{.mark = world.mark, .tasks = sim::as_rows({comes})};
     change.gone_tasks = {comes.spec.id, goes.spec.id};
     change.operations = operations;
     REQUIRE(world.view->store(change));

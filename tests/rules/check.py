@@ -29,6 +29,7 @@ LAYERS = {
     "bus": ["model"],
     "port": ["model"],
     "service": ["engine", "work", "protocol", "bus", "port"],
+    "sim": ["service", "engine", "protocol", "port"],
     "runtime": ["bus", "port"],
     "lua": ["runtime", "port"],
     "io": ["protocol", "bus", "port"],

@@ -32,3 +32,26 @@ t4 running worker=w1 attempt=1 epoch=1 until=30s
 t5 queued
 t5 queued failures=0 crashes=0
   waits: no worker of type 'email' is registered
+
+# Types that share a worker take turns, however long the line of one of them is.
+worker w1 type=sms,fax slots=1
+complete t3 epoch=1 result=1
+complete t4 epoch=1 result=1
+submit t6 type=fax
+submit t7 type=fax
+submit t8 type=fax
+submit t9 type=sms
+complete t6 epoch=1 result=1
+complete t9 epoch=1 result=1
+----
+t3 succeeded result=1
+t4 succeeded result=1
+t6 queued
+t6 running worker=w1 attempt=1 epoch=1 until=30s
+t7 queued
+t8 queued
+t9 queued
+t6 succeeded result=1
+t9 running worker=w1 attempt=1 epoch=1 until=30s
+t9 succeeded result=1
+t7 running worker=w1 attempt=1 epoch=1 until=30s

@@ -2,15 +2,15 @@
 #pragma once
 
 #include "catch.hpp"
-#include "memory_journal.hpp"
 #include "memory_log.hpp"
 #include "memory_metrics.hpp"
 #include "memory_task_logs.hpp"
-#include "memory_view.hpp"
 #include "sim_files.hpp"
 #include "sim_world.hpp"
 #include "taskd/protocol/json_view.hpp"
 #include "taskd/service/dispatcher.hpp"
+#include "taskd/sim/memory_journal.hpp"
+#include "taskd/sim/memory_view.hpp"
 
 namespace taskd::test {
 
@@ -40,50 +40,6 @@ class HeldLane final : public port::Background {
     port::Timers& timers_;
     bool held_ = false;
     std::vector<std::pair<std::function<void()>, std::function<void()>>> waiting_;
-};
-
-// A view whose disk can be made to fail.
-class FailingView final : public port::View {
-  public:
-    explicit FailingView(MemoryTable& table) : twin_{table} {}
-    Result<port::ViewMark> mark() override { return twin_.mark(); }
-    Result<void> store(const port::ViewChange& change) override {
-        if (fails_with) return fail(*fails_with);
-        return twin_.store(change);
-    }
-    Result<std::vector<Task>> find(std::span<const TaskId> ids) override { return twin_.find(ids); }
-    Result<TaskPage> list(const TaskQuery& query) override { return twin_.list(query); }
-    Result<std::vector<TaskId>> match(std::string_view part) override { return twin_.match(part); }
-    Result<void> each_live(const std::function<void(const TaskHead&)>& take) override {
-        return twin_.each_live(take);
-    }
-    Result<void> each_queue(const std::function<void(const QueueRules&)>& take) override {
-        return twin_.each_queue(take);
-    }
-    Result<void> each_operation(const std::function<void(const Operation&)>& take) override {
-        return twin_.each_operation(take);
-    }
-    Result<void> each_group(const std::function<void(const Group&)>& take) override {
-        return twin_.each_group(take);
-    }
-    Result<void> each_schedule(const std::function<void(const Schedule&)>& take) override {
-        return twin_.each_schedule(take);
-    }
-    Result<void> each_hold(const std::function<void(const WorkerHold&)>& take) override {
-        return twin_.each_hold(take);
-    }
-    Result<void> each_key(const std::function<void(const KeyUse&)>& take) override {
-        return twin_.each_key(take);
-    }
-    Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys) override {
-        return twin_.find_keys(keys);
-    }
-    Result<std::optional<TaskId>> newest_ended() override { return twin_.newest_ended(); }
-
-    std::optional<ErrorCode> fails_with;
-
-  private:
-    MemoryView twin_;
 };
 
 struct DispatcherWorld {
@@ -132,10 +88,10 @@ struct DispatcherWorld {
 
     SimWorld world{1};
     SimHost& host = world.host("dispatcher");
-    JournalTape tape;
-    MemoryTable table;
-    MemoryJournal journal;
-    FailingView view{table};
+    sim::JournalTape tape;
+    sim::MemoryTable table;
+    sim::MemoryJournal journal;
+    sim::MemoryView view{table};
     HeldLane journal_lane{host};
     HeldLane space_lane{host};
     HeldLane view_lane{host};

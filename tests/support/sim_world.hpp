@@ -18,7 +18,6 @@
 #include <utility>
 #include <vector>
 
-#include "memory_calendar.hpp"
 #include "sim_queue.hpp"
 #include "taskd/base/random.hpp"
 #include "taskd/base/time.hpp"
@@ -27,6 +26,7 @@
 #include "taskd/port/datagram.hpp"
 #include "taskd/port/http.hpp"
 #include "taskd/port/timers.hpp"
+#include "taskd/sim/memory_calendar.hpp"
 
 namespace taskd::test {
 
@@ -222,7 +222,7 @@ class SimHost final : private port::Timers,
     Duration wall_offset_{0};
     bool clock_was_set_ = false;
     Duration paused_until_{0};
-    test::MemoryCalendar calendar_;
+    sim::MemoryCalendar calendar_;
     std::uint64_t thens_due_ = 0;  // background jobs done whose `then` has not run
     std::map<std::uint16_t, class SimSocket*> sockets_;
     std::map<std::uint16_t, port::HttpHandler*> handlers_;

@@ -4,7 +4,7 @@
 #include "disk_worlds.hpp"
 #include "files_vfs.hpp"
 #include "io/store/sqlite_db.hpp"
-#include "memory_view.hpp"
+#include "taskd/sim/memory_view.hpp"
 #include "random_model.hpp"
 #include "sim_cluster.hpp"
 #include "taskd/io/sqlite_view.hpp"
@@ -62,7 +62,7 @@ struct ViewOnDisk {
             rows.push_back(std::move(task));
         }
         mark.sequence = mark.sequence.next();
-        REQUIRE(view->store({mark, as_rows(std::move(rows))}));
+        REQUIRE(view->store({mark, sim::as_rows(std::move(rows))}));
     }
 
     // As it stands, in one go.

@@ -1,11 +1,10 @@
 // An engine rebuilt from view and journal is the one that never stopped.
 #include "catch.hpp"
-#include "memory_view.hpp"
 #include "taskd/engine/engine.hpp"
+#include "taskd/sim/memory_view.hpp"
 
 using namespace taskd;
 using namespace taskd::engine;
-using namespace taskd::test;
 using namespace std::chrono_literals;
 
 namespace {
@@ -76,7 +75,7 @@ class Life {
 
     // The view as it was stored last, then every record since.
     void rebuild(Engine& other) {
-        MemoryView view{table_};
+        sim::MemoryView view{table_};
         (void)view.each_queue([&](const QueueRules& rules) { other.restore(rules); });
         (void)view.each_schedule([&](const Schedule& each) { other.restore(each); });
         (void)view.each_live([&](const TaskHead& head) {
@@ -305,7 +304,7 @@ class Life {
     }
 
     void store() {
-        MemoryView view{table_};
+        sim::MemoryView view{table_};
         auto gone = engine_.take_gone();
         (void)view.store({{Sequence{records_.size()}, now_.engine, engine_.totals()},
                           engine_.take_changed(),
@@ -332,7 +331,7 @@ class Life {
     std::vector<Record> records_;
     std::vector<TaskId> ids_;
     std::vector<GroupId> groups_;
-    MemoryTable table_;
+    sim::MemoryTable table_;
 };
 
 // The order in which an engine would hand its queued tasks out.

@@ -7,7 +7,7 @@
 #include "taskd/port/view.hpp"
 #include "taskd/protocol/search_match.hpp"
 
-namespace taskd::test {
+namespace taskd::sim {
 
 struct MemoryTable {
     port::ViewMark mark;
@@ -35,6 +35,7 @@ class MemoryView final : public port::View {
     Result<port::ViewMark> mark() override { return table_.mark; }
 
     Result<void> store(const port::ViewChange& change) override {
+        if (fails_with) return fail(*fails_with);
         for (const TaskId& id : change.gone_tasks)
             table_.tasks.erase(id);
         for (const OperationId& id : change.gone_operations)
@@ -186,8 +187,10 @@ class MemoryView final : public port::View {
         return newest;
     }
 
+    std::optional<ErrorCode> fails_with;  // what the disk says to every store
+
   private:
     MemoryTable& table_;
 };
 
-}  // namespace taskd::test
+}  // namespace taskd::sim

@@ -1,15 +1,14 @@
 // The journal's twin: the same promises in a vector. What is committed survives as long as its tape
-// does; there are no segments, so the room is a number.
+// does; there are no segments, so the room is a number. For one thread.
 #pragma once
 
 #include <deque>
-#include <mutex>
 
 #include "taskd/base/assert.hpp"
 #include "taskd/port/journal.hpp"
 #include "taskd/protocol/record_codec.hpp"
 
-namespace taskd::test {
+namespace taskd::sim {
 
 struct JournalTape {
     std::vector<RecordBatch> batches;
@@ -17,7 +16,7 @@ struct JournalTape {
     std::vector<std::size_t> commits;  // how many records each had, the dropped ones too
 };
 
-class MemoryJournal final : public port::Journal {
+class MemoryJournal : public port::Journal {
   public:
     struct Settings {
         std::size_t frame_bytes_max = limits::frame_bytes_max;
@@ -42,7 +41,6 @@ class MemoryJournal final : public port::Journal {
     }
 
     Result<void> reserve(std::size_t bytes, port::Purpose purpose) override {
-        const std::lock_guard guard{mutex_};
         if (full && purpose == port::Purpose::new_work) return fail(ErrorCode::disk_full);
         if (bytes + protocol::batch_bytes_overhead_max > frame_max(purpose))
             return fail(ErrorCode::body_too_large);
@@ -56,12 +54,10 @@ class MemoryJournal final : public port::Journal {
     }
 
     void seal() override {
-        const std::lock_guard guard{mutex_};
         if (open_ > 0) sealed_.push_back(std::exchange(open_, 0));
     }
 
     Result<void> commit(const RecordBatch& batch) override {
-        const std::lock_guard guard{mutex_};
         TASKD_ASSERT(!sealed_.empty());
         room_ += sealed_.front();
         sealed_.pop_front();
@@ -76,13 +72,11 @@ class MemoryJournal final : public port::Journal {
     }
 
     Result<void> prepare() override {
-        const std::lock_guard guard{mutex_};
         room_ = std::max(room_, settings_.room_bytes);
         return {};
     }
 
     Result<void> drop_through(Sequence covered) override {
-        const std::lock_guard guard{mutex_};
         while (!tape_.batches.empty() && tape_.batches.front().last() <= covered) {
             used_ -= std::min(used_, std::uint64_t{bytes_of(tape_.batches.front())});
             tape_.dropped = tape_.batches.front().last();
@@ -93,7 +87,6 @@ class MemoryJournal final : public port::Journal {
     }
 
     port::JournalStats stats() const override {
-        const std::lock_guard guard{mutex_};
         return {.bytes_used = used_,
                 .bytes_room = room_,
                 .bytes_since_drop = since_drop_,
@@ -119,7 +112,6 @@ class MemoryJournal final : public port::Journal {
 
     JournalTape& tape_;
     Settings settings_;
-    mutable std::mutex mutex_;
     std::size_t room_;
     std::size_t open_ = 0;
     std::deque<std::size_t> sealed_;
@@ -127,4 +119,4 @@ class MemoryJournal final : public port::Journal {
     std::uint64_t used_ = 0;
 };
 
-}  // namespace taskd::test
+}  // namespace taskd::sim

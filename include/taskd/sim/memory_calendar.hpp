@@ -3,7 +3,7 @@
 
 #include "taskd/port/calendar.hpp"
 
-namespace taskd::test {
+namespace taskd::sim {
 
 class MemoryCalendar final : public port::Calendar {
   public:
@@ -28,4 +28,4 @@ class MemoryCalendar final : public port::Calendar {
     }
 };
 
-}  // namespace taskd::test
+}  // namespace taskd::sim
