@@ -199,6 +199,7 @@ class Core {
     std::unique_ptr<port::Timer> view_timer_;
 
     std::unique_ptr<port::Timer> watch_timer_;
+    SteadyTime watched_at_{};
     std::optional<SteadyTime> idle_since_;  // as far as it was looked at
     bool idle_told_ = false;
     std::unique_ptr<port::Timer> tick_timer_;

@@ -146,7 +146,9 @@ void Backups::begin(std::string name, Call call) {
     core_.when_viewed(
         [&files = files_, settings = settings_, reserve = disk_.reserve(), run](port::View&) {
             auto room = make_room(files, settings.dir, run->name, run->part);
-            const std::uint64_t bytes = size_of(files, settings.view).value_or(0);
+            // Of what stands in the log a part stands in the file already.
+            const std::uint64_t bytes = size_of(files, settings.view).value_or(0) +
+                                        size_of(files, settings.view + "-wal").value_or(0);
             if (room) room = check_space(files, settings.dir, reserve + bytes);
             if (room)
                 run->bytes = 0;
