@@ -27,6 +27,7 @@ const Command& result_command();
 const Command& task_command();
 const Command& list_command();
 const Command& logs_command();
+const Command& events_command();
 const Command& cancel_command();
 const Command& queue_command();
 const Command& dead_command();

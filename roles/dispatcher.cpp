@@ -72,6 +72,7 @@ class DispatcherPart {
           space_lane_{ground.loop, "space"},
           view_lane_{ground.loop, "view"},
           log_lane_{ground.loop, "logs"},
+          events_lane_{ground.loop, "events"},
           resolver_{ground.loop},
           http_{ground.loop},
           service_{settings(ground, door, store, options),
@@ -83,6 +84,8 @@ class DispatcherPart {
                     *store.logs,
                     log_lane_,
                     calendar_,
+                    *store.journal,
+                    events_lane_,
                     &ground.metrics,
                     &store.files(),
                     store.view.get()},
@@ -123,6 +126,7 @@ class DispatcherPart {
     io::Lane space_lane_;
     io::Lane view_lane_;
     io::Lane log_lane_;
+    io::Lane events_lane_;
     io::Resolver resolver_;
     io::HttpExchange http_;
     io::ZoneCalendar calendar_;

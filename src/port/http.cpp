@@ -1,6 +1,7 @@
 #include "taskd/port/http.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace taskd::port {
 namespace {
@@ -26,6 +27,29 @@ std::string_view find_header(const HttpHeaders& headers, std::string_view name) 
     for (const auto& [key, value] : headers)
         if (same_header(key, name)) return value;
     return {};
+}
+
+void HttpStream::write(std::string_view bytes) {
+    if (ended_ || gone_ || bytes.empty()) return;
+    bytes_ += bytes;
+    if (on_written_) on_written_();
+}
+
+void HttpStream::end() {
+    if (std::exchange(ended_, true) || gone_) return;
+    if (on_written_) on_written_();
+}
+
+std::string HttpStream::take() {
+    std::string taken = std::exchange(bytes_, {});
+    if (!taken.empty() && on_taken_) on_taken_();
+    return taken;
+}
+
+void HttpStream::close() {
+    if (std::exchange(gone_, true)) return;
+    bytes_ = {};
+    if (on_taken_) std::exchange(on_taken_, nullptr)();
 }
 
 }  // namespace taskd::port

@@ -311,8 +311,4 @@ void HttpFront::report(port::MetricSink& sink) const {
     put("any", "none", unrouted_);
 }
 
-void add_key(port::HttpHeaders& headers, const protocol::ClusterKey& key) {
-    if (!key.empty()) headers.emplace_back("Authorization", "Bearer " + key.secret());
-}
-
 }  // namespace taskd::service

@@ -49,7 +49,9 @@ struct FixedWorld {
                                      host.http(),
                                      logs,
                                      *log_lane,
-                                     host.calendar()},
+                                     host.calendar(),
+                                     journal,
+                                     *log_lane},
             [](const Error&) { TASKD_ASSERT(false); });
         TASKD_ASSERT(service->start());
         world.run_for(1s);

@@ -32,14 +32,30 @@ struct JournalWorld {
     // As after a restart; recovery is up to the test.
     void open() {
         if (kind == JournalKind::memory) {
-            journal = std::make_unique<test::LockedJournal>(
+            return keep(std::make_unique<test::LockedJournal>(
                 tape, sim::MemoryJournal::Settings{.frame_bytes_max = settings.frame_bytes_max,
                                                    .room_bytes = 3 * settings.segment_bytes,
-                                                   .old_work_bytes = settings.segment_bytes});
-            return;
+                                                   .old_work_bytes = settings.segment_bytes}));
         }
         ++settings.salt_seed;
-        journal = std::make_unique<io::FileJournal>(*disk.files, clock, settings);
+        keep(std::make_unique<io::FileJournal>(*disk.files, clock, settings));
+    }
+
+    template <class Made>
+    void keep(std::unique_ptr<Made> made) {
+        reader = made.get();
+        journal = std::move(made);
+    }
+
+    // What a reader is told, up to `count` batches a call.
+    Result<std::vector<RecordBatch>> read(Sequence after, std::size_t count = SIZE_MAX) const {
+        std::vector<RecordBatch> batches;
+        const auto done = reader->read(after, [&](const RecordBatch& batch) {
+            batches.push_back(batch);
+            return batches.size() < count;
+        });
+        if (!done) return std::unexpected{done.error()};
+        return batches;
     }
 
     std::vector<RecordBatch> reopen(Sequence after = {}) {
@@ -68,6 +84,7 @@ struct JournalWorld {
     ManualClock clock;
     io::FileJournalSettings settings;
     std::unique_ptr<port::Journal> journal;
+    port::JournalReader* reader = nullptr;  // the same one
     Sequence last;
     std::vector<RecordBatch> written;
 };
@@ -273,6 +290,74 @@ TEST_CASE("other segment sizes are taken over") {
     }
 }
 
+TEST_CASE("readers get what is committed from any sequence on, and nothing else") {
+    ON_EVERY_JOURNAL;
+    CHECK(world.reader->oldest() == Sequence{1});
+    CHECK(world.read({}).value().empty());
+    REQUIRE(journal.reserve(1'000, Purpose::new_work));  // not committed: not told
+    CHECK(world.read({}).value().empty());
+    journal.seal();
+    const RecordBatch first = history_batch(seed, Sequence{1});
+    REQUIRE(journal.commit(first));
+    world.last = first.last();
+    world.written.push_back(first);
+    for (int i = 0; i < 150; ++i)
+        world.add();  // through many segments
+    CHECK(world.read({}).value() == world.written);
+    for (std::size_t from = 0; from <= world.written.size(); from += 10) {
+        const Sequence after = from == 0 ? Sequence{} : world.written[from - 1].last();
+        const std::vector<RecordBatch> expected(world.written.begin() + static_cast<long>(from),
+                                                world.written.end());
+        REQUIRE(world.read(after).value() == expected);
+    }
+    for (const RecordBatch& batch : world.written) {
+        if (batch.records.size() < 2) continue;
+        REQUIRE(world.read(batch.first, 1).value().front() == batch);  // in the middle: as a whole
+    }
+    CHECK(world.read(world.last).value().empty());
+}
+
+TEST_CASE("a reader goes on page by page while others write, also after a restart") {
+    ON_EVERY_JOURNAL;
+    std::vector<RecordBatch> told;
+    Sequence after;
+    for (int round = 0; round < 60; ++round) {
+        for (int i = 0; i < 3; ++i)
+            world.add();
+        if (round % 20 == 19) CHECK(world.reopen() == world.written);
+        const auto page = world.read(after, 1 + static_cast<std::size_t>(round) % 4).value();
+        told.insert(told.end(), page.begin(), page.end());
+        if (!page.empty()) after = page.back().last();
+    }
+    const auto rest = world.read(after).value();
+    told.insert(told.end(), rest.begin(), rest.end());
+    CHECK(told == world.written);
+}
+
+TEST_CASE("what is no longer kept is refused by name, with the oldest that is") {
+    ON_EVERY_JOURNAL;
+    for (int i = 0; i < 400; ++i)
+        world.add();
+    const Sequence middle = world.written[200].last();
+    CHECK(world.read(middle, 1).value().size() == 1);  // remembered where, and gone all the same
+    REQUIRE(journal.drop_through(world.written[390].last()));
+    const Sequence oldest = world.reader->oldest();
+    CHECK(oldest > middle);
+    const auto refused = world.read(middle);
+    CHECK(refused.error().code == ErrorCode::events_gone);
+    CHECK(refused.error().detail.find(std::to_string(oldest.value)) != std::string::npos);
+    CHECK(world.read({}).error().code == ErrorCode::events_gone);
+    const auto kept = world.read(Sequence{oldest.value - 1}).value();
+    CHECK(kept.front().first == oldest);
+    CHECK(kept.back() == world.written.back());
+    for (int i = 0; i < 50; ++i)
+        world.add();  // into segments that were used before
+    const auto more = world.read(Sequence{world.reader->oldest().value - 1}).value();
+    CHECK(more.back() == world.written.back());
+    CHECK(world.reopen(world.last).empty());
+    CHECK(world.reader->oldest() <= world.last.next());
+}
+
 TEST_CASE("the lanes work at the same time") {
     ON_EVERY_JOURNAL;
     if (world.kind == JournalKind::simulated) return;  // the simulated disk is for one thread
@@ -290,6 +375,19 @@ TEST_CASE("the lanes work at the same time") {
         while (!stop) {
             if (!journal.drop_through(Sequence{committed})) ++failures;
             std::this_thread::yield();
+        }
+    }};
+    std::thread follower{[&] {  // each batch once and in order, but for what went before it came
+        Sequence after;
+        while (!stop) {
+            const auto told = world.reader->read(after, [&](const RecordBatch& batch) {
+                if (after.value != 0 && batch.first != after.next()) ++failures;
+                after = batch.last();
+                return true;
+            });
+            if (told) continue;
+            if (told.error().code != ErrorCode::events_gone) ++failures;
+            after = Sequence{world.reader->oldest().value - 1};
         }
     }};
     std::thread committer;
@@ -313,6 +411,7 @@ TEST_CASE("the lanes work at the same time") {
     stop = true;
     filler.join();
     dropper.join();
+    follower.join();
     CHECK(failures == 0);
     CHECK(world.reopen(world.last).empty());
 }

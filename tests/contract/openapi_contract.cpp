@@ -469,6 +469,7 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     try_logs(judge);
     try_backups(judge);
     try_registrations(judge);
+    try_events(judge);
     judge.ask("GET", "/healthz", "/healthz", "", 200);
     judge.ask("GET", "/readyz", "/readyz", "", 200);
     judge.ask("GET", "/openapi.json", "/openapi.json", "", 200);

@@ -139,12 +139,13 @@ class Judge {
     SimCluster cluster{{.seed = 5, .key = protocol::ClusterKey{"a key of sixteen bytes"}}};
 };
 
-// Every answer of the routes for schedules, dead letters, operations and groups.
+// Every answer of the routes for schedules, dead letters, operations, groups and events.
 void try_schedules(Judge& judge);
 void try_dead_letters(Judge& judge, const std::string& done);
 void try_operations(Judge& judge);
 void try_groups(Judge& judge);
 void try_backups(Judge& judge);
+void try_events(Judge& judge);
 
 inline const std::string unknown_id = "018bcfe5-687b-7000-8000-000000000000";
 

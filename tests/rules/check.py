@@ -34,6 +34,7 @@ LAYERS = {
     "lua": ["runtime", "port"],
     "io": ["protocol", "bus", "port"],
     "web": [],
+    "client": ["service", "io"],  # wiring, as roles are, for programs of others
 }
 ROLES = "roles"  # wiring: may use every layer's public headers
 PURE = {"base", "model", "engine", "work", "protocol", "bus"}

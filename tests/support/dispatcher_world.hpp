@@ -62,6 +62,8 @@ struct DispatcherWorld {
                                      logs,
                                      log_lane,
                                      host.calendar(),
+                                     journal,
+                                     log_lane,
                                      &metrics,
                                      &disk},
             [this](const Error& error) { lost = error; });

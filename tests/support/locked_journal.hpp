@@ -7,7 +7,7 @@
 
 namespace taskd::test {
 
-class LockedJournal final : public port::Journal {
+class LockedJournal final : public port::Journal, public port::JournalReader {
   public:
     LockedJournal(sim::JournalTape& tape, sim::MemoryJournal::Settings settings)
         : twin_{tape, settings} {}
@@ -39,6 +39,16 @@ class LockedJournal final : public port::Journal {
     port::JournalStats stats() const override {
         const std::lock_guard guard{mutex_};
         return twin_.stats();
+    }
+
+    Result<void> read(Sequence after,
+                      const std::function<bool(const RecordBatch&)>& take) override {
+        const std::lock_guard guard{mutex_};
+        return twin_.read(after, take);
+    }
+    Sequence oldest() const override {
+        const std::lock_guard guard{mutex_};
+        return twin_.oldest();
     }
 
   private:

@@ -189,6 +189,8 @@ void SimCluster::start_dispatcher() {
             *life->logs,
             *life->log_lane,
             at.calendar(),
+            *life->journal,
+            *life->log_lane,
             &life->metrics,
             &disk_,
             life->view.get()},

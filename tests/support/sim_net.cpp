@@ -197,7 +197,11 @@ SimResponder::~SimResponder() {
 
 void SimWorld::answer(std::uint64_t id, port::HttpResponse response) {
     const auto call = calls_.find(id);
-    if (call == calls_.end()) return;
+    const bool heard = call != calls_.end();
+    if (response.stream && heard && !call->second.head)
+        return answer_when_over(id, std::move(response));
+    if (response.stream) std::exchange(response.stream, nullptr)->close();
+    if (!heard) return;
     call->second.at_server = false;
     if (call->second.head) response.body.clear();
     if (is_blocked(call->second.server, call->second.caller)) {
@@ -208,6 +212,24 @@ void SimWorld::answer(std::uint64_t id, port::HttpResponse response) {
         ++counts_.http_answered;
         finish_later(id, std::move(response));
     }
+}
+
+// Here nobody reads an answer in parts: a stream is an answer once it has ended.
+void SimWorld::answer_when_over(std::uint64_t id, port::HttpResponse response) {
+    const auto stream = std::exchange(response.stream, nullptr);
+    auto whole = std::make_shared<port::HttpResponse>(std::move(response));
+    const auto look = [this, id, whole, weak = std::weak_ptr{stream}] {
+        const auto held = weak.lock();
+        if (!held || held->gone()) return;
+        if (!calls_.contains(id)) return held->close();
+        whole->body += held->take();
+        if (!held->ended() || held->waiting() > 0) return;
+        held->close();
+        answer(id, std::move(*whole));
+    };
+    streams_[id] = stream;
+    stream->on_written(look);
+    look();
 }
 
 void SimWorld::finish_later(std::uint64_t id, Result<port::HttpResponse> result) {
@@ -223,6 +245,7 @@ void SimWorld::finish(std::uint64_t id, Result<port::HttpResponse> result) {
     if (call == calls_.end()) return;
     const Call ended = std::move(call->second);
     calls_.erase(call);
+    if (const auto stream = streams_.extract(id); !stream.empty()) stream.mapped()->close();
     queue_.cancel(ended.timeout);
     ended.then(std::move(result));
 }

@@ -156,6 +156,7 @@ class SimWorld {
                    Duration timeout, std::function<void(Result<port::HttpResponse>)> then);
     void arrive(std::uint64_t call, SimHost& server, std::uint16_t port, port::HttpRequest request);
     void answer(std::uint64_t call, port::HttpResponse response);
+    void answer_when_over(std::uint64_t call, port::HttpResponse response);
     void finish_later(std::uint64_t call, Result<port::HttpResponse> result);
     void finish(std::uint64_t call, Result<port::HttpResponse> result);
 
@@ -168,6 +169,7 @@ class SimWorld {
     std::set<std::pair<std::uint32_t, std::uint32_t>> blocked_;
     std::map<std::pair<std::uint32_t, std::uint32_t>, Duration> last_arrival_;
     std::map<std::uint64_t, Call> calls_;
+    std::map<std::uint64_t, std::shared_ptr<port::HttpStream>> streams_;  // beside calls_
     std::uint64_t next_call_ = 0;
 };
 

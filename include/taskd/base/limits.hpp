@@ -85,6 +85,15 @@ inline constexpr std::size_t metric_types_max = 1'000;
 inline constexpr std::size_t waiters_max = 100'000;
 inline constexpr Duration wait_max = 10min;  // longer waits are cut and asked again
 
+// Readers that follow what happens: too_many_waiters. What is written for a reader and not yet
+// taken by it; beyond that it falls behind, and is told from the journal a page at a time.
+inline constexpr std::size_t event_streams_max = 1'000;
+inline constexpr std::size_t event_stream_bytes_max = 256 * kibibyte;
+inline constexpr std::size_t event_page_records = 1'000;
+inline constexpr std::size_t event_topics_max = 100;  // of one reader: invalid_field
+inline constexpr std::size_t event_topic_bytes_max = 300;
+inline constexpr Duration event_heartbeat = 15s;
+
 // Workers that pull: what one question may ask for, and how many questions may wait
 // (too_many_waiters).
 inline constexpr std::size_t lease_types_max = 100;

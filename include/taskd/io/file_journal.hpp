@@ -10,6 +10,7 @@
 #include "taskd/port/clock.hpp"
 #include "taskd/port/files.hpp"
 #include "taskd/port/journal.hpp"
+#include "taskd/port/journal_reader.hpp"
 
 namespace taskd::io {
 
@@ -25,7 +26,7 @@ struct FileJournalSettings {
     std::uint64_t retain_bytes = 1024 * limits::mebibyte;
 };
 
-class FileJournal final : public port::Journal {
+class FileJournal final : public port::Journal, public port::JournalReader {
   public:
     FileJournal(port::Files& files, const port::Clock& clock, FileJournalSettings settings);
     ~FileJournal() override;
@@ -38,6 +39,8 @@ class FileJournal final : public port::Journal {
     Result<void> prepare() override;
     Result<void> drop_through(Sequence covered) override;
     port::JournalStats stats() const override;
+    Result<void> read(Sequence after, const std::function<bool(const RecordBatch&)>& take) override;
+    Sequence oldest() const override;
 
   private:
     class Impl;

@@ -17,6 +17,9 @@ struct HttpExchangeSettings {
     std::size_t waiting_max = 10'000;  // beyond: overloaded
     Duration connect_timeout = std::chrono::seconds{3};
     std::size_t answer_bytes_max = 64 * limits::mebibyte;  // beyond: bad_answer
+    // A kept connection may turn out to be closed: then POST is said again too, not only what HTTP
+    // calls idempotent.
+    bool all_repeatable = false;
 };
 
 class HttpExchange final : public port::HttpExchange {
@@ -36,6 +39,26 @@ class HttpExchange final : public port::HttpExchange {
   private:
     struct Pool;
     std::shared_ptr<Pool> pool_;
+};
+
+// The same for programs that block: one connection, kept. One thread at a time.
+class HttpCaller {
+  public:
+    HttpCaller(const std::string& base_url, const HttpExchangeSettings& settings);
+    ~HttpCaller();
+    HttpCaller(const HttpCaller&) = delete;
+    HttpCaller& operator=(const HttpCaller&) = delete;
+
+    // Also: bad_address for a base_url that is none.
+    Result<port::HttpResponse> call(port::HttpRequest request, Duration timeout);
+    // An answer that goes on: `take` gets the bytes of its body as they come, until it is false or
+    // the server ends it. An answer other than 2xx comes back whole. timed_out when nothing comes
+    // for so long.
+    Result<port::HttpResponse> stream(const port::HttpRequest& request, Duration silence,
+                                      const std::function<bool(std::string_view)>& take);
+
+  private:
+    Result<std::unique_ptr<class BlockingClient>> client_;
 };
 
 // The same for a command line: blocks until the answer is there.

@@ -39,10 +39,38 @@ struct HttpRequest {
     bool nobody_waits() const { return client_gone && *client_gone; }
 };
 
+// The body of an answer that goes on: the handler keeps one end, the server has the other. On the
+// loop. What is written waits here until the client takes it; how much may wait is the handler's
+// affair.
+class HttpStream {
+  public:
+    // The handler's end. Once it is over nothing is written any more.
+    void write(std::string_view bytes);
+    void end();
+    bool gone() const { return gone_; }  // nobody reads any more
+    std::size_t waiting() const { return bytes_.size(); }
+    // Told when nothing waits any more, and when the reader is gone.
+    void on_taken(std::function<void()> told) { on_taken_ = std::move(told); }
+
+    // The server's end.
+    std::string take();
+    bool ended() const { return ended_; }
+    void on_written(std::function<void()> told) { on_written_ = std::move(told); }
+    void close();  // nobody reads any more
+
+  private:
+    std::string bytes_;
+    bool ended_ = false;
+    bool gone_ = false;
+    std::function<void()> on_taken_;
+    std::function<void()> on_written_;
+};
+
 struct HttpResponse {
     int status = 200;
     HttpHeaders headers;  // the server adds Content-Length, Date and Connection
     std::string body;
+    std::shared_ptr<HttpStream> stream = {};  // in place of the body; chunked, without a length
 };
 
 // Takes the one answer to a request, at once or later, on the loop. Calling it after the client has

@@ -10,6 +10,7 @@
 #include "taskd/service/core.hpp"
 #include "taskd/service/disk_guard.hpp"
 #include "taskd/service/doctor.hpp"
+#include "taskd/service/event_api.hpp"
 #include "taskd/service/group_api.hpp"
 #include "taskd/service/http_front.hpp"
 #include "taskd/service/lease_api.hpp"
@@ -44,6 +45,8 @@ struct DispatcherPorts {
     port::TaskLogs& logs;
     port::Background& log_lane;  // of `logs`
     port::Calendar& calendar;
+    port::JournalReader& records;      // of core's journal
+    port::Background& records_lane;    // of `records`
     port::Metrics* metrics = nullptr;  // outlives it; none: no /metrics
     port::Files* files = nullptr;      // of the data directory; none: nobody looks at its disk
     port::ViewCopy* copies = nullptr;  // of the view; none, or no files: no backups
@@ -79,6 +82,7 @@ class Dispatcher {
     std::unique_ptr<LeaseApi> lease_api_;
     std::unique_ptr<QueueApi> queue_api_;
     std::unique_ptr<LogApi> log_api_;
+    std::unique_ptr<EventApi> event_api_;
     std::unique_ptr<Operations> operations_;
     std::unique_ptr<GroupApi> group_api_;
     std::unique_ptr<ScheduleDesk> schedules_;

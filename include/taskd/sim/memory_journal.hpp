@@ -6,6 +6,7 @@
 
 #include "taskd/base/assert.hpp"
 #include "taskd/port/journal.hpp"
+#include "taskd/port/journal_reader.hpp"
 #include "taskd/protocol/record_codec.hpp"
 
 namespace taskd::sim {
@@ -16,7 +17,7 @@ struct JournalTape {
     std::vector<std::size_t> commits;  // how many records each had, the dropped ones too
 };
 
-class MemoryJournal : public port::Journal {
+class MemoryJournal : public port::Journal, public port::JournalReader {
   public:
     struct Settings {
         std::size_t frame_bytes_max = limits::frame_bytes_max;
@@ -80,6 +81,7 @@ class MemoryJournal : public port::Journal {
         while (!tape_.batches.empty() && tape_.batches.front().last() <= covered) {
             used_ -= std::min(used_, std::uint64_t{bytes_of(tape_.batches.front())});
             tape_.dropped = tape_.batches.front().last();
+            if (keeps) kept_.push_back(std::move(tape_.batches.front()));
             tape_.batches.erase(tape_.batches.begin());
         }
         if (tape_.batches.empty()) since_drop_ = 0;
@@ -94,13 +96,31 @@ class MemoryJournal : public port::Journal {
                 .full = false};
     }
 
-    bool full = false;  // no room for new work
+    Result<void> read(Sequence after,
+                      const std::function<bool(const RecordBatch&)>& take) override {
+        if (after.next() < oldest_kept())
+            return fail(ErrorCode::events_gone, std::to_string(oldest_kept().value));
+        std::vector<RecordBatch> kept = kept_;
+        kept.insert(kept.end(), tape_.batches.begin(), tape_.batches.end());
+        for (const RecordBatch& batch : kept)
+            if (batch.last() > after && !take(batch)) break;
+        return {};
+    }
+
+    Sequence oldest() const override { return oldest_kept(); }
+
+    bool keeps = false;  // what is dropped, for readers
+    bool full = false;   // no room for new work
 
   private:
     // Old work gets a little more, so that a frame full of new work does not keep it waiting.
     std::size_t frame_max(port::Purpose purpose) const {
         return purpose == port::Purpose::new_work ? settings_.frame_bytes_max / 8 * 7
                                                   : settings_.frame_bytes_max;
+    }
+
+    Sequence oldest_kept() const {
+        return kept_.empty() ? tape_.dropped.next() : kept_.front().first;
     }
 
     static std::size_t bytes_of(const RecordBatch& batch) {
@@ -115,6 +135,7 @@ class MemoryJournal : public port::Journal {
     std::size_t room_;
     std::size_t open_ = 0;
     std::deque<std::size_t> sealed_;
+    std::vector<RecordBatch> kept_;
     std::uint64_t since_drop_ = 0;
     std::uint64_t used_ = 0;
 };

@@ -24,6 +24,14 @@ bool is_header_safe(std::string_view text) {
     return text.find_first_of(std::string_view{"\r\n\0", 3}) == text.npos;
 }
 
+bool is_safe(const port::HttpRequest& request) {
+    return request.target.starts_with('/') && is_header_safe(request.method) &&
+           is_header_safe(request.target) &&
+           std::ranges::all_of(request.headers, [](const auto& header) {
+               return is_header_safe(header.first) && is_header_safe(header.second);
+           });
+}
+
 bool may_repeat(std::string_view method) {
     return method != "POST" && method != "PATCH";
 }
@@ -131,6 +139,9 @@ struct BlockingClient::Impl {
 
     Result<port::HttpResponse> attempt(const port::HttpRequest& request,
                                        steady_clock::time_point deadline);
+    Result<port::HttpResponse> stream(const port::HttpRequest& request, Duration silence,
+                                      const std::function<bool(std::string_view)>& take);
+    httplib::Request prepare(const port::HttpRequest& request) const;
     Error explain(httplib::Error error, bool late, bool too_large, std::uint64_t before);
 
     const BaseUrl base;
@@ -163,13 +174,7 @@ Error BlockingClient::Impl::explain(httplib::Error error, bool late, bool too_la
     }
 }
 
-Result<port::HttpResponse> BlockingClient::Impl::attempt(const port::HttpRequest& request,
-                                                         steady_clock::time_point deadline) {
-    const auto left = std::max<steady_clock::duration>(deadline - steady_clock::now(),
-                                                       std::chrono::milliseconds{1});
-    client.set_connection_timeout(std::min<steady_clock::duration>(settings.connect_timeout, left));
-    client.set_read_timeout(left);
-    client.set_write_timeout(left);
+httplib::Request BlockingClient::Impl::prepare(const port::HttpRequest& request) const {
     httplib::Request sent;
     sent.method = request.method;
     sent.path = base.prefix + request.target;
@@ -178,6 +183,53 @@ Result<port::HttpResponse> BlockingClient::Impl::attempt(const port::HttpRequest
     for (const auto& [name, value] : request.headers)
         sent.set_header(name, value);
     sent.body = request.body;
+    return sent;
+}
+
+Result<port::HttpResponse> BlockingClient::Impl::stream(
+    const port::HttpRequest& request, Duration silence,
+    const std::function<bool(std::string_view)>& take) {
+    client.set_connection_timeout(settings.connect_timeout);
+    client.set_read_timeout(silence);
+    client.set_write_timeout(silence);
+    httplib::Request sent = prepare(request);
+    port::HttpResponse answer;
+    bool stopped = false;
+    sent.response_handler = [&](const httplib::Response& head) {
+        answer.status = head.status;
+        for (const auto& [name, value] : head.headers)
+            answer.headers.emplace_back(name, value);
+        return true;
+    };
+    sent.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
+        if (answer.status >= 200 && answer.status <= 299) {
+            stopped = !take({data, size});
+            return !stopped;
+        }
+        if (answer.body.size() + size > settings.answer_bytes_max) return false;
+        answer.body.append(data, size);
+        return true;
+    };
+    const auto begin = steady_clock::now();
+    {
+        const std::lock_guard lock{mutex};
+        fresh = false;
+    }
+    httplib::Response received;
+    auto error = httplib::Error::Success;
+    if (client.send(sent, received, error) || stopped) return answer;
+    const bool late = steady_clock::now() + std::chrono::milliseconds{2} >= begin + silence;
+    return std::unexpected{explain(error, late && error == httplib::Error::Read, false, 0)};
+}
+
+Result<port::HttpResponse> BlockingClient::Impl::attempt(const port::HttpRequest& request,
+                                                         steady_clock::time_point deadline) {
+    const auto left = std::max<steady_clock::duration>(deadline - steady_clock::now(),
+                                                       std::chrono::milliseconds{1});
+    client.set_connection_timeout(std::min<steady_clock::duration>(settings.connect_timeout, left));
+    client.set_read_timeout(left);
+    client.set_write_timeout(left);
+    httplib::Request sent = prepare(request);
     port::HttpResponse answer;
     bool too_large = false;
     sent.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
@@ -211,18 +263,26 @@ BlockingClient::BlockingClient(BaseUrl base, const HttpExchangeSettings& setting
 
 BlockingClient::~BlockingClient() = default;
 
+Result<port::HttpResponse> BlockingClient::stream(
+    const port::HttpRequest& request, Duration silence,
+    const std::function<bool(std::string_view)>& take) {
+    if (!is_safe(request)) return fail(ErrorCode::bad_request, "target");
+    try {
+        return impl_->stream(request, silence, take);
+    } catch (const std::exception& fault) {
+        return fail(ErrorCode::bad_answer, fault.what());
+    }
+}
+
 Result<port::HttpResponse> BlockingClient::call(port::HttpRequest request, Duration timeout) {
-    const bool safe = is_header_safe(request.method) && is_header_safe(request.target) &&
-                      std::ranges::all_of(request.headers, [](const auto& header) {
-                          return is_header_safe(header.first) && is_header_safe(header.second);
-                      });
-    if (!safe || !request.target.starts_with('/')) return fail(ErrorCode::bad_request, "target");
+    if (!is_safe(request)) return fail(ErrorCode::bad_request, "target");
     const auto deadline = steady_clock::now() + timeout;
     try {
         auto result = impl_->attempt(request, deadline);
         // A kept connection that the server had closed by the time we wrote to it.
         const bool stale = !result && result.error().code == ErrorCode::unreachable &&
-                           !impl_->is_fresh() && may_repeat(request.method);
+                           !impl_->is_fresh() &&
+                           (impl_->settings.all_repeatable || may_repeat(request.method));
         return stale ? impl_->attempt(request, deadline) : result;
     } catch (const std::exception& fault) {
         return fail(ErrorCode::bad_answer, fault.what());
@@ -232,6 +292,27 @@ Result<port::HttpResponse> BlockingClient::call(port::HttpRequest request, Durat
 void BlockingClient::interrupt() {
     const std::lock_guard lock{impl_->mutex};
     if (impl_->watched >= 0) shutdown(impl_->watched, SHUT_RDWR);
+}
+
+HttpCaller::HttpCaller(const std::string& base_url, const HttpExchangeSettings& settings) {
+    auto base = parse_base_url(base_url);
+    if (base)
+        client_ = std::make_unique<BlockingClient>(std::move(*base), settings);
+    else
+        client_ = fail(std::move(base));
+}
+
+HttpCaller::~HttpCaller() = default;
+
+Result<port::HttpResponse> HttpCaller::call(port::HttpRequest request, Duration timeout) {
+    if (!client_) return std::unexpected{client_.error()};
+    return (*client_)->call(std::move(request), timeout);
+}
+
+Result<port::HttpResponse> HttpCaller::stream(const port::HttpRequest& request, Duration silence,
+                                              const std::function<bool(std::string_view)>& take) {
+    if (!client_) return std::unexpected{client_.error()};
+    return (*client_)->stream(request, silence, take);
 }
 
 Result<port::HttpResponse> http_call(const std::string& base_url, port::HttpRequest request,

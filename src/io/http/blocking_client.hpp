@@ -28,6 +28,8 @@ class BlockingClient {
     BlockingClient& operator=(const BlockingClient&) = delete;
 
     Result<port::HttpResponse> call(port::HttpRequest request, Duration timeout);
+    Result<port::HttpResponse> stream(const port::HttpRequest& request, Duration silence,
+                                      const std::function<bool(std::string_view)>& take);
     // From any thread: ends the call on its way with an error. A later call works again.
     void interrupt();
 

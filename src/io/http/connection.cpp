@@ -12,6 +12,8 @@ namespace {
 
 // Smaller bodies are copied behind their head: one buffer is cheaper than two.
 constexpr std::size_t body_copied_max = 8 * limits::kibibyte;
+// A stream is written so far ahead of its client.
+constexpr std::size_t stream_bytes_ahead = 64 * limits::kibibyte;
 // A client that does not read its answers is not read from.
 constexpr std::size_t out_bytes_max = limits::mebibyte;
 constexpr int reads_a_turn = 8;
@@ -53,6 +55,8 @@ class HttpConnectionResponder {
         if (std::exchange(done_, true)) return;
         if (const auto connection = connection_.lock())
             connection->answer(slot_, std::move(response));
+        else if (response.stream)
+            response.stream->close();
     }
 
   private:
@@ -164,7 +168,10 @@ void HttpConnection::refuse(const Error& error) {
 }
 
 void HttpConnection::answer(std::uint64_t slot, port::HttpResponse response) {
-    if (closed_) return;
+    if (closed_) {
+        if (response.stream) response.stream->close();
+        return;
+    }
     answered_bytes_ += response.body.size();
     slots_[slot - first_slot_].response = std::move(response);
     if (slot != first_slot_ || in_turn_ || std::exchange(flush_asked_, true)) return;
@@ -180,6 +187,7 @@ void HttpConnection::flush() {
             out_bytes_ += out_.emplace_back("HTTP/1.1 100 Continue\r\n\r\n").size();
         }
         send();
+        if (!closed_ && !waiting_write_ && streams() && stream_waits()) continue;
         // What was held back while too many waited.
         if (closed_ || leftover_.empty() || last_taken_ || !may_take()) break;
         in_turn_ = true;
@@ -193,18 +201,76 @@ void HttpConnection::flush() {
     wait_read();
 }
 
+// Where small pieces are added.
+std::string& HttpConnection::tail() {
+    if (out_.empty() || out_.back().size() > body_copied_max) out_.emplace_back().reserve(512);
+    return out_.back();
+}
+
+bool HttpConnection::stream_waits() const {
+    const port::HttpStream& stream = *slots_.front().response->stream;
+    return out_bytes_ < stream_bytes_ahead && (stream.waiting() > 0 || stream.ended());
+}
+
+void HttpConnection::begin_stream() {
+    Slot& slot = slots_.front();
+    slot.streaming = true;
+    // A client of HTTP/1.0 knows the end by the end of the connection.
+    if (slot.minor_version_0) slot.keep_alive = false;
+    if (!slot.keep_alive) last_taken_ = true;
+    std::string& head = tail();
+    const std::size_t before = head.size();
+    append_response_head(
+        head, *slot.response,
+        {.date = core_.date(), .close = !slot.keep_alive, .chunked = !slot.minor_version_0});
+    out_bytes_ += head.size() - before;
+    slot.response->stream->on_written([weak = weak_from_this()] {
+        const auto self = weak.lock();
+        if (!self || self->in_turn_ || std::exchange(self->flush_asked_, true)) return;
+        self->core_.flush_later(self);
+    });
+}
+
+bool HttpConnection::write_stream() {
+    const Slot& slot = slots_.front();
+    port::HttpStream& stream = *slot.response->stream;
+    if (!stream_waits()) return false;
+    const std::string bytes = stream.take();
+    std::string& out = tail();
+    const std::size_t before = out.size();
+    if (slot.minor_version_0)
+        out += bytes;
+    else if (!bytes.empty())
+        append_chunk(out, bytes);
+    const bool over = stream.ended() && stream.waiting() == 0;
+    if (over && !slot.minor_version_0) out += "0\r\n\r\n";
+    out_bytes_ += out.size() - before;
+    if (!over) return false;
+    stream.close();
+    slots_.pop_front();
+    ++first_slot_;
+    return true;
+}
+
 void HttpConnection::write_answers() {
     while (!slots_.empty() && slots_.front().response) {
+        if (slots_.front().response->stream && !slots_.front().head) {
+            if (!slots_.front().streaming) begin_stream();
+            if (!write_stream()) return;
+            continue;
+        }
         Slot slot = std::move(slots_.front());
         slots_.pop_front();
         ++first_slot_;
         const bool last = !slot.keep_alive || (last_taken_ && slots_.empty());
-        if (out_.empty() || out_.back().size() > body_copied_max) out_.emplace_back().reserve(512);
-        std::string& tail = out_.back();
+        std::string& tail = this->tail();
         const std::size_t before = tail.size();
-        append_response_head(
-            tail, *slot.response,
-            {.date = core_.date(), .close = last, .say_keep_alive = slot.minor_version_0});
+        append_response_head(tail, *slot.response,
+                             {.date = core_.date(),
+                              .close = last,
+                              .say_keep_alive = slot.minor_version_0,
+                              .chunked = slot.response->stream && !slot.minor_version_0});
+        if (slot.response->stream) slot.response->stream->close();
         std::string& body = slot.response->body;
         answered_bytes_ -= body.size();
         const int status = slot.response->status;
@@ -271,7 +337,7 @@ void HttpConnection::on_end_of_stream() {
     last_taken_ = true;
     *gone_ = true;  // as far as anybody can tell
     // A client may close its side and wait for what it has asked.
-    if (lingering_ || (slots_.empty() && out_.empty())) return close();
+    if (lingering_ || streams() || (slots_.empty() && out_.empty())) return close();
     flush();
 }
 
@@ -289,10 +355,12 @@ void HttpConnection::close() {
     if (std::exchange(closed_, true)) return;
     *gone_ = true;
     count_body(0);
-    slots_.clear();
+    const auto left = std::exchange(slots_, {});
     asio::error_code ignored;
     socket_.close(ignored);
     core_.forget(place_);
+    for (const Slot& slot : left)
+        if (slot.response && slot.response->stream) slot.response->stream->close();
 }
 
 void HttpConnection::count_body(std::size_t held) {

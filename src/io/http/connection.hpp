@@ -34,6 +34,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
         bool minor_version_0 = false;
         bool head = false;
         std::optional<port::HttpResponse> response;
+        bool streaming = false;  // its head is written, its stream goes on
     };
 
     void wait_read();
@@ -45,6 +46,11 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     void answer(std::uint64_t slot, port::HttpResponse response);
     void answer(std::uint64_t slot, const Error& error) { answer(slot, core_.problem(error)); }
     void write_answers();
+    void begin_stream();
+    bool write_stream();  // false while it goes on
+    bool streams() const { return !slots_.empty() && slots_.front().streaming; }
+    bool stream_waits() const;
+    std::string& tail();
     void send();
     void wait_write();
     void linger();

@@ -36,11 +36,20 @@ void append_response_head(std::string& out, const port::HttpResponse& response,
         append_value(out, value);
         out += "\r\n";
     }
-    if (response.status >= 200 && response.status != 204 && response.status != 304)
+    if (frame.chunked)
+        out += "Transfer-Encoding: chunked\r\n";
+    else if (!response.stream && response.status >= 200 && response.status != 204 &&
+             response.status != 304)
         fmt::format_to(std::back_inserter(out), FMT_COMPILE("Content-Length: {}\r\n"),
                        response.body.size());
     if (frame.close) out += "Connection: close\r\n";
     if (frame.say_keep_alive && !frame.close) out += "Connection: keep-alive\r\n";
+    out += "\r\n";
+}
+
+void append_chunk(std::string& out, std::string_view bytes) {
+    fmt::format_to(std::back_inserter(out), FMT_COMPILE("{:x}\r\n"), bytes.size());
+    out += bytes;
     out += "\r\n";
 }
 

@@ -5,6 +5,8 @@
 #include <mutex>
 #include <optional>
 
+#include "io/store/journal_reading.hpp"
+#include "io/store/journal_segments.hpp"
 #include "io/store/journal_walk.hpp"
 #include "io/store/segment_store.hpp"
 #include "taskd/base/assert.hpp"
@@ -24,29 +26,6 @@ static_assert(limits::frame_bytes_max + segment_header_bytes <= limits::segment_
 // How finely the bytes since the last drop are counted.
 constexpr std::uint64_t lag_step_bytes = 64 * limits::kibibyte;
 
-struct Segment {
-    OpenSegment disk;
-    std::uint64_t reserved_end = segment_header_bytes;  // written, sealed or being filled
-    std::uint64_t written_end = segment_header_bytes;   // of the commit lane alone
-    Sequence last;                                      // 0 while no frame stands in it
-    bool closed = false;                                // a later segment has a frame
-    SteadyTime closed_at;
-
-    std::uint64_t room() const { return disk.size - reserved_end; }
-};
-using SegmentHandle = std::shared_ptr<Segment>;
-
-struct SealedBatch {
-    SegmentHandle segment;
-    std::uint64_t bytes = 0;
-};
-
-// So many bytes had been written when `through` was the last sequence.
-struct LagMark {
-    Sequence through;
-    std::uint64_t bytes = 0;
-};
-
 }  // namespace
 
 class FileJournal::Impl {
@@ -56,6 +35,7 @@ class FileJournal::Impl {
           files_{files},
           clock_{clock},
           store_{files, settings_.dir, settings_.store_id, salt_seed()},
+          reading_{files, settings_.dir},
           frame_max_{
               std::min(settings_.frame_bytes_max, settings_.segment_bytes - segment_header_bytes)} {
         TASKD_ASSERT(settings_.segment_bytes >= 2 * segment_header_bytes);
@@ -70,6 +50,8 @@ class FileJournal::Impl {
     Result<void> prepare();
     Result<void> drop_through(Sequence covered);
     port::JournalStats stats() const;
+    Result<void> read(Sequence after, const std::function<bool(const RecordBatch&)>& take);
+    Sequence oldest() const;
 
   private:
     std::uint64_t salt_seed() const {
@@ -103,6 +85,7 @@ class FileJournal::Impl {
     port::Files& files_;
     const port::Clock& clock_;
     SegmentStore store_;
+    JournalReading reading_;  // of the readers' lane
     const std::size_t frame_max_;
 
     // Of the commit lane.
@@ -122,6 +105,7 @@ class FileJournal::Impl {
     std::optional<Error> poison_;  // set by the first failed commit
     bool full_ = false;
     Sequence covered_;
+    Sequence synced_;  // last sequence that readers may read
     std::uint64_t bytes_written_ = 0;
     std::uint64_t bytes_dropped_ = 0;  // of those written, covered by the view
     std::deque<LagMark> lag_marks_;
@@ -150,7 +134,7 @@ Result<void> FileJournal::Impl::recover(
     if (!done) return done;
     covered_ = after;
     batch_last_ = walk.batch_last;
-    last_ = walk.last;
+    last_ = synced_ = walk.last;
     bytes_written_ = replayed_bytes;
     if (replayed_bytes > 0) lag_marks_.push_back({last_, replayed_bytes});
     if (ready() > 0) return {};
@@ -199,7 +183,9 @@ Result<void> FileJournal::Impl::adopt(JournalWalk& walk) {
         }
         auto segment = std::make_shared<Segment>();
         segment->disk = {found.file.number, found.header.salt, found.size, nullptr};
+        segment->first = found.first;
         segment->last = found.last;
+        segment->synced_end = found.size;
         segment->closed = i < tail;
         segment->closed_at = clock_.steady();
         if (i > tail) {
@@ -232,6 +218,7 @@ Result<void> FileJournal::Impl::secure_tail(JournalWalk& walk, Sequence after) {
         writing_->disk = std::move(*copy);
         writing_->reserved_end = walk.tail_bytes.size();
         writing_->written_end = walk.tail_bytes.size();
+        writing_->synced_end = walk.tail_bytes.size();
     }
     cursor_ = writing_;
     return {};
@@ -385,7 +372,9 @@ void FileJournal::Impl::settle(const RecordBatch& batch, std::uint64_t bytes) {
     const SealedBatch place = std::move(sealed_.front());
     sealed_.pop_front();
     place.segment->reserved_end -= place.bytes - bytes;
-    place.segment->last = batch.last();
+    if (place.segment->first.value == 0) place.segment->first = batch.first;
+    place.segment->last = synced_ = batch.last();
+    place.segment->synced_end = place.segment->written_end;
     if (writing_ != place.segment) {
         writing_->closed = true;
         writing_->closed_at = clock_.steady();
@@ -532,6 +521,33 @@ Result<bool> FileJournal::Impl::retire_oldest(bool disk_needed) {
     return true;
 }
 
+// The readers' lane
+
+Sequence FileJournal::Impl::oldest() const {
+    const std::lock_guard held{mutex_};
+    for (const SegmentHandle& segment : segments_)
+        if (segment->first.value != 0) return segment->first;
+    return synced_.next();
+}
+
+Result<void> FileJournal::Impl::read(Sequence after,
+                                     const std::function<bool(const RecordBatch&)>& take) {
+    std::vector<ReadableSegment> segments;
+    {
+        const std::lock_guard held{mutex_};
+        for (const SegmentHandle& each : segments_)
+            segments.push_back(
+                {each->disk.number, each->disk.salt, each->synced_end, each->first, each->last});
+    }
+    const auto gone = [this] {
+        return fail(ErrorCode::events_gone, "the oldest kept is " + std::to_string(oldest().value));
+    };
+    if (after.next() < oldest()) return gone();
+    auto done = reading_.read(segments, after, take);
+    if (!done && done.error().code == ErrorCode::file_missing) return gone();
+    return done;
+}
+
 FileJournal::FileJournal(port::Files& files, const port::Clock& clock, FileJournalSettings settings)
     : impl_{std::make_unique<Impl>(files, clock, std::move(settings))} {}
 FileJournal::~FileJournal() = default;
@@ -557,6 +573,13 @@ Result<void> FileJournal::drop_through(Sequence covered) {
 }
 port::JournalStats FileJournal::stats() const {
     return impl_->stats();
+}
+Result<void> FileJournal::read(Sequence after,
+                               const std::function<bool(const RecordBatch&)>& take) {
+    return impl_->read(after, take);
+}
+Sequence FileJournal::oldest() const {
+    return impl_->oldest();
 }
 
 }  // namespace taskd::io

@@ -44,7 +44,13 @@ Result<void> Dispatcher::start() {
         LogPorts{ports_.logs, ports_.log_lane, core.clock, core.timers, core.log}, core_, *api_,
         *desk_);
     log_api_->add_routes(front_);
-    core_.on_records([this](const RecordBatch& batch) { log_api_->on_records(batch); });
+    event_api_ = std::make_unique<EventApi>(
+        EventPorts{ports_.records, ports_.records_lane, core.clock, core.timers}, core_);
+    event_api_->add_routes(front_);
+    core_.on_records([this](const RecordBatch& batch) {
+        log_api_->on_records(batch);
+        event_api_->on_records(batch);
+    });
     start_upkeep();
     operations_ = std::make_unique<Operations>(core_, core.clock, core.timers, core.log);
     operations_->add_routes(front_);
@@ -94,6 +100,7 @@ void Dispatcher::drain(std::function<void()> done) {
     waiters_.let_go();
     desk_->let_go();
     log_api_->let_go();
+    event_api_->let_go();
     core_.drain(std::move(done));
 }
 

@@ -1,0 +1,143 @@
+"""taskd beside beanstalkd and gearmand in one run: the same tasks of 100 bytes, the same client
+(peer_load.cpp), the same number of connections and workers.
+
+usage: peers.py TASKD PEER_LOAD BEANSTALKD GEARMAND [SECONDS]
+
+Each figure is of a server of its own, started for it. Prints a table; rates are tasks a second.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "system"))
+os.environ["TASKD_EXECUTABLE"] = sys.argv[1]
+import harness  # noqa: E402
+
+CONNECTIONS = 16
+MANY = 64  # tasks under way on a connection, or in one request
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_of(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+class Peer:
+    """A server that listens on a TCP port."""
+
+    def __init__(self, *command):
+        self.folder = tempfile.mkdtemp(prefix="taskd-peer.")
+        self.port = harness.free_ports(1)
+        words = [each.format(port=self.port, folder=self.folder) for each in command]
+        self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL,
+                                        preexec_fn=harness.die_with_parent)
+        self.pid = self.process.pid
+        harness.wait_until(self.listens, f"{words[0]} listens")
+
+    def listens(self):
+        if self.process.poll() is not None:
+            raise SystemExit(f"the peer ended with {self.process.returncode}")
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+        except OSError:
+            return False
+        return True
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Taskd:
+    """Dispatcher, name service and four workers, all with their defaults."""
+
+    def __init__(self, cycle):
+        self.system = harness.System()
+        system = self.system
+        system.ns = system.nameservice().start()
+        system.dp = system.dispatcher(system.ns.url).start().wait_ready()
+        if cycle:
+            for number in range(4):
+                system.worker("reverse", system.ns.url, "--concurrency", 64,
+                              name=f"w{number}").start()
+            system.wait_workers(4)
+        self.port = system.dp.port
+        self.pid = system.dp.pid
+
+    def close(self):
+        self.system.close()
+
+
+class Rows:
+    def __init__(self, load, seconds):
+        self.load = load
+        self.seconds = seconds
+        self.rows = []
+
+    def measure(self, name, make, what, at_once):
+        server = make(what == "cycle")
+        try:
+            before = cpu_of(server.pid)
+            told = subprocess.run(
+                [self.load, name, str(server.port), what, str(self.seconds), str(CONNECTIONS),
+                 str(at_once)], capture_output=True, text=True, check=False)
+            if told.returncode != 0:
+                raise SystemExit(told.stderr)
+            result = json.loads(told.stdout)
+            result["cpu_us"] = 1e6 * (cpu_of(server.pid) - before) / result["tasks"]
+        finally:
+            server.close()
+        time.sleep(0.2)
+        return result
+
+    def add(self, title, promise, name, make):
+        put = self.measure(name, make, "put", 1)
+        puts = self.measure(name, make, "put", MANY)
+        cycle = self.measure(name, make, "cycle", 1)
+        cycles = self.measure(name, make, "cycle", MANY)
+        whole = name != "beanstalkd"  # whose submitters do not see the result
+        self.rows.append([title, promise, f"{put['rate']:,.0f}", f"{put['p50_us']:.0f}",
+                          f"{puts['rate']:,.0f}", f"{cycle['rate']:,.0f}",
+                          f"{cycle['p50_us']:.0f}" if whole else "", f"{cycles['rate']:,.0f}",
+                          f"{cycle['cpu_us']:.1f}", f"{cycles['cpu_us']:.1f}"])
+        if puts["slowed"] or cycles["slowed"]:
+            print(f"{title}: told to come again later {puts['slowed']} times with many puts, "
+                  f"{cycles['slowed']} with many cycles", file=sys.stderr)
+
+    def print(self):
+        head = ["server", "promise", "put", "p50 µs", "put, many", "cycle", "p50 µs",
+                "cycle, many", "CPU µs", "CPU µs, many"]
+        for row in [head, ["---"] * len(head), *self.rows]:
+            print("| " + " | ".join(row) + " |")
+
+
+def main():
+    if len(sys.argv) not in (5, 6):
+        raise SystemExit(__doc__)
+    _, _, load, beanstalkd, gearmand = sys.argv[:5]
+    rows = Rows(load, float(sys.argv[5]) if len(sys.argv) > 5 else 5.0)
+    listen = ["-l", "127.0.0.1", "-p", "{port}"]
+    rows.add("taskd", "synced", "taskd", Taskd)
+    rows.add("beanstalkd", "in memory", "beanstalkd", lambda cycle: Peer(beanstalkd, *listen))
+    rows.add("beanstalkd -f 0", "synced", "beanstalkd",
+             lambda cycle: Peer(beanstalkd, *listen, "-b", "{folder}", "-f", "0"))
+    rows.add("gearmand", "in memory", "gearmand",
+             lambda cycle: Peer(gearmand, "-L", "127.0.0.1", "-p", "{port}", "-t", "1",
+                                "-l", "{folder}/log"))
+    rows.print()
+    print(f"Load average at the end, this run in it: {os.getloadavg()[0]:.1f} on "
+          f"{os.cpu_count()} cores.")
+
+
+if __name__ == "__main__":
+    main()
