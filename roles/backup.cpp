@@ -76,10 +76,6 @@ class Backup {
     Result<std::string> take_from_server() {
         const auto answer = post();
         if (!answer) return std::unexpected{answer.error()};
-        const JsonView made{answer->body};
-        if (made["store_id"].text() != store_id_)
-            return fail(ErrorCode::store_mismatch,
-                        "the server keeps another data directory than " + dir_);
         const std::string file = io::StorePaths{dir_}.backups + "/" + name_;
         if (to_.empty()) return file;
         if (auto moved = move(file); !moved) return std::unexpected{moved.error()};
@@ -99,7 +95,8 @@ class Backup {
         auto server = find_server_of(options_, dir_);
         if (!server) return std::unexpected{server.error()};
         Client client{std::move(*server), retry_for};
-        return client.api().ask("POST", "/v1/backups", fmt::format(R"({{"name":"{}"}})", name_),
+        return client.api().ask("POST", "/v1/backups",
+                                fmt::format(R"({{"name":"{}","store_id":"{}"}})", name_, store_id_),
                                 backup_takes);
     }
 

@@ -263,6 +263,10 @@ void operation_more(Story& story) {
         story.step_operation(id);
 }
 
+void drop(Story& story) {
+    story.drop_some();
+}
+
 void schedule(Story& story) {
     Random& random = story.random();
     ScheduleSpec spec;
@@ -385,6 +389,7 @@ constexpr std::array acts{
     Act{12, group_more},
     Act{3, operation},
     Act{30, operation_more},
+    Act{6, drop},
     Act{4, schedule},
     Act{8, disturb_schedule},
     Act{6, kill_worker},

@@ -17,6 +17,7 @@ constexpr const char* all_commands[] = {
     "close group",
     "complete",
     "confirm revoked",
+    "drop tasks",
     "edit payload",
     "fail",
     "fire schedule by hand",

@@ -267,6 +267,22 @@ void Story::step_operation(const OperationId& id) {
     ask("step operation", std::move(step));
 }
 
+// As retention does, whatever their age: ended tasks from some place on, as far as the view has
+// them.
+void Story::drop_some() {
+    TaskQuery query;
+    query.limit = step_targets;
+    query.search = parse_search("state:succeeded,dead,cancelled,expired").value();
+    if (random_.chance(1, 2)) query.after = any_known();
+    query.bare = true;
+    const auto page = MemoryView{table_}.list(query);
+    engine::DropTasks drop;
+    for (const Task& row : page->tasks)
+        if (!core_->engine().is_deleted(row.spec.id))
+            drop.targets.push_back({row.spec.id, row.changed_as});
+    ask("drop tasks", std::move(drop));
+}
+
 void Story::live(std::uint64_t steps) {
     for (std::uint64_t i = 0; i < steps && judge_.broken().empty(); ++i) {
         ++tally_.steps;
@@ -405,8 +421,14 @@ void Story::check_whole() {
         else if (fate.state == TaskState::succeeded && row->second.result.empty())
             judge_.blame("what succeeded has a result: " + id.to_string());
     }
-    for (const auto& [id, task] : table_.tasks)
+    std::uint64_t ended = 0;
+    for (const auto& [id, task] : table_.tasks) {
         if (!judge_.find(id)) judge_.blame("the view has no other tasks: " + id.to_string());
+        ended += is_terminal(task.state) ? 1 : 0;
+    }
+    if (ended != core_->engine().totals().kept)
+        judge_.blame("ended tasks are counted as they are: " + std::to_string(ended) + " and " +
+                     std::to_string(core_->engine().totals().kept));
 }
 
 }  // namespace taskd::sim

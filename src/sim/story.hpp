@@ -95,6 +95,7 @@ class Story {
     void fill_journal(bool full);
     void fill_view(bool full);
     void step_operation(const OperationId& id);
+    void drop_some();
 
   private:
     void deliver(const engine::Output& output);

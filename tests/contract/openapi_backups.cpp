@@ -8,7 +8,8 @@ void try_backups(Judge& judge) {
     const auto refused = [&](const std::string& body, int status, const std::string& error) {
         judge.ask("POST", all, all, body, status, error);
     };
-    const std::string made = judge.ask("POST", all, all, "{\"name\":\"first\"}", 201);
+    const std::string made =
+        judge.ask("POST", all, all, "{\"name\":\"first\",\"store_id\":\"0000000000000007\"}", 201);
     CHECK(field(made, "name") == "\"first\"");
     CHECK(field(made, "file") == "\"data/backups/first\"");
     CHECK(field(made, "store_id") == "\"0000000000000007\"");
@@ -17,6 +18,7 @@ void try_backups(Judge& judge) {
     refused("{", 400, "bad_json");
     refused("[]", 422, "invalid_field");
     refused("{\"to\":\"/etc\"}", 422, "unknown_field");
+    refused("{\"store_id\":\"0000000000000008\"}", 500, "store_mismatch");
     for (const char* name : {"", "../up", ".hidden", "a/b", "x.part"})
         refused("{\"name\":\"" + std::string{name} + "\"}", 422, "invalid_field");
     judge.ask("POST", all, all, "{}", 415, "unsupported_media_type",

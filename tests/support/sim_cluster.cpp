@@ -83,7 +83,7 @@ std::string expected_result(const TaskSpec& spec) {
 
 struct SimCluster::DispatcherLife {
     QuietLog log;
-    std::unique_ptr<port::Journal> journal;
+    std::unique_ptr<WitnessJournal> journal;
     std::unique_ptr<support::FilesVfs> vfs;
     std::unique_ptr<io::SqliteView> view;
     std::unique_ptr<io::FileTaskLogs> logs;

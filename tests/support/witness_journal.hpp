@@ -4,15 +4,15 @@
 #include <functional>
 #include <memory>
 
-#include "taskd/port/journal.hpp"
+#include "taskd/io/file_journal.hpp"
 
 namespace taskd::test {
 
-class WitnessJournal final : public port::Journal {
+class WitnessJournal final : public port::Journal, public port::JournalReader {
   public:
     using Witness = std::function<void(const RecordBatch&)>;
 
-    WitnessJournal(std::unique_ptr<port::Journal> journal, Witness witness)
+    WitnessJournal(std::unique_ptr<io::FileJournal> journal, Witness witness)
         : journal_{std::move(journal)}, witness_{std::move(witness)} {}
 
     Result<void> recover(Sequence after,
@@ -30,9 +30,14 @@ class WitnessJournal final : public port::Journal {
     Result<void> prepare() override { return journal_->prepare(); }
     Result<void> drop_through(Sequence covered) override { return journal_->drop_through(covered); }
     port::JournalStats stats() const override { return journal_->stats(); }
+    Result<void> read(Sequence after,
+                      const std::function<bool(const RecordBatch&)>& take) override {
+        return journal_->read(after, take);
+    }
+    Sequence oldest() const override { return journal_->oldest(); }
 
   private:
-    std::unique_ptr<port::Journal> journal_;
+    std::unique_ptr<io::FileJournal> journal_;
     Witness witness_;
 };
 

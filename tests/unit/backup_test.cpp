@@ -259,6 +259,25 @@ TEST_CASE("a running dispatcher makes a backup of which another goes on") {
     CHECK(engine.totals().submitted == 50);
 }
 
+TEST_CASE("a backup leaves alone what is kept free for tasks that end") {
+    SimCluster cluster{{.seed = 8, .disk_reserve = 200'000}};
+    cluster.run_for(2s);
+    for (int i = 0; i < 20; ++i)
+        cluster.submit({cluster.make_task("nobody", "\"" + std::string(10'000, 'x') + "\"")});
+    cluster.run_for(5s);
+    cluster.disk().faults.capacity_bytes = cluster.disk().bytes_used() + 300'000;
+    const auto refused = cluster.ask("dispatcher", {"POST", "/v1/backups", {}, ""});
+    REQUIRE(refused.has_value());
+    CHECK(refused->status == 507);
+    CHECK_THAT(refused->body, Catch::Matchers::Contains("leaves the disk's reserve alone"));
+    for (const auto& [path, bytes] : cluster.disk().snapshot())
+        CHECK(path.find("backups") == std::string::npos);
+    cluster.disk().faults.capacity_bytes = 0;
+    const auto made = cluster.ask("dispatcher", {"POST", "/v1/backups", {}, ""});
+    REQUIRE(made.has_value());
+    CHECK(made->status == 201);
+}
+
 TEST_CASE("one backup is made at a time") {
     SimCluster cluster{{.seed = 6}};
     cluster.run_for(2s);

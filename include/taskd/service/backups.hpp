@@ -9,19 +9,22 @@
 #include "taskd/port/files.hpp"
 #include "taskd/port/view_copy.hpp"
 #include "taskd/service/core.hpp"
+#include "taskd/service/disk_guard.hpp"
 #include "taskd/service/http_front.hpp"
 
 namespace taskd::service {
 
 struct BackupSettings {
     std::string dir;       // of backups alone
+    std::string view;      // the file that a backup will be about as long as
     std::string store_id;  // told with each, so that nobody takes it for another's
 };
 
 class Backups {
   public:
-    Backups(BackupSettings settings, port::Files& files, port::ViewCopy& copies, Core& core,
-            port::Clock& clock, port::Log& log);
+    // `disk` tells how much of it is not for backups.
+    Backups(BackupSettings settings, port::Files& files, port::ViewCopy& copies,
+            const DiskGuard& disk, Core& core, port::Clock& clock, port::Log& log);
     ~Backups();
 
     void start();  // what an earlier life left unfinished goes
@@ -40,6 +43,7 @@ class Backups {
     BackupSettings settings_;
     port::Files& files_;
     port::ViewCopy& copies_;
+    const DiskGuard& disk_;
     Core& core_;
     port::Clock& clock_;
     port::Log& log_;

@@ -39,23 +39,35 @@ Result<std::uint64_t> finish(port::Files& files, const std::string& dir, const s
     return (*file)->size();
 }
 
-Result<std::string> read_name(const std::string& body, WallTime now) {
-    std::string name = to_rfc3339(now);
-    std::erase_if(name, [](char c) { return c == '-' || c == ':'; });
-    name = "taskd-" + name.substr(0, name.find('.')) + "Z";
-    if (body.empty()) return name;
+struct Asked {
+    std::string name;
+    std::string store_id;  // empty: whichever it is
+};
+
+Result<Asked> read_body(const std::string& body, WallTime now) {
+    std::string time = to_rfc3339(now);
+    std::erase_if(time, [](char c) { return c == '-' || c == ':'; });
+    Asked asked{"taskd-" + time.substr(0, time.find('.')) + "Z", {}};
+    if (body.empty()) return asked;
     if (auto checked = protocol::check_json(body); !checked) return fail(std::move(checked));
     const auto fields = protocol::split_object(body);
     if (!fields) return std::unexpected{fields.error()};
     for (const auto& [key, raw] : *fields) {
-        if (key != "name") return fail(ErrorCode::unknown_field, key);
+        if (key != "name" && key != "store_id") return fail(ErrorCode::unknown_field, key);
         auto text = protocol::read_string(raw, key);
-        if (!text) return text;
-        if (!is_instance_name(*text) || !is_backup(*text))
+        if (!text) return std::unexpected{text.error()};
+        if (key == "name" && (!is_instance_name(*text) || !is_backup(*text)))
             return fail(ErrorCode::invalid_field, "name: 1 to 64 of A-Z a-z 0-9 . _ -");
-        name = std::move(*text);
+        (key == "name" ? asked.name : asked.store_id) = std::move(*text);
     }
-    return name;
+    return asked;
+}
+
+// What is kept free for tasks that end is not for backups.
+Result<void> check_space(port::Files& files, const std::string& dir, std::uint64_t needed) {
+    const auto space = files.space(dir);
+    if (!space || space->free_bytes >= needed) return {};
+    return fail(ErrorCode::disk_full, "a backup leaves the disk's reserve alone");
 }
 
 }  // namespace
@@ -85,11 +97,12 @@ Result<void> make_room(port::Files& files, const std::string& dir, const std::st
 
 }  // namespace
 
-Backups::Backups(BackupSettings settings, port::Files& files, port::ViewCopy& copies, Core& core,
-                 port::Clock& clock, port::Log& log)
+Backups::Backups(BackupSettings settings, port::Files& files, port::ViewCopy& copies,
+                 const DiskGuard& disk, Core& core, port::Clock& clock, port::Log& log)
     : settings_{std::move(settings)},
       files_{files},
       copies_{copies},
+      disk_{disk},
       core_{core},
       clock_{clock},
       log_{log} {}
@@ -114,10 +127,12 @@ void Backups::add_routes(HttpFront& front) {
 }
 
 void Backups::post(Call call) {
-    auto name = read_name(call.request.body, clock_.wall());
-    if (!name) return call.answer(name.error());
+    auto asked = read_body(call.request.body, clock_.wall());
+    if (!asked) return call.answer(asked.error());
+    if (!asked->store_id.empty() && asked->store_id != settings_.store_id)
+        return call.answer(Error{ErrorCode::store_mismatch, "this is store " + settings_.store_id});
     if (run_) return call.answer(Error{ErrorCode::backup_running, run_->name});
-    begin(std::move(*name), std::move(call));
+    begin(std::move(asked->name), std::move(call));
 }
 
 // What was durable when it was asked for is in the view before the copy begins.
@@ -129,8 +144,13 @@ void Backups::begin(std::string name, Call call) {
     run->bytes = fail(ErrorCode::disk_full, "the view has no room");
     run_ = run;
     core_.when_viewed(
-        [&files = files_, dir = settings_.dir, run](port::View&) {
-            if (auto room = make_room(files, dir, run->name, run->part); room)
+        [&files = files_, settings = settings_, reserve = disk_.reserve(), run](port::View&) {
+            auto room = make_room(files, settings.dir, run->name, run->part);
+            // Of what stands in the log a part stands in the file already.
+            const std::uint64_t bytes = size_of(files, settings.view).value_or(0) +
+                                        size_of(files, settings.view + "-wal").value_or(0);
+            if (room) room = check_space(files, settings.dir, reserve + bytes);
+            if (room)
                 run->bytes = 0;
             else
                 run->bytes = std::unexpected{room.error()};
@@ -141,9 +161,10 @@ void Backups::begin(std::string name, Call call) {
 void Backups::go_on(const std::shared_ptr<Run>& run) {
     core_.ask_view(
         [&files = files_, &copies = copies_, dir = settings_.dir, path = path_of(run->name),
-         run](port::View&) {
+         reserve = disk_.reserve(), run](port::View&) {
             ++run->steps;
-            run->mark = copies.copy_some(run->part);
+            const auto room = check_space(files, dir, reserve);
+            run->mark = room ? copies.copy_some(run->part) : std::unexpected{room.error()};
             if (run->mark && *run->mark) run->bytes = finish(files, dir, run->part, path);
             if (run->mark && run->bytes) return;
             copies.drop_copy();

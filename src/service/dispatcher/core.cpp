@@ -362,6 +362,10 @@ std::optional<Error> Core::slow_down() const {
 void Core::watch() {
     const SteadyTime now = ports_.clock.steady();
     watch_timer_->set(now + watch_interval, [this] { watch(); });
+    // Time in which the whole process stood still says nothing.
+    const Duration stood_still = now - watched_at_ - watch_interval;
+    if (idle_since_ && stood_still > Duration{0}) *idle_since_ += stood_still;
+    watched_at_ = now;
     // Without room nothing can be leased, and that is told already.
     const bool held_up = ports_.journal.stats().full || needs_room_;
     const auto types = held_up ? std::vector<std::string>{} : engine_.idle_with_work();

@@ -87,8 +87,9 @@ void Dispatcher::start_upkeep() {
     disk_->start();
     if (ports_.files == nullptr || ports_.copies == nullptr) return;
     backups_ = std::make_unique<Backups>(
-        BackupSettings{settings_.disk.dir + "/backups", settings_.workers.store_id}, *ports_.files,
-        *ports_.copies, core_, core.clock, core.log);
+        BackupSettings{settings_.disk.dir + "/backups", settings_.disk.dir + "/view.db",
+                       settings_.workers.store_id},
+        *ports_.files, *ports_.copies, *disk_, core_, core.clock, core.log);
     backups_->add_routes(front_);
     backups_->start();
 }
