@@ -201,7 +201,6 @@ class Core {
     std::unique_ptr<port::Timer> watch_timer_;
     SteadyTime watched_at_{};
     std::optional<SteadyTime> idle_since_;  // as far as it was looked at
-    std::size_t idle_looks_ = 0;            // that found it so, one after the other
     bool idle_told_ = false;
     std::unique_ptr<port::Timer> tick_timer_;
     bool ticking_ = false;  // a tick waits for bodies or for room

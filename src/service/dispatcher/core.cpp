@@ -371,14 +371,11 @@ void Core::watch() {
     const auto types = held_up ? std::vector<std::string>{} : engine_.idle_with_work();
     if (types.empty()) {
         idle_since_.reset();
-        idle_looks_ = 0;
         idle_told_ = false;
         return;
     }
     if (!idle_since_) idle_since_ = now;
-    // Looks count, not time: a process that stood still has not let anything lie.
-    const bool long_enough = ++idle_looks_ * watch_interval > limits::idle_with_work_max;
-    if (!long_enough || std::exchange(idle_told_, true)) return;
+    if (idle_with_work() <= limits::idle_with_work_max || std::exchange(idle_told_, true)) return;
     ports_.log.error("work waits beside idle workers", {{"type", types.front()}});
     match();
     finish_turn();
