@@ -391,10 +391,12 @@ void Story::settle() {
             engine::ChangeWorker{worker.name, engine::ChangeWorker::What::resume, {}, {}});
         declare(worker);
     }
-    for (const GroupId& id : open_groups)
-        ask("close group", engine::CloseGroup{id});
     for (int i = 0; i < settle_seconds && judge_.broken().empty() && !at_peace(); ++i) {
         work_all();
+        // What was asked before may still be on its way to the engine, so it is said again.
+        if (i % 50 == 0)
+            for (const GroupId& id : open_groups)
+                ask("close group", engine::CloseGroup{id});
         if (i % 50 == 0)
             for (const auto& [id, fate] : judge_.fates())
                 if (fate.type == "nobody" && !is_terminal(fate.state))

@@ -98,16 +98,17 @@ class MemoryJournal : public port::Journal, public port::JournalReader {
 
     Result<void> read(Sequence after,
                       const std::function<bool(const RecordBatch&)>& take) override {
-        if (after.next() < oldest_kept())
-            return fail(ErrorCode::events_gone, std::to_string(oldest_kept().value));
-        std::vector<RecordBatch> kept = kept_;
-        kept.insert(kept.end(), tape_.batches.begin(), tape_.batches.end());
-        for (const RecordBatch& batch : kept)
-            if (batch.last() > after && !take(batch)) break;
+        if (after.next() < oldest())
+            return fail(ErrorCode::events_gone, std::to_string(oldest().value));
+        for (const auto* batches : {&kept_, &tape_.batches})
+            for (const RecordBatch& batch : *batches)
+                if (batch.last() > after && !take(batch)) return {};
         return {};
     }
 
-    Sequence oldest() const override { return oldest_kept(); }
+    Sequence oldest() const override {
+        return kept_.empty() ? tape_.dropped.next() : kept_.front().first;
+    }
 
     bool keeps = false;  // what is dropped, for readers
     bool full = false;   // no room for new work
@@ -117,10 +118,6 @@ class MemoryJournal : public port::Journal, public port::JournalReader {
     std::size_t frame_max(port::Purpose purpose) const {
         return purpose == port::Purpose::new_work ? settings_.frame_bytes_max / 8 * 7
                                                   : settings_.frame_bytes_max;
-    }
-
-    Sequence oldest_kept() const {
-        return kept_.empty() ? tape_.dropped.next() : kept_.front().first;
     }
 
     static std::size_t bytes_of(const RecordBatch& batch) {
