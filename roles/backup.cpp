@@ -212,8 +212,8 @@ const Command& restore_command() {
         {.name = "restore",
          .arguments = {},
          .summary = "make a data directory of a backup",
-         .text = "The directory must hold no data. It gets an id of its own: workers that still "
-                 "hold tasks of\nthe old one let go of them.",
+         .text = "The directory must hold no data. It gets an id of its own: what workers still do "
+                 "for the old one\ndoes not count.",
          .options = {{.name = "from", .value = "FILE", .help = "the backup"},
                      {.name = "data", .value = "DIR", .help = "the new data directory"}},
          .examples = {{"taskd restore --from nightly.backup --data /var/lib/taskd/dispatcher",

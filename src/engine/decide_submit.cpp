@@ -55,18 +55,19 @@ class Submission {
             if (there->spec != spec) return refuse(ErrorCode::id_conflict, spec.id.to_string(), i);
             return std::nullopt;
         }
-        if (!spec.idempotency_key.empty()) {
-            bool done = false;
-            if (auto refused = take_key(i, done)) return refused;
-            if (done) return std::nullopt;
-        }
         // An id greater than every forgotten one cannot have been forgotten. What was taken before
         // is not refused now.
         const auto& forgotten = context_.state.forgotten_max;
-        if (forgotten && spec.id <= *forgotten && !command_.fetched) {
-            decision_.fetch.push_back(spec.id);
-            return std::nullopt;
+        const bool asked = forgotten && spec.id <= *forgotten && !command_.fetched;
+        if (asked) decision_.fetch.push_back(spec.id);
+        if (!spec.idempotency_key.empty()) {
+            // All that is unknown is asked for at once: there is no second question.
+            bool done = false;
+            auto refused = take_key(i, done);
+            if (refused && !asked) return refused;
+            if (done) return std::nullopt;
         }
+        if (asked) return std::nullopt;
         if (auto refused = take_room(i)) return refused;
         if (auto refused = take_group(i)) return refused;
         decision_.records.emplace_back(submitted(context_.now, spec));

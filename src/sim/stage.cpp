@@ -82,7 +82,9 @@ void StageLane::take_one() {
     if (!then) return;
     ++answers_;
     // The answer is a turn of its own: the process may die between the two.
-    stage_.at(stage_.steady(), [this, then = std::move(then)] {
+    told_at_ = std::max(told_at_, stage_.steady()) +
+               Duration{static_cast<std::int64_t>(stage_.random().below(400))};
+    stage_.at(told_at_, [this, then = std::move(then)] {
         --answers_;
         then();
     });
@@ -91,7 +93,7 @@ void StageLane::take_one() {
 void StageLane::forget() {
     waiting_.clear();
     answers_ = 0;
-    free_at_ = {};
+    free_at_ = told_at_ = {};
 }
 
 }  // namespace taskd::sim

@@ -68,6 +68,7 @@ class StageLane final : public port::Background {
 
     Stage& stage_;
     SteadyTime free_at_{};
+    SteadyTime told_at_{};
     std::size_t answers_ = 0;  // done, and not yet told
     std::deque<std::pair<std::function<void()>, std::function<void()>>> waiting_;
 };
