@@ -325,14 +325,20 @@ void Judge::operator()(const ScheduleChanged& record) {
 
 void Judge::operator()(const ScheduleRemoved& record) {
     schedules_.erase(record.name);
-    std::erase_if(fired_, [&](const auto& each) { return each.first == record.name; });
+    std::erase_if(fired_, [&](const auto& each) { return each.first.first == record.name; });
 }
 
 void Judge::operator()(const ScheduleFired& record) {
     if (!schedules_.contains(record.name)) blame("only a schedule that is there fires");
     if (!record.fire || record.fire->outcome != FireOutcome::submitted) return;
-    if (!fired_.emplace(record.name, record.fire->planned).second)
-        blame("a time of a schedule has its turn once: " + record.name);
+    const bool by_hand = !record.settled && !record.backfill;  // whenever somebody likes
+    if (!by_hand && record.fire->task) {
+        TaskId& task = fired_[{record.name, record.fire->planned}];
+        // A time whose task was let go may be made up for again.
+        if (task != TaskId{} && !deleted_.contains(task))
+            blame("a time of a schedule has its turn once: " + record.name);
+        task = *record.fire->task;
+    }
     if (record.fire->task) wanted_.push_back(*record.fire->task);
 }
 

@@ -120,7 +120,7 @@ class Judge {
     std::map<GroupId, std::pair<std::size_t, std::size_t>> members_;  // all, and those that ended
     std::map<OperationId, Operation> operations_;
     std::set<std::string> schedules_;
-    std::set<std::pair<std::string, WallTime>> fired_;
+    std::map<std::pair<std::string, WallTime>, TaskId> fired_;
     std::vector<TaskId> wanted_;     // must be there when the batch ends
     std::vector<TaskId> unwelcome_;  // came to a queue that drains
     std::vector<std::string> broken_;
