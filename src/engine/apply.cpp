@@ -11,8 +11,12 @@ namespace {
 void apply_rules(State& state, const QueueRules& rules) {
     Queue& queue = state.queue_of(rules.type);
     queue.rules = rules;
-    for (auto& [key, lane] : queue.lanes)
+    // Without a rate nothing is held back; after a restart no note says so.
+    if (!rules.rate.limits()) queue.bucket.closed = false;
+    for (auto& [key, lane] : queue.lanes) {
+        if (!rules.key_rate.limits()) lane.bucket.closed = false;
         state.refresh(lane);
+    }
     state.refresh(queue);
 }
 

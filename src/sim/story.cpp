@@ -268,7 +268,8 @@ void Story::step_operation(const OperationId& id) {
 }
 
 // As retention does, whatever their age: ended tasks from some place on, as far as the view has
-// them.
+// them, but for members of groups that have not ended; and of schedules, whose times would have
+// their turn again when they are made up for.
 void Story::drop_some() {
     TaskQuery query;
     query.limit = step_targets;
@@ -277,9 +278,15 @@ void Story::drop_some() {
     query.bare = true;
     const auto page = MemoryView{table_}.list(query);
     engine::DropTasks drop;
-    for (const Task& row : page->tasks)
-        if (!core_->engine().is_deleted(row.spec.id))
+    const engine::Engine& engine = core_->engine();
+    for (const Task& row : page->tasks) {
+        const auto group =
+            row.spec.group ? engine.groups().find(*row.spec.group) : engine.groups().end();
+        const bool counted =
+            group != engine.groups().end() && group->second.state != GroupState::done;
+        if (!counted && !row.spec.planned_for && !engine.is_deleted(row.spec.id))
             drop.targets.push_back({row.spec.id, row.changed_as});
+    }
     ask("drop tasks", std::move(drop));
 }
 

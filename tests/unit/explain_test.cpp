@@ -151,6 +151,33 @@ TEST_CASE("every rule that holds a task is explained") {
     }
 }
 
+TEST_CASE("rates that were taken back hold nothing when the records are applied again") {
+    Engine engine{EngineSettings{.lease_duration = 30s}};
+    Random random{1};
+    const Now now{WallTime{1'700'000'000s}, EngineTime{}};
+    Sequence at;
+    const auto apply = [&](const Record& record) { engine.apply(at = at.next(), record); };
+    QueueRules rules;
+    rules.type = "email";
+    rules.rate = rules.key_rate = {1, 10s, 1};
+    apply(QueueChanged{rules});
+    apply(EngineResumed{EngineTime{30s}});
+    TaskSpec spec;
+    spec.id = TaskId::make(now.wall, random);
+    spec.type = "email";
+    spec.key = "acme";
+    spec.payload = Blob{"null"};
+    for (const Record& record : engine.decide(now, Submit{{spec}}, random).records)
+        apply(record);
+    for (const Note& note : engine.decide(now, WorkerUp{"w1", {"email"}, 1}, random).notes)
+        engine.apply(note);
+    CHECK(engine.explain(now, *engine.find(spec.id)).rule == "queue_rate");
+    rules.rate = rules.key_rate = {};
+    apply(QueueChanged{rules});
+    CHECK(engine.can_match());
+    CHECK(engine.explain(now, *engine.find(spec.id)).rule == "leasing");
+}
+
 TEST_CASE("the contract names the same rules") {
     std::string text{protocol::openapi_json()};
     for (const HoldingRule& rule : rule_table())
