@@ -119,6 +119,7 @@ void Story::die(Death how) {
     if (writing && how == Death::kill && random_.chance(1, 2)) journal_lane_.finish_first();
     schedules_.reset();
     core_.reset();
+    stepping_.clear();
     for (StageLane* lane : {&journal_lane_, &space_lane_, &view_lane_})
         lane->forget();
     stage_.clear();
@@ -245,6 +246,7 @@ void Story::step_operation(const OperationId& id) {
     const auto& running = core_->engine().operations();
     const auto at = running.find(id);
     if (at == running.end() || at->second.state != OperationState::running) return;
+    if (!stepping_.insert(id).second) return;  // the next part is read when this one is done
     TaskQuery query;
     query.limit = step_targets;
     query.after = at->second.cursor;
@@ -264,7 +266,8 @@ void Story::step_operation(const OperationId& id) {
     }
     step.cursor = page->next;
     step.last = !page->next;
-    ask("step operation", std::move(step));
+    ask("step operation", std::move(step),
+        [this, id](const engine::Decision&) { stepping_.erase(id); });
 }
 
 // As retention does, whatever their age: ended tasks from some place on, as far as the view has

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -126,6 +127,7 @@ class Story {
     std::uint64_t life_ = 0;
     std::vector<SimWorker> workers_;
     std::vector<TaskSpec> submitted_;
+    std::set<OperationId> stepping_;  // a part of it is on its way
 };
 
 // What clients, workers, operators and fate do; a step each.
