@@ -356,8 +356,9 @@ void Story::work_all() {
 
 bool Story::at_peace() {
     const auto runs = [](const auto& each) { return each.second.state == OperationState::running; };
-    return judge_.live() == 0 && core_->idle() && core_->viewed() == core_->applied() &&
-           std::ranges::none_of(judge_.operations(), runs);
+    const auto open = [](const auto& each) { return each.second.state == GroupState::open; };
+    return judge_.live() == 0 && std::ranges::none_of(judge_.groups(), open) && core_->idle() &&
+           core_->viewed() == core_->applied() && std::ranges::none_of(judge_.operations(), runs);
 }
 
 std::string Story::what_waits() {
@@ -371,6 +372,8 @@ std::string Story::what_waits() {
     }
     for (const auto& [id, operation] : judge_.operations())
         if (operation.state == OperationState::running) return "operation " + id.to_string();
+    for (const auto& [id, group] : judge_.groups())
+        if (group.state == GroupState::open) return "group " + id.to_string() + " is open";
     return core_->idle() ? "the view, which is at " + std::to_string(core_->viewed().value) +
                                " of " + std::to_string(core_->applied().value)
                          : "the core";
