@@ -341,15 +341,12 @@ class Applier {
         }
     }
 
-    // What a replay left in them is of rules that may be others by now.
     void close_buckets(Queue& queue) {
-        queue.bucket = {};
         if (queue.rules.rate.limits())
             state_.close_at_start(queue.bucket, queue.rules.rate, queue.type, std::nullopt);
         for (auto& [key, lane] : queue.lanes) {
-            lane.bucket = {};
-            if (queue.rules.key_rate.limits())
-                state_.close_at_start(lane.bucket, queue.rules.key_rate, queue.type, key);
+            if (!queue.rules.key_rate.limits()) break;
+            state_.close_at_start(lane.bucket, queue.rules.key_rate, queue.type, key);
             state_.refresh(lane);
         }
         state_.refresh(queue);
