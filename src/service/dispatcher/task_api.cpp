@@ -205,9 +205,13 @@ void TaskApi::find_by_id(TaskId id, FoundTask then) {
     core_.ask_view([found, id](port::View& view) { *found = view.find(std::span{&id, 1}); },
                    [this, found, id, then = std::move(then)] {
                        if (!*found) return then(fail(std::move(*found)));
-                       if ((*found)->empty() || core_.engine().is_deleted(id))
-                           return then(fail(ErrorCode::task_not_found, id.to_string()));
-                       then(std::move((*found)->front()));
+                       if (core_.engine().is_deleted(id)) (*found)->clear();
+                       // Its deletion may not be durable yet: then it could come back.
+                       core_.when_durable([found, id, then] {
+                           if ((*found)->empty())
+                               return then(fail(ErrorCode::task_not_found, id.to_string()));
+                           then(std::move((*found)->front()));
+                       });
                    });
 }
 
