@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/store/changed_tasks.hpp"
 #include "io/store/sqlite_db.hpp"
 #include "io/store/view_bodies.hpp"
 #include "io/store/view_copying.hpp"
@@ -24,6 +25,7 @@ constexpr std::size_t matches_max = 2;
 constexpr std::size_t id_text_size = 36;
 
 #define ROW_COLUMNS "id, row, payload, result"
+#define TASK_COLUMNS "id, type, state, live, queued_as, key, member_of, row, payload, result, head"
 
 }  // namespace
 
@@ -71,8 +73,7 @@ class SqliteView::Impl {
     ViewBodiesSettings body_settings() const;
     Result<void> prepare_all();
     Result<void> store_all(const port::ViewChange& change, std::optional<TaskId> newest);
-    Result<void> store_task(const Task& task);
-    Result<void> bind_body(int place, std::string_view body, std::optional<std::string>& name);
+    Result<void> store_tasks(const std::vector<std::shared_ptr<const Task>>& tasks);
     Result<void> store_others(const port::ViewChange& change);
     Result<void> store_schedule(const std::string& name, const std::optional<Schedule>& schedule);
     Result<Task> task_of(const SqliteStatement& row);
@@ -80,6 +81,7 @@ class SqliteView::Impl {
     SqliteViewSettings settings_;
     std::unique_ptr<port::Files> real_files_;  // unless others are given
     port::Files& files_;
+    ChangedTasks changed_;  // outlives the connection that reads it
     SqliteDb db_;
     ViewBodies bodies_;
     ViewCopying copying_;
@@ -88,8 +90,7 @@ class SqliteView::Impl {
         put_key_, drop_keys_, find_key_, all_keys_, put_queue_, queues_, drop_, put_operation_,
         drop_operation_, operations_, put_group_, drop_group_, groups_, put_hold_, drop_hold_,
         holds_, put_schedule_, drop_schedule_, schedules_;
-    std::string buffer_, head_;
-    std::optional<std::string> payload_name_, result_name_;  // of the row that is being written
+    std::string buffer_;
     std::optional<Error> poison_;  // set when nobody knows what a failed store left
 };
 
@@ -131,15 +132,17 @@ Result<void> SqliteView::Impl::open() {
 }
 
 Result<void> SqliteView::Impl::prepare_all() {
+    if (auto done = changed_.attach(db_); !done) return done;
     const std::pair<SqliteStatement*, std::string_view> wanted[] = {
         {&begin_, "BEGIN IMMEDIATE"},
         {&commit_, "COMMIT"},
         {&rollback_, "ROLLBACK"},
         {&put_,
-         "INSERT INTO tasks (id, type, state, live, queued_as, row, payload, result, head, key, "
-         "member_of)"
-         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO UPDATE SET"
-         " state = ?3, live = ?4, queued_as = ?5, row = ?6, payload = ?7, result = ?8, head = ?9"},
+         // A failure undoes the whole transaction: no statement needs a way back of its own.
+         "INSERT OR FAIL INTO tasks (" TASK_COLUMNS ") SELECT " TASK_COLUMNS
+         " FROM changed_tasks WHERE true ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
+         " live = excluded.live, queued_as = excluded.queued_as, row = excluded.row,"
+         " payload = excluded.payload, result = excluded.result, head = excluded.head"},
         {&put_mark_,
          "UPDATE mark SET sequence = ?1, engine = ?2, submitted = ?3, succeeded = ?4, dead = ?5,"
          " cancelled = ?6, failures = ?7, crashes = ?8, leases = ?9, newest_ended = ?10,"
@@ -252,8 +255,7 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
         if (auto done = bodies_.leave(id); !done) return done;
         if (auto done = drop_.bind_blob(1, id.bytes()).run(); !done) return done;
     }
-    for (const auto& task : change.tasks)
-        if (auto done = store_task(*task); !done) return done;
+    if (auto done = store_tasks(change.tasks); !done) return done;
     if (auto done = store_others(change); !done) return done;
     for (const QueueRules& rules : change.queues) {
         buffer_.clear();
@@ -316,42 +318,29 @@ Result<void> SqliteView::Impl::store_schedule(const std::string& name,
     return put_schedule_.bind_text(1, name).bind_blob(2, buffer_).run();
 }
 
-Result<void> SqliteView::Impl::store_task(const Task& task) {
-    if (!task.spec.idempotency_key.empty()) {
-        const KeyUse use = key_use_of(task.spec, task.submitted_at);
+Result<void> SqliteView::Impl::store_tasks(const std::vector<std::shared_ptr<const Task>>& tasks) {
+    std::vector<ChangedTask> rows;
+    rows.reserve(tasks.size());
+    for (const auto& task : tasks) {
+        if (auto done = bodies_.leave(task->spec.id); !done) return done;
+        auto payload = bodies_.place(task->spec.payload.view());
+        if (!payload) return std::unexpected{payload.error()};
+        auto result = bodies_.place(task->result.view());
+        if (!result) return std::unexpected{result.error()};
+        rows.push_back({task.get(), std::move(*payload), std::move(*result)});
+        if (task->spec.idempotency_key.empty()) continue;
+        const KeyUse use = key_use_of(task->spec, task->submitted_at);
         auto done = put_key_.bind_text(1, use.key)
                         .bind_blob(2, use.id.bytes())
                         .bind(3, use.until.time_since_epoch().count())
                         .run();
         if (!done) return done;
     }
-    auto placed = bodies_.leave(task.spec.id);
-    if (placed) placed = bind_body(7, task.spec.payload.view(), payload_name_);
-    if (placed) placed = bind_body(8, task.result.view(), result_name_);
-    if (!placed) return placed;
-    buffer_.clear();
-    protocol::encode_task_row(task, buffer_);
-    head_.clear();
-    if (is_live(task)) protocol::encode_task_head(head_of(task), head_);
-    task.spec.key.empty() ? put_.bind_null(10) : put_.bind_text(10, task.spec.key);
-    task.spec.group ? put_.bind_blob(11, task.spec.group->bytes()) : put_.bind_null(11);
-    return put_.bind_blob(1, task.spec.id.bytes())
-        .bind_text(2, task.spec.type)
-        .bind(3, std::int64_t{std::to_underlying(task.state)})
-        .bind(4, std::int64_t{is_live(task)})
-        .bind(5, task.queued_as.value)
-        .bind_blob(6, buffer_)
-        .bind_blob(9, head_)
-        .run();
-}
-
-Result<void> SqliteView::Impl::bind_body(int place, std::string_view body,
-                                         std::optional<std::string>& name) {
-    auto placed = bodies_.place(body);
-    if (!placed) return std::unexpected{placed.error()};
-    name = std::move(*placed);
-    name ? put_.bind_text(place, *name) : put_.bind_blob(place, body);
-    return {};
+    if (rows.empty()) return {};
+    // In the order of the table: most go to its end, one behind the other.
+    std::ranges::sort(rows, {}, [](const ChangedTask& row) { return row.task->spec.id; });
+    changed_.set(rows);
+    return put_.run();
 }
 
 Result<Task> SqliteView::Impl::task_of(const SqliteStatement& row) {

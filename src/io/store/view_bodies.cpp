@@ -60,7 +60,8 @@ Result<void> ViewBodies::leave(const TaskId& id) {
 Result<std::optional<std::string>> ViewBodies::place(std::string_view body) {
     if (body.size() <= settings_.row_bytes_max || settings_.read_only) return std::nullopt;
     std::string name = BodyFiles::name_of(body);
-    // A row that names it, be it of this transaction, had it written.
+    if (std::ranges::find(written_, name) != written_.end()) return name;
+    // A row that names it had it written.
     const auto named = is_named(name);
     if (!named) return std::unexpected{named.error()};
     if (!*named) {
