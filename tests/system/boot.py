@@ -1,4 +1,4 @@
-"""--boot-plan of every role: phases, levels and components, the time each took, and then the end."""
+"""--boot-plan of every role: phases, levels, components, the time each took, and then the end."""
 
 import re
 
