@@ -101,14 +101,3 @@ bool is_type_name(std::string_view text) {
 }
 
 }  // namespace taskd
-
-std::size_t std::hash<taskd::TaskId>::operator()(const taskd::TaskId& id) const noexcept {
-    // The last eight bytes are random unless a client chose them badly: both halves are mixed, and
-    // well, because fixed bits stand where a table takes its place from.
-    std::uint64_t halves[2];
-    std::memcpy(halves, id.bytes_.data(), 16);
-    std::uint64_t mixed = (halves[0] * 0x9e3779b97f4a7c15) ^ (halves[1] * 0xc2b2ae3d27d4eb4f);
-    mixed ^= mixed >> 32;
-    mixed *= 0xd6e8feb86659fd93;
-    return mixed ^ mixed >> 32;
-}

@@ -1,20 +1,36 @@
 #include "taskd/base/time.hpp"
 
+#include <algorithm>
 #include <charconv>
-#include <cstdio>
+#include <cstdint>
 
 namespace taskd {
 
+namespace {
+
+// The last `digits` digits, ending before `end`.
+void put_digits(char* end, std::uint64_t value, int digits) {
+    for (; digits > 0; --digits, value /= 10)
+        *--end = static_cast<char>('0' + value % 10);
+}
+
+}  // namespace
+
+// Written out by hand: an answer about a task says five of them.
 std::string to_rfc3339(WallTime time) {
     const auto days = std::chrono::floor<std::chrono::days>(time.time_since_epoch());
     const std::chrono::year_month_day date{std::chrono::sys_days{days}};
-    const std::chrono::hh_mm_ss clock{time.time_since_epoch() - days};
-    char text[40];
-    std::snprintf(
-        text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.%06dZ", int{date.year()},
-        unsigned{date.month()}, unsigned{date.day()}, static_cast<int>(clock.hours().count()),
-        static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()),
-        static_cast<int>(clock.subseconds().count()));
+    const auto micros = static_cast<std::uint64_t>((time.time_since_epoch() - days).count());
+    const std::uint64_t seconds = micros / 1'000'000;
+    std::string text = "0000-00-00T00:00:00.000000Z";
+    const int year = std::clamp(int{date.year()}, 0, 9999);
+    put_digits(text.data() + 4, static_cast<std::uint64_t>(year), 4);
+    put_digits(text.data() + 7, unsigned{date.month()}, 2);
+    put_digits(text.data() + 10, unsigned{date.day()}, 2);
+    put_digits(text.data() + 13, seconds / 3600, 2);
+    put_digits(text.data() + 16, seconds / 60 % 60, 2);
+    put_digits(text.data() + 19, seconds % 60, 2);
+    put_digits(text.data() + 26, micros % 1'000'000, 6);
     return text;
 }
 

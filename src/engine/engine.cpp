@@ -108,6 +108,11 @@ const Task* Engine::find(TaskId id) const {
     return header == nullptr || !header->body ? nullptr : header->body->task.get();
 }
 
+std::shared_ptr<const Task> Engine::hold(TaskId id) const {
+    const Header* header = state_->find(id);
+    return header == nullptr || !header->body ? nullptr : header->body->task;
+}
+
 std::optional<TaskState> Engine::state_of(TaskId id) const {
     const Header* header = state_->find(id);
     if (header == nullptr) return std::nullopt;

@@ -11,18 +11,27 @@ namespace taskd::engine {
 Headers::Table Headers::make_table(std::size_t places) {
     Table table;
     table.places.reset(static_cast<Slot*>(std::calloc(places, sizeof(Slot))));
-    TASKD_ASSERT(table.places != nullptr);
+    table.tags.reset(static_cast<std::uint8_t*>(std::calloc(places, 1)));
+    TASKD_ASSERT(table.places != nullptr && table.tags != nullptr);
     table.mask = places - 1;
     return table;
 }
 
+// Of the bits that no place is taken from.
+std::uint8_t Headers::tag_of(std::size_t hash) {
+    return static_cast<std::uint8_t>(std::max<std::size_t>(hash >> 56, first_tag));
+}
+
 Slot Headers::find_in(const Table& table, TaskId id) const {
     if (table.places == nullptr) return 0;
-    for (std::size_t at = std::hash<TaskId>{}(id);; ++at) {
-        const Slot slot = table.places[at & table.mask];
-        if (slot == 0) return 0;
-        if (slot != moved_away && (*this)[slot].id == id) return slot;
+    const std::size_t hash = std::hash<TaskId>{}(id);
+    const std::uint8_t tag = tag_of(hash);
+    for (std::size_t at = hash & table.mask; table.tags[at] != no_tag; at = (at + 1) & table.mask) {
+        if (table.tags[at] != tag) continue;
+        const Slot slot = table.places[at];
+        if ((*this)[slot].id == id) return slot;
     }
+    return 0;
 }
 
 Slot Headers::find(TaskId id) const {
@@ -30,11 +39,12 @@ Slot Headers::find(TaskId id) const {
     return slot != 0 ? slot : find_in(old_, id);
 }
 
-void Headers::put(Table& table, Slot slot) {
-    std::size_t at = std::hash<TaskId>{}((*this)[slot].id);
-    while (table.places[at & table.mask] != 0)
-        ++at;
-    table.places[at & table.mask] = slot;
+void Headers::put(Table& table, Slot slot, std::size_t hash) {
+    std::size_t at = hash & table.mask;
+    while (table.tags[at] != no_tag)
+        at = (at + 1) & table.mask;
+    table.places[at] = slot;
+    table.tags[at] = tag_of(hash);
     ++table.used;
 }
 
@@ -43,24 +53,26 @@ void Headers::take_out(Table& table, Slot slot) {
     std::size_t gap = std::hash<TaskId>{}((*this)[slot].id) & table.mask;
     while (table.places[gap] != slot)
         gap = (gap + 1) & table.mask;
-    for (std::size_t at = (gap + 1) & table.mask; table.places[at] != 0;
+    for (std::size_t at = (gap + 1) & table.mask; table.tags[at] != no_tag;
          at = (at + 1) & table.mask) {
         const std::size_t home = std::hash<TaskId>{}((*this)[table.places[at]].id) & table.mask;
         if (((at - home) & table.mask) < ((at - gap) & table.mask)) continue;
         table.places[gap] = table.places[at];
+        table.tags[gap] = table.tags[at];
         gap = at;
     }
     table.places[gap] = 0;
+    table.tags[gap] = no_tag;
     --table.used;
 }
 
 void Headers::move_some() {
     if (old_.places == nullptr) return;
     for (std::size_t i = 0; i < moved_at_once && moved_ <= old_.mask; ++i, ++moved_) {
+        if (old_.tags[moved_] < first_tag) continue;
         const Slot slot = old_.places[moved_];
-        if (slot == 0 || slot == moved_away) continue;
-        put(table_, slot);
-        old_.places[moved_] = moved_away;
+        put(table_, slot, std::hash<TaskId>{}((*this)[slot].id));
+        old_.tags[moved_] = moved_away;
     }
     if (moved_ > old_.mask) old_ = {};
 }
@@ -82,7 +94,7 @@ Slot Headers::add(TaskId id) {
             chunks_.push_back(std::make_unique<Header[]>(chunk_size));
     }
     (*this)[slot].id = id;
-    put(table_, slot);
+    put(table_, slot, std::hash<TaskId>{}(id));
     ++size_;
     return slot;
 }
@@ -95,9 +107,9 @@ void Headers::remove(Slot slot) {
     } else {
         // What follows it in the old table is still found past the mark.
         std::size_t at = std::hash<TaskId>{}(id)&old_.mask;
-        while (old_.places[at] != slot)
+        while (old_.places[at] != slot || old_.tags[at] == moved_away)
             at = (at + 1) & old_.mask;
-        old_.places[at] = moved_away;
+        old_.tags[at] = moved_away;
     }
     (*this)[slot] = Header{};
     (*this)[slot].after = std::exchange(free_, slot);

@@ -86,23 +86,26 @@ class Headers {
 
   private:
     // Open addressing, linear probing. While a larger table fills, the old one is emptied a few
-    // places at each change; what was taken out of it leaves a mark.
+    // places at each change; what was taken out of it leaves a mark. A byte of each hash stands
+    // beside the slots, so that a header is read, from far away, only when it is likely the one.
     struct Table {
         struct Free {
-            void operator()(Slot* places) const { std::free(places); }
+            void operator()(void* memory) const { std::free(memory); }
         };
-        std::unique_ptr<Slot[], Free> places;  // 0: empty
+        std::unique_ptr<Slot[], Free> places;
+        std::unique_ptr<std::uint8_t[], Free> tags;  // no_tag: empty; moved_away; else of the hash
         std::size_t mask = 0;
         std::size_t used = 0;
     };
     static constexpr std::size_t chunk_size = 1024;
     static constexpr std::size_t places_at_first = 1024;
     static constexpr std::size_t moved_at_once = 16;
-    static constexpr Slot moved_away = UINT32_MAX;
+    static constexpr std::uint8_t no_tag = 0, moved_away = 1, first_tag = 2;
 
     static Table make_table(std::size_t places);
+    static std::uint8_t tag_of(std::size_t hash);
     Slot find_in(const Table& table, TaskId id) const;
-    void put(Table& table, Slot slot);
+    static void put(Table& table, Slot slot, std::size_t hash);
     void take_out(Table& table, Slot slot);
     void move_some();
 

@@ -3,6 +3,7 @@
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <chrono>
+#include <optional>
 
 #include "io/loop_impl.hpp"
 
@@ -14,7 +15,9 @@ std::chrono::steady_clock::time_point to_asio(SteadyTime at) {
     return std::chrono::steady_clock::time_point{at.time_since_epoch()};
 }
 
-// Asio may have queued a handler already when a timer is cancelled: the round tells it is stale.
+// A timer is set again far more often than it fires, mostly to a later time: the wait under way is
+// left as it is, and when it ends too early it is begun anew. Asio may have queued a handler
+// already when it is cancelled: the round tells it is stale.
 class LoopTimer final : public port::Timer {
   public:
     explicit LoopTimer(asio::io_context& context) : state_{std::make_shared<State>(context)} {}
@@ -24,20 +27,16 @@ class LoopTimer final : public port::Timer {
 
     void set(SteadyTime at, std::function<void()> fire) override {
         state_->fire = std::move(fire);
-        state_->timer.expires_at(to_asio(at));
-        state_->timer.async_wait([state = state_, round = ++state_->round](asio::error_code) {
-            if (round != state->round) return;
-            // Moved out first: the callback may set the timer again or destroy it.
-            const auto run = std::exchange(state->fire, nullptr);
-            ++state->round;
-            run();
-        });
+        state_->at = at;
+        if (!state_->wakes_at || *state_->wakes_at > at) wait(state_);
     }
 
     void clear() override {
+        state_->fire = nullptr;
+        if (!state_->wakes_at) return;
+        state_->wakes_at.reset();
         ++state_->round;
         state_->timer.cancel();
-        state_->fire = nullptr;
     }
 
   private:
@@ -45,8 +44,24 @@ class LoopTimer final : public port::Timer {
         explicit State(asio::io_context& context) : timer{context} {}
         asio::steady_timer timer;
         std::uint64_t round = 0;
+        SteadyTime at{};
+        std::optional<SteadyTime> wakes_at;  // of the wait under way
         std::function<void()> fire;
     };
+
+    static void wait(const std::shared_ptr<State>& state) {
+        state->wakes_at = state->at;
+        state->timer.expires_at(to_asio(state->at));
+        state->timer.async_wait([state, round = ++state->round](asio::error_code) {
+            if (round != state->round) return;
+            state->wakes_at.reset();
+            if (std::chrono::steady_clock::now() < to_asio(state->at)) return wait(state);
+            // Moved out first: the callback may set the timer again or destroy it.
+            const auto run = std::exchange(state->fire, nullptr);
+            run();
+        });
+    }
+
     std::shared_ptr<State> state_;
 };
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <memory>
 #include <unordered_set>
 
 #include "taskd/base/assert.hpp"
@@ -15,12 +16,48 @@ namespace {
 
 using namespace simdjson;
 
-// A copy with the zero bytes behind it that simdjson may read, and the parser to go with it.
-struct Source {
-    explicit Source(std::string_view text) : bytes{text} {}
-    padded_string bytes;
-    ondemand::parser parser{body_limit};
+// What a thread reads short texts with again and again: making it anew costs more than they do.
+struct Reader {
+    static constexpr std::size_t text_bytes_max = 64 * limits::kibibyte;
     static constexpr std::size_t body_limit = 2 * limits::frame_bytes_max;
+
+    ondemand::parser parser{body_limit};
+    std::string bytes;
+    bool taken = false;
+};
+
+// A copy with the zero bytes behind it that simdjson may read, and the parser to go with it. What
+// the parser hands out is gone with the source.
+class Source {
+  public:
+    explicit Source(std::string_view text)
+        : own_{at_hand().taken || text.size() > Reader::text_bytes_max ? std::make_unique<Reader>()
+                                                                       : nullptr},
+          reader_{own_ ? *own_ : at_hand()},
+          size_{text.size()} {
+        reader_.taken = true;
+        reader_.bytes.assign(text);
+        reader_.bytes.append(SIMDJSON_PADDING, '\0');
+    }
+    Source(const Source&) = delete;
+    Source& operator=(const Source&) = delete;
+    ~Source() { reader_.taken = false; }
+
+    error_code read(ondemand::document& document) {
+        const padded_string_view view{reader_.bytes.data(), size_, reader_.bytes.size()};
+        return reader_.parser.iterate(view).get(document);
+    }
+    const char* data() const { return reader_.bytes.data(); }
+
+  private:
+    static Reader& at_hand() {
+        thread_local Reader reader;
+        return reader;
+    }
+
+    std::unique_ptr<Reader> own_;
+    Reader& reader_;
+    std::size_t size_;
 };
 
 bool is_number(std::string_view text) {
@@ -146,8 +183,22 @@ std::unexpected<Error> wrong_kind(std::string_view field, std::string_view wante
 
 // Where a raw value stands in the caller's text: the copy and the text have the same places.
 std::string_view same_place(std::string_view text, const Source& source, std::string_view part) {
-    const auto offset = static_cast<std::size_t>(part.data() - source.bytes.data());
+    const auto offset = static_cast<std::size_t>(part.data() - source.data());
     return trimmed(text.substr(offset, part.size()));
+}
+
+// A few keys are compared with each other, many looked up.
+const std::string* found_twice(const JsonFields& fields) {
+    if (fields.size() <= 16) {
+        for (auto each = fields.begin(); each != fields.end(); ++each)
+            for (auto before = fields.begin(); before != each; ++before)
+                if (before->first == each->first) return &each->first;
+        return nullptr;
+    }
+    std::unordered_set<std::string_view> seen;
+    for (const auto& [key, raw] : fields)
+        if (!seen.insert(key).second) return &key;
+    return nullptr;
 }
 
 }  // namespace
@@ -159,7 +210,7 @@ Result<void> check_json(std::string_view text) {
         return check_scalar(body);
     Source source{body};
     ondemand::document document;
-    if (auto error = source.parser.iterate(source.bytes).get(document)) return bad(error);
+    if (auto error = source.read(document)) return bad(error);
     error_code error = SUCCESS;
     if (body.front() == '"') {
         std::string_view ignored;
@@ -179,10 +230,11 @@ Result<JsonFields> split_object(std::string_view text) {
     if (kind_of(body) != JsonKind::object) return wrong_kind("the body", "an object", body);
     Source source{body};
     ondemand::document document;
-    if (auto error = source.parser.iterate(source.bytes).get(document)) return bad(error);
+    if (auto error = source.read(document)) return bad(error);
     ondemand::object object;
     if (auto error = document.get_object().get(object)) return bad(error);
     JsonFields fields;
+    fields.reserve(8);
     for (auto found : object) {
         ondemand::field field;
         if (auto error = std::move(found).get(field)) return bad(error);
@@ -191,9 +243,8 @@ Result<JsonFields> split_object(std::string_view text) {
         if (auto error = to_json_string(field.value()).get(raw)) return bad(error);
         fields.emplace_back(key, same_place(body, source, raw));
     }
-    std::unordered_set<std::string_view> seen;
-    for (const auto& [key, raw] : fields)
-        if (!seen.insert(key).second) return fail(ErrorCode::bad_json, key + " stands twice");
+    if (const auto* twice = found_twice(fields))
+        return fail(ErrorCode::bad_json, *twice + " stands twice");
     return fields;
 }
 
@@ -202,7 +253,7 @@ Result<std::vector<std::string_view>> split_array(std::string_view text) {
     if (kind_of(body) != JsonKind::array) return wrong_kind("the body", "an array", body);
     Source source{body};
     ondemand::document document;
-    if (auto error = source.parser.iterate(source.bytes).get(document)) return bad(error);
+    if (auto error = source.read(document)) return bad(error);
     ondemand::array array;
     if (auto error = document.get_array().get(array)) return bad(error);
     std::vector<std::string_view> elements;
@@ -240,7 +291,7 @@ Result<std::string> read_string(std::string_view raw, std::string_view field) {
     if (plain) return std::string{raw.substr(1, raw.size() - 2)};
     Source source{raw};
     ondemand::document document;
-    if (auto error = source.parser.iterate(source.bytes).get(document)) return bad(error);
+    if (auto error = source.read(document)) return bad(error);
     std::string_view text;
     if (auto error = document.get_string().get(text)) return bad(error);
     return std::string{text};

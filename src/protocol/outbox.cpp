@@ -14,8 +14,8 @@ Outbox::Outbox(std::string from, std::size_t datagram_bytes_max, std::size_t win
 void Outbox::say(Kind kind, const LeaseKey& lease, std::string item, SteadyTime now) {
     settle(kind, lease);
     const Key key{kind, lease};
-    pending_.emplace(key, Message{std::move(item), now, limits::resend_initial, false});
-    due_.emplace(now, key);
+    const auto due = due_.emplace(now, key);
+    pending_.emplace(key, Message{std::move(item), due, limits::resend_initial, false});
 }
 
 void Outbox::say_once(Kind kind, std::string item) {
@@ -26,17 +26,17 @@ void Outbox::settle(Kind kind, const LeaseKey& lease) {
     const auto found = pending_.find({kind, lease});
     if (found == pending_.end()) return;
     if (found->second.under_way) bytes_under_way_ -= found->second.item.size();
-    due_.erase({found->second.due, found->first});
+    due_.erase(found->second.due);
     pending_.erase(found);
 }
 
 std::vector<Outbox::Packet> Outbox::collect(SteadyTime now) {
     while (!due_.empty() && due_.begin()->first <= now) {
-        const Key key = due_.begin()->second;
-        Message& message = pending_.at(key);
+        auto due = due_.extract(due_.begin());
+        Message& message = pending_.at(due.mapped());
         const bool fits_window =
             bytes_under_way_ == 0 || bytes_under_way_ + message.item.size() <= window_bytes_;
-        due_.erase(due_.begin());
+        due.key() = now + limits::resend_initial;  // the window is full: look again
         if (message.under_way) {
             ++resent_;
         } else if (fits_window) {
@@ -44,13 +44,11 @@ std::vector<Outbox::Packet> Outbox::collect(SteadyTime now) {
             bytes_under_way_ += message.item.size();
         }
         if (message.under_way) {
-            ready_[key.kind].push_back(message.item);
-            message.due = now + message.wait;
+            ready_[due.mapped().kind].push_back(message.item);
+            due.key() = now + message.wait;
             message.wait = std::min<Duration>(message.wait * 2, limits::resend_max);
-        } else {
-            message.due = now + limits::resend_initial;  // the window is full: look again
         }
-        due_.emplace(message.due, key);
+        message.due = due_.insert(std::move(due));
     }
     std::vector<Packet> packets;
     pack(packets);

@@ -11,7 +11,7 @@ void Judge::take(const RecordBatch& batch) {
     last_ = Sequence{batch.first.value - 1};
     for (const Record& record : batch.records) {
         last_ = last_.next();
-        std::visit(*this, static_cast<const RecordKind&>(record));
+        std::visit(*this, record);
     }
     for (const TaskId& id : wanted_)
         if (!fates_.contains(id) && !deleted_.contains(id))

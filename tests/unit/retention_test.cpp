@@ -87,6 +87,20 @@ TEST_CASE("ended tasks go when their time is over, dead ones later, others never
     CHECK_THAT(metrics, Catch::Matchers::Contains("taskd_tasks_kept 0"));
 }
 
+TEST_CASE("nobody is told that a task is gone before its deletion is durable") {
+    World world{keeping(1h, 1h, many)};
+    const std::string id = world.succeeded();
+    world.run_for(50min);
+    world.journal_lane.hold();
+    world.run_for(15min);  // it is dropped, and that is not synced
+    CHECK_FALSE(world.ask("GET", "/v1/tasks/" + id).has_value());
+    CHECK_FALSE(world.ask("GET", "/v1/tasks/" + id + "/result").has_value());
+    CHECK_FALSE(world.ask("POST", "/v1/results", R"({"ids":[")" + id + R"("]})").has_value());
+    world.journal_lane.release();
+    world.run_for(1s);
+    CHECK(problem(world.ask("GET", "/v1/tasks/" + id)) == "404 task_not_found");
+}
+
 TEST_CASE("beyond so many the oldest go, but none within an hour of its end") {
     World world{keeping(24h, 24h, 3)};
     std::vector<std::string> ids;

@@ -4,6 +4,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <optional>
 #include <string>
@@ -45,10 +46,21 @@ class TaskId {
     std::string_view bytes() const;
     WallTime made_at() const;
 
-    friend auto operator<=>(const TaskId&, const TaskId&) = default;
+    friend bool operator==(const TaskId& left, const TaskId& right) {
+        return left.half(0) == right.half(0) && left.half(1) == right.half(1);
+    }
+    friend auto operator<=>(const TaskId& left, const TaskId& right) {
+        return std::memcmp(left.bytes_.data(), right.bytes_.data(), 16) <=> 0;
+    }
 
   private:
     friend struct std::hash<TaskId>;
+    std::uint64_t half(std::size_t which) const {
+        std::uint64_t bits;
+        std::memcpy(&bits, bytes_.data() + 8 * which, 8);
+        return bits;
+    }
+
     std::array<std::uint8_t, 16> bytes_{};
 };
 
@@ -68,5 +80,12 @@ struct std::hash<taskd::Number<Tag>> {
 
 template <>
 struct std::hash<taskd::TaskId> {
-    std::size_t operator()(const taskd::TaskId& id) const noexcept;
+    // The last eight bytes are random unless a client chose them badly: both halves are mixed, and
+    // well, because fixed bits stand where a table takes its place from.
+    std::size_t operator()(const taskd::TaskId& id) const noexcept {
+        std::uint64_t mixed = (id.half(0) * 0x9e3779b97f4a7c15) ^ (id.half(1) * 0xc2b2ae3d27d4eb4f);
+        mixed ^= mixed >> 32;
+        mixed *= 0xd6e8feb86659fd93;
+        return mixed ^ mixed >> 32;
+    }
 };

@@ -103,6 +103,8 @@ class Engine {
     // The task while it is in memory with its body; until the next apply. A task without its body
     // only waits, and its row in the view is as it is.
     const Task* find(TaskId id) const;
+    // The same, and as it is now for as long as it is held: a change then makes a copy.
+    std::shared_ptr<const Task> hold(TaskId id) const;
     std::optional<TaskState> state_of(TaskId id) const;
     bool is_bodiless(TaskId id) const;
     bool is_deleted(TaskId id) const;  // and the view may still have it

@@ -3,11 +3,11 @@
 // than the peer's window takes. Pure: time comes in.
 #pragma once
 
-#include <compare>
+#include <functional>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -49,11 +49,18 @@ class Outbox {
     struct Key {
         Kind kind;
         LeaseKey lease;
-        friend auto operator<=>(const Key&, const Key&) = default;
+        friend bool operator==(const Key&, const Key&) = default;
     };
+    struct KeyHash {
+        std::size_t operator()(const Key& key) const noexcept {
+            return std::hash<TaskId>{}(key.lease.id) ^ (key.lease.epoch.value << 4) ^
+                   std::to_underlying(key.kind);
+        }
+    };
+    using Due = std::multimap<SteadyTime, Key>;  // those of one moment as they came
     struct Message {
         std::string item;
-        SteadyTime due;
+        Due::iterator due;
         Duration wait{};
         bool under_way = false;  // sent at least once and not answered
     };
@@ -64,8 +71,8 @@ class Outbox {
     std::size_t window_bytes_;
     std::size_t bytes_under_way_ = 0;
     std::size_t resent_ = 0;
-    std::map<Key, Message> pending_;
-    std::set<std::pair<SteadyTime, Key>> due_;
+    std::unordered_map<Key, Message, KeyHash> pending_;
+    Due due_;
     std::map<Kind, std::vector<std::string>> ready_;  // to be packed
 };
 

@@ -21,7 +21,8 @@ class TaskApi {
     void find_task(const std::string& name, FoundTask then);
 
   private:
-    using FoundTasks = std::function<void(const Result<std::vector<Task>>&)>;
+    using Tasks = std::vector<std::shared_ptr<const Task>>;
+    using FoundTasks = std::function<void(const Result<Tasks>&)>;
 
     void submit(Call call);
     // Many tasks, one a line, each taken or refused for itself.
@@ -52,8 +53,8 @@ class TaskApi {
 
     void find_by_part(const std::string& part, FoundTask then);
     void find_by_id(TaskId id, FoundTask then);
-    // Those of `ids` that are there, in no order: from memory and, once they left it, from the
-    // view.
+    // In the order of `ids`, null where there is none: from memory and, once they left it, from
+    // the view.
     void find_all(const std::vector<TaskId>& ids, FoundTasks then);
 
     Core& core_;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <unordered_map>
 
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/task_json.hpp"
@@ -44,17 +43,6 @@ struct Submitted {
     std::vector<Task> from_view;
     bool is_array = false;
 
-    std::vector<const Task*> in_order(const std::vector<Task>& found) const {
-        std::unordered_map<TaskId, const Task*> by_id;
-        for (const Task& task : found)
-            by_id.emplace(task.spec.id, &task);
-        std::vector<const Task*> all;
-        for (const TaskId& id : ids) {
-            const auto at = by_id.find(id);
-            if (at != by_id.end()) all.push_back(at->second);  // it may be deleted by now
-        }
-        return all;
-    }
     std::vector<const Task*> tasks(const engine::Engine& engine) const {
         std::vector<const Task*> all;
         for (const TaskId& id : ids) {
@@ -170,17 +158,18 @@ void TaskApi::submit(Call call) {
             }
             // What ended early may have left memory by then.
             const auto answer = [this, submitted, shared] {
-                find_all(
-                    submitted->ids, [submitted, shared](const Result<std::vector<Task>>& found) {
-                        if (!found) return shared->answer(found.error());
-                        const auto now = submitted->in_order(*found);
-                        if (now.empty())
-                            return shared->answer(
-                                Error{ErrorCode::task_not_found, submitted->ids[0].to_string()});
-                        const bool whole = still_open(now).empty();
-                        shared->answer(whole ? 200 : 202,
-                                       submit_answer(now, submitted->is_array, whole));
-                    });
+                find_all(submitted->ids, [submitted, shared](const Result<Tasks>& found) {
+                    if (!found) return shared->answer(found.error());
+                    std::vector<const Task*> now;
+                    for (const auto& task : *found)
+                        if (task) now.push_back(task.get());  // it may be deleted by now
+                    if (now.empty())
+                        return shared->answer(
+                            Error{ErrorCode::task_not_found, submitted->ids[0].to_string()});
+                    const bool whole = still_open(now).empty();
+                    shared->answer(whole ? 200 : 202,
+                                   submit_answer(now, submitted->is_array, whole));
+                });
             };
             if (!waiters_.wait(open, open.size(), wait, answer))
                 answer();  // the last place went meanwhile
@@ -216,23 +205,25 @@ void TaskApi::find_by_id(TaskId id, FoundTask then) {
 }
 
 void TaskApi::find_all(const std::vector<TaskId>& ids, FoundTasks then) {
-    auto known = std::make_shared<Result<std::vector<Task>>>();
+    auto tasks = std::make_shared<Result<Tasks>>();
     std::vector<TaskId> elsewhere;
-    for (const TaskId& id : ids)
-        if (const Task* task = core_.engine().find(id))
-            (*known)->push_back(*task);
-        else
-            elsewhere.push_back(id);
-    if (elsewhere.empty()) return core_.when_durable([known, then] { then(*known); });
+    for (const TaskId& id : ids) {
+        (*tasks)->push_back(core_.engine().hold(id));
+        if (!(*tasks)->back()) elsewhere.push_back(id);
+    }
+    if (elsewhere.empty()) return core_.when_durable([tasks, then] { then(*tasks); });
     auto found = std::make_shared<Result<std::vector<Task>>>();
     core_.ask_view([found, elsewhere](port::View& view) { *found = view.find(elsewhere); },
-                   [this, known, found, then] {
-                       if (!*found) return then(*found);
-                       std::erase_if(**found, [this](const Task& task) {
-                           return core_.engine().is_deleted(task.spec.id);
-                       });
-                       std::ranges::move(**found, std::back_inserter(**known));
-                       core_.when_durable([known, then] { then(*known); });
+                   [this, ids, tasks, found, then] {
+                       if (!*found) return then(fail(std::move(*found)));
+                       auto row = (*found)->begin();
+                       for (std::size_t i = 0; i < ids.size() && row != (*found)->end(); ++i) {
+                           if ((**tasks)[i] || row->spec.id != ids[i]) continue;
+                           if (!core_.engine().is_deleted(ids[i]))
+                               (**tasks)[i] = std::make_shared<const Task>(std::move(*row));
+                           ++row;
+                       }
+                       core_.when_durable([tasks, then] { then(*tasks); });
                    });
 }
 

@@ -98,33 +98,33 @@ void TaskApi::get_results(Call call) {
     if (!body) return call.answer(body.error());
     auto shared = std::make_shared<Call>(std::move(call));
     const auto answer = [this, shared, ids = body->ids] {
-        find_all(ids, [shared, ids](const Result<std::vector<Task>>& found) {
+        find_all(ids, [shared, ids](const Result<Tasks>& found) {
             if (!found) return shared->answer(found.error());
             std::string tasks, missing;
-            for (const TaskId& id : ids) {
-                const auto at =
-                    std::ranges::find(*found, id, [](const Task& t) { return t.spec.id; });
-                std::string& out = at == found->end() ? missing : tasks;
+            for (std::size_t i = 0; i < ids.size(); ++i) {
+                const auto& task = (*found)[i];
+                std::string& out = task ? tasks : missing;
                 if (!out.empty()) out.push_back(',');
-                if (at == found->end())
-                    protocol::append_json_string(out, id.to_string());
+                if (task)
+                    protocol::write_brief(out, *task, true);
                 else
-                    protocol::write_brief(out, *at, true);
+                    protocol::append_json_string(out, ids[i].to_string());
             }
             shared->answer(200, "{\"tasks\":[" + tasks + "],\"missing\":[" + missing + "]}");
         });
     };
     find_all(body->ids, [this, shared, answer, first = body->first,
-                         wait = body->wait](const Result<std::vector<Task>>& found) {
+                         wait = body->wait](const Result<Tasks>& found) {
         if (!found) return shared->answer(found.error());
         bool ended = false;
         std::vector<TaskId> open;
-        for (const Task& seen : *found) {
-            const auto now = core_.engine().state_of(seen.spec.id);
-            if (is_terminal(now.value_or(seen.state)))
+        for (const auto& seen : *found) {
+            if (!seen) continue;
+            const auto now = core_.engine().state_of(seen->spec.id);
+            if (is_terminal(now.value_or(seen->state)))
                 ended = true;
             else
-                open.push_back(seen.spec.id);
+                open.push_back(seen->spec.id);
         }
         if (open.empty() || (first && ended) || wait == Duration{0}) return answer();
         if (auto waits = waiters_.wait(open, first ? 1 : open.size(), wait, answer); !waits)
