@@ -139,7 +139,8 @@ int run(const Options& options) {
     auto made = make_ground(options, {.role = "dispatcher"});
     if (!made) return report(made.error());
     Ground& ground = **made;
-    runtime::Boot boot{ground.loop, *ground.clock, *ground.log};
+    runtime::Boot boot{ground.loop, *ground.clock, *ground.log,
+                       boot_settings(options, ground.steps)};
     auto door = boot.add<Door>("door", std::ref(ground));
     auto store = boot.add<StorePart>("store", std::ref(ground), options.text("data"),
                                      options.bytes("task-logs-max"));

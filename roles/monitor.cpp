@@ -54,7 +54,8 @@ int run(const Options& options) {
     settings.key = ground.key;
     if (const std::string& path = options.text("container-socket"); path != "none")
         settings.container_socket = path;
-    runtime::Boot boot{ground.loop, *ground.clock, *ground.log};
+    runtime::Boot boot{ground.loop, *ground.clock, *ground.log,
+                       boot_settings(options, ground.steps)};
     auto door = boot.add<Door>("door", std::ref(ground), Speaks::http);
     auto monitor = boot.add<MonitorPart>("monitor", std::ref(ground), door, std::move(settings));
     boot.add<Announcement>("announcement", std::ref(ground), door, monitor);

@@ -56,7 +56,8 @@ int run(const Options& options) {
     auto made = make_ground(options, {.role = "nameservice"});
     if (!made) return report(made.error());
     Ground& ground = **made;
-    runtime::Boot boot{ground.loop, *ground.clock, *ground.log};
+    runtime::Boot boot{ground.loop, *ground.clock, *ground.log,
+                       boot_settings(options, ground.steps)};
     auto door = boot.add<Door>("door", std::ref(ground), Speaks::http);
     auto service =
         boot.add<NameServicePart>("nameservice", std::ref(ground), door, std::cref(options));

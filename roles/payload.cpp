@@ -1,5 +1,6 @@
 #include "payload.hpp"
 
+#include "formats.hpp"
 #include "taskd/base/limits.hpp"
 #include "taskd/io/private_files.hpp"
 #include "taskd/protocol/json.hpp"
@@ -29,6 +30,7 @@ Result<std::string> read_payload(const Options& options, std::span<const std::st
             auto content = io::read_whole_file(argument == "-" ? argument : argument.substr(1),
                                                limits::task_bytes_max);
             if (!content) return content;
+            if (is_yaml_file(argument)) return transcoder().convert(*content, "yaml", "json");
             return service::payload_of_file(std::move(*content));
         }
         if (escaped) return service::payload_of_arguments({{argument.substr(1)}});

@@ -13,13 +13,29 @@
 #include "taskd/io/prometheus_metrics.hpp"
 #include "taskd/port/clock.hpp"
 #include "taskd/protocol/datagram.hpp"
+#include "taskd/runtime/boot.hpp"
+#include "taskd/runtime/event_bus.hpp"
 #include "taskd/service/http_front.hpp"
 #include "taskd/service/vitals.hpp"
 
 namespace taskd::roles {
 
+// The rows of `own`, then that of --boot-plan.
+std::vector<OptionRow> with_boot_rows(std::vector<OptionRow> own);
 // The rows of `own`, then those every role has.
 std::vector<OptionRow> with_role_rows(std::vector<OptionRow> own, std::string_view port);
+
+// The bus, and the log that tells it.
+struct BusAndLog {
+    std::unique_ptr<runtime::EventBus> bus;
+    std::unique_ptr<io::ProcessLog> process_log;
+    std::unique_ptr<port::Log> log;
+};
+Result<BusAndLog> make_bus_and_log(const Options& options, const port::Clock& clock, LogName name,
+                                   std::vector<runtime::PlanStep>& steps);
+
+// As the options ask for; the plan goes to stdout.
+runtime::BootSettings boot_settings(const Options& options, std::vector<runtime::PlanStep> steps);
 
 // The ground a role stands on; it outlives everything the role makes.
 struct Ground {
@@ -29,7 +45,12 @@ struct Ground {
     io::PrometheusMetrics metrics;
     bool metrics_open = false;
     std::unique_ptr<service::Vitals> vitals;
-    std::unique_ptr<io::ProcessLog> log;
+    std::unique_ptr<runtime::EventBus> bus;
+    std::unique_ptr<io::ProcessLog> process_log;
+    std::unique_ptr<port::Log> log;  // the same, told to the bus
+    service::LogFigures log_figures;
+    runtime::EventBus::Subscription log_subscription;
+    std::vector<runtime::PlanStep> steps;  // what has been made, and how long it took
     protocol::ClusterKey key;
     std::string host;
     std::uint16_t port = 0;
@@ -37,6 +58,8 @@ struct Ground {
     std::string port_file;
     std::unique_ptr<SettingsReload> reload;
 
+    Result<void> read(const Options& options);
+    Result<void> watch();
     service::FrontWatch front_watch();
     // Ends the process without an answer: the disk may have kept anything.
     std::function<void(const Error&)> lost_disk();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "client.hpp"
+#include "formats.hpp"
 #include "outcome.hpp"
 #include "payload.hpp"
 #include "taskd/io/clock.hpp"
@@ -89,6 +90,8 @@ Result<std::vector<TaskSpec>> read_many(const Options& options) {
     const auto defaults = read_defaults(options);
     if (!defaults) return std::unexpected{defaults.error()};
     auto text = io::read_whole_file(options.text("from"), limits::submit_file_bytes_max);
+    if (text && is_yaml_file(options.text("from")))
+        text = transcoder().convert(*text, "yaml", "json");
     if (!text) return fail(std::move(text));
     const auto clock = io::make_system_clock();
     Random random{io::random_seed()};
@@ -246,7 +249,7 @@ const Command& submit_command() {
              "a text that begins with @.\nArguments after -- are never options.\n\n"
              "--from FILE submits many: one task a line as JSON, {\"type\", \"payload\"} as the "
              "API takes it,\nor one array of them; with TYPE each is a payload. Results come in "
-             "the order given.",
+             "the order given.\n\nA FILE that ends in .yaml or .yml is read as YAML.",
          .options = with_client_rows(submit_rows(), "5s"),
          .positional_max = 10'000,
          .kind = PageKind::client,
@@ -255,6 +258,7 @@ const Command& submit_command() {
                       {"taskd submit hash --json '{\"text\": \"a\", \"algorithm\": \"sha512\"}'",
                        ""},
                       {"taskd submit reverse @letter.txt", "the payload from a file"},
+                      {"taskd submit sum --from tasks.yaml", "a list of payloads"},
                       {"id=$(taskd submit wait 30 --detach)", "the id only, at once"},
                       {"taskd submit sum --from numbers.ndjson -o id", "one task a line"},
                       {"taskd submit sum 1 2 --group $(taskd group open) --detach", ""}},

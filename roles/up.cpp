@@ -10,13 +10,18 @@
 #include "client.hpp"
 #include "key_file.hpp"
 #include "reload.hpp"
+#include "role.hpp"
 #include "taskd/io/clock.hpp"
+#include "taskd/io/entropy.hpp"
 #include "taskd/io/http_exchange.hpp"
 #include "taskd/io/loop.hpp"
 #include "taskd/io/posix_files.hpp"
 #include "taskd/io/private_files.hpp"
 #include "taskd/io/processes.hpp"
+#include "taskd/protocol/task_json.hpp"
 #include "taskd/runtime/boot.hpp"
+#include "taskd/runtime/keys.hpp"
+#include "taskd/runtime/supervisor.hpp"
 #include "taskd/web/default_workers.hpp"
 
 namespace taskd::roles {
@@ -72,6 +77,40 @@ class KeyNotes {
     std::string content_;
     std::vector<std::string> paths_;
 };
+
+// The supervisor of the children. What it says of them keeps their addresses true.
+class ChildrenPart : public runtime::Supervisor {
+  public:
+    ChildrenPart(runtime::AppContext& context, io::Loop& loop, runtime::EventBus& bus,
+                 runtime::ProcessIds& ids, service::Up& up, std::function<void(int)> gave_up)
+        : Supervisor{context, ids, io::random_seed(), std::move(gave_up)},
+          loop_{loop},
+          bus_{bus},
+          up_{up} {
+        for (auto& child : up.services())
+            add(std::move(child));
+    }
+
+    Result<void> start() {
+        auto made = bus_.subscribe(
+            "supervisor.state.(starting|running|failed)",
+            [this](std::function<void()> job) { loop_.post_from_any_thread(std::move(job)); },
+            [this](const bus::Delivery&) { up_.tell_endpoints(); });
+        if (!made) return fail(std::move(made));
+        changes_ = std::move(*made);
+        return {};
+    }
+
+  private:
+    io::Loop& loop_;
+    runtime::EventBus& bus_;
+    service::Up& up_;
+    runtime::EventBus::Subscription changes_;
+};
+
+std::string node_name() {
+    return "up-" + protocol::write_session(SessionId{io::random_seed()}).substr(0, 8);
+}
 
 // Those of the folder that are there; a child without one takes none, whatever the environment
 // says.
@@ -145,30 +184,39 @@ int run(const Options& options) {
 
     io::Loop loop;
     const auto clock = io::make_system_clock();
-    const auto made_log = make_role_log(options, {.role = "up"});
-    if (!made_log) return report(made_log.error());
-    const auto& log = *made_log;
+    std::vector<runtime::PlanStep> steps;
+    const auto told = make_bus_and_log(options, *clock, {.role = "up"}, steps);
+    if (!told) return report(told.error());
+    const auto& log = told->log;
     io::ProcessRunner processes{loop};
     io::HttpExchange http{loop};
     KeyNotes notes{settings.key_file};
+    auto booting = boot_settings(options, std::move(steps));
     // The drain has three stages, each with the bound of one role.
-    runtime::Boot boot{loop, *clock, *log, {.drain_timeout = 3 * settings.drain_max}};
+    booting.drain_timeout = 3 * settings.drain_max;
+    runtime::Boot boot{loop, *clock, *log, std::move(booting)};
+    boot.context().put(runtime::clock_key, *clock);
+    boot.context().put<port::Timers>(runtime::timers_key, loop);
+    boot.context().put(runtime::log_key, *log);
+    boot.context().put<bus::Publisher>(runtime::bus_key, *told->bus);
     std::optional<runtime::Handle<service::Up>> up;
-    up = boot.add<service::Up>(
-        "children", settings,
-        service::UpPorts{.processes = processes,
-                         .http = http,
-                         .clock = *clock,
-                         .timers = loop,
-                         .log = *log,
-                         .read_port = read_port,
-                         .remove = io::remove_file,
-                         .write = io::write_private_file,
-                         .print = print_child_line},
-        [&](int status) { loop.post([&boot, status] { boot.shutdown(status); }); },
-        [&] { tell_ready(boot.get(*up), settings, notes); });
+    up = boot.add<service::Up>("children", settings,
+                               service::UpPorts{.processes = processes,
+                                                .http = http,
+                                                .clock = *clock,
+                                                .timers = loop,
+                                                .log = *log,
+                                                .read_port = read_port,
+                                                .remove = io::remove_file,
+                                                .write = io::write_private_file,
+                                                .print = print_child_line},
+                               [&] { tell_ready(boot.get(*up), settings, notes); });
+    const auto ids = boot.add<runtime::ProcessIds>("pidgen", node_name());
+    boot.add<ChildrenPart>(
+        "supervisor", std::ref(boot.context()), std::ref(loop), std::ref(*told->bus), ids, *up,
+        std::function{[&](int status) { loop.post([&boot, status] { boot.shutdown(status); }); }});
     // Children take the same signals the same way.
-    SettingsReload reload{options, *log};
+    SettingsReload reload{options, *told->process_log};
     const auto pass_on = [&](int number) { boot.get(*up).pass_on(number); };
     if (auto listens = reload.listen(loop, pass_on); !listens) return report(listens.error());
     const int status = boot.run();
@@ -188,7 +236,7 @@ const Command& up_command() {
                  "monitor and workers. DIR/endpoints.json\ntells all addresses as soon as all "
                  "are ready. A child that dies is started again on its port. On SIGHUP each reads "
                  "its own\nsettings file again.",
-         .options = with_log_rows(
+         .options = with_log_rows(with_boot_rows(
              {{.name = "data",
                .value = "DIR",
                .fallback = "taskd-data",
@@ -208,7 +256,7 @@ const Command& up_command() {
                .help = "how long a silent worker keeps a task"},
               {.name = "config-dir",
                .value = "DIR",
-               .help = "settings of the roles: dispatcher.yaml, worker.yaml and so on"}}),
+               .help = "settings of the roles: dispatcher.yaml, worker.yaml and so on"}})),
          .kind = PageKind::role,
          .examples = {{"taskd up", "everything, data under ./taskd-data"},
                       {"taskd up --data /tmp/first --port 0", "on free ports"},

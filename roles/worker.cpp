@@ -98,7 +98,8 @@ int run(const Options& options) {
     settings.nameservice_url = options.text("nameservice");
     settings.key = ground.key;
     settings.heartbeat = options.duration("heartbeat");
-    runtime::Boot boot{ground.loop, *ground.clock, *ground.log};
+    runtime::Boot boot{ground.loop, *ground.clock, *ground.log,
+                       boot_settings(options, ground.steps)};
     auto door = boot.add<Door>("door", std::ref(ground));
     auto worker = boot.add<WorkerPart>("worker", std::ref(ground), door, std::ref(*kind), settings);
     boot.add<Announcement>("announcement", std::ref(ground), door, worker);

@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "io/yaml_document.hpp"
 #include "taskd/base/limits.hpp"
 #include "taskd/io/private_files.hpp"
 
@@ -79,6 +80,7 @@ class Builder final : public YAML::EventHandler {
         Document value;
         value.kind = kind;
         value.text = std::move(text);
+        value.quoted = kind == DocumentKind::scalar && tag != "?";
         value.place = place_of(name_, mark);
         if (is_name_next()) return put_name(mark, std::move(value));
         put_value(std::move(value));
@@ -136,7 +138,7 @@ class Builder final : public YAML::EventHandler {
 
 }  // namespace
 
-Result<Document> parse_yaml(const std::string& text, const std::string& name) {
+Result<Document> parse_yaml_document(const std::string& text, const std::string& name) {
     try {
         std::istringstream stream{text};
         YAML::Parser parser{stream};
@@ -148,13 +150,18 @@ Result<Document> parse_yaml(const std::string& text, const std::string& name) {
             return fail(ErrorCode::config_invalid,
                         another.take().place + ": one document a file is enough");
         if (document.place.empty()) document.place = name + ":1:1";
-        if (document.kind == DocumentKind::null) document.kind = DocumentKind::map;
         return document;
     } catch (const Refused& error) {
         return fail(ErrorCode::config_invalid, error.what());
     } catch (const YAML::Exception& error) {
         return fail(ErrorCode::config_invalid, place_of(name, error.mark) + ": " + error.msg);
     }
+}
+
+Result<Document> parse_yaml(const std::string& text, const std::string& name) {
+    auto document = parse_yaml_document(text, name);
+    if (document && document->kind == DocumentKind::null) document->kind = DocumentKind::map;
+    return document;
 }
 
 Result<Document> read_yaml_file(const std::string& path) {

@@ -1,5 +1,8 @@
 #include "taskd/service/vitals.hpp"
 
+#include <algorithm>
+#include <string_view>
+
 namespace taskd::service {
 namespace {
 
@@ -7,6 +10,8 @@ using namespace std::chrono_literals;
 using port::Metric;
 
 constexpr Duration interval = 500ms;
+constexpr std::array<std::string_view, 6> level_names = {"trace", "debug", "info",
+                                                         "warn",  "error", "unknown"};
 
 }  // namespace
 
@@ -36,6 +41,20 @@ void Vitals::report(port::MetricSink& sink) const {
     sink.put(Metric::build_info, 1.0, {version_, role_});
     sink.put(Metric::uptime_seconds, static_cast<double>(up.count()) * 1e-6);
     sink.put(Metric::loop_lag_seconds, lag_);
+}
+
+// "log.warn" and the like. What the bus lost was logged too, at whatever level.
+void LogFigures::take(const bus::Delivery& delivery) {
+    const std::string_view topic = delivery.event->topic;
+    const auto found = std::ranges::find(level_names, topic.substr(topic.find('.') + 1));
+    ++counts_[std::min<std::size_t>(static_cast<std::size_t>(found - level_names.begin()),
+                                    level_names.size() - 1)];
+    counts_.back() += delivery.lost_before;
+}
+
+void LogFigures::report(port::MetricSink& sink) const {
+    for (std::size_t i = 0; i < counts_.size(); ++i)
+        sink.put(Metric::log_records_total, counts_[i], {level_names[i]});
 }
 
 void DatagramFigures::report(port::MetricSink& sink) const {

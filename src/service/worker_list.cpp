@@ -47,6 +47,13 @@ Result<std::vector<std::pair<std::string, std::string>>> read_options(std::strin
     return options;
 }
 
+Result<bool> read_startup(std::string_view value) {
+    const auto text = protocol::read_string(value, "startup");
+    if (!text) return std::unexpected{text.error()};
+    if (*text == "required" || *text == "optional") return *text == "required";
+    return fail(ErrorCode::invalid_field, "startup must be required or optional");
+}
+
 // What belongs to one kind and stands with another is a slip.
 Result<void> check_kind(const WorkerEntry& entry) {
     if (entry.type.empty()) return fail(ErrorCode::missing_field, "type");
@@ -93,6 +100,8 @@ Result<WorkerEntry> parse_entry(std::string_view raw) {
             entry.concurrency = static_cast<std::uint32_t>(*number);
         } else if (name == "enabled") {
             taken = take(protocol::read_boolean(value, name), entry.enabled);
+        } else if (name == "startup") {
+            taken = take(read_startup(value), entry.required);
         } else {
             return fail(ErrorCode::unknown_field, name);
         }

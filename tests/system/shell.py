@@ -1,6 +1,7 @@
 """What a person at a shell has: help with examples, completion that really completes, manual pages
 without a warning, progress on a terminal alone, one set of output forms."""
 
+import hashlib
 import json
 import os
 import pty
@@ -210,6 +211,24 @@ class Shell(harness.SystemTest):
         self.assertIn("line 2", done.stderr)
         self.assertEqual(self.system.run("submit", "sum", "1", "--from", path).returncode, 2)
         self.assertEqual(self.system.run("submit").returncode, 2)
+
+    def test_payloads_in_yaml(self):
+        self.system.start_all("sum", "hash")
+        path = self.system.folder / "payload.yaml"
+        path.write_text("# digits stay\n- 1\n- 0x10\n- 2.50\n", encoding="utf-8")
+        self.assertEqual(self.text("submit", "sum", f"@{path}"), "19.5\n")
+        path.write_text("text: a\nalgorithm: sha256\n", encoding="utf-8")
+        self.assertEqual(self.text("submit", "hash", f"@{path}"),
+                         hashlib.sha256(b"a").hexdigest() + "\n")
+        path.write_text("- [1, 2]\n-\n  - 3\n  - 4\n", encoding="utf-8")
+        self.assertEqual(self.text("submit", "sum", "--from", path), "3\n7\n")
+        path.write_text("- type: sum\n  payload: [5, 6]\n", encoding="utf-8")
+        self.assertEqual(self.text("submit", "--from", path), "11\n")
+        path.write_text("a: 1\nb: .inf\n", encoding="utf-8")
+        done = self.system.run("submit", "sum", f"@{path}")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("not_convertible", done.stderr)
+        self.assertIn("line:2:4", done.stderr)
 
     def on_terminal(self, *arguments):
         """What a command says on stderr when that is a terminal, and on stdout when it is none."""

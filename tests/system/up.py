@@ -24,8 +24,11 @@ class Up(harness.SystemTest):
             self.assertEqual(up.api(name).get("/readyz").status, 200)
         pids = up.pids()
         self.assertEqual(sorted(pids), sorted(harness.children_of(up.process.pid)))
-        overview = up.api("monitor").get("/v1/overview").json
-        self.assertEqual({each["type"] for each in overview["nameservice"]["registrations"]}, KINDS)
+
+        def seen():
+            overview = up.api("monitor").get("/v1/overview").json
+            return {each["type"] for each in overview["nameservice"]["registrations"]}
+        harness.wait_until(lambda: seen() == KINDS, "the monitor has asked since")
         self.assertEqual((up.data / "key").stat().st_mode & 0o777, 0o600)
         done = self.system.run("submit", "sum", 1, 2, 3, "--data", up.data)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "6\n", ""))

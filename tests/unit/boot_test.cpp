@@ -168,7 +168,7 @@ TEST_CASE("a handle arrives as the component it stands for, and the plan says wh
     });
     CHECK(fixture.boot.run() == 7);
     CHECK(seen == "ab3");
-    const auto plan = fixture.boot.plan();
+    const auto plan = fixture.boot.plan().components;
     REQUIRE(plan.size() == 3);
     CHECK(plan[2].name == "bare");
     CHECK(plan[2].level == 2);

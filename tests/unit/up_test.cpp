@@ -6,9 +6,12 @@
 #include <csignal>
 
 #include "catch.hpp"
+#include "memory_bus.hpp"
 #include "memory_log.hpp"
 #include "sim_processes.hpp"
 #include "taskd/protocol/json.hpp"
+#include "taskd/runtime/keys.hpp"
+#include "taskd/runtime/supervisor.hpp"
 
 using namespace taskd;
 using namespace taskd::service;
@@ -26,12 +29,13 @@ std::string option(const port::ProcessSpec& spec, const std::string& name) {
 // One machine. Its programs listen, say their port, and end when asked, as the roles do.
 struct Machine {
     struct Role final : port::HttpHandler {
-        explicit Role(Machine& at) : machine{at} {}
+        Role(Machine& at, std::string called) : machine{at}, name{std::move(called)} {}
         void handle(port::HttpRequest&& request, port::HttpResponder respond) override {
             if (request.target == "/v1/workers") return respond({200, {}, machine.workers_json()});
-            respond({machine.ready ? 200 : 503, {}, "{}"});
+            respond({machine.ready && machine.slow != name ? 200 : 503, {}, "{}"});
         }
         Machine& machine;
+        std::string name;
     };
     struct Life {
         std::string name;  // "dispatcher", "sum"
@@ -44,7 +48,7 @@ struct Machine {
     SimHost& host = world.host("127.0.0.1");
     SimProcessRunner processes{host};
     MemoryLog log;
-    Role role{*this};
+    std::map<std::string, Role> roles;
     std::map<std::string, std::string> files;
     std::map<int, Life> lives;
     std::vector<std::string> started;  // names, in order
@@ -57,9 +61,14 @@ struct Machine {
     bool ready = true;
     std::string dies_at_once;  // a name
     std::string never_ends;    // a name
+    std::string slow;          // a name: it is not ready
     std::unique_ptr<Up> up;
+    runtime::AppContext context;
+    runtime::ProcessIds ids{"test"};
+    MemoryBus bus;
+    std::unique_ptr<runtime::Supervisor> supervisor;
 
-    explicit Machine(std::uint16_t port) {
+    explicit Machine(std::uint16_t port, bool required = true) {
         processes.install("/taskd", [this](const auto& program) { run(program); });
         UpSettings settings;
         settings.program = "/taskd";
@@ -68,9 +77,11 @@ struct Machine {
         settings.key = protocol::ClusterKey{"0123456789abcdef"};
         settings.port = port;
         settings.workers = {{"sum", "", 7, true}, {"wait", "", 9, true}};
+        settings.workers.front().required = required;
         settings.config_files = {{"worker", "/etc/worker.yaml"}};
         settings.common_flags = {"--log-level", "warn"};
         settings.drain_max = 10s;
+        settings.start_max = 20s;
         up = std::make_unique<Up>(
             settings,
             UpPorts{.processes = processes,
@@ -92,9 +103,33 @@ struct Machine {
                         [this](std::string_view child, std::string_view line) {
                             printed.push_back(std::string{child} + ": " + std::string{line});
                         }},
-            [this](int status) { failure = status; }, [this] { ++times_ready; });
+            [this] { ++times_ready; });
+        context.put(runtime::clock_key, host.clock());
+        context.put(runtime::timers_key, host.timers());
+        context.put<port::Log>(runtime::log_key, log);
+        context.put<bus::Publisher>(runtime::bus_key, bus);
+        supervisor = std::make_unique<runtime::Supervisor>(
+            context, ids, 1, [this](int status) { failure = status; });
+        for (auto& service : up->services())
+            supervisor->add(std::move(service));
+        bus.listen = [this](const bus::Event& event) {
+            if (event.topic.starts_with("supervisor.state."))
+                host.timers().post([this] { up->tell_endpoints(); });
+        };
     }
-    ~Machine() { up.reset(); }
+    ~Machine() {
+        supervisor.reset();
+        up.reset();
+    }
+
+    Result<void> start() {
+        if (auto ports = up->start(); !ports) return ports;
+        return supervisor->start_entries();
+    }
+    void stop() {
+        supervisor->stop();
+        up->stop();
+    }
 
     void run(const std::shared_ptr<SimProgram>& program) {
         const port::ProcessSpec& spec = program->spec();
@@ -104,6 +139,7 @@ struct Machine {
         if (life.name == dies_at_once) return program->exit(7);
         const auto asked = static_cast<std::uint16_t>(std::stoi(option(spec, "--port")));
         if (asked != 0) host.stop_serving(asked);
+        Role& role = roles.try_emplace(life.name, *this, life.name).first->second;
         life.port = host.serve(asked, role).value_or(std::uint16_t{0});
         life.instance = option(spec, "--name") + "-" + std::to_string(program->pid());
         files[option(spec, "--port-file")] = std::to_string(life.port);
@@ -147,11 +183,10 @@ struct Machine {
 
 TEST_CASE("on free ports each child starts once it can be told where the others are") {
     Machine machine{0};
-    REQUIRE(machine.up->start());
+    REQUIRE(machine.start());
     REQUIRE(machine.wait_ready());
-    CHECK(machine.started.front() == "nameservice");
-    CHECK(machine.started.back() == "monitor");
-    CHECK(machine.started.size() == 5);
+    CHECK(machine.started ==
+          std::vector<std::string>{"nameservice", "dispatcher", "monitor", "sum", "wait"});
     const auto& dispatcher = machine.arguments["dispatcher"];
     const port::ProcessSpec spec{dispatcher, {}};
     CHECK(option(spec, "--nameservice") == machine.up->url("nameservice"));
@@ -170,7 +205,7 @@ TEST_CASE("on free ports each child starts once it can be told where the others 
 TEST_CASE("a signal is passed on to children that listen, and to no other") {
     Machine machine{0};
     machine.ready = false;
-    REQUIRE(machine.up->start());
+    REQUIRE(machine.start());
     machine.up->pass_on(SIGHUP);  // the first has just been started
     machine.ready = true;
     REQUIRE(machine.wait_ready());
@@ -184,7 +219,7 @@ TEST_CASE("a signal is passed on to children that listen, and to no other") {
 TEST_CASE("endpoints are told once all are ready, and not before") {
     Machine machine{0};
     machine.ready = false;
-    REQUIRE(machine.up->start());
+    REQUIRE(machine.start());
     machine.world.run_for(10s);
     CHECK_FALSE(machine.up->all_ready());
     CHECK_FALSE(machine.files.contains("/data/endpoints.json"));
@@ -203,7 +238,7 @@ TEST_CASE("endpoints are told once all are ready, and not before") {
 
 TEST_CASE("given a port, the children get it and those that follow") {
     Machine machine{7000};
-    REQUIRE(machine.up->start());
+    REQUIRE(machine.start());
     REQUIRE(machine.wait_ready());
     CHECK(machine.up->url("dispatcher") == "http://127.0.0.1:7000");
     CHECK(machine.up->url("nameservice") == "http://127.0.0.1:7001");
@@ -211,22 +246,22 @@ TEST_CASE("given a port, the children get it and those that follow") {
     CHECK(machine.up->url("sum-1") == "http://127.0.0.1:7003");
     CHECK(machine.up->url("wait-1") == "http://127.0.0.1:7004");
     Machine no_room{65533};
-    const auto started = no_room.up->start();
+    const auto started = no_room.start();
     REQUIRE_FALSE(started);
     CHECK(started.error().code == ErrorCode::bad_usage);
 }
 
-TEST_CASE("a child that dies is started again at once on its port, and that is told") {
+TEST_CASE("a child that dies is started again soon on its port, and that is told") {
     for (const std::string name : {"dispatcher", "nameservice", "monitor", "sum"}) {
         Machine machine{0};
-        REQUIRE(machine.up->start());
+        REQUIRE(machine.start());
         REQUIRE(machine.wait_ready());
         const int old = machine.pid_of(name);
         const std::uint16_t port = machine.lives.at(old).port;
         REQUIRE(machine.processes.kill(old));
         const Duration begin = machine.world.now();
         REQUIRE(machine.world.run_until([&] { return machine.pid_of(name) != old; }, 5s));
-        CHECK(machine.world.now() - begin < 50ms);
+        CHECK(machine.world.now() - begin < 150ms);
         const int fresh = machine.pid_of(name);
         CHECK(machine.lives.at(fresh).port == port);
         REQUIRE(machine.wait_ready());
@@ -240,7 +275,7 @@ TEST_CASE("a child that dies is started again at once on its port, and that is t
 
 TEST_CASE("a child that cannot stay up is started less and less often") {
     Machine machine{0};
-    REQUIRE(machine.up->start());
+    REQUIRE(machine.start());
     REQUIRE(machine.wait_ready());
     machine.dies_at_once = "monitor";
     REQUIRE(machine.processes.kill(machine.pid_of("monitor")));
@@ -257,7 +292,7 @@ TEST_CASE("a child that ends before it was ever ready ends the attempt with its 
     for (const std::string name : {"nameservice", "dispatcher", "sum", "monitor"}) {
         Machine machine{0};
         machine.dies_at_once = name;
-        REQUIRE(machine.up->start());
+        REQUIRE(machine.start());
         REQUIRE(machine.world.run_until([&] { return machine.failure.has_value(); }, 30s));
         CHECK(*machine.failure == 7);
         machine.world.run_for(5s);
@@ -266,12 +301,45 @@ TEST_CASE("a child that ends before it was ever ready ends the attempt with its 
     }
 }
 
+TEST_CASE("a child that is not ready in time ends the attempt, but for the dispatcher") {
+    Machine machine{0};
+    machine.ready = false;
+    REQUIRE(machine.start());
+    REQUIRE(machine.world.run_until([&] { return machine.failure.has_value(); }, 60s));
+    CHECK(*machine.failure == row_of(ErrorCode::start_timeout).exit_code);
+    CHECK(machine.world.now() >= 20s);
+    CHECK(machine.started == std::vector<std::string>{"nameservice"});
+
+    Machine patient{0};
+    patient.slow = "dispatcher";
+    REQUIRE(patient.start());
+    patient.world.run_for(120s);
+    CHECK_FALSE(patient.failure);
+    patient.slow.clear();
+    CHECK(patient.wait_ready());
+}
+
+TEST_CASE("an optional worker that cannot start keeps nobody, and is tried again") {
+    Machine machine{0, false};
+    machine.dies_at_once = "sum";
+    REQUIRE(machine.start());
+    REQUIRE(machine.world.run_until([&] { return machine.times_ready == 1; }, 30s));
+    machine.world.run_for(10s);
+    CHECK_FALSE(machine.failure);
+    CHECK(machine.starts_of("sum") > 3);
+    CHECK_THAT(machine.endpoints(), Contains(R"("name":"sum-1","pid":0)"));
+    machine.dies_at_once.clear();
+    REQUIRE(machine.world.run_until([&] { return machine.supervisor->all_running(); }, 30s));
+    machine.world.run_for(1s);
+    CHECK_THAT(machine.endpoints(), !Contains("\"pid\":0"));
+}
+
 TEST_CASE("a drain ends those first who need the others") {
     Machine machine{0};
-    REQUIRE(machine.up->start());
+    REQUIRE(machine.start());
     REQUIRE(machine.wait_ready());
     bool done = false;
-    machine.up->drain([&] { done = true; });
+    machine.supervisor->drain([&] { done = true; });
     REQUIRE(machine.world.run_until([&] { return done; }, 60s));
     REQUIRE(machine.ended.size() == 5);
     CHECK(machine.ended[3] == "dispatcher");
@@ -283,11 +351,11 @@ TEST_CASE("a drain ends those first who need the others") {
 TEST_CASE("a child that does not end in time is killed, and the drain goes on") {
     Machine machine{0};
     machine.never_ends = "wait";
-    REQUIRE(machine.up->start());
+    REQUIRE(machine.start());
     REQUIRE(machine.wait_ready());
     bool done = false;
     const Duration begin = machine.world.now();
-    machine.up->drain([&] { done = true; });
+    machine.supervisor->drain([&] { done = true; });
     machine.world.run_for(9s);
     CHECK_FALSE(done);
     CHECK(std::ranges::count(machine.ended, "dispatcher") == 0);
@@ -299,17 +367,17 @@ TEST_CASE("a child that does not end in time is killed, and the drain goes on") 
 TEST_CASE("a drain before anything is ready, and a stop, leave nobody behind") {
     Machine machine{0};
     machine.ready = false;
-    REQUIRE(machine.up->start());
+    REQUIRE(machine.start());
     machine.world.run_for(1s);
     bool done = false;
-    machine.up->drain([&] { done = true; });
+    machine.supervisor->drain([&] { done = true; });
     REQUIRE(machine.world.run_until([&] { return done; }, 60s));
     CHECK(machine.processes.running().empty());
 
     Machine other{0};
-    REQUIRE(other.up->start());
+    REQUIRE(other.start());
     REQUIRE(other.wait_ready());
-    other.up->stop();
+    other.stop();
     other.world.run_for(1s);
     CHECK(other.processes.running().empty());
 }

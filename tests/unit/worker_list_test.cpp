@@ -25,6 +25,10 @@ TEST_CASE("an entry has a type, and defaults for the rest") {
     REQUIRE(list);
     CHECK(*list == std::vector<WorkerEntry>{{"sum", "", 1, true}, {"wait", "sleeps", 7, false}});
     CHECK(parse_worker_list(R"({"workers": []})")->empty());
+    CHECK(list->front().required);
+    CHECK_FALSE(parse_worker_list(R"({"workers": [{"type": "sum", "startup": "optional"}]})")
+                    ->front()
+                    .required);
 }
 
 TEST_CASE("an entry may be a program or a service, with options of its own") {
@@ -81,6 +85,7 @@ TEST_CASE("each slip names the entry and what is wrong") {
     CHECK_THAT(fault(R"({"workers": [{"type": "sum", "concurrency": 10001}]})"),
                Contains("concurrency"));
     CHECK_THAT(fault(R"({"workers": [{"type": "sum", "enabled": "yes"}]})"), Contains("enabled"));
+    CHECK_THAT(fault(R"({"workers": [{"type": "sum", "startup": "no"}]})"), Contains("startup"));
     CHECK_THAT(fault(R"({"workers": [{"type": "sum"}, {"type": "sum"}]})"),
                Contains("worker 1") && Contains("twice"));
 }

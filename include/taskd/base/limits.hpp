@@ -255,6 +255,30 @@ inline constexpr std::uint32_t log_files_default = 5;
 // Processes of one name that may log into one folder: io_failed.
 inline constexpr unsigned log_writers_max = 100;
 
+// The event bus. A topic: invalid_field. What a subscriber may leave untaken before it loses
+// events, and how many its handler is given in a turn of its loop. How far publishers may be ahead
+// of delivery: beyond it what they publish is lost, and counted. Subscribers: too_many_subscribers.
+// Of a log record, each text is cut.
+inline constexpr std::size_t bus_topic_bytes_max = 256;
+inline constexpr std::size_t bus_topic_words_max = 16;
+inline constexpr std::size_t bus_queue_default = 1'024;
+inline constexpr std::size_t bus_turn_events = 256;
+inline constexpr std::size_t bus_inbox_max = 65'536;
+inline constexpr std::size_t bus_subscribers_max = 10'000;
+inline constexpr std::size_t bus_log_text_max = 1'000;
+static_assert(bus_turn_events <= bus_queue_default && bus_queue_default < bus_inbox_max);
+
+// How a service that ended by itself is started again, unless it says so itself.
+inline constexpr Duration restart_delay_initial = 1s;
+inline constexpr Duration restart_delay_max = 90s;
+inline constexpr double restart_factor = 2;
+inline constexpr double restart_jitter = 0.1;             // of a delay, to both sides
+inline constexpr std::uint32_t restart_attempts_max = 0;  // without end
+inline constexpr Duration service_stable_after = 5s;      // it counts as never having failed
+inline constexpr Duration service_start_timeout = 10s;
+inline constexpr Duration service_stop_timeout = 10s;
+static_assert(restart_delay_initial < restart_delay_max);
+
 // Shutdown: what is held may finish for this long.
 inline constexpr Duration drain_timeout = 30s;
 

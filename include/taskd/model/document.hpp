@@ -13,8 +13,9 @@ enum class DocumentKind { null, scalar, list, map };
 
 struct Document {
     DocumentKind kind = DocumentKind::null;
-    std::string text;   // of a scalar
-    std::string place;  // "worker.yaml:3:14"
+    std::string text;     // of a scalar
+    bool quoted = false;  // a scalar that is a text whatever it looks like
+    std::string place;    // "worker.yaml:3:14"
     std::vector<Document> items;
     std::vector<DocumentField> fields;  // in their order, each name once
 };

@@ -6,16 +6,23 @@
 //     return boot.run();
 //
 // An argument that is a Handle declares what a component needs and arrives as a reference to it. A
-// handle exists only once its component has been added, so a cycle cannot be written. What outlives
-// the boot (the loop, the log) is passed as std::ref. A component may have any of
+// need that no argument shows is said by name with after(); only so can a circle or a missing part
+// be written, and then nothing is loaded. What outlives the boot (the loop, the log) is passed as
+// std::ref. A component may have any of
 //
+//     static constexpr bool loads_beside = true;         // loads on a thread of its own
 //     static Result<std::unique_ptr<T>> make(args...);   // instead of a constructor
-//     Result<void> start();                              // when all are made
+//     void attach(AppContext& context);                  // once loaded, on the same thread
+//     void freeze();                                     // when all are made, before the seal
+//     Result<void> start();                              // when the context is sealed
+//     Result<void> start_entries();                      // when all have started
 //     bool ready();                                      // asked while running
 //     void drain(std::function<void()> done);            // finish what is held, take no more
+//     static constexpr bool drains_first = true;         // before those that need it
 //     void stop();
 //
-// All on the loop's thread.
+// All on the loop's thread but for what loads beside: that touches nothing but its arguments, and
+// of them only what is made for several threads.
 #pragma once
 
 #include <concepts>
@@ -34,6 +41,8 @@
 #include "taskd/port/clock.hpp"
 #include "taskd/port/log.hpp"
 #include "taskd/port/main_loop.hpp"
+#include "taskd/runtime/app_context.hpp"
+#include "taskd/runtime/boot_plan.hpp"
 
 namespace taskd::runtime {
 
@@ -49,13 +58,10 @@ struct BootSettings {
     Duration drain_timeout = limits::drain_timeout;
     // Ends the process with this status at once; the second signal calls it.
     std::function<void(int)> leave;  // empty: _exit
-};
-
-struct ComponentInfo {
-    std::string name;
-    std::size_t level = 0;  // 0 needs nothing; else one more than the deepest it needs
-    std::vector<std::string> needs;
-    Duration load_time{0};
+    // What was made before the boot, as the plan tells it.
+    std::vector<PlanStep> infrastructure;
+    // Is given the plan once all have started; then the boot ends as by a signal.
+    std::function<void(const BootPlan&)> plan_only;
 };
 
 class Boot {
@@ -69,6 +75,12 @@ class Boot {
     template <class T, class... Args>
     Handle<T> add(std::string name, Args&&... args);
 
+    // `component` needs the one of this name, which may be added later.
+    template <class T>
+    void after(Handle<T> component, std::string name) {
+        components_[component.number_]->info.needs.push_back(std::move(name));
+    }
+
     // Loads level by level, starts, runs until a signal or shutdown(), drains and stops in reverse.
     // Answers the exit status: 0, that of the error that kept a component from loading or starting,
     // shutdown()'s, or 128 and the number of a second signal.
@@ -79,7 +91,8 @@ class Boot {
     // As the first signal does, with this status.
     void shutdown(int status = 0);
 
-    std::vector<ComponentInfo> plan() const;  // in the order of loading
+    BootPlan plan() const;  // as far as it has come
+    AppContext& context() { return context_; }
     template <class T>
     T& get(Handle<T> handle) const;  // once it is loaded
 
@@ -93,9 +106,15 @@ class Boot {
         virtual bool ready() const = 0;
         virtual void destroy() = 0;
         virtual void* object() const = 0;
+        virtual void attach(AppContext& context) = 0;
+        virtual void freeze() = 0;
+        virtual bool has_entries() const = 0;
+        virtual Result<void> start_entries() = 0;
 
         ComponentInfo info;
-        std::vector<std::size_t> needs;
+        bool loads_beside = false;
+        bool drains_first = false;
+        bool loaded = false;
     };
     template <class T, class... Stored>
     struct Typed;
@@ -120,8 +139,15 @@ class Boot {
     }
 
     std::size_t place(std::unique_ptr<Component> component);
-    std::vector<Component*> in_load_order() const;
-    Result<void> load_and_start();
+    Result<void> bring_up();
+    Result<void> sort_by_level();
+    Result<void> load();
+    Result<void> load_level(std::size_t begin, std::size_t end);
+    Result<void> load_one(Component& component);
+    Result<void> activate();
+    Result<void> start_entries();
+    std::unexpected<Error> give_up(std::string_view what, const Component& component,
+                                   const Error& error) const;
     void on_signal(int number);
     void drain_next();
     void end_drain();
@@ -134,10 +160,12 @@ class Boot {
     BootSettings settings_;
     std::vector<std::unique_ptr<Component>> components_;  // as added; a handle's number
     std::vector<Component*> order_;
+    AppContext context_;
+    BootPlan plan_;
     State state_ = State::adding;
-    std::size_t loaded_ = 0;   // the first so many of order_
-    std::size_t started_ = 0;  // the same
-    std::size_t undrained_ = 0;
+    std::size_t started_ = 0;            // the first so many of order_
+    std::vector<Component*> undrained_;  // the last is the next
+    Component* draining_ = nullptr;
     std::unique_ptr<port::Timer> drain_timer_;
     int status_ = 0;
 };
@@ -185,6 +213,20 @@ struct Boot::Typed final : Boot::Component {
     }
     void destroy() override { part.reset(); }
     void* object() const override { return part.get(); }
+    void attach(AppContext& context) override {
+        if constexpr (requires(T& it) { it.attach(context); }) part->attach(context);
+    }
+    void freeze() override {
+        if constexpr (requires(T& it) { it.freeze(); }) part->freeze();
+    }
+    static constexpr bool enters = requires(T& it) {
+        { it.start_entries() } -> std::same_as<Result<void>>;
+    };
+    bool has_entries() const override { return enters; }
+    Result<void> start_entries() override {
+        if constexpr (enters) return part->start_entries();
+        return {};
+    }
 
     std::tuple<Stored...> args;
     std::unique_ptr<T> part;
@@ -196,6 +238,8 @@ Handle<T> Boot::add(std::string name, Args&&... args) {
     auto component = std::make_unique<Typed<T, std::decay_t<Args>...>>(
         std::tuple<std::decay_t<Args>...>{std::forward<Args>(args)...});
     component->info.name = std::move(name);
+    if constexpr (requires { T::loads_beside; }) component->loads_beside = T::loads_beside;
+    if constexpr (requires { T::drains_first; }) component->drains_first = T::drains_first;
     std::apply([&](const auto&... each) { (note_need(*component, each), ...); }, component->args);
     return Handle<T>{place(std::move(component))};
 }
@@ -203,7 +247,7 @@ Handle<T> Boot::add(std::string name, Args&&... args) {
 template <class U>
 void Boot::note_need(Component& component, const Handle<U>& handle) {
     TASKD_ASSERT(handle.number_ < components_.size());
-    component.needs.push_back(handle.number_);
+    component.info.needs.push_back(components_[handle.number_]->info.name);
 }
 
 template <class T>

@@ -1,7 +1,7 @@
 // Everything on one machine: dispatcher, name service, monitor and one worker of each type as child
-// processes. Starts each as soon as the addresses it needs are known, starts a dead one again on
-// its port, and tells where all of them are. On the loop, by ports alone; the loop serves nobody
-// else.
+// processes. Each is a service: when it starts, ends and is started again is the supervisor's; how
+// it starts, when it is ready and where it is found is ours. On the loop, by ports alone; the loop
+// serves nobody else.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,7 @@
 #include "taskd/port/http.hpp"
 #include "taskd/port/log.hpp"
 #include "taskd/port/process_runner.hpp"
+#include "taskd/port/service.hpp"
 #include "taskd/port/timers.hpp"
 #include "taskd/protocol/datagram.hpp"
 #include "taskd/service/worker_list.hpp"
@@ -37,6 +38,9 @@ struct UpSettings {
     std::string lease;  // of the dispatcher; empty: its default
     Duration poll_interval = std::chrono::milliseconds{25};
     Duration drain_max = limits::drain_timeout + std::chrono::seconds{5};  // then a child is killed
+    // One that is not ready then is killed. The dispatcher takes its time: it reads its store
+    // first.
+    Duration start_max = std::chrono::seconds{60};
 };
 
 // What Up needs of the world beside processes and HTTP.
@@ -55,19 +59,20 @@ struct UpPorts {
 
 class Up {
   public:
-    // `failed` is told once when a child ends before it was ever ready: there is no point in going
-    // on. `ready` is told once when all are.
-    Up(UpSettings settings, UpPorts ports, std::function<void(int status)> failed,
-       std::function<void()> ready);
+    // `ready` is told once when all children are that are required.
+    Up(UpSettings settings, UpPorts ports, std::function<void()> ready);
     ~Up();
 
-    Result<void> start();
+    // The children, to be looked after; once, and they go before this does. Each starts on its port
+    // again. Workers and monitor need the dispatcher, that needs the name service: so each finishes
+    // what it holds while those it needs are still there.
+    std::vector<port::SupervisedService> services();
+
+    Result<void> start();  // bad_usage when there are not ports enough
     bool all_ready() const;
-    // Workers and monitor first, then the dispatcher, then the name service: each finishes what it
-    // holds while those it needs are still there.
-    void drain(std::function<void()> done);
-    void stop();               // kills what is left
-    void pass_on(int signal);  // to every child that runs
+    void stop();               // looks after nobody any more
+    void pass_on(int signal);  // to every child that listens
+    void tell_endpoints();     // again, if they were told: a child is another process now
 
     std::string url(std::string_view child) const;  // empty while its port is not known
     std::string endpoints() const;                  // the content of endpoints.json
@@ -80,50 +85,39 @@ class Up {
         const WorkerEntry* worker = nullptr;
         std::uint16_t port = 0;  // 0: not known yet
         std::unique_ptr<port::Process> process;
+        port::ServiceHandlers handlers;  // of this life
         std::string port_file;
         bool port_told = false;  // by this life of it
         bool ready = false;
-        bool was_ready = false;
         bool asking = false;
         std::uint64_t life = 0;
         std::string instance;  // a worker's, as it was last ready
-        SteadyTime started_at;
-        unsigned short_lives = 0;  // in a row
-        std::unique_ptr<port::Timer> timer;
     };
+    class ChildService;
 
     void add(Role role, std::string name, const WorkerEntry* worker);
-    Child& first(Role role);
+    static bool is_required(const Child& child);
+    port::ServiceSpec spec_of(const Child& child) const;
     const Child& first(Role role) const;
-    bool may_start(const Child& child) const;
     void start_child(Child& child);
     std::vector<std::string> arguments(const Child& child) const;
-    void child_ended(Child& child, std::uint64_t life, port::ProcessEnd end);
+    void child_ended(Child& child, std::uint64_t life, const port::ServiceEnd& end);
     void poll();
     void look_at_port(Child& child);
     void ask_ready(Child& child);
     void ask_workers();
     void took_workers(const Result<port::HttpResponse>& answer);
     void became_ready(Child& child);
-    void tell_endpoints();
-    void drain_next();
-    void give_up(int status);
-    static int stage_of(Role role);  // of the drain, from 1
     std::string url_of(const Child& child) const;
 
     UpSettings settings_;
     UpPorts ports_;
-    std::function<void(int)> failed_;
     std::function<void()> ready_;
     std::vector<std::unique_ptr<Child>> children_;
     std::unique_ptr<port::Timer> poll_timer_;
-    std::unique_ptr<port::Timer> drain_timer_;
-    bool told_ = false;  // endpoints.json was written: it is rewritten with each restart
+    bool told_ = false;  // endpoints.json was written
+    bool polling_ = false;
     bool asking_workers_ = false;
-    bool gave_up_ = false;
-    bool draining_ = false;
-    int stage_ = 0;  // of the drain
-    std::function<void()> drained_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come after our end
 };
 

@@ -1,9 +1,11 @@
 // What every role tells of itself beside its work: how long it runs, how late its loop is.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 
+#include "taskd/bus/mailbox.hpp"
 #include "taskd/port/clock.hpp"
 #include "taskd/port/metrics.hpp"
 #include "taskd/port/timers.hpp"
@@ -28,6 +30,16 @@ class Vitals {
     SteadyTime due_{};
     std::unique_ptr<port::Timer> timer_;
     port::Histogram lag_{port::MetricKind::seconds};
+};
+
+// How many records of each level were logged, as the bus tells it.
+class LogFigures {
+  public:
+    void take(const bus::Delivery& delivery);
+    void report(port::MetricSink& sink) const;
+
+  private:
+    std::array<std::uint64_t, 6> counts_{};  // beside the names of levels; the last: nobody knows
 };
 
 // Names of types come from outside: a label takes so many, the rest is counted under one more,

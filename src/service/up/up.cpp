@@ -14,23 +14,43 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view host = "127.0.0.1";
 constexpr Duration ask_timeout = 2s;
-// A child is started again at once; one that died young several times in a row waits a little
-// longer each time.
-constexpr Duration stable_after = 5s;
-constexpr unsigned short_lives_at_once = 3;
-constexpr Duration pause_initial = 100ms;
-constexpr Duration pause_max = 5s;
+// People and tasks wait for a child that died.
+constexpr port::RestartPolicy restart{.initial_delay = 100ms, .max_delay = 5s};
 
 }  // namespace
 
-Up::Up(UpSettings settings, UpPorts ports, std::function<void(int status)> failed,
-       std::function<void()> ready)
+// A child, as the supervisor knows it.
+class Up::ChildService final : public port::Service {
+  public:
+    ChildService(Up& up, Child& child) : up_{up}, child_{child} {}
+    ~ChildService() override {
+        ++child_.life;
+        child_.process.reset();
+    }
+    ChildService(const ChildService&) = delete;
+    ChildService& operator=(const ChildService&) = delete;
+
+    void start(port::ServiceHandlers handlers) override {
+        child_.handlers = std::move(handlers);
+        up_.start_child(child_);
+    }
+    void stop() override {
+        if (child_.process) child_.process->terminate();
+    }
+    void kill() override {
+        if (child_.process) child_.process->kill();
+    }
+
+  private:
+    Up& up_;
+    Child& child_;
+};
+
+Up::Up(UpSettings settings, UpPorts ports, std::function<void()> ready)
     : settings_{std::move(settings)},
       ports_{std::move(ports)},
-      failed_{std::move(failed)},
       ready_{std::move(ready)},
-      poll_timer_{ports_.timers.make()},
-      drain_timer_{ports_.timers.make()} {
+      poll_timer_{ports_.timers.make()} {
     add(Role::dispatcher, "dispatcher", nullptr);
     add(Role::nameservice, "nameservice", nullptr);
     add(Role::monitor, "monitor", nullptr);
@@ -46,14 +66,9 @@ void Up::add(Role role, std::string name, const WorkerEntry* worker) {
     child->worker = worker;
     child->port_file = settings_.data + "/ports/" + name;
     child->name = std::move(name);
-    child->timer = ports_.timers.make();
     if (settings_.port != 0)
         child->port = static_cast<std::uint16_t>(settings_.port + children_.size());
     children_.push_back(std::move(child));
-}
-
-Up::Child& Up::first(Role role) {
-    return const_cast<Child&>(std::as_const(*this).first(role));
 }
 
 const Up::Child& Up::first(Role role) const {
@@ -62,26 +77,31 @@ const Up::Child& Up::first(Role role) const {
     return **found;
 }
 
+std::vector<port::SupervisedService> Up::services() {
+    std::vector<port::SupervisedService> services;
+    for (const auto& child : children_)
+        services.push_back({spec_of(*child), std::make_unique<ChildService>(*this, *child)});
+    return services;
+}
+
+port::ServiceSpec Up::spec_of(const Child& child) const {
+    port::ServiceSpec spec;
+    spec.name = child.name;
+    if (child.role == Role::dispatcher)
+        spec.needs = {first(Role::nameservice).name};
+    else if (child.role != Role::nameservice)
+        spec.needs = {first(Role::dispatcher).name};
+    if (!is_required(child)) spec.startup = port::Startup::optional;
+    spec.start_timeout = child.role == Role::dispatcher ? Duration{0} : settings_.start_max;
+    spec.stop_timeout = settings_.drain_max;
+    spec.restart = restart;
+    return spec;
+}
+
 Result<void> Up::start() {
     if (settings_.port != 0 && settings_.port + children_.size() > 65536)
         return fail(ErrorCode::bad_usage, "there are not enough ports behind --port");
-    poll();
     return {};
-}
-
-// A child starts once it can be told where those are that it talks to.
-bool Up::may_start(const Child& child) const {
-    const bool has_nameservice = first(Role::nameservice).port != 0;
-    switch (child.role) {
-        case Role::nameservice:
-            return true;
-        case Role::dispatcher:
-        case Role::worker:
-            return has_nameservice;
-        case Role::monitor:
-            return has_nameservice && first(Role::dispatcher).port != 0;
-    }
-    return false;
 }
 
 std::vector<std::string> Up::arguments(const Child& child) const {
@@ -133,63 +153,46 @@ void Up::start_child(Child& child) {
     child.port_told = false;
     child.ready = false;
     child.asking = false;
-    child.started_at = ports_.clock.steady();
     const std::uint64_t life = ++child.life;
+    // Told later: this is the process's own callback.
+    const auto end_later = [this, &child, life](const port::ServiceEnd& end) {
+        ports_.timers.post([this, &child, life, end, alive = std::weak_ptr{alive_}] {
+            if (!alive.expired()) child_ended(child, life, end);
+        });
+    };
     auto process = ports_.processes.spawn(
         {arguments(child), {}},
         {[this, &child](port::ProcessStream, std::string_view line) {
              ports_.print(child.name, line);
          },
-         [this, &child, life](port::ProcessEnd end) {
-             // Destroyed later: this is its own callback.
-             ports_.timers.post([this, &child, life, end, alive = std::weak_ptr{alive_}] {
-                 if (!alive.expired()) child_ended(child, life, end);
-             });
+         [end_later](port::ProcessEnd end) {
+             if (end.signal != 0) return end_later({.how = "signal " + std::to_string(end.signal)});
+             end_later({.status = end.status, .how = "status " + std::to_string(end.status)});
          }});
-    if (!process) {
-        ports_.log.error("cannot start",
-                         {{"child", child.name}, {"error", process.error().to_string()}});
-        return give_up(row_of(process.error().code).exit_code);
-    }
+    if (!process)
+        return end_later(
+            {.status = row_of(process.error().code).exit_code, .how = process.error().to_string()});
     child.process = std::move(*process);
-    if (told_) tell_endpoints();
+    ports_.log.debug("started",
+                     {{"child", child.name}, {"pid", std::to_string(child.process->pid())}});
+    if (!std::exchange(polling_, true)) poll();
 }
 
-void Up::child_ended(Child& child, std::uint64_t life, port::ProcessEnd end) {
+void Up::child_ended(Child& child, std::uint64_t life, const port::ServiceEnd& end) {
     if (life != child.life) return;
     child.process.reset();
     child.ready = false;
-    const std::string how = end.signal != 0 ? "signal " + std::to_string(end.signal)
-                                            : "status " + std::to_string(end.status);
-    if (draining_) {
-        ports_.log.info("ended", {{"child", child.name}, {"with", how}});
-        return drain_next();
-    }
-    if (!child.was_ready) {
-        ports_.log.error("ended before it was ready", {{"child", child.name}, {"with", how}});
-        return give_up(end.signal == 0 && end.status != 0 ? end.status : 1);
-    }
-    ports_.log.warn("ended, started again", {{"child", child.name}, {"with", how}});
-    const SteadyTime now = ports_.clock.steady();
-    child.short_lives = now - child.started_at >= stable_after ? 0 : child.short_lives + 1;
-    if (child.short_lives <= short_lives_at_once) return start_child(child);
-    const unsigned doublings = std::min(child.short_lives - short_lives_at_once - 1, 10U);
-    child.timer->set(now + std::min<Duration>(pause_initial * (1 << doublings), pause_max),
-                     [this, &child] { start_child(child); });
-}
-
-// There is no point in going on: a child cannot start at all.
-void Up::give_up(int status) {
-    if (!std::exchange(gave_up_, true)) failed_(status);
+    const auto handlers = std::exchange(child.handlers, {});
+    handlers.ended(end);
 }
 
 // Looks after everything that is not ready yet.
 void Up::poll() {
     bool workers_wait = false;
+    polling_ = false;
     for (const auto& child : children_) {
-        if (draining_ || gave_up_) return;
-        if (child->life == 0 && may_start(*child)) start_child(*child);
         if (!child->process || child->ready) continue;
+        polling_ = true;
         look_at_port(*child);
         if (!child->port_told) continue;
         if (child->role == Role::worker)
@@ -197,9 +200,9 @@ void Up::poll() {
         else if (!child->asking)
             ask_ready(*child);
     }
-    if (draining_ || gave_up_) return;
     if (workers_wait && !asking_workers_ && first(Role::dispatcher).ready) ask_workers();
-    poll_timer_->set(ports_.clock.steady() + settings_.poll_interval, [this] { poll(); });
+    if (polling_)
+        poll_timer_->set(ports_.clock.steady() + settings_.poll_interval, [this] { poll(); });
 }
 
 void Up::look_at_port(Child& child) {
@@ -264,19 +267,22 @@ void Up::took_workers(const Result<port::HttpResponse>& answer) {
 }
 
 void Up::became_ready(Child& child) {
-    if (draining_ || !child.process) return;
+    if (!child.process || child.ready) return;
     child.ready = true;
-    child.was_ready = true;
-    ports_.log.info("ready",
-                    {{"child", child.name}, {"pid", std::to_string(child.process->pid())}});
+    child.handlers.ready();
     if (told_ || !all_ready()) return;
     told_ = true;
     tell_endpoints();
     ready_();
 }
 
+bool Up::is_required(const Child& child) {
+    return child.worker == nullptr || child.worker->required;
+}
+
 bool Up::all_ready() const {
-    return std::ranges::all_of(children_, [](const auto& child) { return child->ready; });
+    return std::ranges::all_of(
+        children_, [](const auto& child) { return child->ready || !is_required(*child); });
 }
 
 std::string Up::url_of(const Child& child) const {
@@ -314,48 +320,10 @@ std::string Up::endpoints() const {
 }
 
 void Up::tell_endpoints() {
+    if (!told_) return;
     const std::string path = settings_.data + "/endpoints.json";
     if (auto written = ports_.write(path, endpoints()); !written)
         ports_.log.error("cannot tell the addresses", {{"error", written.error().to_string()}});
-}
-
-void Up::drain(std::function<void()> done) {
-    draining_ = true;
-    drained_ = std::move(done);
-    poll_timer_->clear();
-    for (const auto& child : children_)
-        child->timer->clear();
-    stage_ = 0;
-    drain_next();
-}
-
-// One stage after the other: the next is asked to end when the one before has ended.
-void Up::drain_next() {
-    const bool busy = std::ranges::any_of(children_, [this](const auto& child) {
-        return child->process && stage_of(child->role) <= stage_;
-    });
-    if (busy) return;
-    if (stage_ == 3) {
-        drain_timer_->clear();
-        if (drained_) std::exchange(drained_, nullptr)();
-        return;
-    }
-    ++stage_;
-    for (const auto& child : children_)
-        if (child->process && stage_of(child->role) == stage_) child->process->terminate();
-    drain_timer_->set(ports_.clock.steady() + settings_.drain_max, [this] {
-        for (const auto& child : children_) {
-            if (!child->process || stage_of(child->role) != stage_) continue;
-            ports_.log.warn("did not end in time, killed", {{"child", child->name}});
-            child->process->kill();
-        }
-    });
-    drain_next();  // there may be nobody in this stage
-}
-
-int Up::stage_of(Role role) {
-    if (role == Role::dispatcher) return 2;
-    return role == Role::nameservice ? 3 : 1;
 }
 
 void Up::pass_on(int signal) {
@@ -366,11 +334,6 @@ void Up::pass_on(int signal) {
 
 void Up::stop() {
     poll_timer_->clear();
-    drain_timer_->clear();
-    for (const auto& child : children_) {
-        child->timer->clear();
-        child->process.reset();
-    }
 }
 
 }  // namespace taskd::service
