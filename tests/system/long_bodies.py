@@ -150,7 +150,21 @@ class LongBodies(harness.SystemTest):
             (folder / name).write_bytes(b"left")
         self.assertEqual(self.system.run("store", "check", self.data).returncode, 0)
         self.system.dp.start().wait_ready()
-        self.assertEqual(list(folder.iterdir()), [])
+        self.api.submit("b", 1)
+        harness.wait_until(lambda: not list(folder.iterdir()), "they are gone")
+
+    def test_a_lost_view_is_built_of_the_journal(self):
+        ids = [self.api.submit("b", f"{number}" * 200_000) for number in range(3)]
+        self.wait_blobs(3)
+        self.stop()
+        for path in self.data.glob("view.db*"):
+            path.unlink()
+        self.blobs()[0].unlink()
+        self.system.dp.start().wait_ready()
+        self.wait_blobs(3)
+        self.restart()
+        for number, task in enumerate(ids):
+            self.assertEqual(self.api.task(task)["payload"], f"{number}" * 200_000)
 
 
 if __name__ == "__main__":

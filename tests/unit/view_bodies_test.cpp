@@ -232,6 +232,9 @@ TEST_CASE("a start takes away what no row names, and what was never finished") {
     world.disk.set_content(kept + ".tmp", "half");
     world.disk.set_content(kept.substr(0, kept.find_last_of('/')) + "/README", "no body's name");
     world.reopen();
+    // Not yet: whether it is the journal's view is still to be seen.
+    CHECK(world.bodies().size() == 4);
+    world.store({});
     CHECK(world.bodies() == Paths{kept});
     CHECK(world.find(task) == std::vector{task});
 }
@@ -277,6 +280,8 @@ TEST_CASE("a body that the disk refuses ends the storing, and a start finds what
         world.reopen();
         // One or the other, with exactly its files.
         const bool done = !world.find(more).value().empty();
+        world.mark = world.view->mark().value();
+        world.store({});
         CHECK(world.find(done ? more : task) == std::vector{done ? more : task});
         CHECK(world.bodies().size() == (done ? 2 : 1));
     }

@@ -118,7 +118,6 @@ Result<void> SqliteView::Impl::open() {
     if (done) done = open_schema(db_, settings_.store_id);
     if (done) done = prepare_all();
     if (done) done = read_mark();
-    if (done) done = bodies_.sweep();
     if (!done) return done;
     sqlite3_wal_hook(
         db_.handle(),
@@ -225,6 +224,7 @@ Result<void> SqliteView::Impl::store(const port::ViewChange& change) {
             newest = task->spec.id;
     Result<void> done{};
     if (log_pages >= settings_.checkpoint_pages) done = checkpoint();
+    if (done) done = bodies_.sweep_once();
     if (done) done = begin_.run();
     if (done) done = store_all(change, newest);
     if (done) done = bodies_.sync();

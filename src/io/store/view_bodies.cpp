@@ -28,10 +28,11 @@ Result<void> ViewBodies::prepare(SqliteDb& db) {
     return {};
 }
 
-Result<void> ViewBodies::sweep() {
-    if (settings_.read_only) return {};
+Result<void> ViewBodies::sweep_once() {
+    if (swept_ || settings_.read_only) return {};
     const auto swept = files_.sweep([this](const std::string& name) { return is_named(name); });
     if (!swept) return std::unexpected{swept.error()};
+    swept_ = true;
     return {};
 }
 

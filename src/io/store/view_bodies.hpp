@@ -31,8 +31,9 @@ class ViewBodies {
     ViewBodies(port::Files& files, ViewBodiesSettings settings);
 
     Result<void> prepare(SqliteDb& db);
-    // What a crash left goes: files that no row names. Before the first transaction.
-    Result<void> sweep();
+    // What a crash left goes: files that no row names. Before the first transaction, not when the
+    // view is opened: by then it is known that it is the one that belongs to the journal.
+    Result<void> sweep_once();
 
     // Within a transaction, before the row of this task is replaced or goes.
     Result<void> leave(const TaskId& id);
@@ -63,6 +64,7 @@ class ViewBodies {
     ViewBodiesSettings settings_;
     bool any_ = false;  // a row may name a file; else nothing needs to be asked
     bool held_ = false;
+    bool swept_ = false;
     std::vector<std::string> left_;     // by rows of this transaction, or while held
     std::vector<std::string> written_;  // for this transaction
     SqliteStatement names_, by_payload_, by_result_;
