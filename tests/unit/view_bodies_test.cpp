@@ -327,3 +327,25 @@ TEST_CASE("a copy that is given up lets the files go") {
     world.view->drop_copy();
     CHECK(world.bodies().empty());
 }
+
+TEST_CASE("a file that was lost comes back when its task is stored again") {
+    BodiesWorld world;
+    Task task = world.task(text_of('a', 300 * bound));
+    world.store({task});
+    const std::string path = world.path_of(task.spec.payload.view());
+    const std::string right = world.disk.content(path).value();
+    std::string wrong = right;
+    wrong[299 * bound] ^= 1;
+    for (const bool lost : {true, false}) {
+        if (lost)
+            REQUIRE(world.disk.remove(path));
+        else
+            world.disk.set_content(path, wrong);
+        CHECK_FALSE(world.find(task).has_value());
+        ++task.priority;
+        world.store({task});
+        CHECK(world.disk.content(path) == right);
+        CHECK(world.find(task) == std::vector{task});
+    }
+    CHECK(world.bodies() == Paths{path});
+}

@@ -89,7 +89,8 @@ class SqliteView::Impl {
         drop_operation_, operations_, put_group_, drop_group_, groups_, put_hold_, drop_hold_,
         holds_, put_schedule_, drop_schedule_, schedules_;
     std::string buffer_, head_;
-    std::optional<std::string> payload_name_, result_name_;  // of the row that is being written
+    // Of the row that is being written; before, what it named until now.
+    std::optional<std::string> payload_name_, result_name_;
     std::optional<Error> poison_;  // set when nobody knows what a failed store left
 };
 
@@ -249,7 +250,7 @@ Result<void> SqliteView::Impl::store(const port::ViewChange& change) {
 Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
                                          std::optional<TaskId> newest) {
     for (const TaskId& id : change.gone_tasks) {
-        if (auto done = bodies_.leave(id); !done) return done;
+        if (auto left = bodies_.leave(id); !left) return std::unexpected{left.error()};
         if (auto done = drop_.bind_blob(1, id.bytes()).run(); !done) return done;
     }
     for (const auto& task : change.tasks)
@@ -325,8 +326,11 @@ Result<void> SqliteView::Impl::store_task(const Task& task) {
                         .run();
         if (!done) return done;
     }
-    auto placed = bodies_.leave(task.spec.id);
-    if (placed) placed = bind_body(7, task.spec.payload.view(), payload_name_);
+    auto before = bodies_.leave(task.spec.id);
+    if (!before) return std::unexpected{before.error()};
+    payload_name_ = std::move(before->payload);
+    result_name_ = std::move(before->result);
+    auto placed = bind_body(7, task.spec.payload.view(), payload_name_);
     if (placed) placed = bind_body(8, task.result.view(), result_name_);
     if (!placed) return placed;
     buffer_.clear();
@@ -347,7 +351,7 @@ Result<void> SqliteView::Impl::store_task(const Task& task) {
 
 Result<void> SqliteView::Impl::bind_body(int place, std::string_view body,
                                          std::optional<std::string>& name) {
-    auto placed = bodies_.place(body);
+    auto placed = bodies_.place(body, name);
     if (!placed) return std::unexpected{placed.error()};
     name = std::move(*placed);
     name ? put_.bind_text(place, *name) : put_.bind_blob(place, body);

@@ -35,10 +35,17 @@ class ViewBodies {
     // view is opened: by then it is known that it is the one that belongs to the journal.
     Result<void> sweep_once();
 
-    // Within a transaction, before the row of this task is replaced or goes.
-    Result<void> leave(const TaskId& id);
+    // What a row names.
+    struct Names {
+        std::optional<std::string> payload;
+        std::optional<std::string> result;
+    };
+    // Within a transaction, before the row of this task is replaced or goes: what it named.
+    Result<Names> leave(const TaskId& id);
     // The name that the row is to hold; the file is there then. None: the body belongs in the row.
-    Result<std::optional<std::string>> place(std::string_view body);
+    // `before` is what it named before: mostly the same.
+    Result<std::optional<std::string>> place(std::string_view body,
+                                             const std::optional<std::string>& before);
     // Before the commit: what rows will name is durable.
     Result<void> sync() { return files_.sync_folders(); }
     // After the commit: what no row names any more goes.
