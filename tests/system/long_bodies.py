@@ -29,8 +29,8 @@ class LongBodies(harness.SystemTest):
             self.assertEqual(hashlib.sha256(path.read_bytes()).hexdigest(), path.name)
 
     def lease(self):
-        tasks = self.api.post("/v1/leases", {"types": ["a"], "worker": "w", "max": 1}).json["tasks"]
-        return tasks[0]
+        asked = {"types": ["a"], "worker": "w", "max": 1, "wait_ms": 20_000}
+        return self.api.post("/v1/leases", asked).json["tasks"][0]
 
     def stop(self):
         self.system.dp.terminate()
@@ -100,6 +100,17 @@ class LongBodies(harness.SystemTest):
             self.assertEqual(role.api.get(f"/v1/tasks/{ids[0]}/logs").text, printed)
             role.terminate()
             self.assertEqual(role.wait_end(), 0)
+
+    def test_a_list_of_many_comes_in_short_pages(self):
+        ids, large = [], {"type": "b", "payload": "x" * 900_000}
+        for _ in range(4):
+            ids += [task["id"] for task in self.api.post("/v1/tasks", [large] * 10).json["tasks"]]
+            self.api.get("/v1/tasks?limit=1")  # the view has them
+        ids.sort()
+        page = self.api.get("/v1/tasks?limit=1000")
+        self.assertEqual(len(page.json["tasks"]), 19)  # the first beyond 16 MiB is the last
+        self.assertEqual(page.json["next"], ids[18])
+        self.assertEqual([task["id"] for task in self.api.all_tasks()], ids)
 
     def test_of_a_stopped_dispatcher(self):
         system = self.system

@@ -32,7 +32,8 @@ struct BodiesWorld {
                                             .store_id = 1,
                                             .vfs = vfs.name(),
                                             .files = &disk,
-                                            .row_body_bytes_max = bound});
+                                            .row_body_bytes_max = bound,
+                                            .page_bytes_max = page_bytes_max});
         if (!opened) return std::unexpected{opened.error()};
         view = std::move(*opened);
         return {};
@@ -77,6 +78,7 @@ struct BodiesWorld {
         return "data/blobs/" + BodyFiles::place_of(BodyFiles::name_of(body));
     }
 
+    std::size_t page_bytes_max = limits::mebibyte;
     SimFiles disk{7};
     FilesVfs vfs{disk};
     std::unique_ptr<io::SqliteView> view;
@@ -348,4 +350,33 @@ TEST_CASE("a file that was lost comes back when its task is stored again") {
         CHECK(world.find(task) == std::vector{task});
     }
     CHECK(world.bodies() == Paths{path});
+}
+
+TEST_CASE("a page ends with the task that makes it too long") {
+    BodiesWorld world;
+    world.page_bytes_max = 5 * bound;
+    world.reopen();
+    std::vector<Task> tasks;
+    for (std::size_t i = 0; i < 20; ++i)
+        tasks.push_back(world.task(text_of('p', i == 7 ? 9 * bound : bound * 3 / 4),
+                                   i % 2 == 0 ? text_of('r', 2 * bound) : "1"));
+    world.store(tasks);
+    std::vector<Task> found;
+    std::size_t pages = 0;
+    TaskQuery query;
+    for (; pages == 0 || query.after; ++pages) {
+        const auto page = world.view->list(query);
+        REQUIRE(page.has_value());
+        CHECK(page->tasks.size() <= 4);
+        std::ranges::copy(page->tasks, std::back_inserter(found));
+        query.after = page->next;
+    }
+    CHECK(found == tasks);
+    CHECK(pages > 5);
+    // What carries no bodies is as long as it is asked to be.
+    query.bare = true;
+    CHECK(world.view->list(query)->tasks.size() == 20);
+    query.bare = false;
+    query.count_only = true;
+    CHECK(world.view->list(query)->count == 20);
 }

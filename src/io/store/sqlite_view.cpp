@@ -190,7 +190,7 @@ Result<void> SqliteView::Impl::prepare_all() {
         *statement = std::move(*prepared);
     }
     if (auto prepared = bodies_.prepare(db_); !prepared) return prepared;
-    return finder_.prepare(db_);
+    return finder_.prepare(db_, settings_.page_bytes_max);
 }
 
 Result<void> SqliteView::Impl::read_mark() {
