@@ -3,14 +3,13 @@
 
 #include "client.hpp"
 #include "key_file.hpp"
+#include "stopped_store.hpp"
 #include "taskd/io/clock.hpp"
 #include "taskd/io/entropy.hpp"
 #include "taskd/io/posix_files.hpp"
 #include "taskd/io/private_files.hpp"
-#include "taskd/io/sqlite_view.hpp"
 #include "taskd/io/store_backup.hpp"
 #include "taskd/protocol/task_json.hpp"
-#include "taskd/service/rebuild.hpp"
 
 namespace taskd::roles {
 namespace {
@@ -23,6 +22,9 @@ class Backup {
   public:
     explicit Backup(const Options& options)
         : options_{options}, files_{io::make_posix_files()}, clock_{io::make_system_clock()} {}
+
+    // Of what tasks printed, in the backup.
+    std::uint64_t log_bytes() const { return log_bytes_; }
 
     // Where it lies in the end.
     Result<std::string> run() {
@@ -95,40 +97,33 @@ class Backup {
         auto server = find_server_of(options_, dir_);
         if (!server) return std::unexpected{server.error()};
         Client client{std::move(*server), retry_for};
-        return client.api().ask("POST", "/v1/backups",
-                                fmt::format(R"({{"name":"{}","store_id":"{}"}})", name_, store_id_),
-                                backup_takes);
+        auto answer = client.api().ask("POST", "/v1/backups",
+                                       fmt::format(R"({{"name":"{}","store_id":"{}","logs":{}}})",
+                                                   name_, store_id_, with_logs()),
+                                       backup_takes);
+        if (answer)
+            log_bytes_ = static_cast<std::uint64_t>(
+                JsonView{answer->body}["log_bytes"].number().value_or(0));
+        return answer;
     }
 
     std::string part() const { return to_ + ".part"; }
+    bool with_logs() const { return !options_.toggle("without-logs"); }
 
     // Nobody uses the store: its view is copied, and the copy gets what the journal has beyond it.
     Result<std::string> copy_store(const io::Store& store) {
         if (to_.empty()) to_ = name_;
         if (auto done = files_->remove(part()); !done) return std::unexpected{done.error()};
-        const auto copied = io::copy_view(*files_, store, part());
-        if (!copied) return std::unexpected{copied.error()};
-        auto view = io::SqliteView::open({.path = part(), .store_id = store.id});
-        if (!view) return std::unexpected{view.error()};
-        if (auto done = catch_up(store, **view); !done) return std::unexpected{done.error()};
-        view->reset();
-        auto done = io::seal_backup(*files_, part());
-        if (done) done = files_->rename(part(), to_);
+        auto stopped = copy_stopped(*files_, store, part(), clock_->wall());
+        if (!stopped) return std::unexpected{stopped.error()};
+        stopped->reset();
+        const auto sealed = io::seal_backup(*files_, store, part(), with_logs());
+        if (!sealed) return std::unexpected{sealed.error()};
+        log_bytes_ = *sealed;
+        auto done = files_->rename(part(), to_);
         if (done) done = files_->sync_dir(io::parent_folder(to_));
         if (!done) return std::unexpected{done.error()};
         return to_;
-    }
-
-    Result<void> catch_up(const io::Store& store, port::View& view) {
-        engine::Engine engine{{}};
-        const auto rebuilt =
-            service::rebuild(engine, view, [&](Sequence after, const service::TakeBatch& take) {
-                return io::read_journal(*files_, store, after, take);
-            });
-        if (!rebuilt) return std::unexpected{rebuilt.error()};
-        if (rebuilt->applied == rebuilt->viewed) return {};
-        return view.store(
-            service::take_view_change(engine, rebuilt->applied, {clock_->wall(), rebuilt->engine}));
     }
 
     const Options& options_;
@@ -138,6 +133,7 @@ class Backup {
     std::string store_id_;
     std::string name_;
     std::string to_;
+    std::uint64_t log_bytes_ = 0;
 };
 
 void tell(std::string_view what, const io::StoreReport& found) {
@@ -146,9 +142,11 @@ void tell(std::string_view what, const io::StoreReport& found) {
 }
 
 int run_backup(const Options& options) {
-    const auto made = Backup{options}.run();
+    Backup backup{options};
+    const auto made = backup.run();
     if (!made) return report(made.error());
     print_line(*made);
+    say(fmt::format("{} bytes of it are what tasks printed", backup.log_bytes()));
     const auto files = io::make_posix_files();
     const auto found = io::check_backup(*files, *made);
     // One that lies with a server elsewhere cannot be looked at from here.
@@ -188,14 +186,18 @@ const Command& backup_command() {
          .arguments = {},
          .summary = "copy a data directory into one file, running or not",
          .text = "All that was durable when it was asked for is in the file, and it is verified. A "
-                 "running\ndispatcher makes it between its other work. What tasks print is not in "
-                 "it.",
+                 "running\ndispatcher makes it between its other work. What tasks had printed is "
+                 "in it.",
          .options = {{.name = "data",
                       .value = "DIR",
                       .help = "the dispatcher's data directory, or that of 'taskd up'"},
                      {.name = "to",
                       .value = "FILE",
                       .help = "a new file, or a folder for one; else it stays in DIR/backups"},
+                     {.name = "without-logs",
+                      .kind = OptionKind::toggle,
+                      .help = "leave out what tasks printed",
+                      .from_environment = false},
                      {.name = "url",
                       .value = "URL",
                       .fallback = "http://127.0.0.1:4000",

@@ -36,8 +36,10 @@ class StorePart {
             io::FileJournalSettings{.dir = part->store_.paths.journal,
                                     .store_id = part->store_.id,
                                     .salt_seed = random.next()});
-        auto view =
-            io::SqliteView::open({.path = part->store_.paths.view, .store_id = part->store_.id});
+        auto view = io::SqliteView::open({.path = part->store_.paths.view,
+                                          .store_id = part->store_.id,
+                                          .files = part->files_.get(),
+                                          .bodies = part->store_.paths.bodies});
         if (!view) return fail(std::move(view));
         part->view = std::move(*view);
         part->logs = std::make_unique<io::FileTaskLogs>(

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "client.hpp"
+#include "stopped_store.hpp"
 #include "taskd/io/posix_files.hpp"
 #include "taskd/io/store_backup.hpp"
 #include "taskd/io/store_check.hpp"
@@ -11,16 +12,13 @@
 namespace taskd::roles {
 namespace {
 
-// The store itself, or the one within the data directory of `taskd up`.
-std::string find_dir(port::Files& files, const std::string& dir) {
-    const bool inner =
-        !io::read_store_id(files, dir) && io::read_store_id(files, dir + "/dispatcher");
-    return inner ? dir + "/dispatcher" : dir;
-}
-
 // A file that is no folder is a backup.
 bool is_file(port::Files& files, const std::string& path) {
     return files.open(path, port::OpenMode::read) && !files.list(path);
+}
+
+std::string write_bodies(const io::StoreReport& report) {
+    return fmt::format("{} payloads and results, {} bytes", report.bodies, report.body_bytes);
 }
 
 std::string write_report(const io::StoreReport& report) {
@@ -35,6 +33,7 @@ std::string write_report(const io::StoreReport& report) {
                                 ? fmt::format("{} tasks, {} of them live, at sequence {}",
                                               report.tasks, report.live, report.view_at.value)
                                 : "none; a start builds it"});
+    rows.push_back({"blobs", write_bodies(report)});
     rows.push_back({"verdict", report.sound() ? "sound" : "damaged"});
     return write_table(rows);
 }
@@ -43,13 +42,15 @@ std::string write_backup_report(const io::StoreReport& report) {
     return write_table({{"store", fmt::format("{:016x}", report.store_id)},
                         {"backup", fmt::format("{} tasks, {} of them live, at sequence {}",
                                                report.tasks, report.live, report.view_at.value)},
+                        {"blobs", write_bodies(report)},
+                        {"logs", fmt::format("{} bytes", report.log_bytes)},
                         {"verdict", report.sound() ? "sound" : "damaged"}});
 }
 
 int check(port::Files& files, const std::string& path) {
     const bool backup = is_file(files, path);
-    const auto result =
-        backup ? io::check_backup(files, path) : io::check_store(files, find_dir(files, path));
+    const auto result = backup ? io::check_backup(files, path)
+                               : io::check_store(files, find_store_dir(files, path));
     if (!result) return report(result.error());
     std::fputs((backup ? write_backup_report(*result) : write_report(*result)).c_str(), stdout);
     for (const Error& finding : result->findings)
@@ -58,7 +59,7 @@ int check(port::Files& files, const std::string& path) {
 }
 
 int upgrade(port::Files& files, const std::string& path, bool dry_run) {
-    const std::string dir = find_dir(files, path);
+    const std::string dir = find_store_dir(files, path);
     const auto found = dry_run ? io::read_versions(files, dir) : io::upgrade_store(files, dir);
     if (!found) return report(found.error());
     TableRows rows{{"store", fmt::format("{:016x}, format {}", found->store_id, found->format)},

@@ -40,6 +40,9 @@ class ExecPart final : public service::TaskRunner {
     void stop(const protocol::LeaseKey& lease, std::function<void()> gone) override {
         runner_.stop(lease, std::move(gone));
     }
+    std::optional<Progress> progress(const protocol::LeaseKey& lease) const override {
+        return runner_.progress(lease);
+    }
 
   private:
     std::unique_ptr<io::WorkDir> dir_;

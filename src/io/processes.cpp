@@ -33,11 +33,14 @@ class Child : public std::enable_shared_from_this<Child> {
                {}},
           err_{asio::posix::stream_descriptor{context_of(loop), spawned.err.release()},
                port::ProcessStream::err,
-               {}} {}
+               {}},
+          side_{asio::posix::stream_descriptor{context_of(loop)}, port::ProcessStream::side, {}} {
+        if (spawned.side.get() >= 0) side_.pipe.assign(spawned.side.release());
+    }
 
     void start() {
-        wait_output(out_);
-        wait_output(err_);
+        for (Output* output : outputs_)
+            if (output->pipe.is_open()) wait_output(*output);
         wait_end();
     }
 
@@ -64,8 +67,8 @@ class Child : public std::enable_shared_from_this<Child> {
         }
         asio::error_code ignored;
         watch_.close(ignored);
-        out_.pipe.close(ignored);
-        err_.pipe.close(ignored);
+        for (Output* output : outputs_)
+            output->pipe.close(ignored);
     }
 
   private:
@@ -132,15 +135,15 @@ class Child : public std::enable_shared_from_this<Child> {
         // A guard that was killed itself left its work undone.
         if (guarded_ && WIFSIGNALED(status)) ::kill(-program_, SIGKILL);
         // What it wrote before it ended; a grandchild may hold the pipes open for longer.
-        for (Output* output : {&out_, &err_}) {
+        for (Output* output : outputs_) {
             if (!output->pipe.is_open()) continue;
             read_some(*output, 1024);
             if (!gone_ && !output->partial.empty()) say(*output);
             if (gone_) return true;
         }
         asio::error_code ignored;
-        out_.pipe.close(ignored);
-        err_.pipe.close(ignored);
+        for (Output* output : outputs_)
+            output->pipe.close(ignored);
         const port::ProcessEnd end = WIFSIGNALED(status)
                                          ? port::ProcessEnd{.signal = WTERMSIG(status)}
                                          : port::ProcessEnd{.status = WEXITSTATUS(status)};
@@ -156,6 +159,8 @@ class Child : public std::enable_shared_from_this<Child> {
     asio::posix::stream_descriptor watch_;
     Output out_;
     Output err_;
+    Output side_;
+    const std::array<Output*, 3> outputs_{&out_, &err_, &side_};
     bool reaped_ = false;
     bool gone_ = false;
 };

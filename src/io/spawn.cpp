@@ -22,11 +22,12 @@ std::unexpected<Error> fail_errno(const char* what) {
     return fail(ErrorCode::internal, std::string{what} + ": " + std::strerror(errno));
 }
 
-// Never in the place of standard input, output or error.
+// Never in the place of standard input, output or error, nor of what is beside them.
 Descriptor placed_high(int number) {
+    static_assert(port::side_descriptor == STDERR_FILENO + 1);
     Descriptor made{number};
-    if (number >= 0 && number <= STDERR_FILENO)
-        made = Descriptor{fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)};
+    if (number >= 0 && number <= port::side_descriptor)
+        made = Descriptor{fcntl(number, F_DUPFD_CLOEXEC, port::side_descriptor + 1)};
     return made;
 }
 
@@ -103,9 +104,10 @@ Result<Spawned> spawn_child(const port::ProcessSpec& spec) {
     TASKD_ASSERT(gettid() == getpid());
     auto out = make_pipe();
     auto err = make_pipe();
+    auto side = spec.has_side ? make_pipe() : Result<Pipe>{Pipe{}};
     auto report = make_pipe();
     auto lifeline = make_pipe();
-    for (auto* pipe : {&out, &err, &report, &lifeline})
+    for (auto* pipe : {&out, &err, &side, &report, &lifeline})
         if (!*pipe) return fail(std::move(*pipe));
     auto input = make_input(spec.input);
     if (!input) return fail(std::move(input));
@@ -119,6 +121,7 @@ Result<Spawned> spawn_child(const port::ProcessSpec& spec) {
                          .in = input->get(),
                          .out = out->write.get(),
                          .err = err->write.get(),
+                         .side = side->write.get(),
                          .report = report->write.get(),
                          .lifeline = lifeline->read.get(),
                          .dir = spec.dir.empty() ? nullptr : spec.dir.c_str(),
@@ -134,10 +137,12 @@ Result<Spawned> spawn_child(const port::ProcessSpec& spec) {
     if (watch.get() >= 0) {
         fcntl(out->read.get(), F_SETFL, O_NONBLOCK);
         fcntl(err->read.get(), F_SETFL, O_NONBLOCK);
+        if (spec.has_side) fcntl(side->read.get(), F_SETFL, O_NONBLOCK);
         return Spawned{pid,
                        std::move(watch),
                        std::move(out->read),
                        std::move(err->read),
+                       std::move(side->read),
                        spec.guarded ? std::move(lifeline->write) : Descriptor{},
                        program};
     }

@@ -31,6 +31,7 @@ struct Spawned {
     Descriptor watch;  // a pidfd
     Descriptor out;    // the reading ends
     Descriptor err;
+    Descriptor side;      // if it has one
     Descriptor lifeline;  // of a guarded one: closing it ends all
     int program = 0;      // of a guarded one, whose process group is its own
 };

@@ -130,10 +130,12 @@ void run_child(const ChildPlan& plan) {
     const int in = plan.in >= 0 ? plan.in : open("/dev/null", O_RDONLY | O_CLOEXEC);
     const bool placed = dup2(in, STDIN_FILENO) >= 0 && dup2(plan.out, STDOUT_FILENO) >= 0 &&
                         dup2(plan.err, STDERR_FILENO) >= 0;
+    const bool has_side = plan.side >= 0;
+    const bool beside = !has_side || dup2(plan.side, port::side_descriptor) >= 0;
     // Whatever a library opened without the flag.
-    close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+    close_range(STDERR_FILENO + 1U + (has_side ? 1U : 0U), ~0U, CLOSE_RANGE_CLOEXEC);
     const bool there = plan.dir == nullptr || chdir(plan.dir) == 0;
-    if (placed && there) {
+    if (placed && beside && there) {
         set_limits(plan.limits);
         execve(plan.argv[0], plan.argv, plan.envp);
     }

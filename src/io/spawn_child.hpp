@@ -15,6 +15,7 @@ struct ChildPlan {
     int in = -1;  // -1: nothing to read
     int out = -1;
     int err = -1;
+    int side = -1;      // -1: it has none
     int report = -1;    // gets a guarded one's pid, and the number of what failed; closed by exec
     int lifeline = -1;  // a guard's: it ends when its other side is closed
     const char* dir = nullptr;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <memory>
 #include <unordered_set>
 
@@ -317,9 +318,40 @@ bool is_utf8(std::string_view text) {
     return simdjson::validate_utf8(text.data(), text.size());
 }
 
+namespace {
+
+// Not 0 when one of eight bytes has to be escaped. A borrow from the byte below can only add a find
+// above one that is there.
+std::uint64_t escaped_among(std::uint64_t bytes) {
+    constexpr std::uint64_t ones = 0x0101010101010101, highest = 0x8080808080808080;
+    const auto below = [](std::uint64_t each, std::uint64_t bound) {
+        return (each - ones * bound) & ~each & highest;
+    };
+    return below(bytes, 0x20) | below(bytes ^ ones * '"', 1) | below(bytes ^ ones * '\\', 1);
+}
+
+// Most texts have nothing to escape.
+bool is_plain(std::string_view text) {
+    std::uint64_t found = 0;
+    std::uint64_t bytes = 0;
+    for (; text.size() >= sizeof bytes; text.remove_prefix(sizeof bytes)) {
+        std::memcpy(&bytes, text.data(), sizeof bytes);
+        found |= escaped_among(bytes);
+    }
+    for (const char each : text)
+        found |= escaped_among(0x2020202020202000 | static_cast<unsigned char>(each));
+    return found == 0;
+}
+
+}  // namespace
+
 void append_json_string(std::string& out, std::string_view text) {
     static constexpr char hex[] = "0123456789abcdef";
     out.push_back('"');
+    if (is_plain(text)) {
+        out.append(text).push_back('"');
+        return;
+    }
     std::size_t start = 0;
     for (std::size_t i = 0; i < text.size(); ++i) {
         const auto c = static_cast<unsigned char>(text[i]);

@@ -84,17 +84,21 @@ class Rows:
         self.seconds = seconds
         self.rows = []
 
-    def measure(self, name, make, what, at_once):
+    def load_on(self, server, name, what, at_once, connections):
+        before = cpu_of(server.pid)
+        told = subprocess.run(
+            [self.load, name, str(server.port), what, str(self.seconds), str(connections),
+             str(at_once)], capture_output=True, text=True, check=False)
+        if told.returncode != 0:
+            raise SystemExit(told.stderr)
+        result = json.loads(told.stdout)
+        result["cpu_us"] = 1e6 * (cpu_of(server.pid) - before) / result["tasks"]
+        return result
+
+    def measure(self, name, make, what, at_once, connections=CONNECTIONS):
         server = make(what == "cycle")
         try:
-            before = cpu_of(server.pid)
-            told = subprocess.run(
-                [self.load, name, str(server.port), what, str(self.seconds), str(CONNECTIONS),
-                 str(at_once)], capture_output=True, text=True, check=False)
-            if told.returncode != 0:
-                raise SystemExit(told.stderr)
-            result = json.loads(told.stdout)
-            result["cpu_us"] = 1e6 * (cpu_of(server.pid) - before) / result["tasks"]
+            result = self.load_on(server, name, what, at_once, connections)
         finally:
             server.close()
         time.sleep(0.2)

@@ -13,11 +13,13 @@ void try_backups(Judge& judge) {
     CHECK(field(made, "name") == "\"first\"");
     CHECK(field(made, "file") == "\"data/backups/first\"");
     CHECK(field(made, "store_id") == "\"0000000000000007\"");
-    judge.ask("POST", all, all, "", 201);
+    CHECK(field(made, "log_bytes") != "0");
+    CHECK(field(judge.ask("POST", all, all, "{\"logs\":false}", 201), "log_bytes") == "0");
     refused("{\"name\":\"first\"}", 409, "backup_exists");
     refused("{", 400, "bad_json");
     refused("[]", 422, "invalid_field");
     refused("{\"to\":\"/etc\"}", 422, "unknown_field");
+    refused("{\"logs\":\"no\"}", 422, "invalid_field");
     refused("{\"store_id\":\"0000000000000008\"}", 500, "store_mismatch");
     for (const char* name : {"", "../up", ".hidden", "a/b", "x.part"})
         refused("{\"name\":\"" + std::string{name} + "\"}", 422, "invalid_field");

@@ -16,6 +16,11 @@ using port::ProcessStream;
 
 namespace {
 
+port::ProcessSpec with_side(port::ProcessSpec spec) {
+    spec.has_side = true;
+    return spec;
+}
+
 // Each world has the same few programs: the real ones are shell scripts.
 struct RealProcesses : RealWorld {
     io::ProcessRunner real_runner{loop};
@@ -38,6 +43,9 @@ struct RealProcesses : RealWorld {
         return shell("trap 'echo heard; exit 0' HUP; echo up; while :; do sleep 0.05; done");
     }
     port::ProcessSpec missing() { return {.argv = {"/no/such/program"}, .env = {}}; }
+    port::ProcessSpec speaks_aside() {
+        return with_side(shell("echo up; echo beside >&3; printf more >&3; [ -e /dev/fd/4 ]"));
+    }
 };
 
 struct TwinProcesses : TwinWorld {
@@ -61,6 +69,12 @@ struct TwinProcesses : TwinWorld {
             self->on_terminate([] {});
             self->print(ProcessStream::out, "up");
         });
+        twin.install("/aside", [](const Program& self) {
+            self->print(ProcessStream::out, "up");
+            self->print(ProcessStream::side, "beside");
+            self->print(ProcessStream::side, "more");
+            self->exit(1);
+        });
         twin.install("/hangup", [](const Program& self) {
             self->on_signal(SIGHUP, [it = self.get()] {
                 it->print(ProcessStream::out, "heard");
@@ -78,35 +92,54 @@ struct TwinProcesses : TwinWorld {
     port::ProcessSpec refuses_to_end() { return spec("/refuse"); }
     port::ProcessSpec takes_hangups() { return spec("/hangup"); }
     port::ProcessSpec missing() { return spec("/missing"); }
+    port::ProcessSpec speaks_aside() { return with_side(spec("/aside")); }
 };
 
 struct Watched {
     std::vector<std::string> out;
     std::vector<std::string> err;
+    std::vector<std::string> side;
     std::optional<ProcessEnd> end;
     std::unique_ptr<port::Process> process;
 
     template <class World>
     void spawn(World& world, const port::ProcessSpec& spec) {
-        process =
-            world.runner()
-                .spawn(spec, {.line =
-                                  [this](ProcessStream stream, std::string_view line) {
-                                      CHECK_FALSE(end.has_value());
-                                      (stream == ProcessStream::out ? out : err).emplace_back(line);
-                                  },
-                              .ended =
-                                  [this](ProcessEnd how) {
-                                      CHECK_FALSE(end.has_value());
-                                      end = how;
-                                  }})
-                .value();
+        process = world.runner()
+                      .spawn(spec, {.line =
+                                        [this](ProcessStream stream, std::string_view line) {
+                                            CHECK_FALSE(end.has_value());
+                                            (stream == ProcessStream::out   ? out
+                                             : stream == ProcessStream::err ? err
+                                                                            : side)
+                                                .emplace_back(line);
+                                        },
+                                    .ended =
+                                        [this](ProcessEnd how) {
+                                            CHECK_FALSE(end.has_value());
+                                            end = how;
+                                        }})
+                      .value();
         CHECK(out.empty());
         CHECK_FALSE(end.has_value());
     }
 };
 
 }  // namespace
+
+TEMPLATE_TEST_CASE("a child may speak on a third stream", "[process]", RealProcesses,
+                   TwinProcesses) {
+    for (const bool guarded : {false, true}) {
+        TestType world;
+        Watched child;
+        auto spec = world.speaks_aside();
+        spec.guarded = guarded;
+        child.spawn(world, spec);
+        REQUIRE(world.run_until([&] { return child.end.has_value(); }));
+        CHECK(child.out == std::vector<std::string>{"up"});
+        CHECK(child.side == std::vector<std::string>{"beside", "more"});
+        CHECK(child.end == ProcessEnd{.status = 1});  // nothing else is open in it
+    }
+}
 
 TEMPLATE_TEST_CASE("a child's lines come apart by stream, then its status, once", "[process]",
                    RealProcesses, TwinProcesses) {

@@ -3,6 +3,7 @@
 #include "catch.hpp"
 #include "disk_worlds.hpp"
 #include "files_vfs.hpp"
+#include "io/store/body_files.hpp"
 #include "journal_driver.hpp"
 #include "manual_clock.hpp"
 #include "random_model.hpp"
@@ -35,8 +36,11 @@ struct StoreWorld {
         settings.store_id = store.id;
         io::FileJournal journal{files(), clock, settings};
         REQUIRE(recover_all(journal));
-        auto view = io::SqliteView::open(
-            {.path = store.paths.view, .store_id = store.id, .vfs = vfs_name()});
+        auto view = io::SqliteView::open({.path = store.paths.view,
+                                          .store_id = store.id,
+                                          .vfs = vfs_name(),
+                                          .files = disk.files.get(),
+                                          .row_body_bytes_max = row_body_bytes_max});
         REQUIRE(view.has_value());
         for (int i = 0; i < batches; ++i) {
             REQUIRE(journal.prepare());
@@ -54,6 +58,7 @@ struct StoreWorld {
         }
     }
 
+    std::size_t row_body_bytes_max = 64 * limits::kibibyte;
     DiskWorld disk;
     std::string dir;
     std::unique_ptr<FilesVfs> vfs;
@@ -193,6 +198,37 @@ TEST_CASE("a check finds damage in the journal, in the view, and between them") 
     CHECK(codes_of(world.check().value()) == std::vector{ErrorCode::store_mismatch});
 }
 
+TEST_CASE("a long body that is missing or damaged is found, with the file's path") {
+    ON_EVERY_DISK;
+    world.row_body_bytes_max = 10;
+    world.fill(20, 0);
+    const auto sound = world.check();
+    REQUIRE(sound.has_value());
+    CHECK(sound->sound());
+    CHECK(sound->bodies > 5);
+    CHECK(sound->body_bytes > 10 * sound->bodies);
+    const auto& task = *std::ranges::find_if(
+        world.tasks, [](const Task& each) { return each.spec.payload.size() > 10; });
+    const std::string path =
+        io::StorePaths{world.dir}.bodies + "/" +
+        io::BodyFiles::place_of(io::BodyFiles::name_of(task.spec.payload.view()));
+    const std::string bytes = get_file(world.files(), path);
+    CHECK(bytes == task.spec.payload.view());
+    const auto damaged = [&] {
+        const auto report = world.check();
+        REQUIRE(report.has_value());
+        CHECK(codes_of(*report) == std::vector{ErrorCode::view_corrupt});
+        CHECK(report->findings.front().to_string().find(path) != std::string::npos);
+        CHECK(report->bodies == sound->bodies - 1);
+    };
+    put_file(world.files(), path, bytes.substr(1));
+    damaged();
+    REQUIRE(world.files().remove(path));
+    damaged();
+    put_file(world.files(), path, bytes);
+    CHECK(world.check()->sound());
+}
+
 TEST_CASE("a view ahead of its journal is a mismatch") {
     ON_EVERY_DISK;
     world.fill(20, 0);
@@ -209,8 +245,8 @@ TEST_CASE("what a killed process left in the view's log is checked and left as i
     SimFiles copy{2};
     const FilesVfs copy_vfs{copy};
     const auto store = io::open_store(disk, "/data", random).value();
-    auto view =
-        io::SqliteView::open({.path = store.paths.view, .store_id = store.id, .vfs = vfs.name()});
+    auto view = io::SqliteView::open(
+        {.path = store.paths.view, .store_id = store.id, .vfs = vfs.name(), .files = &disk});
     REQUIRE(view.has_value());
     Task task = random_task(random);
     task.spec.type = "email";

@@ -26,6 +26,7 @@ struct ViewWorld {
         if (kind == DiskKind::simulated) {
             vfs = std::make_unique<FilesVfs>(*disk.files);
             settings.vfs = vfs->name();
+            settings.files = disk.files.get();
         }
         reopen();
     }
@@ -555,6 +556,7 @@ TEST_CASE("a view of version 1 is brought up to date") {
                 " DROP TABLE schedules;"
                 " DROP TABLE worker_holds; DROP TABLE operations; DROP TABLE task_groups; DROP "
                 "INDEX tasks_by_group;"
+                " DROP INDEX tasks_payload_file; DROP INDEX tasks_result_file;"
                 " ALTER TABLE tasks DROP COLUMN member_of; DROP INDEX tasks_by_key; ALTER TABLE "
                 "tasks DROP COLUMN key;"
                 " PRAGMA user_version = 1"));

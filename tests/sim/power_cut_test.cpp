@@ -20,6 +20,8 @@ bool live(std::uint64_t seed, std::uint64_t cut, bool at_start) {
     cluster.submit(tasks);
     cluster.submit({cluster.make_task("sleep", "400")});
     cluster.submit({cluster.make_task("broken", "1")});
+    const std::string longer = "\"" + std::string(2'500, 'p') + "\"";  // beside the view
+    cluster.submit({cluster.make_task("heavy", longer), cluster.make_task("heavy", longer)});
     cluster.run_for(1s);
     cluster.cancel(cluster.promises().rbegin()->first);
     cluster.run_for(1s);

@@ -133,6 +133,20 @@ service::Dispatcher& SimCluster::dispatcher() {
     return *dispatcher_->service;
 }
 
+namespace {
+
+// Its bounds are met often.
+io::SqliteViewSettings small_view(const std::string& vfs, port::Files& files) {
+    return {.path = "data/view.db",
+            .store_id = 7,
+            .vfs = vfs,
+            .files = &files,
+            .checkpoint_pages = 50,
+            .row_body_bytes_max = 2'000};
+}
+
+}  // namespace
+
 void SimCluster::start_dispatcher() {
     if (dispatcher_) return;
     if (!disk_.powered()) disk_.power_on();
@@ -157,8 +171,7 @@ void SimCluster::start_dispatcher() {
         [this](const RecordBatch& batch) { witness(batch); });
     if (auto made = disk_.make_dir("data"); !made) return start_failed(made.error());
     life->vfs = std::make_unique<support::FilesVfs>(disk_);
-    auto view = io::SqliteView::open(
-        {.path = "data/view.db", .store_id = 7, .vfs = life->vfs->name(), .checkpoint_pages = 50});
+    auto view = io::SqliteView::open(small_view(life->vfs->name(), disk_));
     if (!view) return start_failed(view.error());
     life->view = std::move(*view);
     life->socket = std::move(*at.bind(dispatcher_port));

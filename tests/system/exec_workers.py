@@ -66,6 +66,30 @@ class ExecWorkers(Workers):
                          ["exit_1", "exit_1"])
         harness.wait_until(lambda: not self.work_folders(), "the runs' folders are gone")
 
+    def test_progress(self):
+        self.start(lease="1s")
+        go_on = self.system.folder / "go-on"
+        script = ('echo "10" >&$TASKD_PROGRESS_FD; echo "40 half of it" >&$TASKD_PROGRESS_FD; '
+                  'echo nonsense >&$TASKD_PROGRESS_FD; '
+                  f'while [ ! -e {go_on} ]; do sleep 0.05; done; '
+                  'echo "- nearly" >&$TASKD_PROGRESS_FD; '
+                  f'while [ -e {go_on} ]; do sleep 0.05; done')
+        self.worker("exec", "--", "sh", "-c", script)
+        task = self.api.post("/v1/tasks", {"type": "job"}).json
+
+        def said():
+            progress = self.api.task(task["id"]).get("progress", {})
+            return progress.get("percent"), progress.get("note")
+        harness.wait_until(lambda: said() == (40, "half of it"), "it is told")
+        self.assertIn("half of it", self.system.run("task", task["id"],
+                                                    *self.system.key_options).stdout)
+        go_on.touch()
+        harness.wait_until(lambda: said() == (None, "nearly"), "it goes on")
+        go_on.unlink()
+        self.assertEqual(self.api.result(task["id"])["state"], "succeeded")
+        self.assertNotIn("progress", self.api.task(task["id"]))
+        self.assertIn("taskd: no line of progress", self.log(task))
+
     def test_payload_beyond_a_datagram(self):
         self.start()
         self.worker("exec", "--", "cat")

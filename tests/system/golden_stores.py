@@ -99,6 +99,7 @@ class GoldenStores(harness.SystemTest):
         ask(f"/v1/leases/{lease()}/complete", {"result": 4})
         self.assertEqual(api.get(f"/v1/groups/{group['id']}").json["state"], "done")
         ask("/v1/groups", {"name": "open", "open": True}, 202)
+        api.submit("long", "g" * 66_000, labels={"lies": "beside the view"})
         api.submit("slow", 5, run_at="2099-01-01T00:00:00Z")
         self.assertEqual(api.call("PUT", "/v1/queues/slow", {"concurrency": 2}).status, 200)
         ask("/v1/queues/slow/pause", {"by": "ann", "reason": "golden"})
@@ -131,6 +132,8 @@ class GoldenStores(harness.SystemTest):
         for name in ("store.json", "view.db", "view.db-wal"):
             if (data / name).exists():
                 shutil.copy(data / name, golden / name)
+        if (data / "blobs").exists():
+            shutil.copytree(data / "blobs", golden / "blobs")
         for path in sorted((data / "journal").glob("*.seg")):
             if cut_segment(path):
                 shutil.copy(path, golden / "journal" / path.name)

@@ -1,5 +1,8 @@
-"""taskd store check: says of a data directory whether it is sound, and changes nothing in it."""
+"""taskd store check, and taskd doctor of a stopped store: they say of a data directory whether it
+is sound, and change nothing in it."""
 
+import json
+import sqlite3
 from stat import S_ISDIR
 
 import harness
@@ -69,6 +72,46 @@ class StoreCheck(harness.SystemTest):
         self.assertIn("20 tasks, 0 of them live", done.stdout)
         self.assertIn("sound", done.stdout)
         self.assertEqual(self.check(self.system.folder).returncode, 0)  # as of `taskd up`
+
+    def doctor(self, *arguments):
+        before = self.content()
+        done = self.system.run("doctor", "--dir", self.data, *arguments)
+        self.assertEqual(self.content(), before, "it changed something")
+        return done
+
+    def test_doctor_of_a_stopped_store(self):
+        api = self.system.dp.api
+        in_use = self.system.run("doctor", "--dir", self.data)
+        self.assertEqual((in_use.returncode, in_use.stdout), (1, ""))
+        self.assertIn("store_locked", in_use.stderr)
+        self.assertEqual(api.call("PUT", "/v1/queues/held", {"concurrency": 2}).status, 200)
+        for number in range(5):
+            api.submit("held", number)
+        api.submit("held", 9, run_at="2099-01-01T00:00:00Z")
+        leased = api.post("/v1/leases", {"types": ["held"], "worker": "w", "max": 9}).json["tasks"]
+        self.assertEqual(len(leased), 2)
+        self.system.dp.kill()  # what the journal alone has is counted too
+        done = self.doctor("-o", "json")
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        told = json.loads(done.stdout)
+        self.assertEqual((told["sound"], told["faults"], told["ended"], told["live"]),
+                         (True, [], 20, 6))
+        self.assertEqual(told["queues"], [{"type": "held", "queued": 3, "scheduled": 1,
+                                           "running": 2, "leases": 2, "concurrency": 2}])
+        self.assertRegex(self.doctor().stdout, r"(?s)QUEUE .*held +3 +1 +2 +2 +2\n.*sound")
+        # Counted wrongly by whoever wrote it.
+        self.system.dp.start().wait_ready()
+        self.stop()
+        view = sqlite3.connect(self.data / "view.db")
+        view.execute("UPDATE mark SET kept = kept + 1")
+        view.commit()
+        view.close()
+        done = self.doctor()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("ended tasks: 21 are counted, there are 20", done.stdout)
+        self.assertIn("unsound", done.stdout)
+        done = self.system.run("doctor", "--dir", self.system.folder / "nowhere")
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
 
     def test_after_a_kill(self):
         self.system.dp.kill()

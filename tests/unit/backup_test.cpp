@@ -3,15 +3,17 @@
 #include "catch.hpp"
 #include "disk_worlds.hpp"
 #include "files_vfs.hpp"
+#include "io/store/body_files.hpp"
 #include "io/store/sqlite_db.hpp"
-#include "taskd/sim/memory_view.hpp"
 #include "random_model.hpp"
 #include "sim_cluster.hpp"
+#include "taskd/io/file_task_logs.hpp"
 #include "taskd/io/sqlite_view.hpp"
 #include "taskd/io/store_backup.hpp"
 #include "taskd/io/store_upgrade.hpp"
 #include "taskd/protocol/json_view.hpp"
 #include "taskd/service/rebuild.hpp"
+#include "taskd/sim/memory_view.hpp"
 
 using namespace taskd;
 using namespace taskd::test;
@@ -38,15 +40,20 @@ std::vector<Task> tasks_of(port::View& view) {
 
 // A view on a simulated disk, filled by hand.
 struct ViewOnDisk {
-    ViewOnDisk() {
+    explicit ViewOnDisk(std::size_t bound = 64 * limits::kibibyte) : row_body_bytes_max{bound} {
         REQUIRE(disk.make_dir("data/backups"));
         auto opened = io::SqliteView::open(settings("data/view.db"));
         REQUIRE(opened.has_value());
         view = std::move(*opened);
     }
 
-    io::SqliteViewSettings settings(const std::string& path) const {
-        return {.path = path, .store_id = store_id, .vfs = vfs.name(), .checkpoint_pages = 50};
+    io::SqliteViewSettings settings(const std::string& path) {
+        return {.path = path,
+                .store_id = store_id,
+                .vfs = vfs.name(),
+                .files = &disk,
+                .checkpoint_pages = 50,
+                .row_body_bytes_max = row_body_bytes_max};
     }
 
     void store(std::size_t count, TaskState state = TaskState::succeeded) {
@@ -54,7 +61,7 @@ struct ViewOnDisk {
         for (; count > 0; --count) {
             Task task = random_task(random);
             task.spec.id = TaskId::make(WallTime{std::chrono::milliseconds{++time}}, random);
-            task.spec.payload = Blob{"\"" + std::string(400, 'p') + "\""};
+            task.spec.payload = Blob{"\"" + std::string(400 + random.below(5), 'p') + "\""};
             task.state = state;
             task.lease.reset();
             task.queued_as = Sequence{task.queued_as.value >> 1};
@@ -68,14 +75,18 @@ struct ViewOnDisk {
     // As it stands, in one go.
     std::string backup() {
         for (int i = 0; i < 1'000; ++i) {
-            const auto made = view->copy_some("data/backups/b");
+            const auto made = view->copy_some("data/backups/b", logs);
             REQUIRE(made.has_value());
+            log_bytes = *made ? (*made)->log_bytes : 0;
             if (*made) return disk.content("data/backups/b").value();
         }
         FAIL("a copy has no end");
         return {};
     }
 
+    std::size_t row_body_bytes_max;
+    std::string logs;
+    std::uint64_t log_bytes = 0;  // of the last backup
     SimFiles disk{3};
     FilesVfs vfs{disk};
     std::unique_ptr<io::SqliteView> view;
@@ -109,17 +120,17 @@ TEST_CASE("what is stored while a copy is made is in the copy") {
     ViewOnDisk world;
     world.store(3'000);
     const port::ViewMark begun = world.mark;
-    std::optional<port::ViewMark> whole;
+    std::optional<port::ViewCopied> whole;
     int parts = 0;
     for (; !whole; ++parts) {
-        const auto made = world.view->copy_some("data/backups/b");
+        const auto made = world.view->copy_some("data/backups/b", {});
         REQUIRE(made.has_value());
         whole = *made;
         if (!whole && parts < 3) world.store(300, TaskState::queued);
     }
     CHECK(parts > 2);
-    CHECK(whole->sequence > begun.sequence);
-    CHECK(*whole == world.mark);
+    CHECK(whole->mark.sequence > begun.sequence);
+    CHECK(whole->mark == world.mark);
     const auto copy = io::SqliteView::open(world.settings("data/backups/b"));
     REQUIRE(copy.has_value());
     CHECK((*copy)->mark() == world.mark);
@@ -130,9 +141,9 @@ TEST_CASE("a copy that finds no room is given up, and the view goes on") {
     ViewOnDisk world;
     world.store(3'000);
     world.disk.faults.capacity_bytes = world.disk.bytes_used() + 500'000;
-    Result<std::optional<port::ViewMark>> made = std::nullopt;
+    Result<std::optional<port::ViewCopied>> made = std::nullopt;
     for (int i = 0; i < 1'000 && made && !*made; ++i)
-        made = world.view->copy_some("data/backups/b");
+        made = world.view->copy_some("data/backups/b", {});
     REQUIRE_FALSE(made.has_value());
     CHECK(made.error().code == ErrorCode::disk_full);
     world.view->drop_copy();
@@ -182,8 +193,8 @@ TEST_CASE("a store is made of a backup as a whole, wherever the power goes") {
         const auto id = io::read_store_id(other.disk, "data");
         REQUIRE(id.has_value());
         CHECK(*id != store_id);
-        const auto view =
-            io::SqliteView::open({.path = "data/view.db", .store_id = *id, .vfs = vfs.name()});
+        const auto view = io::SqliteView::open(
+            {.path = "data/view.db", .store_id = *id, .vfs = vfs.name(), .files = &other.disk});
         REQUIRE(view.has_value());
         CHECK(tasks_of(**view) == tasks);
     }
@@ -244,8 +255,8 @@ TEST_CASE("a running dispatcher makes a backup of which another goes on") {
     const FilesVfs vfs{other.disk};
     const auto store = io::open_existing_store(other.disk, "data");
     REQUIRE(store.has_value());
-    const auto view =
-        io::SqliteView::open({.path = "data/view.db", .store_id = store->id, .vfs = vfs.name()});
+    const auto view = io::SqliteView::open(
+        {.path = "data/view.db", .store_id = store->id, .vfs = vfs.name(), .files = &other.disk});
     REQUIRE(view.has_value());
     engine::Engine engine{{}};
     const auto rebuilt =
@@ -341,19 +352,183 @@ TEST_CASE("an earlier version is told what it needs, and gets it") {
         auto db = io::SqliteDb::open("data/view.db", vfs.name(), SQLITE_OPEN_READWRITE);
         REQUIRE(db.has_value());
         REQUIRE(db->run("PRAGMA locking_mode = EXCLUSIVE"));
-        REQUIRE(db->run("ALTER TABLE mark DROP COLUMN kept; PRAGMA user_version = 6"));
+        REQUIRE(
+            db->run("ALTER TABLE mark DROP COLUMN kept; DROP INDEX tasks_payload_file;"
+                    " DROP INDEX tasks_result_file; PRAGMA user_version = 6"));
     }
     for (int i = 0; i < 2; ++i) {
         const auto told = io::read_versions(other.disk, "data", vfs.name());
         REQUIRE(told.has_value());
         CHECK(told->view == 6);
-        CHECK(told->view_newest == 7);
-        CHECK(told->steps ==
-              std::vector<std::string_view>{"ended tasks that are kept are counted"});
+        CHECK(told->view_newest == 8);
+        REQUIRE(told->steps.size() == 2);
+        CHECK(told->steps[0] == "ended tasks that are kept are counted");
+        CHECK(told->steps[1].starts_with("long payloads and results may get files"));
     }
     REQUIRE(io::upgrade_store(other.disk, "data", vfs.name()).has_value());
     CHECK(io::read_versions(other.disk, "data", vfs.name())->is_newest());
     const auto sound = io::check_store(other.disk, "data", vfs.name());
     REQUIRE(sound.has_value());
     CHECK(sound->sound());  // of the count too
+}
+
+namespace {
+
+// Bodies beside the view, some of them equal, and what tasks printed.
+struct FullDisk : ViewOnDisk {
+    FullDisk() : ViewOnDisk{300} {
+        logs = "data/logs";
+        store(20);
+        store(20, TaskState::queued);
+        io::FileTaskLogs printed{disk, {logs}};
+        for (const Task& task : tasks_of(*view)) {
+            const std::string line = "printed by " + task.spec.id.to_string() + "\n";
+            REQUIRE(printed.append({task.spec.id, LeaseEpoch{1}}, 0, line).has_value());
+        }
+        // Of a task that is not there any more.
+        REQUIRE(printed.append({TaskId{}, LeaseEpoch{1}}, 0, "of nobody").has_value());
+    }
+};
+
+std::vector<std::string> below(const SimFiles& disk, const std::string& folder) {
+    std::vector<std::string> found;
+    for (const auto& [path, bytes] : disk.snapshot())
+        if (path.starts_with(folder + "/")) found.push_back(path);
+    return found;
+}
+
+}  // namespace
+
+TEST_CASE("a backup holds what lies beside the view, and a store made of it has it again") {
+    FullDisk world;
+    const auto tasks = tasks_of(*world.view);
+    const std::size_t bodies = below(world.disk, "data/blobs").size();
+    CHECK(bodies > 3);
+    const std::string bytes = world.backup();
+    CHECK(world.log_bytes > 40 * 40);
+    std::uint64_t cuts = 0, unfinished = 0;
+    for (bool was_cut = true; was_cut; cuts += 7) {
+        INFO("cut at " << cuts);
+        Elsewhere other{bytes, cuts + 1};
+        {
+            const FilesVfs vfs{other.disk};
+            const auto found = io::check_backup(other.disk, "elsewhere/b", vfs.name());
+            REQUIRE(found.has_value());
+            CHECK(found->sound());
+            CHECK(found->bodies == bodies);
+            CHECK(found->log_bytes == world.log_bytes);
+        }
+        other.disk.faults.cut_at = other.disk.operations() + cuts + 1;
+        static_cast<void>(other.restore());
+        was_cut = !other.disk.powered();
+        if (was_cut) other.disk.power_on();
+        other.disk.faults = {};
+        if (!other.check()) {
+            ++unfinished;
+            const auto again = other.restore();
+            INFO((again ? "" : again.error().to_string()));
+            REQUIRE(again.has_value());
+        }
+        const auto sound = other.check();
+        REQUIRE(sound.has_value());
+        INFO((sound->sound() ? "" : sound->findings.front().to_string()));
+        CHECK(sound->sound());
+        CHECK(sound->bodies == bodies);
+        CHECK(below(other.disk, "data/blobs").size() == bodies);
+        // Compact: what lies beside it takes no room in it.
+        CHECK(other.disk.content("data/view.db")->size() < bytes.size());
+        const FilesVfs vfs{other.disk};
+        const auto view = io::SqliteView::open({.path = "data/view.db",
+                                                .store_id = sound->store_id,
+                                                .vfs = vfs.name(),
+                                                .files = &other.disk});
+        REQUIRE(view.has_value());
+        CHECK(tasks_of(**view) == tasks);
+        io::FileTaskLogs printed{other.disk, {"data/logs"}};
+        CHECK(below(other.disk, "data/logs").size() == tasks.size());
+        for (const Task& task : tasks)
+            CHECK(printed.read({task.spec.id, LeaseEpoch{1}}, 0, 1'000)->bytes ==
+                  "printed by " + task.spec.id.to_string() + "\n");
+    }
+    CHECK(cuts > 200);
+    CHECK(unfinished > 20);
+}
+
+TEST_CASE("a backup without what tasks printed is one without it") {
+    FullDisk world;
+    world.logs.clear();
+    Elsewhere other{world.backup()};
+    CHECK(world.log_bytes == 0);
+    REQUIRE(other.restore().has_value());
+    CHECK(below(other.disk, "data/logs").empty());
+    CHECK_FALSE(below(other.disk, "data/blobs").empty());
+}
+
+TEST_CASE("a backup that lacks a body, or has another, is damaged") {
+    FullDisk world;
+    const std::string bytes = world.backup();
+    for (const char* damage : {"DELETE FROM beside WHERE name LIKE 'blobs/%'",
+                               "UPDATE beside SET bytes = x'00' WHERE name LIKE 'blobs/%'",
+                               "UPDATE beside SET name = '../' || name WHERE name LIKE 'logs/%'"}) {
+        INFO(damage);
+        Elsewhere other{bytes};
+        {
+            const FilesVfs vfs{other.disk};
+            auto db = io::SqliteDb::open("elsewhere/b", vfs.name(), SQLITE_OPEN_READWRITE);
+            REQUIRE(db.has_value());
+            REQUIRE(db->run("PRAGMA locking_mode = EXCLUSIVE"));
+            REQUIRE(db->run(damage));
+        }
+        const auto restored = other.restore();
+        REQUIRE_FALSE(restored.has_value());
+        CHECK(restored.error().code == ErrorCode::view_corrupt);
+        CHECK(below(other.disk, "data").empty());
+    }
+}
+
+TEST_CASE("a damaged body stops a backup and names its file") {
+    FullDisk world;
+    const std::string path = below(world.disk, "data/blobs").front();
+    world.disk.set_content(path, "something else");
+    Result<std::optional<port::ViewCopied>> made = std::nullopt;
+    for (int i = 0; i < 100 && made && !*made; ++i)
+        made = world.view->copy_some("data/backups/b", {});
+    REQUIRE_FALSE(made.has_value());
+    CHECK(made.error().code == ErrorCode::view_corrupt);
+    CHECK(made.error().to_string().find(path) != std::string::npos);
+}
+
+TEST_CASE("the store of a stopped dispatcher is backed up with what lies beside its view") {
+    FullDisk world;
+    const auto tasks = tasks_of(*world.view);
+    world.view.reset();
+    REQUIRE(io::describe_store(world.disk, "data", store_id));
+    const auto store = io::open_existing_store(world.disk, "data");
+    REQUIRE(store.has_value());
+    REQUIRE(io::copy_view(world.disk, *store, "data/backups/b", world.vfs.name()).value());
+    Task late = tasks.front();
+    {
+        // A body that only the journal has stays in its row; nothing of the store changes.
+        const auto before = below(world.disk, "data/blobs");
+        auto settings = world.settings("data/backups/b");
+        settings.bodies = "data/blobs";
+        settings.is_copy = true;
+        const auto copy = io::SqliteView::open(settings);
+        REQUIRE(copy.has_value());
+        CHECK(tasks_of(**copy) == tasks);
+        late.spec.payload = Blob{"\"" + std::string(2'000, 'l') + "\""};
+        REQUIRE((*copy)->store({world.mark, sim::as_rows({late})}));
+        CHECK((*copy)->find(std::span{&late.spec.id, 1}) == std::vector{late});
+        CHECK(below(world.disk, "data/blobs") == before);
+    }
+    const auto sealed =
+        io::seal_backup(world.disk, *store, "data/backups/b", true, world.vfs.name());
+    REQUIRE(sealed.has_value());
+    CHECK(*sealed > 40 * 40);
+    Elsewhere other{world.disk.content("data/backups/b").value()};
+    const auto restored = other.restore();
+    INFO((restored ? "" : restored.error().to_string()));
+    REQUIRE(restored.has_value());
+    CHECK(restored->tasks == 40);
+    CHECK(other.check()->sound());
 }

@@ -119,6 +119,8 @@ TEST_CASE("a program gets the payload, an environment and a folder, and gives th
     CHECK(variable("TASKD_TASK_ID") == "018bcfe5-687b-7000-8000-0000000000ab");
     CHECK(variable("TASKD_TASK_TYPE") == "t");
     CHECK(variable("TASKD_ATTEMPT") == "1");
+    CHECK(variable("TASKD_PROGRESS_FD") == "3");
+    CHECK(seen->has_side);
     CHECK(variable("TRACEPARENT") == "00-018bcfe5687b700080000000000000ab-0000000000000003-01");
     CHECK(world.dirs.empty());
 }
@@ -281,4 +283,60 @@ TEST_CASE("a stopped run is gone when its program is, and tells nothing else") {
     world.world.run_for(1s);
     CHECK(world.processes.running().empty());
     CHECK(world.dirs.empty());
+}
+
+TEST_CASE("a line of progress is a percentage and a note") {
+    const auto made = [](std::string_view line) -> std::string {
+        const auto parsed = parse_progress_line(line);
+        if (!parsed) return "refused";
+        return (parsed->percent ? std::to_string(*parsed->percent) : "-") + "|" + parsed->note;
+    };
+    CHECK(made("0") == "0|");
+    CHECK(made("40 reading") == "40|reading");
+    CHECK(made("100 all is done") == "100|all is done");
+    CHECK(made("- waiting for the tape") == "-|waiting for the tape");
+    CHECK(made("-") == "-|");
+    CHECK(made("7 ") == "7|");
+    CHECK(made("7 " + std::string(limits::progress_note_bytes_max, 'n')).size() == 1'002);
+    for (const std::string& line : std::vector<std::string>{
+             "", " 40", "101", "-1", "4.5", "40%", "+4", "half", "40\tx", "7 \xff",
+             "7 " + std::string(limits::progress_note_bytes_max + 1, 'n')}) {
+        INFO(line.substr(0, 20));
+        CHECK(made(line) == "refused");
+    }
+}
+
+TEST_CASE("what a program says of its progress is told by its last whole line") {
+    ExecWorld world;
+    std::shared_ptr<SimProgram> program;
+    world.install([&](const Program& self) { program = self; });
+    world.begin();
+    world.world.run_for(1s);
+    const auto said = [&](const std::string& bytes) {
+        program->print(ProcessStream::side, bytes);
+        world.world.run_for(1s);
+        return world.runner->progress(world.lease);
+    };
+    CHECK_FALSE(world.runner->progress(world.lease));
+    CHECK_FALSE(said("1"));
+    CHECK(said("0 beg")->percent == std::nullopt);
+    CHECK(said("un\n")->percent == 10);
+    CHECK(said("")->note == "begun");
+    CHECK(said("20 a\n30 b\r\n40")->percent == 30);
+    CHECK(said(std::string(2'000'000, 'x'))->note == "b");
+    CHECK(world.keeper.log.empty());
+    for (int i = 0; i < 20; ++i)
+        CHECK(said("\nhalf")->percent == 30);
+    const std::string& log = world.keeper.log;
+    CHECK(log.starts_with("taskd: no line of progress: it does not begin with 0 to 100, or '-'\n"));
+    CHECK(std::ranges::count(log, '\n') == 5);
+    CHECK(log.ends_with("; further ones are not told\n"));
+    CHECK(said("\n100 done\n")->percent == 100);
+    program->print(ProcessStream::out, "1");
+    program->exit(0);
+    program.reset();
+    world.world.run_for(1s);
+    CHECK(world.told() == "1");
+    CHECK_FALSE(world.runner->progress(world.lease));
+    CHECK_FALSE(world.runner->progress({}));
 }

@@ -4,6 +4,7 @@
 
 #include "catch.hpp"
 #include "files_vfs.hpp"
+#include "io/store/body_files.hpp"
 #include "random_model.hpp"
 #include "sim_files.hpp"
 #include "taskd/io/sqlite_view.hpp"
@@ -17,11 +18,12 @@ using Rows = std::map<TaskId, Task>;
 
 // Stores changes of a history made from a seed, and knows what the view must hold at each mark.
 class ViewScript {
+    SimFiles& disk_;
     FilesVfs vfs_;  // before the view, which closes on it
 
   public:
-    ViewScript(SimFiles& disk, std::uint64_t seed) : vfs_{disk}, random_{seed} {
-        history_.push_back({{}, {}});
+    ViewScript(SimFiles& disk, std::uint64_t seed) : disk_{disk}, vfs_{disk}, random_{seed} {
+        history_.push_back({});
     }
 
     std::unique_ptr<io::SqliteView> view;
@@ -32,8 +34,10 @@ class ViewScript {
         auto opened = io::SqliteView::open({.path = "/data/view.db",
                                             .store_id = 1,
                                             .vfs = vfs_.name(),
+                                            .files = &disk_,
                                             .checkpoint_pages = 12,
-                                            .cache_bytes = 64 * limits::kibibyte});
+                                            .cache_bytes = 64 * limits::kibibyte,
+                                            .row_body_bytes_max = row_body_bytes_max});
         if (!opened) return std::unexpected{opened.error()};
         view = std::move(*opened);
         return {};
@@ -41,8 +45,9 @@ class ViewScript {
 
     Result<void> store_next() {
         if (history_.size() == acked + 1) history_.push_back(next());
-        const auto& [mark, rows] = history_[acked + 1];
+        const auto& [mark, rows, gone] = history_[acked + 1];
         port::ViewChange change{mark, {}};
+        change.gone_tasks = gone;
         for (const auto& [id, task] : rows)
             if (task.changed_as == mark.sequence)
                 change.tasks.push_back(std::make_shared<const Task>(task));
@@ -76,6 +81,7 @@ class ViewScript {
         for (const Task& task : page.tasks)
             found[task.spec.id] = task;
         REQUIRE(found == history_[at].rows);
+        check_files(found);
         std::size_t live = 0;
         REQUIRE(view->each_live([&](const TaskHead&) { ++live; }));
         REQUIRE(static_cast<long>(live) == std::ranges::count_if(found, [](const auto& row) {
@@ -83,14 +89,38 @@ class ViewScript {
                 }));
     }
 
+    // After a restart, which sweeps: the files that rows name, whole, and no other.
+    void check_files(const Rows& rows) {
+        std::map<std::string, std::string> wanted, found;
+        for (const auto& [id, task] : rows)
+            for (const Blob& body : {task.spec.payload, task.result})
+                if (body.size() > row_body_bytes_max)
+                    wanted["/data/blobs/" + io::BodyFiles::place_of(
+                                                io::BodyFiles::name_of(body.view()))] = body.view();
+        for (auto& [path, bytes] : disk_.snapshot())
+            if (path.starts_with("/data/blobs/")) found[path] = bytes;
+        REQUIRE(found == wanted);
+        bodies_seen += found.size();
+    }
+
+    std::size_t bodies_seen = 0;
+
   private:
+    static constexpr std::size_t row_body_bytes_max = 3'000;
+
     struct Point {
         port::ViewMark mark;
         Rows rows;
+        std::vector<TaskId> gone;
     };
 
     Point next() {
         Point point = history_.back();
+        point.gone.clear();
+        if (point.rows.size() > 4 && random_.chance(1, 2)) {
+            point.gone.push_back(point.rows.begin()->first);
+            point.rows.erase(point.rows.begin());
+        }
         point.mark.sequence = Sequence{point.mark.sequence.value + 1 + random_.below(5)};
         point.mark.totals.submitted += 1;
         for (std::uint64_t changes = 1 + random_.below(6); changes > 0; --changes) {
@@ -104,6 +134,8 @@ class ViewScript {
                 task.spec.type = random_.chance(1, 2) ? "email" : "sum";
             }
             if (random_.chance(1, 8)) task.result = Blob{std::string(9'000, 'r')};
+            if (random_.chance(1, 4))
+                task.spec.payload = Blob{std::string(4'000 + random_.below(3), 'p')};
             task.changed_as = point.mark.sequence;
             point.rows[task.spec.id] = std::move(task);
         }
@@ -119,6 +151,7 @@ class ViewScript {
 TEST_CASE("a cut at any operation leaves the view at a mark and its rows as they were there") {
     SimFilesHits hits;
     std::uint64_t cuts = 0;
+    std::size_t bodies = 0;
     for (const std::uint64_t seed : {1}) {
         bool was_cut = true;
         for (std::uint64_t cut = 1; was_cut; ++cut) {
@@ -145,12 +178,14 @@ TEST_CASE("a cut at any operation leaves the view at a mark and its rows as they
             script.check();
             script.view.reset();
             cuts += disk.hits().cuts;
+            bodies += script.bodies_seen;
             hits.sectors_torn += disk.hits().sectors_torn;
             hits.sectors_lost += disk.hits().sectors_lost;
             hits.sectors_kept += disk.hits().sectors_kept;
         }
     }
     CHECK(cuts > 200);
+    CHECK(bodies > 500);
     CHECK(hits.sectors_torn > 500);
     CHECK(hits.sectors_lost > 500);
     CHECK(hits.sectors_kept > 500);

@@ -1,10 +1,12 @@
 // The view in one SQLite file: write-ahead log, every commit synced, one connection that has the
-// file to itself. Every call on one lane (any thread, one at a time).
+// file to itself. Long bodies of tasks lie in files beside it. Every call on one lane (any thread,
+// one at a time).
 #pragma once
 
 #include <memory>
 #include <string>
 
+#include "taskd/port/files.hpp"
 #include "taskd/port/view.hpp"
 #include "taskd/port/view_copy.hpp"
 
@@ -12,12 +14,19 @@ namespace taskd::io {
 
 struct SqliteViewSettings {
     std::string path;
-    std::uint64_t store_id = 0;  // the view of another store is refused
-    std::string vfs;             // SQLite's name of another file layer; empty: its own
+    std::uint64_t store_id = 0;    // the view of another store is refused
+    std::string vfs;               // SQLite's name of another file layer; empty: its own
+    port::Files* files = nullptr;  // the same for the files beside it; none: the real disk
     // Pages in the write-ahead log from which it is copied back; also its bound but for one
     // store().
     std::size_t checkpoint_pages = 4'000;
     std::size_t cache_bytes = 16 * limits::mebibyte;
+    // A payload or result beyond it gets a file: what is written again whenever a task changes
+    // should be short. Below it a row is written faster than a file is synced.
+    std::size_t row_body_bytes_max = 64 * limits::kibibyte;
+    std::string bodies;  // the folder of those files; empty: `blobs` beside the view's file
+    // Of another store's file: long bodies are read in `bodies`, and new ones stay in the rows.
+    bool is_copy = false;
 };
 
 class SqliteView final : public port::View, public port::ViewCopy {
@@ -45,7 +54,8 @@ class SqliteView final : public port::View, public port::ViewCopy {
     Result<std::optional<TaskId>> newest_ended() override;
 
     // The copy is a plain file of SQLite's, without a log beside it; sync it, and its folder.
-    Result<std::optional<port::ViewMark>> copy_some(const std::string& path) override;
+    Result<std::optional<port::ViewCopied>> copy_some(const std::string& path,
+                                                      const std::string& logs) override;
     void drop_copy() override;
 
     // Copies the log back into the file; tens of milliseconds. store() does it before a transaction

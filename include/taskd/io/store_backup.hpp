@@ -1,6 +1,6 @@
 // A store as one file, and a store made of such a file. A backup is the view's file, at rest and
-// with everything in it that was durable when it was made; a store made of it has an id of its own
-// and a journal that goes on where the view ends.
+// with everything in it that was durable when it was made, also what lies in files beside it; a
+// store made of it has an id of its own and a journal that goes on where the view ends.
 #pragma once
 
 #include <functional>
@@ -27,8 +27,11 @@ Result<bool> copy_view(port::Files& files, const Store& store, const std::string
 Result<void> read_journal(port::Files& files, const Store& store, Sequence after,
                           const std::function<Result<void>(const RecordBatch&)>& take);
 
-// What copy_view began and a view may have gone on with becomes a backup: one file, synced.
-Result<void> seal_backup(port::Files& files, const std::string& path, const std::string& vfs = {});
+// What copy_view began and a view may have gone on with becomes a backup: one file, synced, with
+// what lies beside the view of `store`, and with what its tasks printed if `with_logs`. How many
+// bytes that is.
+Result<std::uint64_t> seal_backup(port::Files& files, const Store& store, const std::string& path,
+                                  bool with_logs, const std::string& vfs = {});
 
 // Verifies a backup as check_store does a store: file_missing, view_corrupt when it is none,
 // store_too_new.

@@ -1,5 +1,5 @@
 // Verifies a data directory without changing it: every frame of the journal, the view's pages and
-// rows, and that the two belong together.
+// rows, the files that these name, and that journal and view belong together.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,9 @@ struct StoreReport {
     Sequence view_at;  // the view's mark
     std::uint64_t tasks = 0;
     std::uint64_t live = 0;
+    std::uint64_t bodies = 0;  // that lie beside the view, and whose hash is right
+    std::uint64_t body_bytes = 0;
+    std::uint64_t log_bytes = 0;  // of a backup: what tasks printed
 
     std::vector<Error> findings;  // empty: all is well
 

@@ -3,6 +3,7 @@
 //   DIR/store.json  format and id, written once
 //   DIR/journal/    segments
 //   DIR/view.db     the view, with its log beside it
+//   DIR/blobs/      long payloads and results, by their SHA-256
 //   DIR/logs/       what tasks print
 //   DIR/backups/    made while it is used
 //   DIR/restoring   stands while it is made of a backup; what is beside it is not whole
@@ -23,6 +24,7 @@ struct StorePaths {
           description{dir + "/store.json"},
           journal{dir + "/journal"},
           view{dir + "/view.db"},
+          bodies{dir + "/blobs"},
           logs{dir + "/logs"},
           backups{dir + "/backups"},
           restoring{dir + "/restoring"} {}
@@ -31,6 +33,7 @@ struct StorePaths {
     std::string description;
     std::string journal;
     std::string view;
+    std::string bodies;
     std::string logs;
     std::string backups;
     std::string restoring;

@@ -32,9 +32,12 @@ struct ProcessSpec {
     // Whatever it starts ends when it does, and all of it when we do, even by kill -9: also what
     // left its process group.
     bool guarded = false;
+    // It may write on side_descriptor too, which is ProcessStream::side.
+    bool has_side = false;
 };
 
-enum class ProcessStream { out, err };
+enum class ProcessStream { out, err, side };
+inline constexpr int side_descriptor = 3;
 
 struct ProcessEnd {
     int status = 0;  // as exited, when signal is 0

@@ -16,7 +16,8 @@ namespace taskd::service {
 
 struct BackupSettings {
     std::string dir;       // of backups alone
-    std::string view;      // the file that a backup will be about as long as
+    std::string view;      // the file that a backup will be about as long as, or longer
+    std::string logs;      // the folder of what tasks print
     std::string store_id;  // told with each, so that nobody takes it for another's
 };
 
@@ -35,7 +36,7 @@ class Backups {
 
     void post(Call call);
     void list(Call call);
-    void begin(std::string name, Call call);
+    void begin(std::string name, bool logs, Call call);
     void go_on(const std::shared_ptr<Run>& run);
     void end(const std::shared_ptr<Run>& run);
     std::string path_of(const std::string& name) const { return settings_.dir + "/" + name; }

@@ -54,6 +54,8 @@ class ExecRunner final : public TaskRunner {
 
     void run(TaskRun run, std::function<void(RunEnd)> done) override;
     void stop(const protocol::LeaseKey& lease, std::function<void()> gone) override;
+    // What its program said last.
+    std::optional<Progress> progress(const protocol::LeaseKey& lease) const override;
 
   private:
     struct Running {
@@ -65,6 +67,9 @@ class ExecRunner final : public TaskRunner {
         std::string dir;
         std::string out;
         std::string last_words;  // the end of what it said on standard error
+        std::string line;        // of progress, so far
+        std::optional<Progress> progress;
+        unsigned bad_lines = 0;
         bool out_too_large = false;
         bool timed_out = false;
     };
@@ -72,6 +77,8 @@ class ExecRunner final : public TaskRunner {
 
     port::ProcessSpec spec_of(const TaskRun& run, const std::string& dir) const;
     void printed(const LeaseKey& lease, port::ProcessStream stream, std::string_view bytes);
+    void told(Running& running, std::string_view bytes);
+    void told_line(Running& running);
     void end_slowly(const LeaseKey& lease);
     void ended(const LeaseKey& lease, port::ProcessEnd end);
     void finish(const LeaseKey& lease, const port::ProcessEnd& end);
@@ -83,6 +90,10 @@ class ExecRunner final : public TaskRunner {
     std::map<LeaseKey, Running> running_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
+
+// A line of progress, `PERCENT [NOTE]`, a `-` standing for a percentage that is not known:
+// invalid_field.
+Result<Progress> parse_progress_line(std::string_view line);
 
 // What a program printed, as one JSON value. bad_answer when it is none in that form.
 Result<std::string> output_as_json(std::string_view output, OutputForm form);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 
+#include "io/store/hashed_folders.hpp"
 #include "io/store/task_log_file.hpp"
 
 namespace taskd::io {
@@ -14,15 +15,9 @@ namespace {
 constexpr std::uint64_t block_bytes = 4'096;
 // Files kept open: those written to or read lately.
 constexpr std::size_t open_max = 64;
-constexpr std::size_t folders = 256;
 
 std::uint64_t in_blocks(std::uint64_t bytes) {
     return (bytes + block_bytes - 1) / block_bytes * block_bytes;
-}
-
-std::string folder_name(std::size_t number) {
-    constexpr std::string_view digits = "0123456789abcdef";
-    return {digits[number / 16], digits[number % 16]};
 }
 
 std::size_t folder_of(const TaskId& id) {
@@ -67,7 +62,7 @@ class FileTaskLogs::Impl {
     using Sizes = std::map<port::LogStream, std::uint64_t>;
 
     std::string folder(std::size_t number) const {
-        return settings_.dir + "/" + folder_name(number);
+        return settings_.dir + "/" + hashed_folder_name(number);
     }
     std::string path_of(const port::LogStream& stream) const {
         return folder(folder_of(stream.id)) + "/" + stream.id.to_string() + "." +
@@ -96,7 +91,7 @@ Result<void> FileTaskLogs::Impl::look() {
     if (looked_) return {};
     sizes_.clear();
     used_ = 0;
-    for (std::size_t number = 0; number < folders; ++number) {
+    for (std::size_t number = 0; number < hashed_folders; ++number) {
         const auto names = files_.list(folder(number));
         if (!names && names.error().code == ErrorCode::file_missing) continue;
         if (!names) return std::unexpected{names.error()};

@@ -20,6 +20,7 @@ class SqliteCopy {
     // True when the copy is whole, and at rest: one file without a log. All pages for -1.
     Result<bool> step(int pages);
     const std::string& path() const { return path_; }
+    SqliteDb& db() { return to_; }  // of a whole copy
 
   private:
     SqliteCopy(SqliteDb to, sqlite3_backup* backup, std::string path)

@@ -36,6 +36,7 @@ class SqliteStatement {
     std::int64_t number(int column) const;
     std::string_view bytes(int column) const;  // until the next step
     bool is_null(int column) const;
+    bool is_text(int column) const;
 
   private:
     friend class SqliteDb;

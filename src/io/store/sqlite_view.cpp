@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <utility>
 
-#include "io/store/sqlite_copy.hpp"
+#include "io/store/changed_tasks.hpp"
 #include "io/store/sqlite_db.hpp"
+#include "io/store/view_bodies.hpp"
+#include "io/store/view_copying.hpp"
 #include "io/store/view_finder.hpp"
 #include "io/store/view_schema.hpp"
 #include "io/store/view_search.hpp"
 #include "taskd/base/assert.hpp"
+#include "taskd/io/posix_files.hpp"
 #include "taskd/protocol/record_codec.hpp"
 
 namespace taskd::io {
@@ -20,16 +23,22 @@ namespace {
 constexpr std::size_t suffix_tasks_max = 100'000;
 constexpr std::size_t matches_max = 2;
 constexpr std::size_t id_text_size = 36;
-// Of a copy at a time: 2 MiB, so that nobody waits for long.
-constexpr int copy_step_pages = 512;
 
 #define ROW_COLUMNS "id, row, payload, result"
+#define TASK_COLUMNS "id, type, state, live, queued_as, key, member_of, row, payload, result, head"
 
 }  // namespace
 
 class SqliteView::Impl {
   public:
-    explicit Impl(SqliteViewSettings settings) : settings_{std::move(settings)} {}
+    explicit Impl(SqliteViewSettings settings)
+        : settings_{std::move(settings)},
+          real_files_{settings_.files == nullptr ? make_posix_files() : nullptr},
+          files_{real_files_ ? *real_files_ : *settings_.files},
+          bodies_{files_, body_settings()},
+          copying_{db_, bodies_, files_, settings_.vfs} {
+        TASKD_ASSERT(settings_.files != nullptr || settings_.vfs.empty());
+    }
     ~Impl() { drop_copy(); }
 
     Result<void> open();
@@ -49,32 +58,47 @@ class SqliteView::Impl {
     Result<void> each_key(const std::function<void(const KeyUse&)>& take);
     Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys);
     Result<void> checkpoint();
-    Result<std::optional<port::ViewMark>> copy_some(const std::string& path);
-    void drop_copy() { copy_.reset(); }
+    Result<std::optional<port::ViewCopied>> copy_some(const std::string& path,
+                                                      const std::string& logs) {
+        if (poison_) return std::unexpected{*poison_};
+        return copying_.some(path, logs, mark);
+    }
+    void drop_copy() { copying_.drop(); }
 
     port::ViewMark mark;
     std::optional<TaskId> newest_ended;
     std::size_t log_pages = 0;
 
   private:
+    ViewBodiesSettings body_settings() const;
     Result<void> prepare_all();
     Result<void> store_all(const port::ViewChange& change, std::optional<TaskId> newest);
-    Result<void> store_task(const Task& task);
+    Result<void> store_tasks(const std::vector<std::shared_ptr<const Task>>& tasks);
     Result<void> store_others(const port::ViewChange& change);
     Result<void> store_schedule(const std::string& name, const std::optional<Schedule>& schedule);
-    Result<Task> task_of(const SqliteStatement& row) const;
+    Result<Task> task_of(const SqliteStatement& row);
 
     SqliteViewSettings settings_;
+    std::unique_ptr<port::Files> real_files_;  // unless others are given
+    port::Files& files_;
+    ChangedTasks changed_;  // outlives the connection that reads it
     SqliteDb db_;
-    std::unique_ptr<SqliteCopy> copy_;
+    ViewBodies bodies_;
+    ViewCopying copying_;
     ViewFinder finder_;
     SqliteStatement begin_, commit_, rollback_, put_, put_mark_, find_, range_, newest_, live_,
         put_key_, drop_keys_, find_key_, all_keys_, put_queue_, queues_, drop_, put_operation_,
         drop_operation_, operations_, put_group_, drop_group_, groups_, put_hold_, drop_hold_,
         holds_, put_schedule_, drop_schedule_, schedules_;
-    std::string buffer_, head_;
+    std::string buffer_;
     std::optional<Error> poison_;  // set when nobody knows what a failed store left
 };
+
+ViewBodiesSettings SqliteView::Impl::body_settings() const {
+    std::string dir = settings_.bodies;
+    if (dir.empty()) dir = settings_.path.substr(0, settings_.path.find_last_of('/') + 1) + "blobs";
+    return {std::move(dir), settings_.row_body_bytes_max, settings_.is_copy};
+}
 
 Result<void> SqliteView::Impl::open() {
     auto db =
@@ -95,6 +119,7 @@ Result<void> SqliteView::Impl::open() {
     if (done) done = open_schema(db_, settings_.store_id);
     if (done) done = prepare_all();
     if (done) done = read_mark();
+    if (done) done = bodies_.sweep();
     if (!done) return done;
     sqlite3_wal_hook(
         db_.handle(),
@@ -107,15 +132,17 @@ Result<void> SqliteView::Impl::open() {
 }
 
 Result<void> SqliteView::Impl::prepare_all() {
+    if (auto done = changed_.attach(db_); !done) return done;
     const std::pair<SqliteStatement*, std::string_view> wanted[] = {
         {&begin_, "BEGIN IMMEDIATE"},
         {&commit_, "COMMIT"},
         {&rollback_, "ROLLBACK"},
         {&put_,
-         "INSERT INTO tasks (id, type, state, live, queued_as, row, payload, result, head, key, "
-         "member_of)"
-         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO UPDATE SET"
-         " state = ?3, live = ?4, queued_as = ?5, row = ?6, payload = ?7, result = ?8, head = ?9"},
+         // A failure undoes the whole transaction: no statement needs a way back of its own.
+         "INSERT OR FAIL INTO tasks (" TASK_COLUMNS ") SELECT " TASK_COLUMNS
+         " FROM changed_tasks WHERE true ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
+         " live = excluded.live, queued_as = excluded.queued_as, row = excluded.row,"
+         " payload = excluded.payload, result = excluded.result, head = excluded.head"},
         {&put_mark_,
          "UPDATE mark SET sequence = ?1, engine = ?2, submitted = ?3, succeeded = ?4, dead = ?5,"
          " cancelled = ?6, failures = ?7, crashes = ?8, leases = ?9, newest_ended = ?10,"
@@ -165,6 +192,7 @@ Result<void> SqliteView::Impl::prepare_all() {
         if (!prepared) return std::unexpected{prepared.error()};
         *statement = std::move(*prepared);
     }
+    if (auto prepared = bodies_.prepare(db_); !prepared) return prepared;
     return finder_.prepare(db_);
 }
 
@@ -202,24 +230,32 @@ Result<void> SqliteView::Impl::store(const port::ViewChange& change) {
     if (log_pages >= settings_.checkpoint_pages) done = checkpoint();
     if (done) done = begin_.run();
     if (done) done = store_all(change, newest);
+    if (done) done = bodies_.sync();
     if (done) done = commit_.run();
     if (done) {
         mark = change.mark;
         newest_ended = newest;
+        bodies_.committed();
         return {};
     }
     // A failed statement may have ended the transaction already.
     if (sqlite3_get_autocommit(db_.handle()) == 0) static_cast<void>(rollback_.run());
-    if (done.error().code != ErrorCode::disk_full) poison_ = done.error();
+    if (done.error().code == ErrorCode::disk_full) {
+        bodies_.rolled_back();
+    } else {
+        bodies_.uncertain();
+        poison_ = done.error();
+    }
     return done;
 }
 
 Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
                                          std::optional<TaskId> newest) {
-    for (const TaskId& id : change.gone_tasks)
+    for (const TaskId& id : change.gone_tasks) {
+        if (auto done = bodies_.leave(id); !done) return done;
         if (auto done = drop_.bind_blob(1, id.bytes()).run(); !done) return done;
-    for (const auto& task : change.tasks)
-        if (auto done = store_task(*task); !done) return done;
+    }
+    if (auto done = store_tasks(change.tasks); !done) return done;
     if (auto done = store_others(change); !done) return done;
     for (const QueueRules& rules : change.queues) {
         buffer_.clear();
@@ -282,38 +318,37 @@ Result<void> SqliteView::Impl::store_schedule(const std::string& name,
     return put_schedule_.bind_text(1, name).bind_blob(2, buffer_).run();
 }
 
-Result<void> SqliteView::Impl::store_task(const Task& task) {
-    if (!task.spec.idempotency_key.empty()) {
-        const KeyUse use = key_use_of(task.spec, task.submitted_at);
+Result<void> SqliteView::Impl::store_tasks(const std::vector<std::shared_ptr<const Task>>& tasks) {
+    std::vector<ChangedTask> rows;
+    rows.reserve(tasks.size());
+    for (const auto& task : tasks) {
+        if (auto done = bodies_.leave(task->spec.id); !done) return done;
+        auto payload = bodies_.place(task->spec.payload.view());
+        if (!payload) return std::unexpected{payload.error()};
+        auto result = bodies_.place(task->result.view());
+        if (!result) return std::unexpected{result.error()};
+        rows.push_back({task.get(), std::move(*payload), std::move(*result)});
+        if (task->spec.idempotency_key.empty()) continue;
+        const KeyUse use = key_use_of(task->spec, task->submitted_at);
         auto done = put_key_.bind_text(1, use.key)
                         .bind_blob(2, use.id.bytes())
                         .bind(3, use.until.time_since_epoch().count())
                         .run();
         if (!done) return done;
     }
-    buffer_.clear();
-    protocol::encode_task_row(task, buffer_);
-    head_.clear();
-    if (is_live(task)) protocol::encode_task_head(head_of(task), head_);
-    task.spec.key.empty() ? put_.bind_null(10) : put_.bind_text(10, task.spec.key);
-    task.spec.group ? put_.bind_blob(11, task.spec.group->bytes()) : put_.bind_null(11);
-    return put_.bind_blob(1, task.spec.id.bytes())
-        .bind_text(2, task.spec.type)
-        .bind(3, std::int64_t{std::to_underlying(task.state)})
-        .bind(4, std::int64_t{is_live(task)})
-        .bind(5, task.queued_as.value)
-        .bind_blob(6, buffer_)
-        .bind_blob(7, task.spec.payload.view())
-        .bind_blob(8, task.result.view())
-        .bind_blob(9, head_)
-        .run();
+    if (rows.empty()) return {};
+    // In the order of the table: most go to its end, one behind the other.
+    std::ranges::sort(rows, {}, [](const ChangedTask& row) { return row.task->spec.id; });
+    changed_.set(rows);
+    return put_.run();
 }
 
-Result<Task> SqliteView::Impl::task_of(const SqliteStatement& row) const {
-    const auto blob = [&](int column) {
-        return row.bytes(column).empty() ? Blob{} : Blob{std::string{row.bytes(column)}};
-    };
-    auto task = protocol::decode_task_row(row.bytes(1), blob(2), blob(3));
+Result<Task> SqliteView::Impl::task_of(const SqliteStatement& row) {
+    auto payload = bodies_.read(row, 2);
+    if (!payload) return std::unexpected{payload.error()};
+    auto result = bodies_.read(row, 3);
+    if (!result) return std::unexpected{result.error()};
+    auto task = protocol::decode_task_row(row.bytes(1), std::move(*payload), std::move(*result));
     if (!task) return task;
     const auto id = id_of(row);
     if (!id) return std::unexpected{id.error()};
@@ -465,21 +500,6 @@ Result<void> SqliteView::Impl::checkpoint() {
     return {};
 }
 
-Result<std::optional<port::ViewMark>> SqliteView::Impl::copy_some(const std::string& path) {
-    if (poison_) return std::unexpected{*poison_};
-    if (!copy_ || copy_->path() != path) {
-        copy_.reset();
-        auto begun = SqliteCopy::begin(db_, path, settings_.vfs);
-        if (!begun) return std::unexpected{begun.error()};
-        copy_ = std::move(*begun);
-    }
-    const auto whole = copy_->step(copy_step_pages);
-    if (whole && !*whole) return std::nullopt;
-    copy_.reset();
-    if (!whole) return std::unexpected{whole.error()};
-    return mark;
-}
-
 SqliteView::SqliteView(std::unique_ptr<Impl> impl) : impl_{std::move(impl)} {}
 SqliteView::~SqliteView() = default;
 
@@ -534,8 +554,9 @@ Result<std::optional<TaskId>> SqliteView::newest_ended() {
 Result<void> SqliteView::checkpoint() {
     return impl_->checkpoint();
 }
-Result<std::optional<port::ViewMark>> SqliteView::copy_some(const std::string& path) {
-    return impl_->copy_some(path);
+Result<std::optional<port::ViewCopied>> SqliteView::copy_some(const std::string& path,
+                                                              const std::string& logs) {
+    return impl_->copy_some(path, logs);
 }
 void SqliteView::drop_copy() {
     impl_->drop_copy();

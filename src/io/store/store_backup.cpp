@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "io/store/beside.hpp"
 #include "io/store/journal_walk.hpp"
 #include "io/store/sqlite_copy.hpp"
 #include "io/store/sqlite_db.hpp"
@@ -60,7 +61,7 @@ class Restore {
         const auto lock = files_.lock(paths_.lock);
         if (!lock) return std::unexpected{lock.error()};
         auto done = begin();
-        if (done) done = copy_file(files_, from_, paths_.view);
+        if (done) done = copy_content();
         if (done) done = adopt_view();
         if (done) done = begin_journal();
         if (done) done = describe_store(files_, dir_, id_);
@@ -100,7 +101,22 @@ class Restore {
                 gone.push_back(paths_.journal + "/" + name);
         for (const std::string& path : gone)
             if (auto done = files_.remove(path); !done) return done;
-        return {};
+        return clear_beside(files_, dir_);
+    }
+
+    // What lies in files beside a view lies in a table of its backup.
+    Result<void> copy_content() {
+        bool beside = false;
+        {
+            auto db = open_alone(from_, vfs_, SQLITE_OPEN_READWRITE);
+            if (!db) return std::unexpected{db.error()};
+            const auto found = has_beside(*db);
+            if (!found) return std::unexpected{found.error()};
+            beside = *found;
+        }
+        if (!beside) return copy_file(files_, from_, paths_.view);
+        if (auto done = copy_tables(from_, paths_.view, vfs_); !done) return done;
+        return write_beside(files_, from_, dir_, vfs_);
     }
 
     // The view gets the new store's id; no log is needed, an unfinished restore is begun anew.
@@ -214,15 +230,30 @@ Result<void> read_journal(port::Files& files, const Store& store, Sequence after
     return done;
 }
 
-Result<void> seal_backup(port::Files& files, const std::string& path, const std::string& vfs) {
-    auto db = open_alone(path, vfs, SQLITE_OPEN_READWRITE);
-    if (!db) return std::unexpected{db.error()};
-    if (auto done = db->run("PRAGMA journal_mode = DELETE"); !done) return done;
-    *db = {};
+Result<std::uint64_t> seal_backup(port::Files& files, const Store& store, const std::string& path,
+                                  bool with_logs, const std::string& vfs) {
+    std::uint64_t log_bytes = 0;
+    {
+        auto db = open_alone(path, vfs, SQLITE_OPEN_READWRITE);
+        if (!db) return std::unexpected{db.error()};
+        BesideCopy beside{files,
+                          {store.paths.bodies, with_logs ? store.paths.logs : std::string{}}};
+        auto done = db->run("PRAGMA journal_mode = DELETE");
+        if (done) done = beside.begin(*db);
+        if (!done) return std::unexpected{done.error()};
+        for (bool whole = false; !whole;) {
+            const auto step = beside.step(copy_step_bytes);
+            if (!step) return std::unexpected{step.error()};
+            whole = *step;
+        }
+        log_bytes = beside.log_bytes();
+    }
     const auto file = files.open(path, port::OpenMode::read_write);
     if (!file) return std::unexpected{file.error()};
-    if (auto done = (*file)->sync(); !done) return done;
-    return files.sync_dir(parent_folder(path));
+    auto done = (*file)->sync();
+    if (done) done = files.sync_dir(parent_folder(path));
+    if (!done) return std::unexpected{done.error()};
+    return log_bytes;
 }
 
 Result<StoreReport> restore_store(port::Files& files, const std::string& from,

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "io/store/beside.hpp"
 #include "io/store/journal_walk.hpp"
 #include "io/store/sqlite_db.hpp"
 #include "io/store/view_schema.hpp"
@@ -18,11 +19,16 @@ constexpr std::size_t findings_max = 100;
 class Checker {
   public:
     Checker(port::Files& files, StorePaths paths, std::uint64_t id, std::string vfs)
-        : files_{files}, paths_{std::move(paths)}, id_{id}, vfs_{std::move(vfs)} {
+        : files_{files},
+          paths_{std::move(paths)},
+          id_{id},
+          vfs_{std::move(vfs)},
+          body_files_{files_, paths_.bodies} {
         report_.store_id = id;
     }
 
     Result<StoreReport> run_backup() {
+        is_backup_ = true;
         note(check_view());
         return std::move(report_);
     }
@@ -73,6 +79,7 @@ class Checker {
         if (done) done = db->run("PRAGMA query_only = ON");
         if (done) done = check_schema(*db, id_);
         if (done) done = check_pages(*db);
+        if (done && is_backup_) done = check_beside(*db);
         if (done) done = check_rows(*db);
         if (!done) return done;
         const auto mark = db->number("SELECT sequence FROM mark");
@@ -107,14 +114,56 @@ class Checker {
         }
     }
 
+    // What lies in files beside a view lies in rows of its backup.
+    Result<void> check_beside(SqliteDb& db) {
+        const auto there = has_beside(db);
+        if (!there) return std::unexpected{there.error()};
+        if (!*there) return {};
+        return each_beside(
+            db, [&](const std::string& name, std::string_view bytes) -> Result<void> {
+                const std::string last = name.substr(name.find_last_of('/') + 1);
+                const bool body = name.starts_with(bodies_folder);
+                if (!is_beside_name(name) ||
+                    (body && (name != body_row_name(last) || BodyFiles::name_of(bytes) != last)))
+                    note({ErrorCode::view_corrupt, name + " is not what its name says"});
+                else if (body)
+                    count_body(last, bytes.size());
+                else
+                    report_.log_bytes += bytes.size();
+                return {};
+            });
+    }
+
+    void count_body(const std::string& name, std::uint64_t bytes) {
+        bodies_[name] = bytes;
+        ++report_.bodies;
+        report_.body_bytes += bytes;
+    }
+
+    // How long a body is that a row names; each is read once, and told once when it is not sound.
+    std::uint64_t size_of_body(std::string_view text) {
+        const std::string name{text};
+        if (const auto known = bodies_.find(name); known != bodies_.end()) return known->second;
+        Result<std::string> body =
+            is_backup_ ? fail(ErrorCode::view_corrupt, body_row_name(name) + " is missing")
+                       : body_files_.read(name);
+        if (body) {
+            count_body(name, body->size());
+            return body->size();
+        }
+        note(body.error());
+        return bodies_[name] = 0;
+    }
+
     // Each row decodes, and what is kept beside it for searching says the same.
     Result<void> check_rows(SqliteDb& db) {
         const auto version = db.number("PRAGMA user_version");
         if (!version) return std::unexpected{version.error()};
         constexpr std::int64_t with_keys = 6;
         auto rows = db.prepare(
-            fmt::format("SELECT id, type, state, live, queued_as, row, head, length(payload), {} "
-                        "FROM tasks",
+            fmt::format("SELECT id, type, state, live, queued_as, row, head, length(payload), {}, "
+                        "CASE typeof(payload) WHEN 'text' THEN payload END, "
+                        "CASE typeof(result) WHEN 'text' THEN result END FROM tasks",
                         *version < with_keys ? "NULL, NULL" : "key, member_of"));
         if (!rows) return std::unexpected{rows.error()};
         for (;;) {
@@ -132,7 +181,11 @@ class Checker {
             if (live) ++report_.live;
             std::string bytes;
             TaskHead head = head_of(*task);
-            head.payload_bytes = static_cast<std::uint32_t>(rows->number(7));
+            std::uint64_t payload_bytes = static_cast<std::uint64_t>(rows->number(7));
+            if (!rows->is_null(10)) payload_bytes = size_of_body(rows->bytes(10));
+            if (!rows->is_null(11)) static_cast<void>(size_of_body(rows->bytes(11)));
+            if (!rows->is_null(10) && payload_bytes == 0) continue;  // told already
+            head.payload_bytes = static_cast<std::uint32_t>(payload_bytes);
             if (live) protocol::encode_task_head(head, bytes);
             const std::string_view group =
                 task->spec.group ? task->spec.group->bytes() : std::string_view{};
@@ -169,6 +222,9 @@ class Checker {
     const std::uint64_t id_;
     const std::string vfs_;
     StoreReport report_;
+    BodyFiles body_files_;
+    std::map<std::string, std::uint64_t> bodies_;  // by name; 0: not sound
+    bool is_backup_ = false;
     std::int64_t ended_ = 0;
     bool journal_read_ = false;
     bool view_read_ = false;

@@ -14,9 +14,9 @@ namespace {
 constexpr std::int64_t application_id = 0x7461736b;  // "task"
 
 // Keyed by the time-ordered id, so that inserts go to the end; a row in one place, without a second
-// key. Payload and result stand beside the encoded row: they are bound without a copy, and one day
-// may be read alone. The live index holds only rows that live, and their heads, so that a start
-// reads nothing else.
+// key. Payload and result stand beside the encoded row: they are bound without a copy. Where one of
+// them is a text it is the name of the file that holds the bytes. The live index holds only rows
+// that live, and their heads, so that a start reads nothing else.
 constexpr char tables[] = R"(
 CREATE TABLE tasks (
     id BLOB PRIMARY KEY,
@@ -35,6 +35,8 @@ CREATE INDEX tasks_by_type_state ON tasks (type, state);
 CREATE INDEX tasks_live ON tasks (live, queued_as, head) WHERE live = 1;
 CREATE INDEX tasks_by_key ON tasks (key) WHERE key IS NOT NULL;
 CREATE INDEX tasks_by_group ON tasks (member_of) WHERE member_of IS NOT NULL;
+CREATE INDEX tasks_payload_file ON tasks (payload) WHERE typeof(payload) = 'text';
+CREATE INDEX tasks_result_file ON tasks (result) WHERE typeof(result) = 'text';
 CREATE TABLE keys (
     key TEXT PRIMARY KEY,
     id BLOB NOT NULL,
@@ -176,6 +178,11 @@ Result<void> upgrade(SqliteDb& db, std::int64_t version) {
         done = db.run(
             "ALTER TABLE mark ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;"
             " UPDATE mark SET kept = (SELECT count(*) FROM tasks WHERE state BETWEEN 5 AND 8)");
+    // Long bodies that stand in rows stay there until the row is written again.
+    if (done && version < 8)
+        done = db.run(
+            "CREATE INDEX tasks_payload_file ON tasks (payload) WHERE typeof(payload) = 'text';"
+            " CREATE INDEX tasks_result_file ON tasks (result) WHERE typeof(result) = 'text'");
     if (done) done = db.run(fmt::format("PRAGMA user_version = {}; COMMIT", view_version).c_str());
     return done;
 }
@@ -188,6 +195,7 @@ constexpr std::pair<std::int64_t, std::string_view> steps[] = {
     {5, "rules of queues get a table"},
     {6, "groups, operations, schedules and held workers get tables, tasks their key and group"},
     {7, "ended tasks that are kept are counted"},
+    {8, "long payloads and results may get files of their own; those there stay where they are"},
 };
 static_assert(std::size(steps) + 1 == view_version);
 

@@ -42,17 +42,24 @@ Result<std::uint64_t> finish(port::Files& files, const std::string& dir, const s
 struct Asked {
     std::string name;
     std::string store_id;  // empty: whichever it is
+    bool logs = true;
 };
 
 Result<Asked> read_body(const std::string& body, WallTime now) {
     std::string time = to_rfc3339(now);
     std::erase_if(time, [](char c) { return c == '-' || c == ':'; });
-    Asked asked{"taskd-" + time.substr(0, time.find('.')) + "Z", {}};
+    Asked asked{"taskd-" + time.substr(0, time.find('.')) + "Z", {}, true};
     if (body.empty()) return asked;
     if (auto checked = protocol::check_json(body); !checked) return fail(std::move(checked));
     const auto fields = protocol::split_object(body);
     if (!fields) return std::unexpected{fields.error()};
     for (const auto& [key, raw] : *fields) {
+        if (key == "logs") {
+            const auto logs = protocol::read_boolean(raw, key);
+            if (!logs) return std::unexpected{logs.error()};
+            asked.logs = *logs;
+            continue;
+        }
         if (key != "name" && key != "store_id") return fail(ErrorCode::unknown_field, key);
         auto text = protocol::read_string(raw, key);
         if (!text) return std::unexpected{text.error()};
@@ -75,8 +82,9 @@ Result<void> check_space(port::Files& files, const std::string& dir, std::uint64
 struct Backups::Run {
     std::string name;
     std::string part;
+    std::string logs;  // their folder, if they are wanted
     Call call;
-    Result<std::optional<port::ViewMark>> mark = std::nullopt;
+    Result<std::optional<port::ViewCopied>> copied = std::nullopt;
     Result<std::uint64_t> bytes = 0;
     std::uint64_t steps = 0;
 };
@@ -132,14 +140,15 @@ void Backups::post(Call call) {
     if (!asked->store_id.empty() && asked->store_id != settings_.store_id)
         return call.answer(Error{ErrorCode::store_mismatch, "this is store " + settings_.store_id});
     if (run_) return call.answer(Error{ErrorCode::backup_running, run_->name});
-    begin(std::move(asked->name), std::move(call));
+    begin(std::move(asked->name), asked->logs, std::move(call));
 }
 
 // What was durable when it was asked for is in the view before the copy begins.
-void Backups::begin(std::string name, Call call) {
+void Backups::begin(std::string name, bool logs, Call call) {
     auto run = std::make_shared<Run>();
     run->name = std::move(name);
     run->part = path_of(run->name + std::string{unfinished});
+    if (logs) run->logs = settings_.logs;
     run->call = std::move(call);
     run->bytes = fail(ErrorCode::disk_full, "the view has no room");
     run_ = run;
@@ -164,30 +173,33 @@ void Backups::go_on(const std::shared_ptr<Run>& run) {
          reserve = disk_.reserve(), run](port::View&) {
             ++run->steps;
             const auto room = check_space(files, dir, reserve);
-            run->mark = room ? copies.copy_some(run->part) : std::unexpected{room.error()};
-            if (run->mark && *run->mark) run->bytes = finish(files, dir, run->part, path);
-            if (run->mark && run->bytes) return;
+            run->copied =
+                room ? copies.copy_some(run->part, run->logs) : std::unexpected{room.error()};
+            if (run->copied && *run->copied) run->bytes = finish(files, dir, run->part, path);
+            if (run->copied && run->bytes) return;
             copies.drop_copy();
             static_cast<void>(files.remove(run->part));
         },
         [this, run] {
-            const bool more = run->mark && !*run->mark;
+            const bool more = run->copied && !*run->copied;
             more ? go_on(run) : end(run);
         });
 }
 
 void Backups::end(const std::shared_ptr<Run>& run) {
     run_.reset();
-    const Error* error = !run->mark ? &run->mark.error() : nullptr;
+    const Error* error = !run->copied ? &run->copied.error() : nullptr;
     if (!run->bytes) error = &run->bytes.error();
     if (error != nullptr) {
         log_.warn("no backup was made", {{"name", run->name}, {"error", error->to_string()}});
         return run->call.answer(*error);
     }
-    const std::uint64_t sequence = (*run->mark)->sequence.value;
+    const std::uint64_t sequence = (*run->copied)->mark.sequence.value;
+    const std::uint64_t log_bytes = (*run->copied)->log_bytes;
     log_.info("backup made", {{"name", run->name},
                               {"sequence", std::to_string(sequence)},
                               {"bytes", std::to_string(*run->bytes)},
+                              {"log_bytes", std::to_string(log_bytes)},
                               {"steps", std::to_string(run->steps)}});
     std::string body;
     protocol::JsonWriter{body}
@@ -197,6 +209,7 @@ void Backups::end(const std::shared_ptr<Run>& run) {
         .field("store_id", settings_.store_id)
         .field("sequence", sequence)
         .field("bytes", *run->bytes)
+        .field("log_bytes", log_bytes)
         .end_object();
     run->call.answer(201, std::move(body));
 }

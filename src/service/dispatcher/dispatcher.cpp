@@ -88,7 +88,7 @@ void Dispatcher::start_upkeep() {
     if (ports_.files == nullptr || ports_.copies == nullptr) return;
     backups_ = std::make_unique<Backups>(
         BackupSettings{settings_.disk.dir + "/backups", settings_.disk.dir + "/view.db",
-                       settings_.workers.store_id},
+                       settings_.disk.dir + "/logs", settings_.workers.store_id},
         *ports_.files, *ports_.copies, *disk_, core_, core.clock, core.log);
     backups_->add_routes(front_);
     backups_->start();

@@ -1,6 +1,7 @@
 #include "taskd/service/exec_runner.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/trace.hpp"
@@ -9,6 +10,10 @@ namespace taskd::service {
 namespace {
 
 constexpr std::size_t last_words_bytes = 1'000;
+// Of progress: a percentage, a space and the note.
+constexpr std::size_t progress_line_bytes_max = limits::progress_note_bytes_max + 4;
+// Told of in the task's log; a program that goes on so would fill it.
+constexpr unsigned bad_lines_told_max = 5;
 
 RunEnd failed(std::string code, std::string message, bool permanent = false) {
     return std::unexpected{RunFailure{{std::move(code), std::move(message), permanent}, {}}};
@@ -44,6 +49,26 @@ Result<std::string> output_as_json(std::string_view output, OutputForm form) {
     return quoted;
 }
 
+Result<Progress> parse_progress_line(std::string_view line) {
+    const std::size_t space = std::min(line.find(' '), line.size());
+    const std::string_view percent = line.substr(0, space);
+    const std::string_view note = line.substr(std::min(space + 1, line.size()));
+    Progress progress;
+    unsigned number = 0;
+    const char* end = percent.data() + percent.size();
+    const auto [stop, error] = std::from_chars(percent.data(), end, number);
+    const bool counted = error == std::errc{} && stop == end && number <= 100;
+    if (!counted && percent != "-")
+        return fail(ErrorCode::invalid_field, "it does not begin with 0 to 100, or '-'");
+    if (counted) progress.percent = static_cast<std::uint8_t>(number);
+    if (note.size() > limits::progress_note_bytes_max)
+        return fail(ErrorCode::invalid_field,
+                    "the note is longer than " + std::to_string(limits::progress_note_bytes_max));
+    if (!protocol::is_utf8(note)) return fail(ErrorCode::invalid_field, "the note is not UTF-8");
+    progress.note = note;
+    return progress;
+}
+
 ExecRunner::ExecRunner(ExecSettings settings, ExecPorts ports)
     : settings_{std::move(settings)}, ports_{std::move(ports)} {}
 
@@ -65,12 +90,14 @@ port::ProcessSpec ExecRunner::spec_of(const TaskRun& run, const std::string& dir
                 {"TASKD_TASK_ID", id},
                 {"TASKD_TASK_TYPE", run.type},
                 {"TASKD_ATTEMPT", std::to_string(run.attempt)},
+                {"TASKD_PROGRESS_FD", std::to_string(port::side_descriptor)},
                 {"TRACEPARENT", protocol::traceparent_of(run.lease.id, run.lease.epoch)}},
         .only_env = true,
         .input = run.payload,
         .dir = dir,
         .limits = settings_.limits,
-        .guarded = true};
+        .guarded = true,
+        .has_side = true};
     spec.env.insert(spec.env.end(), settings_.env.begin(), settings_.env.end());
     return spec;
 }
@@ -118,6 +145,7 @@ void ExecRunner::printed(const LeaseKey& lease, port::ProcessStream stream,
     const auto found = running_.find(lease);
     if (found == running_.end()) return;
     Running& running = found->second;
+    if (stream == port::ProcessStream::side) return told(running, bytes);
     if (stream == port::ProcessStream::err) {
         running.log->append(bytes);
         running.last_words += bytes;
@@ -131,6 +159,36 @@ void ExecRunner::printed(const LeaseKey& lease, port::ProcessStream stream,
         return running.process->kill();
     }
     running.out += bytes;
+}
+
+// Only the last line counts; the worker tells it with its next renewal.
+void ExecRunner::told(Running& running, std::string_view bytes) {
+    for (const char c : bytes) {
+        if (c == '\n')
+            told_line(running);
+        else if (running.line.size() <= progress_line_bytes_max)
+            running.line += c;  // one more than may be, so that it is seen
+    }
+}
+
+void ExecRunner::told_line(Running& running) {
+    const std::string line = std::exchange(running.line, {});
+    std::string_view text = line;
+    if (text.ends_with('\r')) text.remove_suffix(1);
+    auto said = parse_progress_line(text);
+    if (said) {
+        running.progress = std::move(*said);
+        return;
+    }
+    if (++running.bad_lines > bad_lines_told_max) return;
+    std::string told = "taskd: no line of progress: " + said.error().detail;
+    if (running.bad_lines == bad_lines_told_max) told += "; further ones are not told";
+    running.log->append(told + "\n");
+}
+
+std::optional<Progress> ExecRunner::progress(const LeaseKey& lease) const {
+    const auto found = running_.find(lease);
+    return found == running_.end() ? std::nullopt : found->second.progress;
 }
 
 void ExecRunner::end_slowly(const LeaseKey& lease) {

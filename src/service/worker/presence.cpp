@@ -30,9 +30,13 @@ void Worker::renew() {
         ++renewed[running.dispatcher];
         auto progress = runner_.progress(lease);
         if (!progress) continue;
-        dispatchers_.at(running.dispatcher)
-            .outbox.say_once(Kind::progress,
-                             protocol::write_progress_message({lease, std::move(*progress)}));
+        auto& outbox = dispatchers_.at(running.dispatcher).outbox;
+        std::string item = protocol::write_progress_message({lease, *progress});
+        // Escapes may have made the note too long for a datagram: then the percentage alone.
+        if (!outbox.fits(item))
+            item =
+                protocol::write_progress_message({lease, Progress{.percent = progress->percent}});
+        outbox.say_once(Kind::progress, std::move(item));
     }
     for (const auto& [store_id, count] : renewed)
         flush_soon(store_id, dispatchers_.at(store_id));

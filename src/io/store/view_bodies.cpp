@@ -1,0 +1,111 @@
+#include "io/store/view_bodies.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace taskd::io {
+
+ViewBodies::ViewBodies(port::Files& files, ViewBodiesSettings settings)
+    : files_{files, settings.dir}, settings_{std::move(settings)} {}
+
+Result<void> ViewBodies::prepare(SqliteDb& db) {
+    const std::pair<SqliteStatement*, std::string_view> wanted[] = {
+        {&names_,
+         "SELECT CASE typeof(payload) WHEN 'text' THEN payload END,"
+         " CASE typeof(result) WHEN 'text' THEN result END FROM tasks WHERE id = ?1"},
+        {&by_payload_, "SELECT 1 FROM " TASKD_NAMED_PAYLOAD " AND payload = ?1 LIMIT 1"},
+        {&by_result_, "SELECT 1 FROM " TASKD_NAMED_RESULT " AND result = ?1 LIMIT 1"},
+    };
+    for (const auto& [statement, sql] : wanted) {
+        auto prepared = db.prepare(sql);
+        if (!prepared) return std::unexpected{prepared.error()};
+        *statement = std::move(*prepared);
+    }
+    const auto any = db.number("SELECT EXISTS (SELECT 1 FROM " TASKD_NAMED_PAYLOAD
+                               ") OR EXISTS (SELECT 1 FROM " TASKD_NAMED_RESULT ")");
+    if (!any) return std::unexpected{any.error()};
+    any_ = *any != 0;
+    return {};
+}
+
+Result<void> ViewBodies::sweep() {
+    if (settings_.read_only) return {};
+    const auto swept = files_.sweep([this](const std::string& name) { return is_named(name); });
+    if (!swept) return std::unexpected{swept.error()};
+    return {};
+}
+
+Result<bool> ViewBodies::is_named(const std::string& name) {
+    for (SqliteStatement* statement : {&by_payload_, &by_result_}) {
+        const auto row = statement->bind_text(1, name).step();
+        if (!row) return row;
+        if (!*row) continue;
+        statement->reset();
+        return true;
+    }
+    return false;
+}
+
+Result<void> ViewBodies::leave(const TaskId& id) {
+    if (!any_ || settings_.read_only) return {};
+    const auto row = names_.bind_blob(1, id.bytes()).step();
+    if (!row) return std::unexpected{row.error()};
+    if (!*row) return {};
+    for (const int column : {0, 1})
+        if (!names_.is_null(column)) left_.emplace_back(names_.bytes(column));
+    names_.reset();
+    return {};
+}
+
+Result<std::optional<std::string>> ViewBodies::place(std::string_view body) {
+    if (body.size() <= settings_.row_bytes_max || settings_.read_only) return std::nullopt;
+    std::string name = BodyFiles::name_of(body);
+    if (std::ranges::find(written_, name) != written_.end()) return name;
+    // A row that names it had it written.
+    const auto named = is_named(name);
+    if (!named) return std::unexpected{named.error()};
+    if (!*named) {
+        any_ = true;
+        if (auto done = files_.write(name, body); !done) return std::unexpected{done.error()};
+        written_.push_back(name);
+    }
+    return name;
+}
+
+void ViewBodies::committed() {
+    written_.clear();
+    if (!held_ && !left_.empty()) drop_unnamed(std::exchange(left_, {}));
+}
+
+void ViewBodies::rolled_back() {
+    if (!held_) left_.clear();  // else among them is what an earlier one left
+    drop_unnamed(std::exchange(written_, {}));
+}
+
+void ViewBodies::uncertain() {
+    left_.clear();
+    written_.clear();
+}
+
+void ViewBodies::release() {
+    held_ = false;
+    committed();
+}
+
+void ViewBodies::drop_unnamed(std::vector<std::string> names) {
+    std::ranges::sort(names);
+    names.erase(std::ranges::unique(names).begin(), names.end());
+    for (const std::string& name : names)
+        if (is_named(name) == false) files_.remove(name);
+}
+
+Result<Blob> ViewBodies::read(const SqliteStatement& row, int column) {
+    const std::string_view bytes = row.bytes(column);
+    if (bytes.empty()) return Blob{};
+    if (!row.is_text(column)) return Blob{std::string{bytes}};
+    auto body = files_.read(bytes);
+    if (!body) return std::unexpected{body.error()};
+    return Blob{std::move(*body)};
+}
+
+}  // namespace taskd::io

@@ -1,0 +1,157 @@
+"""Payloads and results beyond 64 KiB lie beside the view: read as any other over kill -9, shared by
+equal ones, gone with their tasks, taken along by a backup, missed by a check."""
+
+import hashlib
+
+import harness
+
+BYTES = {"Content-Type": "application/octet-stream"}
+
+
+class LongBodies(harness.SystemTest):
+
+    def setUp(self):
+        super().setUp()
+        self.data = self.system.folder / "dispatcher"
+        self.system.dp = self.system.dispatcher("http://127.0.0.1:1").start().wait_ready()
+
+    @property
+    def api(self):
+        return self.system.dp.api
+
+    def blobs(self):
+        found = sorted(path for path in (self.data / "blobs").rglob("*") if path.is_file())
+        return [path for path in found if not path.name.endswith(".tmp")]
+
+    def wait_blobs(self, count):
+        harness.wait_until(lambda: len(self.blobs()) == count, f"there are {count} files")
+        for path in self.blobs():
+            self.assertEqual(hashlib.sha256(path.read_bytes()).hexdigest(), path.name)
+
+    def lease(self):
+        tasks = self.api.post("/v1/leases", {"types": ["a"], "worker": "w", "max": 1}).json["tasks"]
+        return tasks[0]
+
+    def stop(self):
+        self.system.dp.terminate()
+        self.assertEqual(self.system.dp.wait_end(), 0)
+
+    def restart(self):
+        self.system.dp.kill()
+        self.system.dp.start().wait_ready()
+
+    def test_whole_life(self):
+        system, bodies = self.system, [f"{n}" * 300_000 for n in range(4)]
+        ids = [self.api.submit("a", {"user": f"u{n}", "body": body})
+               for n, body in enumerate(bodies)]
+        same = [self.api.submit("b", "x" * 1_000_000) for _ in range(5)]
+        self.api.submit("b", "short")
+        self.wait_blobs(5)
+        self.restart()
+        for task, body in zip(ids, bodies):
+            self.assertEqual(self.api.task(task)["payload"]["body"], body)
+        self.assertEqual([each["id"] for each in self.api.all_tasks(q="payload.user=u2")],
+                         [ids[2]])
+        # They are handed out whole, and results are kept so too.
+        for task, body in zip(ids, bodies):
+            given = self.lease()
+            self.assertEqual((given["id"], given["payload"]["body"]), (task, body))
+            path = f"/v1/leases/{given['lease']}"
+            self.assertEqual(self.api.call("POST", path + "/logs?offset=0", b"printed\n",
+                                           BYTES).status, 200)
+            self.assertEqual(self.api.post(path + "/complete", {"result": body[::-1] + "!"}).status,
+                             200)
+        self.wait_blobs(9)
+        self.restart()
+        for task, body in zip(ids, bodies):
+            self.assertEqual(self.api.result(task)["result"], body[::-1] + "!")
+        self.assertLess((self.data / "view.db").stat().st_size, 500_000)
+        self.back_up(ids, same)
+        # The last of equal ones takes the file along.
+        for task in same:
+            self.assertEqual(len(self.blobs()), 9)
+            self.assertEqual(self.api.post(f"/v1/tasks/{task}/cancel").status, 200)
+            done = system.run("operation", "delete", f"id:{task}", "--yes")
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.wait_blobs(8)
+        done = system.run("operation", "delete", "type:a", "--yes")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.wait_blobs(0)
+        self.stop()
+        self.assertEqual(system.run("store", "check", self.data).returncode, 0)
+
+    def back_up(self, ids, same):
+        system = self.system
+        done = system.run("backup", "--data", self.data, "--to", system.folder / "one")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, r"[1-9]\d+ bytes of it are what tasks printed")
+        done = system.run("store", "check", system.folder / "one")
+        self.assertIn("9 payloads and results", done.stdout)
+        done = system.run("backup", "--data", self.data, "--to", system.folder / "two",
+                          "--without-logs")
+        self.assertIn(" 0 bytes of it are what tasks printed", done.stderr)
+        for name, printed in (("one", "printed\n"), ("two", "")):
+            new = system.folder / f"new-{name}"
+            done = system.run("restore", "--from", system.folder / name, "--data", new)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            role = system.dispatcher("http://127.0.0.1:1", name=new.name).start().wait_ready()
+            for task in (*ids, same[0]):
+                self.assertEqual(role.api.task(task), self.api.task(task))
+            self.assertEqual(role.api.get(f"/v1/tasks/{ids[0]}/logs").text, printed)
+            role.terminate()
+            self.assertEqual(role.wait_end(), 0)
+
+    def test_of_a_stopped_dispatcher(self):
+        system = self.system
+        first = self.api.submit("b", "f" * 200_000)
+        self.wait_blobs(1)
+        late = self.api.submit("b", "l" * 200_000)  # it may stand in the journal alone
+        system.dp.kill()
+        before = self.blobs()
+        done = system.run("backup", "--data", self.data, "--to", system.folder / "one")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.blobs(), before)
+        done = system.run("restore", "--from", system.folder / "one", "--data",
+                          system.folder / "new")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        api = system.dispatcher("http://127.0.0.1:1", name="new").start().wait_ready().api
+        self.assertEqual(api.task(first)["payload"], "f" * 200_000)
+        self.assertEqual(api.task(late)["payload"], "l" * 200_000)
+
+    def test_damaged(self):
+        system = self.system
+        task = self.api.submit("b", "d" * 200_000)
+        self.wait_blobs(1)
+        self.api.post(f"/v1/tasks/{task}/cancel")
+        self.stop()
+        (path,) = self.blobs()
+        whole = path.read_bytes()
+        for damage in (whole[:-1], b"e" + whole[1:], None):
+            path.unlink()
+            if damage is not None:
+                path.write_bytes(damage)
+            done = system.run("store", "check", self.data)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertIn("view_corrupt", done.stderr)
+            self.assertIn(path.name, done.stderr)
+            system.dp.start().wait_ready()
+            self.assert_problem(self.api.get(f"/v1/tasks/{task}"), 500, "view_corrupt")
+            # Nobody else is hindered.
+            self.assertEqual(self.api.task(self.api.submit("b", 1))["state"], "queued")
+            self.stop()
+        path.write_bytes(whole)
+        self.assertEqual(system.run("store", "check", self.data).returncode, 0)
+
+    def test_what_a_crash_left_is_swept(self):
+        self.stop()
+        folder = self.data / "blobs" / "ab"
+        folder.mkdir(parents=True)
+        for name in ("ab" * 32, "ab" * 32 + ".tmp"):
+            (folder / name).write_bytes(b"left")
+        self.assertEqual(self.system.run("store", "check", self.data).returncode, 0)
+        self.system.dp.start().wait_ready()
+        self.assertEqual(list(folder.iterdir()), [])
+
+
+if __name__ == "__main__":
+    harness.main()
