@@ -2,6 +2,7 @@
 // dispatcher as entries say.
 #pragma once
 
+#include <charconv>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -16,6 +17,7 @@
 #include "taskd/io/entropy.hpp"
 #include "taskd/io/http_exchange.hpp"
 #include "taskd/io/loop.hpp"
+#include "taskd/io/private_files.hpp"
 #include "taskd/io/sqlite_history.hpp"
 #include "taskd/runtime/event_bus.hpp"
 #include "taskd/runtime/keys.hpp"
@@ -39,13 +41,26 @@ class RegistryPart {
                                                 context.get(runtime::bus_key));
         if (!registry) return fail(std::move(registry));
         auto part = std::make_unique<RegistryPart>();
+        part->held_path_ = dir + "/registry.held";
         part->history_ = std::move(*history);
         part->registry_ = std::move(*registry);
         return part;
     }
     runtime::Registry& registry() { return *registry_; }
 
+    // The version that the dispatcher was brought to last, by whichever life of ours; its entries.
+    std::vector<Entry> entries_held() {
+        const auto text = io::read_whole_file(held_path_, limits::kibibyte);
+        std::uint64_t version = 0;
+        if (text) std::from_chars(text->data(), text->data() + text->size(), version);
+        return history_->read(version).value_or(std::vector<Entry>{});
+    }
+    Result<void> note_held(std::uint64_t version) {
+        return io::write_private_file(held_path_, std::to_string(version) + "\n");
+    }
+
   private:
+    std::string held_path_;
     std::unique_ptr<port::History> history_;
     std::unique_ptr<runtime::Registry> registry_;
 };
@@ -108,6 +123,7 @@ class EntriesPart {
                 RegistryPart& registry, Children& children, ChildrenPart& supervisor)
         : clock_{context.get(runtime::clock_key)},
           log_{context.get(runtime::log_key)},
+          part_{registry},
           registry_{registry.registry()},
           children_{children},
           supervisor_{supervisor},
@@ -115,6 +131,7 @@ class EntriesPart {
           timer_{context.get(runtime::timers_key).make()} {
         for (auto& worker : workers_of(registry_.entries()))
             running_.emplace(worker.type, std::move(worker));
+        push_.remember(registry.entries_held());
     }
 
     Result<void> start_entries() {
@@ -140,7 +157,14 @@ class EntriesPart {
             held_ = registry_.version();
             push_.hold(url, registry_.entries());
         }
+        if (held_ && noted_ != held_ && push_.settled()) note_held();
         timer_->set(clock_.steady() + std::chrono::seconds{1}, [this] { look(); });
+    }
+
+    void note_held() {
+        noted_ = held_;
+        if (auto noted = part_.note_held(*held_); !noted)
+            log_.error("cannot note the entries held", {{"error", noted.error().to_string()}});
     }
 
     // One step of each; the next follows when a worker has finished what it held and is gone.
@@ -183,13 +207,15 @@ class EntriesPart {
 
     port::Clock& clock_;
     port::Log& log_;
+    RegistryPart& part_;
     runtime::Registry& registry_;
     Children& children_;
     ChildrenPart& supervisor_;
     service::EntryPush push_;
     std::map<std::string, service::WorkerEntry> running_;  // of entries, by type
     std::set<std::string> leaving_;                        // names
-    std::optional<std::uint64_t> held_;  // the version that the dispatcher was told
+    std::optional<std::uint64_t> held_;   // the version that the dispatcher is told
+    std::optional<std::uint64_t> noted_;  // the one that it has taken
     std::unique_ptr<port::Timer> timer_;
 };
 

@@ -89,6 +89,18 @@ class Registry(harness.SystemTest):
         harness.wait_until(lambda: concurrency() == 5, "it follows the registry")
         harness.wait_until(lambda: up.api().get("/v1/schedules/nightly").status == 404, "and goes")
 
+    def test_what_went_while_up_was_down_is_taken_away(self):
+        self.registry("apply", self.entries)
+        up = self.system.up().start(0)
+        harness.wait_until(lambda: (up.data / "registry.held").exists(), "all is at the dispatcher")
+        self.assertEqual(up.api().get("/v1/schedules/nightly").status, 200)
+        up.process.terminate()
+        self.assertEqual(up.process.wait(harness.PATIENCE), 0)
+        self.registry("apply", self.entries, "--disable", "shop:nightly,shop:echo")
+        up.start(0)
+        harness.wait_until(lambda: up.api().get("/v1/schedules/nightly").status == 404, "it went")
+        self.assertEqual(up.api().get("/v1/queues/sum").json["concurrency"], 3)
+
     def test_workers_come_change_and_go_while_up_runs(self):
         up = self.system.up().start(0)
 
@@ -106,7 +118,7 @@ class Registry(harness.SystemTest):
         done = self.system.run("submit", "echo", "two", "--data", up.data)
         self.assertEqual((done.returncode, done.stdout), (0, "two\n"), done.stderr)
         self.registry("apply", self.entries, "--disable", "*:echo")
-        harness.wait_until(lambda: pid_of("echo") is None, "it is gone")
+        harness.wait_until(lambda: pid_of("echo") is None, "it went")
         self.assertEqual({kind: pid_of(kind) for kind in ("sum", "hash")}, before)
 
 

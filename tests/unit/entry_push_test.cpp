@@ -81,6 +81,15 @@ TEST_CASE("what changes is put again, and what is gone is taken away", "[entries
     CHECK(world.push->settled());
 }
 
+TEST_CASE("what an earlier life held is taken away when it is gone, and else said again",
+          "[entries]") {
+    World world;
+    world.push->remember({queue, schedule});
+    world.hold({queue});
+    CHECK(world.take() ==
+          "PUT /v1/queues/bill {\"concurrency\":2}; DELETE /v1/schedules/nightly ; ");
+}
+
 TEST_CASE("a queue's type may be another than its name", "[entries]") {
     World world;
     world.hold({entry("bill", "queue", R"({"type":"charge","concurrency":1})")});

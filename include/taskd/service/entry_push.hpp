@@ -31,8 +31,10 @@ class EntryPush {
   public:
     EntryPush(protocol::ClusterKey key, EntryPushPorts ports);
 
-    // These are to hold at this dispatcher from now on; entries of other kinds are left out. The
-    // first time nothing is taken away: what others have set there stays.
+    // These were held by an earlier life: what of them is not to hold any more is taken away.
+    void remember(const std::vector<Entry>& entries);
+    // These are to hold at this dispatcher from now on; entries of other kinds are left out. What
+    // others have set there stays.
     void hold(const std::string& url, const std::vector<Entry>& entries);
     bool settled() const { return waiting_.empty() && !asking_; }
     void stop();

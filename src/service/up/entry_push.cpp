@@ -57,6 +57,12 @@ Result<void> check_pushed_entry(const Entry& entry) {
 EntryPush::EntryPush(protocol::ClusterKey key, EntryPushPorts ports)
     : key_{std::move(key)}, ports_{ports}, again_{ports_.timers.make()} {}
 
+// As held in no way that a wish could equal: what still holds is said again.
+void EntryPush::remember(const std::vector<Entry>& entries) {
+    for (const Entry& entry : entries)
+        if (is_pushed(entry)) held_[target_of(entry)] = {entry.id, {}, {}};
+}
+
 void EntryPush::hold(const std::string& url, const std::vector<Entry>& entries) {
     url_ = url;
     std::map<std::string, Wish> wishes;
