@@ -184,6 +184,10 @@ Result<Override> parse_override(std::string_view text) {
 
 Result<std::vector<Entry>> run_stages(std::vector<Entry> entries, const StageSettings& settings,
                                       std::span<const EntryKind> kinds) {
+    if (entries.size() > entries_max)
+        return fail(ErrorCode::config_invalid, "there may be " + std::to_string(entries_max) +
+                                                   " entries, not " +
+                                                   std::to_string(entries.size()));
     std::ranges::sort(entries, {}, &Entry::id);
     const auto twice = std::ranges::adjacent_find(entries, {}, &Entry::id);
     if (twice != entries.end())

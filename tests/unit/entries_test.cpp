@@ -110,6 +110,14 @@ TEST_CASE("validation names kind, field, type and place", "[entries]") {
                Contains("meta must be a map"));
     CHECK(run_stages(parsed("  - {name: a, kind: note, meta: {x: [1]}, any: {b: 1}}\n"), {},
                      kinds()));
+    std::vector<Entry> many;
+    for (std::size_t i = 0; i <= entries_max; ++i)
+        many.push_back({"a:" + std::to_string(i), "note", {}});
+    const auto too_many = run_stages(many, {}, kinds());
+    REQUIRE_FALSE(too_many);
+    CHECK(too_many.error().code == ErrorCode::config_invalid);
+    many.pop_back();
+    CHECK(run_stages(many, {}, kinds()));
     auto twice = parsed("  - {name: a, kind: note}\n");
     twice.push_back(twice.front());
     CHECK_FALSE(run_stages(twice, {}, kinds()));

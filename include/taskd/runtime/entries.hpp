@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "taskd/base/limits.hpp"
 #include "taskd/base/result.hpp"
 #include "taskd/model/document.hpp"
 #include "taskd/model/entry.hpp"
@@ -51,6 +52,9 @@ struct Override {
     Value value;
 };
 Result<Override> parse_override(std::string_view text);  // bad_usage
+
+// Of one registry: config_invalid. As many as a dispatcher takes schedules; all are read at once.
+inline constexpr std::size_t entries_max = limits::schedules_max;
 
 struct StageSettings {
     std::vector<Override> overrides;    // later ones go over earlier ones
