@@ -46,6 +46,7 @@ const Command& store_command();
 const Command& backup_command();
 const Command& restore_command();
 const Command& config_command();
+const Command& registry_command();
 const Command& completion_command();
 const Command& man_command();
 

@@ -36,8 +36,9 @@ std::span<const Command* const> commands() {
         &schedule_command(), &cancel_command(),    &stats_command(),      &workers_command(),
         &load_command(),     &up_command(),        &dispatcher_command(), &nameservice_command(),
         &worker_command(),   &monitor_command(),   &health_command(),     &config_command(),
-        &store_command(),    &backup_command(),    &restore_command(),    &doctor_command(),
-        &simulate_command(), &compose_command(),   &completion_command(), &man_command(),
+        &registry_command(), &store_command(),     &backup_command(),     &restore_command(),
+        &doctor_command(),   &simulate_command(),  &compose_command(),    &completion_command(),
+        &man_command(),
     };
     return table;
 }

@@ -20,9 +20,8 @@
 #include "taskd/io/processes.hpp"
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/runtime/boot.hpp"
-#include "taskd/runtime/keys.hpp"
-#include "taskd/runtime/supervisor.hpp"
 #include "taskd/web/default_workers.hpp"
+#include "up_parts.hpp"
 
 namespace taskd::roles {
 namespace {
@@ -76,36 +75,6 @@ class KeyNotes {
   private:
     std::string content_;
     std::vector<std::string> paths_;
-};
-
-// The supervisor of the children. What it says of them keeps their addresses true.
-class ChildrenPart : public runtime::Supervisor {
-  public:
-    ChildrenPart(runtime::AppContext& context, io::Loop& loop, runtime::EventBus& bus,
-                 runtime::ProcessIds& ids, service::Up& up, std::function<void(int)> gave_up)
-        : Supervisor{context, ids, io::random_seed(), std::move(gave_up)},
-          loop_{loop},
-          bus_{bus},
-          up_{up} {
-        for (auto& child : up.services())
-            add(std::move(child));
-    }
-
-    Result<void> start() {
-        auto made = bus_.subscribe(
-            "supervisor.state.(starting|running|failed)",
-            [this](std::function<void()> job) { loop_.post_from_any_thread(std::move(job)); },
-            [this](const bus::Delivery&) { up_.tell_endpoints(); });
-        if (!made) return fail(std::move(made));
-        changes_ = std::move(*made);
-        return {};
-    }
-
-  private:
-    io::Loop& loop_;
-    runtime::EventBus& bus_;
-    service::Up& up_;
-    runtime::EventBus::Subscription changes_;
 };
 
 std::string node_name() {
@@ -199,22 +168,26 @@ int run(const Options& options) {
     boot.context().put<port::Timers>(runtime::timers_key, loop);
     boot.context().put(runtime::log_key, *log);
     boot.context().put<bus::Publisher>(runtime::bus_key, *told->bus);
-    std::optional<runtime::Handle<service::Up>> up;
-    up = boot.add<service::Up>("children", settings,
-                               service::UpPorts{.processes = processes,
-                                                .http = http,
-                                                .clock = *clock,
-                                                .timers = loop,
-                                                .log = *log,
-                                                .read_port = read_port,
-                                                .remove = io::remove_file,
-                                                .write = io::write_private_file,
-                                                .print = print_child_line},
-                               [&] { tell_ready(boot.get(*up), settings, notes); });
+    const auto registry =
+        boot.add<RegistryPart>("registry", settings.data, std::ref(boot.context()));
+    std::optional<runtime::Handle<Children>> up;
+    up = boot.add<Children>("children", registry, settings,
+                            service::UpPorts{.processes = processes,
+                                             .http = http,
+                                             .clock = *clock,
+                                             .timers = loop,
+                                             .log = *log,
+                                             .read_port = read_port,
+                                             .remove = io::remove_file,
+                                             .write = io::write_private_file,
+                                             .print = print_child_line},
+                            [&] { tell_ready(boot.get(*up), settings, notes); });
     const auto ids = boot.add<runtime::ProcessIds>("pidgen", node_name());
-    boot.add<ChildrenPart>(
+    const auto supervisor = boot.add<ChildrenPart>(
         "supervisor", std::ref(boot.context()), std::ref(loop), std::ref(*told->bus), ids, *up,
         std::function{[&](int status) { loop.post([&boot, status] { boot.shutdown(status); }); }});
+    boot.add<EntriesPart>("entries", std::ref(boot.context()), std::ref(http), settings.key,
+                          registry, *up, supervisor);
     // Children take the same signals the same way.
     SettingsReload reload{options, *told->process_log};
     const auto pass_on = [&](int number) { boot.get(*up).pass_on(number); };

@@ -62,8 +62,9 @@ bool Supervision::One::may_wait() const {
 }
 
 bool Supervision::all_running() const {
-    return std::ranges::all_of(services_,
-                               [](const One& one) { return one.state == ServiceState::running; });
+    return std::ranges::all_of(services_, [](const One& one) {
+        return one.removed || one.state == ServiceState::running;
+    });
 }
 
 bool Supervision::none_alive() const {
@@ -100,7 +101,7 @@ ServiceActions Supervision::start_all(SteadyTime now) {
 void Supervision::start_those_that_may(SteadyTime now, ServiceActions& out) {
     if (stopping_) return;
     for (One& one : services_) {
-        const bool may = one.may_wait() && !one.spent &&
+        const bool may = one.may_wait() && !one.spent && !one.removed &&
                          std::ranges::all_of(one.needs, [this](std::size_t need) {
                              return services_[need].state == ServiceState::running;
                          });
@@ -130,9 +131,9 @@ ServiceActions Supervision::ended(SteadyTime now, std::size_t service,
     ServiceActions out;
     One& one = services_[service];
     TASKD_ASSERT(one.is_alive());
-    if (stopping_) {
+    if (stopping_ || one.removed) {
         change(one, ServiceState::stopped, out, end.how);
-        stop_those_that_may(now, out);
+        if (stopping_) stop_those_that_may(now, out);
     } else if (!end.retry) {
         change(one, ServiceState::exited, out, end.how);
         one.spent = true;
@@ -189,6 +190,43 @@ ServiceActions Supervision::stop_all(SteadyTime now) {
     return out;
 }
 
+Result<ServiceActions> Supervision::add(SteadyTime now, port::ServiceSpec spec) {
+    One one;
+    for (const std::string& need : spec.needs) {
+        const auto found = std::ranges::find_if(
+            services_, [&](const One& other) { return !other.removed && other.spec.name == need; });
+        if (found == services_.end())
+            return fail(ErrorCode::dependency_missing,
+                        spec.name + " needs " + need + ", which is not there");
+        one.needs.push_back(static_cast<std::size_t>(found - services_.begin()));
+    }
+    one.spec = std::move(spec);
+    services_.push_back(std::move(one));
+    ServiceActions out;
+    start_those_that_may(now, out);
+    return out;
+}
+
+ServiceActions Supervision::remove(SteadyTime now, std::size_t service) {
+    ServiceActions out;
+    One& one = services_[service];
+    for (const One& other : services_)
+        TASKD_ASSERT(other.removed || std::ranges::count(other.needs, service) == 0);
+    one.removed = true;
+    if (one.state == ServiceState::stopping) return out;
+    if (one.is_alive())
+        stop_one(now, one, out);
+    else
+        change(one, ServiceState::stopped, out);
+    return out;
+}
+
+void Supervision::stop_one(SteadyTime now, One& one, ServiceActions& out) {
+    change(one, ServiceState::stopping, out);
+    one.deadline = after(now, one.spec.stop_timeout);
+    out.push_back({.kind = Kind::stop, .service = number_of(one)});
+}
+
 // Those that nobody alive needs.
 void Supervision::stop_those_that_may(SteadyTime now, ServiceActions& out) {
     for (One& one : services_) {
@@ -196,10 +234,7 @@ void Supervision::stop_those_that_may(SteadyTime now, ServiceActions& out) {
         const bool is_needed = std::ranges::any_of(services_, [&](const One& other) {
             return other.is_alive() && std::ranges::count(other.needs, number_of(one)) != 0;
         });
-        if (is_needed) continue;
-        change(one, ServiceState::stopping, out);
-        one.deadline = after(now, one.spec.stop_timeout);
-        out.push_back({.kind = Kind::stop, .service = number_of(one)});
+        if (!is_needed) stop_one(now, one, out);
     }
 }
 

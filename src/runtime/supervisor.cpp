@@ -1,5 +1,6 @@
 #include "taskd/runtime/supervisor.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "taskd/base/assert.hpp"
@@ -21,12 +22,13 @@ std::string milliseconds(Duration duration) {
 Supervisor::Supervisor(AppContext& context, ProcessIds& ids, std::uint64_t seed,
                        std::function<void(int status)> gave_up)
     : clock_{context.get(clock_key)},
+      timers_{context.get(timers_key)},
       log_{context.get(log_key)},
       bus_{context.get(bus_key)},
       ids_{ids},
       seed_{seed},
       gave_up_{std::move(gave_up)},
-      timer_{context.get(timers_key).make()} {}
+      timer_{timers_.make()} {}
 
 Supervisor::~Supervisor() = default;
 
@@ -34,9 +36,25 @@ void Supervisor::attach(AppContext& context) {
     context.put(supervisor_key, *this);
 }
 
-void Supervisor::add(port::SupervisedService service) {
-    TASKD_ASSERT(!policy_);
-    services_.push_back({std::move(service.spec), std::move(service.service), {}});
+Result<void> Supervisor::add(port::SupervisedService service) {
+    services_.push_back({std::move(service.spec), std::move(service.service), {}, {}});
+    if (!policy_) return {};
+    const auto actions = policy_->add(clock_.steady(), services_.back().spec);
+    if (actions) {
+        act(*actions);
+        return {};
+    }
+    services_.pop_back();
+    return std::unexpected{actions.error()};
+}
+
+void Supervisor::remove(std::string_view name, std::function<void()> done) {
+    TASKD_ASSERT(policy_);
+    const auto found = std::ranges::find_if(
+        services_, [&](const One& one) { return one.service && one.spec.name == name; });
+    TASKD_ASSERT(found != services_.end());
+    found->removed = std::move(done);
+    act(policy_->remove(clock_.steady(), static_cast<std::size_t>(found - services_.begin())));
 }
 
 Result<void> Supervisor::start_entries() {
@@ -57,8 +75,9 @@ bool Supervisor::all_running() const {
 std::vector<Supervisor::Status> Supervisor::states() const {
     std::vector<Status> states;
     for (std::size_t i = 0; i < services_.size(); ++i)
-        states.push_back(
-            {services_[i].spec.name, policy_ ? policy_->state(i) : ServiceState::unknown});
+        if (services_[i].service)
+            states.push_back(
+                {services_[i].spec.name, policy_ ? policy_->state(i) : ServiceState::unknown});
     return states;
 }
 
@@ -80,7 +99,8 @@ void Supervisor::act(const ServiceAction& action) {
             return services_[action.service].service->kill();
         case Kind::changed:
             log(action);
-            return tell(action);
+            tell(action);
+            return let_go(services_[action.service], action.to);
         case Kind::give_up:
             if (auto gave_up = std::exchange(gave_up_, nullptr)) gave_up(action.status);
     }
@@ -99,6 +119,17 @@ void Supervisor::begin(std::size_t number) {
                                 act(policy_->ended(clock_.steady(), number, end));
                             }});
     bus_.publish("process.started", {{"pid", to_text(one.id)}, {"service", one.spec.name}});
+}
+
+// Of one that was removed: later, this may be its own callback.
+void Supervisor::let_go(One& one, ServiceState state) {
+    if (state != ServiceState::stopped || !one.removed) return;
+    gone_.push_back(std::move(one.service));
+    timers_.post([this, done = std::exchange(one.removed, nullptr), alive = std::weak_ptr{alive_}] {
+        if (alive.expired()) return;
+        gone_.clear();
+        done();
+    });
 }
 
 void Supervisor::tell(const ServiceAction& action) {
@@ -155,6 +186,7 @@ void Supervisor::stop() {
     timer_->clear();
     for (One& one : services_)
         one.service.reset();
+    gone_.clear();
 }
 
 }  // namespace taskd::runtime

@@ -11,7 +11,8 @@ COMPONENTS = {
     "nameservice": ["0 door", "1 nameservice < door", "2 announcement < door, nameservice"],
     "worker": ["0 door", "1 worker < door", "2 announcement < door, worker"],
     "monitor": ["0 door", "1 monitor < door", "2 announcement < door, monitor"],
-    "up": ["0 children", "0 pidgen", "1 supervisor < pidgen, children"],
+    "up": ["0 registry", "0 pidgen", "1 children < registry", "2 supervisor < pidgen, children",
+           "3 entries < registry, children, supervisor"],
 }
 
 

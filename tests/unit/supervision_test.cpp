@@ -94,7 +94,7 @@ struct World {
     }
     void add(ServiceSpec spec) {
         const std::string name = spec.name;
-        supervisor->add({std::move(spec), std::make_unique<Program>(*this, name)});
+        REQUIRE(supervisor->add({std::move(spec), std::make_unique<Program>(*this, name)}));
     }
     std::string states() const {
         std::string text;
@@ -317,6 +317,52 @@ TEST_CASE("a circle and a missing need of services are named, and nothing starts
     REQUIRE_FALSE(missing);
     CHECK(missing.error().code == ErrorCode::dependency_missing);
     CHECK(world.diary + other.diary == "");
+}
+
+TEST_CASE("services come and go while others run", "[supervisor]") {
+    World world;
+    world.add({.name = "store"});
+    REQUIRE(world.supervisor->start_entries());
+    world.sim.run_for(1s);
+    world.add({.name = "late", .needs = {"store"}});
+    world.sim.run_for(1s);
+    CHECK(world.states() == "store:running late:running ");
+    const auto lost = world.supervisor->add(
+        {{.name = "lost", .needs = {"none"}}, std::make_unique<World::Program>(world, "lost")});
+    REQUIRE_FALSE(lost);
+    CHECK(lost.error().code == ErrorCode::dependency_missing);
+    world.take_diary();
+    bool gone = false;
+    world.supervisor->remove("late", [&] { gone = true; });
+    CHECK(world.states() == "store:running late:stopping ");
+    world.sim.run_for(1s);
+    CHECK(gone);
+    CHECK(world.take_diary() == "stop late\nend late\ngone late\n");
+    CHECK(world.states() == "store:running ");
+    CHECK(world.supervisor->all_running());
+    world.add({.name = "late", .needs = {"store"}});  // once more, by the same name
+    world.sim.run_for(1s);
+    CHECK(world.states() == "store:running late:running ");
+    bool done = false;
+    world.supervisor->drain([&] { done = true; });
+    world.sim.run_for(1s);
+    CHECK(done);
+    CHECK(world.take_diary() == "start late\nstop late\nend late\nstop store\nend store\n");
+}
+
+TEST_CASE("one that failed and waits can be removed, and is not started again", "[supervisor]") {
+    World world;
+    world.acts["a"] = {.ends_after = 50ms};
+    world.add({.name = "a", .startup = Startup::optional});
+    REQUIRE(world.supervisor->start_entries());
+    world.sim.run_for(100ms);
+    CHECK(world.states() == "a:failed ");
+    bool gone = false;
+    world.supervisor->remove("a", [&] { gone = true; });
+    world.sim.run_for(60s);
+    CHECK(gone);
+    CHECK(world.starts.size() == 1);
+    CHECK(world.states() == "");
 }
 
 TEST_CASE("whatever services do, states follow the rules and the end is reached", "[supervisor]") {

@@ -111,7 +111,7 @@ struct Machine {
         supervisor = std::make_unique<runtime::Supervisor>(
             context, ids, 1, [this](int status) { failure = status; });
         for (auto& service : up->services())
-            supervisor->add(std::move(service));
+            REQUIRE(supervisor->add(std::move(service)));
         bus.listen = [this](const bus::Event& event) {
             if (event.topic.starts_with("supervisor.state."))
                 host.timers().post([this] { up->tell_endpoints(); });
@@ -156,7 +156,7 @@ struct Machine {
     std::string workers_json() {
         std::string out = R"({"workers":[)";
         for (const auto& [pid, life] : lives) {
-            if (life.name != "sum" && life.name != "wait") continue;
+            if (life.name != "sum" && life.name != "wait" && life.name != "hash") continue;
             if (!out.ends_with('[')) out += ',';
             out += R"({"instance":")" + life.instance + R"(","port":)" + std::to_string(life.port) +
                    R"(,"reachable":true})";
@@ -332,6 +332,27 @@ TEST_CASE("an optional worker that cannot start keeps nobody, and is tried again
     REQUIRE(machine.world.run_until([&] { return machine.supervisor->all_running(); }, 30s));
     machine.world.run_for(1s);
     CHECK_THAT(machine.endpoints(), !Contains("\"pid\":0"));
+}
+
+TEST_CASE("workers come and go while the others run") {
+    Machine machine{7000};
+    REQUIRE(machine.start());
+    REQUIRE(machine.wait_ready());
+    CHECK_FALSE(machine.up->has("hash-1"));
+    REQUIRE(machine.supervisor->add(machine.up->add_worker({"hash", "", 3, true})));
+    CHECK(machine.up->has("hash-1"));
+    REQUIRE(machine.world.run_until([&] { return machine.supervisor->all_running(); }, 30s));
+    const port::ProcessSpec hash{machine.arguments["hash"], {}};
+    CHECK(option(hash, "--port") == "0");
+    CHECK(option(hash, "--concurrency") == "3");
+    machine.world.run_for(1s);
+    CHECK_THAT(machine.endpoints(), Contains("\"hash-1\"") && Contains("\"sum-1\""));
+    machine.supervisor->remove("sum-1", [&] { machine.up->forget("sum-1"); });
+    REQUIRE(machine.world.run_until([&] { return !machine.up->has("sum-1"); }, 30s));
+    CHECK_THAT(machine.endpoints(), Contains("\"hash-1\"") && !Contains("\"sum-1\""));
+    CHECK(machine.ended == std::vector<std::string>{"sum"});
+    CHECK(machine.processes.running().size() == 5);
+    CHECK_FALSE(machine.failure);
 }
 
 TEST_CASE("a drain ends those first who need the others") {

@@ -54,6 +54,10 @@ class Supervision {
 
     ServiceActions start_all(SteadyTime now);
     ServiceActions stop_all(SteadyTime now);  // for good
+    // One more, behind all others. dependency_missing.
+    Result<ServiceActions> add(SteadyTime now, port::ServiceSpec spec);
+    // Stops it for good, and it counts no more; nobody may need it. Its place stays.
+    ServiceActions remove(SteadyTime now, std::size_t service);
     ServiceActions started(SteadyTime now, std::size_t service);
     ServiceActions ended(SteadyTime now, std::size_t service, const port::ServiceEnd& end);
     ServiceActions due(SteadyTime now);  // when next() has come
@@ -76,6 +80,7 @@ class Supervision {
         bool ever_ran = false;
         bool too_slow = false;  // killed because of its deadline
         bool spent = false;     // will not be started again
+        bool removed = false;
 
         bool is_alive() const;
         bool may_wait() const;  // to be started when what it needs is there
@@ -86,6 +91,7 @@ class Supervision {
     void change(One& one, ServiceState to, ServiceActions& out, std::string how = {});
     void start_those_that_may(SteadyTime now, ServiceActions& out);
     void stop_those_that_may(SteadyTime now, ServiceActions& out);
+    void stop_one(SteadyTime now, One& one, ServiceActions& out);
     void fail_one(SteadyTime now, One& one, const port::ServiceEnd& end, ServiceActions& out);
     std::size_t number_of(const One& one) const {
         return static_cast<std::size_t>(&one - services_.data());

@@ -34,7 +34,10 @@ class Supervisor {
     Supervisor& operator=(const Supervisor&) = delete;
 
     void attach(AppContext& context);
-    void add(port::SupervisedService service);  // before start_entries()
+    // Before start_entries(), or later: then it starts at once. dependency_missing, later alone.
+    Result<void> add(port::SupervisedService service);
+    // Stops a service that no other needs; `done` follows when it is gone, on the loop.
+    void remove(std::string_view name, std::function<void()> done);
 
     // dependency_cycle, dependency_missing; then nothing was started.
     Result<void> start_entries();
@@ -52,27 +55,32 @@ class Supervisor {
     struct One {
         port::ServiceSpec spec;
         std::unique_ptr<port::Service> service;
-        ProcessId id;  // of its present life
+        ProcessId id;                   // of its present life
+        std::function<void()> removed;  // to be told when it has stopped
     };
 
     void act(const ServiceActions& actions);
     void act(const ServiceAction& action);
     void begin(std::size_t number);
+    void let_go(One& one, ServiceState state);
     void tell(const ServiceAction& action);
     void log(const ServiceAction& action);
     void keep_time();
     void look_if_drained();
 
     port::Clock& clock_;
+    port::Timers& timers_;
     port::Log& log_;
     bus::Publisher& bus_;
     ProcessIds& ids_;
     std::uint64_t seed_;
     std::function<void(int)> gave_up_;
     std::vector<One> services_;
+    std::vector<std::unique_ptr<port::Service>> gone_;  // removed, and a little later destroyed
     std::optional<Supervision> policy_;
     std::function<void()> drained_;
     std::unique_ptr<port::Timer> timer_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 inline constexpr ContextKey<Supervisor> supervisor_key{"supervisor"};

@@ -68,6 +68,12 @@ class Up {
     // what it holds while those it needs are still there.
     std::vector<port::SupervisedService> services();
 
+    // One more worker, on a free port; and none of this name any more, once its service is gone.
+    port::SupervisedService add_worker(const WorkerEntry& worker);
+    void forget(std::string_view name);
+    bool has(std::string_view name) const;
+    static std::string name_of(const WorkerEntry& worker);
+
     Result<void> start();  // bad_usage when there are not ports enough
     bool all_ready() const;
     void stop();               // looks after nobody any more
@@ -82,7 +88,7 @@ class Up {
     struct Child {
         Role role;
         std::string name;
-        const WorkerEntry* worker = nullptr;
+        std::optional<WorkerEntry> worker;
         std::uint16_t port = 0;  // 0: not known yet
         std::unique_ptr<port::Process> process;
         port::ServiceHandlers handlers;  // of this life
@@ -95,7 +101,7 @@ class Up {
     };
     class ChildService;
 
-    void add(Role role, std::string name, const WorkerEntry* worker);
+    Child& add(Role role, std::string name, std::optional<WorkerEntry> worker);
     static bool is_required(const Child& child);
     port::ServiceSpec spec_of(const Child& child) const;
     const Child& first(Role role) const;

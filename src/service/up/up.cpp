@@ -19,6 +19,10 @@ constexpr port::RestartPolicy restart{.initial_delay = 100ms, .max_delay = 5s};
 
 }  // namespace
 
+std::string Up::name_of(const WorkerEntry& worker) {
+    return worker.type + "-1";
+}
+
 // A child, as the supervisor knows it.
 class Up::ChildService final : public port::Service {
   public:
@@ -51,24 +55,39 @@ Up::Up(UpSettings settings, UpPorts ports, std::function<void()> ready)
       ports_{std::move(ports)},
       ready_{std::move(ready)},
       poll_timer_{ports_.timers.make()} {
-    add(Role::dispatcher, "dispatcher", nullptr);
-    add(Role::nameservice, "nameservice", nullptr);
-    add(Role::monitor, "monitor", nullptr);
+    add(Role::dispatcher, "dispatcher", {});
+    add(Role::nameservice, "nameservice", {});
+    add(Role::monitor, "monitor", {});
     for (const WorkerEntry& worker : settings_.workers)
-        add(Role::worker, worker.type + "-1", &worker);
+        add(Role::worker, name_of(worker), worker);
 }
 
 Up::~Up() = default;
 
-void Up::add(Role role, std::string name, const WorkerEntry* worker) {
+Up::Child& Up::add(Role role, std::string name, std::optional<WorkerEntry> worker) {
     auto child = std::make_unique<Child>();
     child->role = role;
-    child->worker = worker;
+    child->worker = std::move(worker);
     child->port_file = settings_.data + "/ports/" + name;
     child->name = std::move(name);
     if (settings_.port != 0)
         child->port = static_cast<std::uint16_t>(settings_.port + children_.size());
-    children_.push_back(std::move(child));
+    return *children_.emplace_back(std::move(child));
+}
+
+port::SupervisedService Up::add_worker(const WorkerEntry& worker) {
+    Child& child = add(Role::worker, name_of(worker), worker);
+    child.port = 0;
+    return {spec_of(child), std::make_unique<ChildService>(*this, child)};
+}
+
+void Up::forget(std::string_view name) {
+    std::erase_if(children_, [&](const auto& child) { return child->name == name; });
+    tell_endpoints();
+}
+
+bool Up::has(std::string_view name) const {
+    return std::ranges::any_of(children_, [&](const auto& child) { return child->name == name; });
 }
 
 const Up::Child& Up::first(Role role) const {
@@ -277,7 +296,7 @@ void Up::became_ready(Child& child) {
 }
 
 bool Up::is_required(const Child& child) {
-    return child.worker == nullptr || child.worker->required;
+    return !child.worker || child.worker->required;
 }
 
 bool Up::all_ready() const {

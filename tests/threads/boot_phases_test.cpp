@@ -4,9 +4,8 @@
 
 #include "catch.hpp"
 #include "memory_log.hpp"
-#include "taskd/io/clock.hpp"
-#include "taskd/io/loop.hpp"
 #include "taskd/runtime/boot.hpp"
+#include "thread_loop.hpp"
 
 using namespace taskd;
 using namespace taskd::test;
@@ -16,8 +15,8 @@ using runtime::Boot;
 namespace {
 
 struct World {
-    io::Loop loop;
-    std::unique_ptr<port::Clock> clock = io::make_system_clock();
+    ThreadLoop loop;
+    RealClock clock;
     MemoryLog log;
     std::string diary;
     runtime::BootPlan plan;
@@ -26,7 +25,7 @@ struct World {
         .infrastructure = {{"event bus", Duration{1'500}}},
         .plan_only = [this](const runtime::BootPlan& made) { plan = made; }};
 
-    Boot boot() { return Boot{loop, *clock, log, settings}; }
+    Boot boot() { return Boot{loop, clock, log, settings}; }
     std::string field(std::string_view message, std::string_view name) const {
         for (const auto& entry : log.entries)
             for (const auto& [field, value] : entry.fields)

@@ -1,0 +1,64 @@
+// Brings entries of the kinds queue and schedule to a dispatcher, and keeps it so: what changes is
+// sent again, what is gone is taken away, what could not be sent is tried again. On the loop.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "taskd/base/result.hpp"
+#include "taskd/model/entry.hpp"
+#include "taskd/port/clock.hpp"
+#include "taskd/port/http.hpp"
+#include "taskd/port/log.hpp"
+#include "taskd/port/timers.hpp"
+#include "taskd/protocol/datagram.hpp"
+
+namespace taskd::service {
+
+// Whether a dispatcher would understand it: the errors of its own parsers.
+Result<void> check_pushed_entry(const Entry& entry);
+
+struct EntryPushPorts {
+    port::HttpExchange& http;
+    port::Timers& timers;
+    port::Clock& clock;
+    port::Log& log;
+};
+
+class EntryPush {
+  public:
+    EntryPush(protocol::ClusterKey key, EntryPushPorts ports);
+
+    // These were held by an earlier life: what of them is not to hold any more is taken away.
+    void remember(const std::vector<Entry>& entries);
+    // These are to hold at this dispatcher from now on; entries of other kinds are left out. What
+    // others have set there stays.
+    void hold(const std::string& url, const std::vector<Entry>& entries);
+    bool settled() const { return waiting_.empty() && !asking_; }
+    void stop();
+
+  private:
+    // What is to be said of one thing of the dispatcher's.
+    struct Wish {
+        std::string id;
+        std::string method;
+        std::string body;
+        friend bool operator==(const Wish&, const Wish&) = default;
+    };
+    void send_next();
+    void took(const std::string& target, const Wish& wish,
+              const Result<port::HttpResponse>& answer);
+
+    protocol::ClusterKey key_;
+    EntryPushPorts ports_;
+    std::string url_;
+    std::map<std::string, Wish> held_;     // by target
+    std::map<std::string, Wish> waiting_;  // the same
+    bool asking_ = false;
+    std::unique_ptr<port::Timer> again_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come after our end
+};
+
+}  // namespace taskd::service

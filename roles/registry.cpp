@@ -1,0 +1,317 @@
+// taskd registry: entries as they are, as they were, and changes of them. Works on the file in the
+// data directory; a running `taskd up` sees each new version by itself.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "client.hpp"
+#include "entry_kinds.hpp"
+#include "formats.hpp"
+#include "taskd/base/nearest.hpp"
+#include "taskd/io/clock.hpp"
+#include "taskd/io/posix_files.hpp"
+#include "taskd/io/sqlite_history.hpp"
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/value_json.hpp"
+#include "taskd/runtime/registry.hpp"
+
+namespace taskd::roles {
+namespace {
+
+constexpr std::size_t versions_shown = 100;
+constexpr std::string_view verbs[] = {"list", "show", "apply", "history", "diff", "restore"};
+
+// Nobody else in this process listens.
+struct Silence final : bus::Publisher {
+    void publish(std::string_view /*topic*/, std::vector<bus::EventField> /*fields*/) override {}
+};
+
+// The registry of a data directory.
+class Opened {
+  public:
+    static Result<std::unique_ptr<Opened>> make(const Options& options) {
+        const auto files = io::make_posix_files();
+        const std::string& dir = options.text("data");
+        if (auto made = files->make_dir(dir); !made) return fail(std::move(made));
+        std::unique_ptr<Opened> opened{new Opened};
+        auto history = io::open_history(dir + "/registry.db");
+        if (!history) return fail(std::move(history));
+        opened->history = std::move(*history);
+        auto registry =
+            runtime::Registry::open(*opened->history, *opened->clock_, opened->silence_);
+        if (!registry) return fail(std::move(registry));
+        opened->registry = std::move(*registry);
+        return opened;
+    }
+
+    std::unique_ptr<port::History> history;
+    std::unique_ptr<runtime::Registry> registry;
+
+  private:
+    std::unique_ptr<port::Clock> clock_ = io::make_system_clock();
+    Silence silence_;
+};
+
+// The whole of it, as it would stand in a file.
+Value value_of(const Entry& entry) {
+    Value value = entry.body;
+    value.fields.insert(value.fields.begin(),
+                        {{"id", Value::of_text(entry.id)}, {"kind", Value::of_text(entry.kind)}});
+    return value;
+}
+
+Result<std::uint64_t> read_version(const std::string& text) {
+    std::uint64_t version = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
+    if (error != std::errc{} || end != text.data() + text.size())
+        return fail(ErrorCode::bad_usage, "'" + text + "' is no number of a version");
+    return version;
+}
+
+std::vector<std::string> split(const std::string& text, char at) {
+    std::vector<std::string> parts;
+    for (std::size_t begin = 0; begin < text.size();) {
+        const std::size_t end = std::min(text.find(at, begin), text.size());
+        if (end > begin) parts.push_back(text.substr(begin, end - begin));
+        begin = end + 1;
+    }
+    return parts;
+}
+
+Result<runtime::StageSettings> read_stages(const Options& options) {
+    runtime::StageSettings settings;
+    for (const std::string& each : split(options.text("override"), ';')) {
+        auto change = runtime::parse_override(each);
+        if (!change) return fail(std::move(change));
+        settings.overrides.push_back(std::move(*change));
+    }
+    settings.disabled = split(options.text("disable"), ',');
+    return settings;
+}
+
+// ---- printing
+// ------------------------------------------------------------------------------------
+
+void print_list(const std::vector<Entry>& entries, const std::string& output) {
+    if (output == "json") {
+        Value list;
+        list.kind = ValueKind::list;
+        for (const Entry& entry : entries)
+            list.items.push_back(value_of(entry));
+        return print_line(protocol::write_json_value(list));
+    }
+    if (output == "id") {
+        for (const Entry& entry : entries)
+            print_line(entry.id);
+        return;
+    }
+    TableRows rows{{"ENTRY", "KIND", "NEEDS"}};
+    for (const Entry& entry : entries) {
+        std::string needs;
+        if (const Value* list = entry.find("needs"))
+            for (const Value& need : list->items)
+                needs += (needs.empty() ? "" : ", ") + need.text;
+        rows.push_back({entry.id, entry.kind, needs});
+    }
+    std::fputs(write_table(rows).c_str(), stdout);
+}
+
+void print_versions(const std::vector<port::RegistryVersion>& versions, const std::string& output) {
+    TableRows rows{{"VERSION", "AT", "CHANGES", "NOTE"}};
+    std::string json;
+    protocol::JsonWriter writer{json};
+    writer.begin_array();
+    for (const port::RegistryVersion& each : versions) {
+        if (output == "id") print_line(std::to_string(each.number));
+        writer.begin_object().field("version", each.number).field("at", to_rfc3339(each.at));
+        writer.field("changes", each.changes).field("note", each.note).end_object();
+        rows.push_back({std::to_string(each.number), to_rfc3339(each.at),
+                        std::to_string(each.changes), each.note});
+    }
+    writer.end_array();
+    if (output == "json") print_line(json);
+    if (output == "table") std::fputs(write_table(rows).c_str(), stdout);
+}
+
+// "+ shop:a", "- shop:b", "~ shop:c", and below the last the fields that differ.
+std::string change_text(const port::EntryChange& change) {
+    if (!change.before) return "+ " + change.id + "\n";
+    if (!change.after) return "- " + change.id + "\n";
+    std::string text = "~ " + change.id + "\n";
+    const Value before = value_of(*change.before);
+    const Value after = value_of(*change.after);
+    const auto add = [&](char sign, const ValueField& field) {
+        text += fmt::format("    {} {}: {}\n", sign, field.name,
+                            protocol::write_json_value(field.value));
+    };
+    for (const ValueField& field : before.fields)
+        if (std::ranges::find(after.fields, field) == after.fields.end()) add('-', field);
+    for (const ValueField& field : after.fields)
+        if (std::ranges::find(before.fields, field) == before.fields.end()) add('+', field);
+    return text;
+}
+
+void print_changes(const std::vector<port::EntryChange>& changes, const std::string& output) {
+    std::string json;
+    protocol::JsonWriter writer{json};
+    writer.begin_array();
+    for (const port::EntryChange& change : changes) {
+        if (output == "id") print_line(change.id);
+        if (output == "table") std::fputs(change_text(change).c_str(), stdout);
+        writer.begin_object().field("id", change.id);
+        for (const auto& [name, entry] :
+             {std::pair{"before", &change.before}, std::pair{"after", &change.after}})
+            if (*entry) writer.key(name).raw(protocol::write_json_value(value_of(**entry)));
+        writer.end_object();
+    }
+    writer.end_array();
+    if (output == "json") print_line(json);
+}
+
+// ---- the verbs
+// -----------------------------------------------------------------------------------
+
+int list(Opened& opened, const Options& options) {
+    const auto& words = options.positional();
+    const auto found =
+        runtime::find_entries(opened.registry->entries(), words.size() > 1 ? words[1] : "*");
+    if (!found) return report(found.error());
+    print_list(*found, options.text("output"));
+    return 0;
+}
+
+int show(Opened& opened, const Options& options) {
+    const auto& words = options.positional();
+    if (words.size() != 2) return report({ErrorCode::bad_usage, "show takes the id of one entry"});
+    const Entry* entry = opened.registry->find(words[1]);
+    if (entry == nullptr) return report({ErrorCode::not_found, words[1]});
+    const std::string& output = options.text("output");
+    if (output == "id") return print_line(entry->id), 0;
+    const auto text = transcoder().write(output == "json" ? "json" : "yaml", value_of(*entry));
+    if (!text) return report(text.error());
+    std::fputs((*text + (output == "json" ? "\n" : "")).c_str(), stdout);
+    return 0;
+}
+
+int tell(const Result<std::optional<port::RegistryVersion>>& made, const Options& options) {
+    if (!made) return report(made.error());
+    if (*made)
+        print_versions({**made}, options.text("output"));
+    else
+        say("nothing has changed");
+    return 0;
+}
+
+int apply(Opened& opened, const Options& options) {
+    const auto& words = options.positional();
+    if (words.size() < 2) return report({ErrorCode::bad_usage, "apply takes files and folders"});
+    const auto stages = read_stages(options);
+    if (!stages) return report(stages.error());
+    const auto entries = read_entries({words.begin() + 1, words.end()}, *stages);
+    if (!entries) return report(entries.error());
+    if (options.toggle("dry-run")) {
+        print_changes(runtime::changes_between(opened.registry->entries(), *entries),
+                      options.text("output"));
+        return 0;
+    }
+    return tell(opened.registry->apply(*entries, options.text("note")), options);
+}
+
+int history(Opened& opened, const Options& options) {
+    const auto versions = opened.history->list(0, versions_shown);
+    if (!versions) return report(versions.error());
+    print_versions(*versions, options.text("output"));
+    return 0;
+}
+
+int diff(Opened& opened, const Options& options) {
+    const auto& words = options.positional();
+    if (words.size() < 2 || words.size() > 3)
+        return report({ErrorCode::bad_usage, "diff takes one version, or two"});
+    std::vector<std::vector<Entry>> sides;
+    for (std::size_t i = 1; i < words.size(); ++i) {
+        const auto version = read_version(words[i]);
+        if (!version) return report(version.error());
+        auto entries = opened.history->read(*version);
+        if (!entries) return report(entries.error());
+        sides.push_back(std::move(*entries));
+    }
+    if (sides.size() == 1) sides.push_back(opened.registry->entries());
+    print_changes(runtime::changes_between(sides[0], sides[1]), options.text("output"));
+    return 0;
+}
+
+int restore(Opened& opened, const Options& options) {
+    const auto& words = options.positional();
+    if (words.size() != 2) return report({ErrorCode::bad_usage, "restore takes one version"});
+    const auto version = read_version(words[1]);
+    if (!version) return report(version.error());
+    return tell(opened.registry->restore(*version), options);
+}
+
+int run(const Options& options) {
+    constexpr int (*acts[])(Opened&, const Options&) = {list, show, apply, history, diff, restore};
+    const std::string& verb = options.positional().front();
+    const auto found = std::ranges::find(verbs, verb);
+    if (found == std::end(verbs))
+        return report({ErrorCode::bad_usage,
+                       fmt::format("registry takes list, show, apply, history, diff or restore, "
+                                   "not '{}'{}",
+                                   verb, meant_instead(verb, verbs))});
+    const auto opened = Opened::make(options);
+    if (!opened) return report(opened.error());
+    return acts[found - std::begin(verbs)](**opened, options);
+}
+
+}  // namespace
+
+const Command& registry_command() {
+    static const Command command{
+        {.name = "registry",
+         .arguments = "list [PATTERN] | show ID | apply PATH… | history | diff A [B] | restore N",
+         .summary = "declare queues, schedules and workers in files, with every version kept",
+         .text =
+             "'apply' makes what the files say the next version: what they do not name is gone. "
+             "A PATH is\na YAML file, or a folder of them. PATTERN is an id with * for any "
+             "characters, ~EXPRESSION,\n^BEGINNING or $END. 'diff A' compares with what holds "
+             "now. 'taskd up' with the same --data\nstarts the workers of the newest version, and "
+             "keeps queues and schedules as it says while it runs.",
+         .options = {{.name = "data",
+                      .value = "DIR",
+                      .fallback = "taskd-data",
+                      .help = "where registry.db lies: the data directory of taskd up"},
+                     {.name = "override",
+                      .value = "NS:NAME:FIELD=VALUE;…",
+                      .help = "set fields of entries that are applied"},
+                     {.name = "disable",
+                      .value = "PATTERN,…",
+                      .help = "leave out entries that are applied; * stands for any characters"},
+                     {.name = "note",
+                      .value = "TEXT",
+                      .help = "why, for the history",
+                      .from_environment = false},
+                     {.name = "dry-run",
+                      .kind = OptionKind::toggle,
+                      .help = "print what would change and leave it",
+                      .from_environment = false},
+                     {.name = "output",
+                      .letter = 'o',
+                      .kind = OptionKind::choice,
+                      .value = "json|table|id",
+                      .fallback = "table",
+                      .help = "print them so",
+                      .from_environment = false}},
+         .positional_min = 1,
+         .positional_max = 1'000,
+         .examples = {{"taskd registry apply entries/ --dry-run", "what would change"},
+                      {"taskd registry apply entries/ --note 'more room'", "the next version"},
+                      {"taskd registry list 'shop:*'", "what holds, of one namespace"},
+                      {"taskd registry diff 3", "what has changed since version 3"},
+                      {"taskd registry restore 3", "as it was then, as a new version"}},
+         .words = {std::begin(verbs), std::end(verbs)}},
+        run};
+    return command;
+}
+
+}  // namespace taskd::roles

@@ -1,0 +1,146 @@
+// Entries at a dispatcher: sent, sent again, taken away, and told when they are refused.
+#include "taskd/service/entry_push.hpp"
+
+#include "catch.hpp"
+#include "memory_log.hpp"
+#include "sim_world.hpp"
+#include "taskd/protocol/value_json.hpp"
+
+using namespace taskd;
+using namespace taskd::service;
+using namespace taskd::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+Entry entry(const std::string& name, const std::string& kind, const std::string& body) {
+    return {"shop:" + name, kind, *protocol::read_json_value(body)};
+}
+
+struct World {
+    struct Dispatcher final : port::HttpHandler {
+        void handle(port::HttpRequest&& request, port::HttpResponder respond) override {
+            heard += request.method + " " + request.target + " " + request.body + "; ";
+            for (const auto& [name, value] : request.headers)
+                if (name == "Authorization") key = value;
+            respond({status, {}, status == 422 ? R"({"title":"invalid_field"})" : "{}"});
+        }
+        std::string heard;
+        std::string key;
+        int status = 200;
+    };
+
+    SimWorld sim{1};
+    SimHost& host = sim.host("127.0.0.1");
+    Dispatcher dispatcher;
+    std::uint16_t port = *host.serve(0, dispatcher);
+    MemoryLog log;
+    std::unique_ptr<EntryPush> push =
+        std::make_unique<EntryPush>(protocol::ClusterKey{"0123456789abcdef"},
+                                    EntryPushPorts{host.http(), host.timers(), host.clock(), log});
+
+    void hold(const std::vector<Entry>& entries) {
+        push->hold("http://127.0.0.1:" + std::to_string(port), entries);
+        sim.run_for(3s);
+    }
+    std::string take() { return std::exchange(dispatcher.heard, {}); }
+    std::size_t errors() const {
+        return static_cast<std::size_t>(
+            std::ranges::count(log.entries, port::LogLevel::error, &MemoryLog::Entry::level));
+    }
+};
+
+const Entry queue = entry("bill", "queue", R"({"meta":{"a":1},"concurrency":2,"needs":[]})");
+const Entry schedule =
+    entry("nightly", "schedule", R"({"cron":"30 3 * * *","task":{"type":"sum"}})");
+
+}  // namespace
+
+TEST_CASE("queues and schedules are put, with the key, and only once", "[entries]") {
+    World world;
+    world.hold({queue, schedule, entry("w", "worker.http", "{}")});
+    CHECK(world.take() ==
+          R"(PUT /v1/queues/bill {"concurrency":2}; )"
+          R"(PUT /v1/schedules/nightly {"cron":"30 3 * * *","task":{"type":"sum"}}; )");
+    CHECK(world.dispatcher.key == "Bearer 0123456789abcdef");
+    CHECK(world.push->settled());
+    world.hold({queue, schedule});
+    CHECK(world.take().empty());
+}
+
+TEST_CASE("what changes is put again, and what is gone is taken away", "[entries]") {
+    World world;
+    world.hold({queue, schedule});
+    world.take();
+    world.hold({entry("bill", "queue", R"({"concurrency":3})"), schedule});
+    CHECK(world.take() == R"(PUT /v1/queues/bill {"concurrency":3}; )");
+    world.hold({});
+    CHECK(world.take() == "PUT /v1/queues/bill {}; DELETE /v1/schedules/nightly ; ");
+    world.hold({});
+    CHECK(world.take().empty());
+    CHECK(world.push->settled());
+}
+
+TEST_CASE("what an earlier life held is taken away when it is gone, and else said again",
+          "[entries]") {
+    World world;
+    world.push->remember({queue, schedule});
+    world.hold({queue});
+    CHECK(world.take() ==
+          "PUT /v1/queues/bill {\"concurrency\":2}; DELETE /v1/schedules/nightly ; ");
+}
+
+TEST_CASE("a queue's type may be another than its name", "[entries]") {
+    World world;
+    world.hold({entry("bill", "queue", R"({"type":"charge","concurrency":1})")});
+    CHECK(world.take() == R"(PUT /v1/queues/charge {"concurrency":1}; )");
+}
+
+TEST_CASE("what the dispatcher refuses is told and not said again", "[entries]") {
+    World world;
+    world.dispatcher.status = 422;
+    world.hold({queue, schedule});
+    CHECK(world.errors() == 2);
+    world.take();
+    world.sim.run_for(60s);
+    CHECK(world.take().empty());
+    CHECK(world.push->settled());
+}
+
+TEST_CASE("what could not be sent is sent again, the newest alone", "[entries]") {
+    World world;
+    world.host.stop_serving(world.port);
+    world.hold({queue});
+    CHECK_FALSE(world.push->settled());
+    world.hold({entry("bill", "queue", R"({"concurrency":9})")});
+    REQUIRE(world.host.serve(world.port, world.dispatcher));
+    world.sim.run_for(5s);
+    CHECK(world.take() == R"(PUT /v1/queues/bill {"concurrency":9}; )");
+    CHECK(world.push->settled());
+    world.dispatcher.status = 503;
+    world.hold({schedule});
+    world.dispatcher.status = 200;
+    world.take();
+    world.sim.run_for(5s);
+    CHECK(world.push->settled());
+    CHECK(world.errors() == 0);
+}
+
+TEST_CASE("after a stop nothing is sent", "[entries]") {
+    World world;
+    world.host.stop_serving(world.port);
+    world.hold({queue});
+    world.push->stop();
+    REQUIRE(world.host.serve(world.port, world.dispatcher));
+    world.sim.run_for(60s);
+    CHECK(world.take().empty());
+}
+
+TEST_CASE("what no dispatcher would understand is refused beforehand", "[entries]") {
+    CHECK(check_pushed_entry(queue));
+    CHECK(check_pushed_entry(schedule));
+    CHECK_FALSE(check_pushed_entry(entry("a", "queue", R"({"concurrency":-1})")));
+    CHECK_FALSE(check_pushed_entry(entry("a", "queue", R"({"type":"no type"})")));
+    CHECK_FALSE(check_pushed_entry(entry("a", "schedule", R"({"task":{"type":"sum"}})")));
+    CHECK_FALSE(check_pushed_entry(entry("a", "schedule", R"({"cron":"x","task":{}})")));
+}
