@@ -32,6 +32,43 @@ Result<std::map<std::string, std::string>> read_labels(const std::string& text) 
     return labels;
 }
 
+// When it is tried again, and how often.
+Result<void> read_retries(const Options& options, TaskSpec& spec) {
+    spec.attempts_max = static_cast<std::uint32_t>(options.number("attempts-max"));
+    spec.crashes_max = static_cast<std::uint32_t>(options.number("crashes-max"));
+    spec.backoff.kind = parse_backoff_kind(options.text("backoff")).value();
+    if (options.given("backoff-max")) {
+        spec.backoff.max = options.duration("backoff-max");
+        spec.backoff.initial = std::min(spec.backoff.initial, spec.backoff.max);
+    }
+    if (options.given("backoff-initial"))
+        spec.backoff.initial = options.duration("backoff-initial");
+    if (spec.backoff.initial > spec.backoff.max)
+        return fail(ErrorCode::bad_usage, "--backoff-initial is above --backoff-max");
+    const std::string& codes = options.text("no-retry");
+    for (std::size_t at = 0; at < codes.size();) {
+        const std::size_t end = std::min(codes.find(',', at), codes.size());
+        if (end == at || end - at > limits::error_code_bytes_max)
+            return fail(ErrorCode::bad_usage, "--no-retry takes codes of 1 to 128 bytes: CODE,…");
+        spec.no_retry.push_back(codes.substr(at, end - at));
+        at = end + 1;
+    }
+    if (spec.no_retry.size() > limits::no_retry_max)
+        return fail(ErrorCode::bad_usage,
+                    fmt::format("--no-retry takes up to {} codes", limits::no_retry_max));
+    return {};
+}
+
+Result<std::optional<WallTime>> read_instant(const Options& options, const std::string& name) {
+    if (!options.given(name)) return std::nullopt;
+    const auto instant = parse_rfc3339(options.text(name));
+    if (!instant)
+        return fail(ErrorCode::bad_usage,
+                    fmt::format("--{} takes an instant such as 2026-01-02T03:04:05Z, not '{}'",
+                                name, options.text(name)));
+    return instant;
+}
+
 // All but id and payload.
 Result<TaskSpec> read_defaults(const Options& options) {
     TaskSpec spec;
@@ -41,7 +78,7 @@ Result<TaskSpec> read_defaults(const Options& options) {
             return fail(ErrorCode::bad_usage, fmt::format("'{}' is no name of a type", spec.type));
     }
     spec.priority = static_cast<std::uint8_t>(options.number("priority"));
-    spec.attempts_max = static_cast<std::uint32_t>(options.number("attempts-max"));
+    if (auto read = read_retries(options, spec); !read) return std::unexpected{read.error()};
     for (const auto& [name, field] :
          {std::pair{"timeout", &spec.timeout}, std::pair{"queue-timeout", &spec.queue_timeout},
           std::pair{"total-timeout", &spec.total_timeout}, std::pair{"delay", &spec.delay}})
@@ -61,12 +98,11 @@ Result<TaskSpec> read_defaults(const Options& options) {
         spec.group = GroupId::parse(options.text("group"));
         if (!spec.group) return fail(ErrorCode::bad_usage, "--group takes the whole id of a group");
     }
-    if (options.given("at")) {
-        spec.run_at = parse_rfc3339(options.text("at"));
-        if (!spec.run_at)
-            return fail(ErrorCode::bad_usage,
-                        "--at takes an instant such as 2026-01-02T03:04:05Z, not '" +
-                            options.text("at") + "'");
+    for (const auto& [name, field] :
+         {std::pair{"at", &spec.run_at}, std::pair{"expires-at", &spec.expires_at}}) {
+        const auto instant = read_instant(options, name);
+        if (!instant) return std::unexpected{instant.error()};
+        *field = *instant;
     }
     return spec;
 }
@@ -183,13 +219,6 @@ std::vector<OptionRow> submit_rows() {
              .fallback = "5",
              .help = "0 to 9, 9 goes first",
              .most = 9},
-            {.name = "attempts-max",
-             .kind = OptionKind::number,
-             .value = "N",
-             .fallback = "5",
-             .help = "attempts that may fail before the task is dead",
-             .least = 1,
-             .most = limits::attempts_max_max},
             {.name = "key",
              .value = "KEY",
              .help = "whose task it is: keys take turns, and may have limits",
@@ -211,10 +240,48 @@ std::vector<OptionRow> submit_rows() {
              .value = "INSTANT",
              .help = "not before this time, like 2026-01-02T03:04:05Z",
              .from_environment = false},
+            {.name = "expires-at",
+             .value = "INSTANT",
+             .help = "not begun by then, it has expired",
+             .from_environment = false},
             time_row("timeout", "of one attempt; 1h unless said"),
             time_row("queue-timeout", "until its first attempt; 7 days unless said"),
             time_row("total-timeout", "until its end; 30 days unless said"),
             output_row()};
+}
+
+// Before the row of the output, which is last.
+std::vector<OptionRow> with_retry_rows(std::vector<OptionRow> rows) {
+    const std::vector<OptionRow> more{
+        {.name = "attempts-max",
+         .kind = OptionKind::number,
+         .value = "N",
+         .fallback = "5",
+         .help = "attempts that may fail before the task is dead",
+         .least = 1,
+         .most = limits::attempts_max_max},
+        {.name = "crashes-max",
+         .kind = OptionKind::number,
+         .value = "N",
+         .fallback = "10",
+         .help = "workers in a row that may vanish with it before it is dead",
+         .least = 1,
+         .most = limits::attempts_max_max,
+         .from_environment = false},
+        {.name = "backoff",
+         .kind = OptionKind::choice,
+         .value = "fixed|linear|exponential",
+         .fallback = "exponential",
+         .help = "how the wait between attempts grows",
+         .from_environment = false},
+        time_row("backoff-initial", "the first wait; 1s unless said"),
+        time_row("backoff-max", "the longest wait; 5m unless said"),
+        {.name = "no-retry",
+         .value = "CODE,…",
+         .help = "errors after which it is dead at once",
+         .from_environment = false}};
+    rows.insert(rows.end() - 1, more.begin(), more.end());
+    return rows;
 }
 
 int run(const Options& options) {
@@ -250,7 +317,7 @@ const Command& submit_command() {
              "--from FILE submits many: one task a line as JSON, {\"type\", \"payload\"} as the "
              "API takes it,\nor one array of them; with TYPE each is a payload. Results come in "
              "the order given.\n\nA FILE that ends in .yaml or .yml is read as YAML.",
-         .options = with_client_rows(submit_rows(), "5s"),
+         .options = with_client_rows(with_retry_rows(submit_rows()), "5s"),
          .positional_max = 10'000,
          .kind = PageKind::client,
          .examples = {{"taskd submit sum 1 2 3", "6"},

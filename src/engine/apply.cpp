@@ -416,6 +416,10 @@ void Engine::apply(Sequence sequence, const Record& record) {
     std::visit(Applier{*state_, sequence}, record);
 }
 
+void Engine::expect(std::size_t tasks) {
+    state_->headers.expect(tasks);
+}
+
 void Engine::restore(const QueueRules& rules) {
     apply_rules(*state_, rules);
 }

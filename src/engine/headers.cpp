@@ -1,6 +1,7 @@
 #include "engine/headers.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <queue>
 
 #include "taskd/base/assert.hpp"
@@ -75,6 +76,12 @@ void Headers::move_some() {
         old_.tags[moved_] = moved_away;
     }
     if (moved_ > old_.mask) old_ = {};
+}
+
+void Headers::expect(std::size_t count) {
+    TASKD_ASSERT(table_.places == nullptr);
+    count = std::min(count, expected_most);
+    table_ = make_table(std::bit_ceil(std::max(count + count / 3 + 1, places_at_first)));
 }
 
 Slot Headers::add(TaskId id) {

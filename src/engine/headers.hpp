@@ -74,6 +74,8 @@ class Headers {
     }
     std::size_t size() const { return size_; }
 
+    // So many are about to come: the table need not grow step by step. Before the first.
+    void expect(std::size_t count);
     Slot find(TaskId id) const;  // 0 when there is none
     Slot add(TaskId id);         // a new header; the id must not be there
     void remove(Slot slot);      // no pointer to it may be left
@@ -99,6 +101,7 @@ class Headers {
     };
     static constexpr std::size_t chunk_size = 1024;
     static constexpr std::size_t places_at_first = 1024;
+    static constexpr std::size_t expected_most = 50'000'000;
     static constexpr std::size_t moved_at_once = 16;
     static constexpr std::uint8_t no_tag = 0, moved_away = 1, first_tag = 2;
 

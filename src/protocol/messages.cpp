@@ -97,6 +97,7 @@ std::string write_status(const StatusMessage& message) {
 
 std::string write_task_message(const TaskMessage& message) {
     std::string out;
+    out.reserve(160 + message.type.size() + (message.payload ? message.payload->size() : 0));
     JsonWriter json{out};
     json.begin_object();
     put_lease(json, message.lease);
@@ -113,6 +114,7 @@ std::string write_task_message(const TaskMessage& message) {
 
 std::string write_result(const ResultMessage& message) {
     std::string out;
+    out.reserve(128 + message.result.size());
     JsonWriter json{out};
     json.begin_object();
     put_lease(json, message.lease);
@@ -152,6 +154,7 @@ std::string write_progress_message(const ProgressMessage& message) {
 
 std::string write_lease_key(const LeaseKey& lease) {
     std::string out;
+    out.reserve(72);
     JsonWriter json{out};
     json.begin_object();
     put_lease(json, lease);
@@ -161,6 +164,10 @@ std::string write_lease_key(const LeaseKey& lease) {
 
 std::string write_body(std::string_view from, const std::vector<std::string>& items) {
     std::string out;
+    std::size_t bytes = 32 + from.size();
+    for (const std::string& item : items)
+        bytes += item.size() + 1;
+    out.reserve(bytes);
     JsonWriter json{out};
     json.begin_object().field("from", from).key("items").begin_array();
     for (const std::string& item : items)

@@ -118,6 +118,33 @@ class Rows:
             print(f"{title}: told to come again later {puts['slowed']} times with many puts, "
                   f"{cycles['slowed']} with many cycles", file=sys.stderr)
 
+    def floors(self):
+        """What the machine alone takes, and taskd's distance from it, in one go."""
+        server = Taskd(cycle=True)
+        try:
+            told = subprocess.run([pathlib.Path(self.load).with_name("floor"), server.system.folder,
+                                   str(server.port)], capture_output=True, text=True, check=True)
+            floor = json.loads(told.stdout)
+            alone = self.load_on(server, "taskd", "cycle", 1, 1)
+        finally:
+            server.close()
+        sync, http, udp = floor["sync_us"], floor["http_us"], floor["udp_us"]
+        least = 2 * sync + http + udp
+        print(f"\nThe machine: sync {sync:.0f} µs, round trip {http:.0f} µs over HTTP and "
+              f"{udp:.0f} µs over UDP (medians).")
+        print(f"One task on an idle taskd, to its result: median {alone['p50_us']:.0f} µs, "
+              f"{alone['p50_us'] / least:.2f} of its floor of {least:.0f} µs.")
+        for connections in (16, 64):
+            put = self.measure("taskd", Taskd, "put", 1, connections)
+            most = 1e6 * connections / (2 * sync)
+            print(f"Put over {connections} connections: {put['rate']:,.0f}/s, "
+                  f"{put['rate'] / most:.2f} of {most:,.0f}.")
+        for submitters in (16, 64, 256):
+            cycle = self.measure("taskd", Taskd, "cycle", 1, submitters)
+            most = 1e6 * submitters / (3 * sync + http + udp)
+            print(f"Cycle with {submitters} submitters, one at a time: {cycle['rate']:,.0f}/s, "
+                  f"{cycle['rate'] / most:.2f} of {most:,.0f}.")
+
     def print(self):
         head = ["server", "promise", "put", "p50 µs", "put, many", "cycle", "p50 µs",
                 "cycle, many", "CPU µs", "CPU µs, many"]
@@ -139,6 +166,7 @@ def main():
              lambda cycle: Peer(gearmand, "-L", "127.0.0.1", "-p", "{port}", "-t", "1",
                                 "-l", "{folder}/log"))
     rows.print()
+    rows.floors()
     print(f"Load average at the end, this run in it: {os.getloadavg()[0]:.1f} on "
           f"{os.cpu_count()} cores.")
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 
 #include "disk_worlds.hpp"
 #include "journal_driver.hpp"
@@ -138,6 +139,54 @@ void bench_view(const std::string& path, std::size_t rows, std::size_t changes) 
     fmt::print("  a page of 50 in {:.0f} us\n", seconds_since(page) * 1e4);
 }
 
+// Tasks that carry much, each stored three times in its life; in rows, and in files beside the
+// view.
+void bench_bodies(const std::string& dir, std::size_t tasks, std::size_t body_bytes,
+                  std::size_t row_body_bytes_max) {
+    constexpr std::size_t together = 10;
+    need(io::make_posix_files()->make_dir(dir));
+    const std::string path = dir + "/view.db";
+    std::size_t log_bytes = 0;
+    const Times begin;
+    {
+        auto view = need(io::SqliteView::open(
+            {.path = path, .store_id = 1, .row_body_bytes_max = row_body_bytes_max}));
+        Random random{3};
+        port::ViewMark mark;
+        for (std::size_t i = 0; i < tasks; i += together) {
+            std::vector<Task> some(together);
+            for (Task& task : some) {
+                task.spec = std::get<TaskSubmitted>(submitted(random)).spec;
+                task.spec.payload =
+                    Blob{std::to_string(random.next()) + std::string(body_bytes, 'b')};
+            }
+            for (const TaskState state :
+                 {TaskState::queued, TaskState::running, TaskState::succeeded}) {
+                mark.sequence = mark.sequence.next();
+                port::ViewChange change{mark, {}};
+                for (Task& task : some) {
+                    task.state = state;
+                    change.tasks.push_back(std::make_shared<const Task>(task));
+                }
+                need(view->store(change));
+            }
+        }
+        log_bytes = std::filesystem::file_size(path + "-wal");
+    }
+    std::size_t beside = 0;
+    for (const auto& each : std::filesystem::recursive_directory_iterator{dir})
+        if (each.is_regular_file() && each.path() != path) beside += each.file_size();
+    fmt::print(
+        "{} tasks of {} KiB {}: {:.2f} ms a task, {:.2f} of processor; view.db {} MiB, its log"
+        " {} MiB, beside it {} MiB\n",
+        tasks, body_bytes / limits::kibibyte,
+        row_body_bytes_max > body_bytes ? "in rows" : "in files",
+        seconds_since(begin) * 1e3 / static_cast<double>(tasks),
+        processor_seconds_since(begin) * 1e3 / static_cast<double>(tasks),
+        std::filesystem::file_size(path) / limits::mebibyte, log_bytes / limits::mebibyte,
+        beside / limits::mebibyte);
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -149,4 +198,7 @@ int main(int count, char** arguments) {
     bench_journal(*files, base + "/journal-64", 64, 2'000);
     bench_journal(*files, base + "/journal-512", 512, 2'000);
     bench_view(base + "/view.db", 1'000, 300);
+    for (const std::size_t row_bytes : {limits::mebibyte, 64 * limits::kibibyte})
+        bench_bodies(fmt::format("{}/bodies-{}", base, row_bytes), 1'000, 512 * limits::kibibyte,
+                     row_bytes);
 }

@@ -29,8 +29,8 @@ class LongBodies(harness.SystemTest):
             self.assertEqual(hashlib.sha256(path.read_bytes()).hexdigest(), path.name)
 
     def lease(self):
-        tasks = self.api.post("/v1/leases", {"types": ["a"], "worker": "w", "max": 1}).json["tasks"]
-        return tasks[0]
+        asked = {"types": ["a"], "worker": "w", "max": 1, "wait_ms": 20_000}
+        return self.api.post("/v1/leases", asked).json["tasks"][0]
 
     def stop(self):
         self.system.dp.terminate()
@@ -101,6 +101,17 @@ class LongBodies(harness.SystemTest):
             role.terminate()
             self.assertEqual(role.wait_end(), 0)
 
+    def test_a_list_of_many_comes_in_short_pages(self):
+        ids, large = [], {"type": "b", "payload": "x" * 900_000}
+        for _ in range(4):
+            ids += [task["id"] for task in self.api.post("/v1/tasks", [large] * 10).json["tasks"]]
+            self.api.get("/v1/tasks?limit=1")  # the view has them
+        ids.sort()
+        page = self.api.get("/v1/tasks?limit=1000")
+        self.assertEqual(len(page.json["tasks"]), 19)  # the first beyond 16 MiB is the last
+        self.assertEqual(page.json["next"], ids[18])
+        self.assertEqual([task["id"] for task in self.api.all_tasks()], ids)
+
     def test_of_a_stopped_dispatcher(self):
         system = self.system
         first = self.api.submit("b", "f" * 200_000)
@@ -150,7 +161,21 @@ class LongBodies(harness.SystemTest):
             (folder / name).write_bytes(b"left")
         self.assertEqual(self.system.run("store", "check", self.data).returncode, 0)
         self.system.dp.start().wait_ready()
-        self.assertEqual(list(folder.iterdir()), [])
+        self.api.submit("b", 1)
+        harness.wait_until(lambda: not list(folder.iterdir()), "they are gone")
+
+    def test_a_lost_view_is_built_of_the_journal(self):
+        ids = [self.api.submit("b", f"{number}" * 200_000) for number in range(3)]
+        self.wait_blobs(3)
+        self.stop()
+        for path in self.data.glob("view.db*"):
+            path.unlink()
+        self.blobs()[0].unlink()
+        self.system.dp.start().wait_ready()
+        self.wait_blobs(3)
+        self.restart()
+        for number, task in enumerate(ids):
+            self.assertEqual(self.api.task(task)["payload"], f"{number}" * 200_000)
 
 
 if __name__ == "__main__":

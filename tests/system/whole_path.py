@@ -107,6 +107,25 @@ class WholePath(harness.SystemTest):
                          [["hash"], ["reverse"], ["sum"], ["upper"], ["wait"]])
         self.assertIn("wait-worker-", self.run_ok("workers"))
 
+    def test_when_it_is_tried_again(self):
+        task = self.run_ok("submit", "wait", 600, "--detach", "--attempts-max", 3, "--crashes-max",
+                           4, "--backoff", "linear", "--backoff-initial", "2s", "--backoff-max",
+                           "1m", "--no-retry", "bad_payload,gone", "--expires-at",
+                           "2099-01-01T00:00:00Z").strip()
+        told = self.system.dp.api.task(task)
+        self.assertEqual((told["attempts_max"], told["crashes_max"], told["no_retry"],
+                          told["expires_at"]),
+                         (3, 4, ["bad_payload", "gone"], "2099-01-01T00:00:00.000000Z"))
+        self.assertEqual(told["backoff"], {"kind": "linear", "initial_ms": 2000, "max_ms": 60000,
+                                           "jitter_percent": 25})
+        shorter = self.run_ok("submit", "wait", 600, "--detach", "--backoff-max", "10ms").strip()
+        backoff = self.system.dp.api.task(shorter)["backoff"]
+        self.assertEqual((backoff["initial_ms"], backoff["max_ms"]), (10, 10))
+        for wrong in (["--backoff", "never"], ["--no-retry", "a,,b"], ["--crashes-max", 0],
+                      ["--backoff-initial", "2m", "--backoff-max", "1m"], ["--expires-at", "soon"],
+                      ["--no-retry", ",".join("abcdefghijklmnopqrstu")]):
+            self.run_error(2, "bad_usage", "submit", "wait", 600, "--detach", *wrong)
+
     def test_exit_codes(self):
         self.run_error(1, "bad_json", "submit", "sum", "--json", "[1,")
         self.run_error(1, "task_not_found", "task", "0190a2b4-0000-7000-8000-000000000000")

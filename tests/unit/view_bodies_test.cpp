@@ -32,7 +32,8 @@ struct BodiesWorld {
                                             .store_id = 1,
                                             .vfs = vfs.name(),
                                             .files = &disk,
-                                            .row_body_bytes_max = bound});
+                                            .row_body_bytes_max = bound,
+                                            .page_bytes_max = page_bytes_max});
         if (!opened) return std::unexpected{opened.error()};
         view = std::move(*opened);
         return {};
@@ -77,6 +78,7 @@ struct BodiesWorld {
         return "data/blobs/" + BodyFiles::place_of(BodyFiles::name_of(body));
     }
 
+    std::size_t page_bytes_max = limits::mebibyte;
     SimFiles disk{7};
     FilesVfs vfs{disk};
     std::unique_ptr<io::SqliteView> view;
@@ -232,6 +234,9 @@ TEST_CASE("a start takes away what no row names, and what was never finished") {
     world.disk.set_content(kept + ".tmp", "half");
     world.disk.set_content(kept.substr(0, kept.find_last_of('/')) + "/README", "no body's name");
     world.reopen();
+    // Not yet: whether it is the journal's view is still to be seen.
+    CHECK(world.bodies().size() == 4);
+    world.store({});
     CHECK(world.bodies() == Paths{kept});
     CHECK(world.find(task) == std::vector{task});
 }
@@ -277,6 +282,8 @@ TEST_CASE("a body that the disk refuses ends the storing, and a start finds what
         world.reopen();
         // One or the other, with exactly its files.
         const bool done = !world.find(more).value().empty();
+        world.mark = world.view->mark().value();
+        world.store({});
         CHECK(world.find(done ? more : task) == std::vector{done ? more : task});
         CHECK(world.bodies().size() == (done ? 2 : 1));
     }
@@ -321,4 +328,55 @@ TEST_CASE("a copy that is given up lets the files go") {
     CHECK(world.bodies().size() == 1);
     world.view->drop_copy();
     CHECK(world.bodies().empty());
+}
+
+TEST_CASE("a file that was lost comes back when its task is stored again") {
+    BodiesWorld world;
+    Task task = world.task(text_of('a', 300 * bound));
+    world.store({task});
+    const std::string path = world.path_of(task.spec.payload.view());
+    const std::string right = world.disk.content(path).value();
+    std::string wrong = right;
+    wrong[299 * bound] ^= 1;
+    for (const bool lost : {true, false}) {
+        if (lost)
+            REQUIRE(world.disk.remove(path));
+        else
+            world.disk.set_content(path, wrong);
+        CHECK_FALSE(world.find(task).has_value());
+        ++task.priority;
+        world.store({task});
+        CHECK(world.disk.content(path) == right);
+        CHECK(world.find(task) == std::vector{task});
+    }
+    CHECK(world.bodies() == Paths{path});
+}
+
+TEST_CASE("a page ends with the task that makes it too long") {
+    BodiesWorld world;
+    world.page_bytes_max = 5 * bound;
+    world.reopen();
+    std::vector<Task> tasks;
+    for (std::size_t i = 0; i < 20; ++i)
+        tasks.push_back(world.task(text_of('p', i == 7 ? 9 * bound : bound * 3 / 4),
+                                   i % 2 == 0 ? text_of('r', 2 * bound) : "1"));
+    world.store(tasks);
+    std::vector<Task> found;
+    std::size_t pages = 0;
+    TaskQuery query;
+    for (; pages == 0 || query.after; ++pages) {
+        const auto page = world.view->list(query);
+        REQUIRE(page.has_value());
+        CHECK(page->tasks.size() <= 4);
+        std::ranges::copy(page->tasks, std::back_inserter(found));
+        query.after = page->next;
+    }
+    CHECK(found == tasks);
+    CHECK(pages > 5);
+    // What carries no bodies is as long as it is asked to be.
+    query.bare = true;
+    CHECK(world.view->list(query)->tasks.size() == 20);
+    query.bare = false;
+    query.count_only = true;
+    CHECK(world.view->list(query)->count == 20);
 }

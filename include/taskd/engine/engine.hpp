@@ -82,6 +82,7 @@ class Engine {
 
     // Recovery from the view: heads in queued_as order, leased tasks whole, then the sums and the
     // newest ended id there.
+    void expect(std::size_t tasks);         // about so many heads, before anything
     void restore(const QueueRules& rules);  // before the heads
     void restore(const Operation& operation);
     void restore(const Group& group);

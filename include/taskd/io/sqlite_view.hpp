@@ -24,6 +24,8 @@ struct SqliteViewSettings {
     // A payload or result beyond it gets a file: what is written again whenever a task changes
     // should be short. Below it a row is written faster than a file is synced.
     std::size_t row_body_bytes_max = 64 * limits::kibibyte;
+    // Payloads and results of one page of a list: a thousand of a mebibyte would be too much.
+    std::size_t page_bytes_max = 16 * limits::mebibyte;
     std::string bodies;  // the folder of those files; empty: `blobs` beside the view's file
     // Of another store's file: long bodies are read in `bodies`, and new ones stay in the rows.
     bool is_copy = false;

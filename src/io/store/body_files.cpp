@@ -14,6 +14,7 @@ constexpr std::string_view digits = "0123456789abcdef";
 constexpr std::size_t name_size = 2 * SHA256_DIGEST_LENGTH;
 constexpr std::size_t folder_size = 2;
 constexpr std::string_view unfinished = ".tmp";
+constexpr std::size_t compare_bytes = 128 * limits::kibibyte;
 
 std::size_t folder_of(std::string_view name) {
     return digits.find(name[0]) * 16 + digits.find(name[1]);
@@ -94,6 +95,19 @@ Result<std::string> BodyFiles::read(std::string_view name) {
     if (!count) return std::unexpected{count.error()};
     if (*count != body.size() || name_of(body) != name) return damaged();
     return body;
+}
+
+bool BodyFiles::holds(const std::string& name, std::string_view body) {
+    const auto file = files_.open(path_of(name), port::OpenMode::read);
+    if (!file || (*file)->size() != body.size()) return false;
+    std::string part(std::min(body.size(), compare_bytes), '\0');
+    for (std::size_t at = 0; at < body.size(); at += part.size()) {
+        const std::string_view wanted = body.substr(at, part.size());
+        const auto count = (*file)->read(at, part);
+        if (count != wanted.size() || std::string_view{part}.substr(0, *count) != wanted)
+            return false;
+    }
+    return true;
 }
 
 // One that stays is taken by the sweep of the next start.

@@ -119,7 +119,6 @@ Result<void> SqliteView::Impl::open() {
     if (done) done = open_schema(db_, settings_.store_id);
     if (done) done = prepare_all();
     if (done) done = read_mark();
-    if (done) done = bodies_.sweep();
     if (!done) return done;
     sqlite3_wal_hook(
         db_.handle(),
@@ -193,7 +192,7 @@ Result<void> SqliteView::Impl::prepare_all() {
         *statement = std::move(*prepared);
     }
     if (auto prepared = bodies_.prepare(db_); !prepared) return prepared;
-    return finder_.prepare(db_);
+    return finder_.prepare(db_, settings_.page_bytes_max);
 }
 
 Result<void> SqliteView::Impl::read_mark() {
@@ -228,6 +227,7 @@ Result<void> SqliteView::Impl::store(const port::ViewChange& change) {
             newest = task->spec.id;
     Result<void> done{};
     if (log_pages >= settings_.checkpoint_pages) done = checkpoint();
+    if (done) done = bodies_.sweep_once();
     if (done) done = begin_.run();
     if (done) done = store_all(change, newest);
     if (done) done = bodies_.sync();
@@ -252,7 +252,7 @@ Result<void> SqliteView::Impl::store(const port::ViewChange& change) {
 Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
                                          std::optional<TaskId> newest) {
     for (const TaskId& id : change.gone_tasks) {
-        if (auto done = bodies_.leave(id); !done) return done;
+        if (auto left = bodies_.leave(id); !left) return std::unexpected{left.error()};
         if (auto done = drop_.bind_blob(1, id.bytes()).run(); !done) return done;
     }
     if (auto done = store_tasks(change.tasks); !done) return done;
@@ -322,10 +322,11 @@ Result<void> SqliteView::Impl::store_tasks(const std::vector<std::shared_ptr<con
     std::vector<ChangedTask> rows;
     rows.reserve(tasks.size());
     for (const auto& task : tasks) {
-        if (auto done = bodies_.leave(task->spec.id); !done) return done;
-        auto payload = bodies_.place(task->spec.payload.view());
+        const auto before = bodies_.leave(task->spec.id);
+        if (!before) return std::unexpected{before.error()};
+        auto payload = bodies_.place(task->spec.payload.view(), before->payload);
         if (!payload) return std::unexpected{payload.error()};
-        auto result = bodies_.place(task->result.view());
+        auto result = bodies_.place(task->result.view(), before->result);
         if (!result) return std::unexpected{result.error()};
         rows.push_back({task.get(), std::move(*payload), std::move(*result)});
         if (task->spec.idempotency_key.empty()) continue;

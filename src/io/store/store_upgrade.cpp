@@ -42,11 +42,8 @@ Result<StoreVersions> upgrade_store(port::Files& files, const std::string& dir,
     if (!store) return std::unexpected{store.error()};
     auto found = versions_of(files, *store, vfs);
     if (!found || found->is_newest()) return found;
-    const auto view =
-        SqliteView::open({.path = store->paths.view,
-                          .store_id = store->id,
-                          .vfs = vfs,
-                          .files = &files});
+    const auto view = SqliteView::open(
+        {.path = store->paths.view, .store_id = store->id, .vfs = vfs, .files = &files});
     if (!view) return std::unexpected{view.error()};
     return found;
 }

@@ -28,10 +28,11 @@ Result<void> ViewBodies::prepare(SqliteDb& db) {
     return {};
 }
 
-Result<void> ViewBodies::sweep() {
-    if (settings_.read_only) return {};
+Result<void> ViewBodies::sweep_once() {
+    if (swept_ || settings_.read_only) return {};
     const auto swept = files_.sweep([this](const std::string& name) { return is_named(name); });
     if (!swept) return std::unexpected{swept.error()};
+    swept_ = true;
     return {};
 }
 
@@ -46,25 +47,29 @@ Result<bool> ViewBodies::is_named(const std::string& name) {
     return false;
 }
 
-Result<void> ViewBodies::leave(const TaskId& id) {
-    if (!any_ || settings_.read_only) return {};
+Result<ViewBodies::Names> ViewBodies::leave(const TaskId& id) {
+    Names names;
+    if (!any_ || settings_.read_only) return names;
     const auto row = names_.bind_blob(1, id.bytes()).step();
     if (!row) return std::unexpected{row.error()};
-    if (!*row) return {};
-    for (const int column : {0, 1})
-        if (!names_.is_null(column)) left_.emplace_back(names_.bytes(column));
+    if (!*row) return names;
+    if (!names_.is_null(0)) left_.push_back(names.payload.emplace(names_.bytes(0)));
+    if (!names_.is_null(1)) left_.push_back(names.result.emplace(names_.bytes(1)));
     names_.reset();
-    return {};
+    return names;
 }
 
-Result<std::optional<std::string>> ViewBodies::place(std::string_view body) {
+Result<std::optional<std::string>> ViewBodies::place(std::string_view body,
+                                                     const std::optional<std::string>& before) {
     if (body.size() <= settings_.row_bytes_max || settings_.read_only) return std::nullopt;
+    if (before && files_.holds(*before, body)) return before;
     std::string name = BodyFiles::name_of(body);
     if (std::ranges::find(written_, name) != written_.end()) return name;
-    // A row that names it had it written.
+    // A row that names it had it written; unless it was seen just now that the file is not what it
+    // was.
     const auto named = is_named(name);
     if (!named) return std::unexpected{named.error()};
-    if (!*named) {
+    if (!*named || before == name) {
         any_ = true;
         if (auto done = files_.write(name, body); !done) return std::unexpected{done.error()};
         written_.push_back(name);

@@ -31,13 +31,21 @@ class ViewBodies {
     ViewBodies(port::Files& files, ViewBodiesSettings settings);
 
     Result<void> prepare(SqliteDb& db);
-    // What a crash left goes: files that no row names. Before the first transaction.
-    Result<void> sweep();
+    // What a crash left goes: files that no row names. Before the first transaction, not when the
+    // view is opened: by then it is known that it is the one that belongs to the journal.
+    Result<void> sweep_once();
 
-    // Within a transaction, before the row of this task is replaced or goes.
-    Result<void> leave(const TaskId& id);
+    // What a row names.
+    struct Names {
+        std::optional<std::string> payload;
+        std::optional<std::string> result;
+    };
+    // Within a transaction, before the row of this task is replaced or goes: what it named.
+    Result<Names> leave(const TaskId& id);
     // The name that the row is to hold; the file is there then. None: the body belongs in the row.
-    Result<std::optional<std::string>> place(std::string_view body);
+    // `before` is what it named before: mostly the same.
+    Result<std::optional<std::string>> place(std::string_view body,
+                                             const std::optional<std::string>& before);
     // Before the commit: what rows will name is durable.
     Result<void> sync() { return files_.sync_folders(); }
     // After the commit: what no row names any more goes.
@@ -63,6 +71,7 @@ class ViewBodies {
     ViewBodiesSettings settings_;
     bool any_ = false;  // a row may name a file; else nothing needs to be asked
     bool held_ = false;
+    bool swept_ = false;
     std::vector<std::string> left_;     // by rows of this transaction, or while held
     std::vector<std::string> written_;  // for this transaction
     SqliteStatement names_, by_payload_, by_result_;

@@ -28,7 +28,8 @@ Result<void> take_ids(SqliteStatement& statement, std::vector<TaskId>& ids) {
     }
 }
 
-Result<void> ViewFinder::prepare(SqliteDb& db) {
+Result<void> ViewFinder::prepare(SqliteDb& db, std::size_t page_bytes_max) {
+    page_bytes_max_ = page_bytes_max;
     const std::pair<SqliteStatement*, std::string_view> wanted[] = {
         {&find_row_, "SELECT id, row FROM tasks WHERE id = ?1"},
         {&all_, "SELECT id FROM tasks WHERE id > ?1 ORDER BY id LIMIT ?2"},
@@ -101,6 +102,7 @@ Result<TaskPage> ViewFinder::list(const TaskQuery& query, const ReadTask& read) 
     if (auto started = candidates.start(); !started) return std::unexpected{started.error()};
     TaskPage page;
     std::optional<TaskId> after;
+    std::size_t bytes = 0;
     for (std::size_t rows = 0;; ++rows) {
         const auto id = candidates.next();
         if (!id) return std::unexpected{id.error()};
@@ -117,12 +119,14 @@ Result<TaskPage> ViewFinder::list(const TaskQuery& query, const ReadTask& read) 
         auto task = read_if(**id, query, plan, read);
         if (!task) return std::unexpected{task.error()};
         if (!*task) continue;
-        if (!query.count_only && page.tasks.size() == limit) {
+        if (!query.count_only && (page.tasks.size() == limit || bytes >= page_bytes_max_)) {
             page.next = page.tasks.back().spec.id;
             return page;
         }
         ++page.count;
-        if (!query.count_only) page.tasks.push_back(std::move(**task));
+        if (query.count_only) continue;
+        bytes += (*task)->spec.payload.size() + (*task)->result.size();
+        page.tasks.push_back(std::move(**task));
     }
 }
 

@@ -18,7 +18,8 @@ Result<void> take_ids(SqliteStatement& statement, std::vector<TaskId>& ids);
 
 class ViewFinder {
   public:
-    Result<void> prepare(SqliteDb& db);
+    // A page ends with the task whose payload and result reach `page_bytes_max`.
+    Result<void> prepare(SqliteDb& db, std::size_t page_bytes_max);
 
     // The whole task, or none.
     using ReadTask = std::function<Result<std::vector<Task>>(const TaskId&)>;
@@ -43,6 +44,7 @@ class ViewFinder {
                                         const SearchPlan& plan, const ReadTask& read);
     Result<std::vector<std::string>> types();
 
+    std::size_t page_bytes_max_ = 0;
     SqliteStatement find_row_, all_, by_type_state_, by_key_, by_group_, next_type_;
 };
 

@@ -1,5 +1,7 @@
 #include "taskd/service/rebuild.hpp"
 
+#include <algorithm>
+
 namespace taskd::service {
 namespace {
 
@@ -52,6 +54,9 @@ Result<Rebuilt> rebuild(engine::Engine& engine, port::View& view, const ReadJour
     if (!mark) return std::unexpected{mark.error()};
     const auto newest = view.newest_ended();
     if (!newest) return std::unexpected{newest.error()};
+    const Totals& totals = mark->totals;
+    const auto ended = totals.succeeded + totals.dead + totals.cancelled + totals.expired;
+    engine.expect(totals.submitted - std::min(ended, totals.submitted));
     auto done = restore_others(engine, view);
     if (done) done = restore_tasks(engine, view);
     if (!done) return std::unexpected{done.error()};

@@ -26,7 +26,9 @@ std::string brief(const Task& task, bool with_outcome) {
 
 // The answer to a submit: one task, or {"tasks": [...]}.
 std::string submit_answer(const std::vector<const Task*>& tasks, bool as_array, bool whole) {
-    std::string out = as_array ? "{\"tasks\":[" : "";
+    std::string out;
+    out.reserve(tasks.size() * (whole ? 1024 : 128));
+    if (as_array) out += "{\"tasks\":[";
     for (std::size_t i = 0; i < tasks.size(); ++i) {
         if (i > 0) out.push_back(',');
         if (whole)
