@@ -208,9 +208,10 @@ void Boot::shutdown(int status) {
     if (state_ != State::running) return;
     state_ = State::draining;
     status_ = status;
-    undrained_.assign(order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(started_));
-    std::ranges::stable_partition(undrained_,
-                                  [](const Component* it) { return !it->drains_first; });
+    undrained_.clear();
+    for (const bool first : {false, true})  // the last goes first
+        for (std::size_t i = 0; i < started_; ++i)
+            if (order_[i]->drains_first == first) undrained_.push_back(order_[i]);
     drain_timer_ = loop_.make();
     drain_timer_->set(clock_.steady() + settings_.drain_timeout, [this] {
         if (draining_ != nullptr)
