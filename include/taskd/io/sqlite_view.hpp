@@ -20,7 +20,7 @@ struct SqliteViewSettings {
     // Pages in the write-ahead log from which it is copied back; also its bound but for one
     // store().
     std::size_t checkpoint_pages = 4'000;
-    std::size_t cache_bytes = 16 * limits::mebibyte;
+    std::size_t cache_bytes = 8 * limits::mebibyte;
     // A payload or result beyond it gets a file: what is written again whenever a task changes
     // should be short. Below it a row is written faster than a file is synced.
     std::size_t row_body_bytes_max = 64 * limits::kibibyte;
