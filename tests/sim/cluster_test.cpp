@@ -268,9 +268,8 @@ using Tally = std::map<std::string, std::uint64_t>;
 // One seed, one story. Answers what was broken.
 std::vector<std::string> live(std::uint64_t seed, Tally& faults, std::vector<std::uint64_t>& rows) {
     // Some forget soon, some keep the last of the disk for what is there.
-    SimCluster cluster{{.seed = seed,
-                        .forgetful = seed % 3 == 0,
-                        .disk_reserve = seed % 2 == 0 ? 20'000U : 0U}};
+    SimCluster cluster{
+        {.seed = seed, .forgetful = seed % 3 == 0, .disk_reserve = seed % 2 == 0 ? 20'000U : 0U}};
     cluster.run_for(200ms);
     for (int i = 0; i < 60; ++i) {
         const Step& step = any_step(cluster.random());
