@@ -330,6 +330,27 @@ TEST_CASE("a copy that is given up lets the files go") {
     CHECK(world.bodies().empty());
 }
 
+TEST_CASE("a file that a copy needs stays when a full disk undoes what wrote it again") {
+    BodiesWorld world;
+    const std::string body = text_of('x', 20 * bound);
+    const Task task = world.task(body);
+    world.store({task});
+    REQUIRE(world.disk.make_dir("data/backups"));
+    const auto begun = world.view->copy_some("data/backups/b", {});
+    REQUIRE(begun.has_value());
+    REQUIRE_FALSE(begun->has_value());
+    world.store({}, {task.spec.id});
+    // Room for the first of its bodies, not for the second.
+    world.disk.faults.capacity_bytes = world.disk.bytes_used() + 30 * bound;
+    const auto stored = world.try_store({world.task(body, text_of('y', 50 * bound))});
+    REQUIRE_FALSE(stored.has_value());
+    CHECK(stored.error().code == ErrorCode::disk_full);
+    CHECK(world.bodies() == Paths{world.path_of(body)});
+    world.disk.faults.capacity_bytes = 0;
+    world.view->drop_copy();
+    CHECK(world.bodies().empty());
+}
+
 TEST_CASE("a file that was lost comes back when its task is stored again") {
     BodiesWorld world;
     Task task = world.task(text_of('a', 300 * bound));

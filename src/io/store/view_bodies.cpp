@@ -82,8 +82,15 @@ void ViewBodies::committed() {
     if (!held_ && !left_.empty()) drop_unnamed(std::exchange(left_, {}));
 }
 
+// A copy may need what was written, from a row that has gone since: then it goes with the copy, as
+// what earlier ones left does.
 void ViewBodies::rolled_back() {
-    if (!held_) left_.clear();  // else among them is what an earlier one left
+    if (held_) {
+        left_.insert(left_.end(), written_.begin(), written_.end());
+        written_.clear();
+        return;
+    }
+    left_.clear();
     drop_unnamed(std::exchange(written_, {}));
 }
 
