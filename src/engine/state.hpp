@@ -98,7 +98,7 @@ struct Queue {
     std::set<Worker*, LeastLoaded> free_workers;
     std::set<Worker*> workers;  // those that are up
 
-    std::uint64_t served = 0;        // its newest lease, counted over all queues
+    std::uint64_t served = 0;  // its newest lease, counted over all queues
 
     Lane* next_lane() const;  // highest priority, then least turn; none when nothing may be leased
     Slot next() const;
