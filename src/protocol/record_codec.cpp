@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "protocol/topic_codec.hpp"
 #include "protocol/value_codec.hpp"
 #include "taskd/base/assert.hpp"
 
@@ -42,8 +43,37 @@ enum class RecordKind : std::uint8_t {
     schedule_changed = 30,
     schedule_removed = 31,
     schedule_fired = 32,
+    topic_changed = 50,
+    topic_removed = 51,
+    topic_trimmed = 52,
+    event_published = 53,
+    subscription_changed = 54,
+    subscription_removed = 55,
+    deliveries_leased = 56,
+    deliveries_ended = 57,
+    dead_letters_changed = 58,
+    gaps_told = 59,
 };
-constexpr auto kind_last = RecordKind::schedule_fired;
+constexpr auto kind_last = RecordKind::gaps_told;
+
+struct TopicKind {
+    RecordKind operator()(const TopicChanged&) const { return RecordKind::topic_changed; }
+    RecordKind operator()(const TopicRemoved&) const { return RecordKind::topic_removed; }
+    RecordKind operator()(const TopicTrimmed&) const { return RecordKind::topic_trimmed; }
+    RecordKind operator()(const EventPublished&) const { return RecordKind::event_published; }
+    RecordKind operator()(const SubscriptionChanged&) const {
+        return RecordKind::subscription_changed;
+    }
+    RecordKind operator()(const SubscriptionRemoved&) const {
+        return RecordKind::subscription_removed;
+    }
+    RecordKind operator()(const DeliveriesLeased&) const { return RecordKind::deliveries_leased; }
+    RecordKind operator()(const DeliveriesEnded&) const { return RecordKind::deliveries_ended; }
+    RecordKind operator()(const DeadLettersChanged&) const {
+        return RecordKind::dead_letters_changed;
+    }
+    RecordKind operator()(const GapsTold&) const { return RecordKind::gaps_told; }
+};
 
 template <class... Handlers>
 struct Overloaded : Handlers... {
@@ -210,6 +240,11 @@ class RecordWriter {
         write(out_, RecordKind::worker_held);
         write(out_, r.hold);
     }
+    template <OfTopics Topical>
+    void operator()(const Topical& r) {
+        write(out_, TopicKind{}(r));
+        write(out_, r);
+    }
     void operator()(const TaskExpired& r) {
         write(out_, RecordKind::task_expired);
         out_.id(r.id);
@@ -267,6 +302,33 @@ Record read_old_record(ByteReader& in, RecordKind kind) {
     }
 }
 
+Record read_topic_record(ByteReader& in, RecordKind kind) {
+    switch (kind) {
+        case RecordKind::topic_changed:
+            return read_topic_changed(in);
+        case RecordKind::topic_removed:
+            return TopicRemoved{std::string{in.text()}};
+        case RecordKind::topic_trimmed:
+            return read_topic_trimmed(in);
+        case RecordKind::event_published:
+            return read_event_published(in);
+        case RecordKind::subscription_changed:
+            return read_subscription_changed(in);
+        case RecordKind::subscription_removed:
+            return SubscriptionRemoved{std::string{in.text()}};
+        case RecordKind::deliveries_leased:
+            return read_deliveries_leased(in);
+        case RecordKind::deliveries_ended:
+            return read_deliveries_ended(in);
+        case RecordKind::dead_letters_changed:
+            return read_dead_letters_changed(in);
+        case RecordKind::gaps_told:
+            return GapsTold{std::string{in.text()}};
+        default:
+            return read_old_record(in, kind);
+    }
+}
+
 // What people do to ended tasks and to many tasks.
 Record read_task_action(ByteReader& in, RecordKind kind) {
     switch (kind) {
@@ -292,7 +354,7 @@ Record read_task_action(ByteReader& in, RecordKind kind) {
         case RecordKind::group_ended:
             return GroupEnded{in.id(), read_optional_id(in), in.instant<WallTime>()};
         default:
-            return read_old_record(in, kind);
+            return read_topic_record(in, kind);
     }
 }
 
@@ -409,6 +471,7 @@ std::size_t encoded_bytes_max(const Record& record) {
             [](const GroupClosed&) { return 1 + id_bytes; },
             [](const WorkerHeld& r) { return 1 + bytes_max(r.hold); },
             [](const GroupEnded&) { return 1 + 2 * id_bytes + 1 + number_max; },
+            []<OfTopics Topical>(const Topical& r) { return 1 + bytes_max(r); },
         },
         record);
 }

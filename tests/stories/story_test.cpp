@@ -412,6 +412,8 @@ class Stage {
     void tell(const EngineResumed& record) {
         out_ << "resumed leases_until=" << since(record.leases_until) << "\n";
     }
+    template <OfTopics Topical>
+    void tell(const Topical&) {}
     template <class Other>
     void tell(const Other& record) {
         plain(record.id);

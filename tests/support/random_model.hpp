@@ -23,5 +23,9 @@ Operation random_operation(Random& random);
 WorkerHold random_hold(Random& random);
 Group random_group(Random& random);
 Schedule random_schedule(Random& random);
+Topic random_topic(Random& random);
+TopicEvent random_event(Random& random);
+Subscription random_subscription(Random& random);
+DeadLetter random_letter(Random& random);
 
 }  // namespace taskd::support

@@ -152,6 +152,108 @@ std::map<std::string, std::string> golden_additions() {
     return {{"task_row_redriven", redriven}, {"task_row_grouped", to_hex(encoded(task))}};
 }
 
+TopicEvent golden_event() {
+    TopicEvent event;
+    event.topic = "order.placed";
+    event.sequence = EventSequence{300};
+    event.id = "4711";
+    event.id_given = true;
+    event.source = "shop";
+    event.type = "placed";
+    event.key = "ann";
+    event.trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    event.content_type = "application/json";
+    event.headers = {{"region", "north"}};
+    event.time = WallTime{5s};
+    event.at = WallTime{6s};
+    event.total_bytes = 70'000;
+    event.body = Blob{"{}"};
+    return event;
+}
+
+Subscription golden_subscription() {
+    Subscription group;
+    group.spec.group = "kitchen";
+    group.spec.pattern = "order.*";
+    group.spec.start = {StartAt::From::sequence, EventSequence{3}, WallTime{1s}};
+    group.spec.ordered = true;
+    group.spec.webhook = Webhook{"http://kitchen:8092/hook", "secret"};
+    group.made_at = WallTime{7s};
+    group.epoch = LeaseEpoch{300};
+    group.next["order.placed"] = EventSequence{302};
+    group.open[{"order.placed", EventSequence{300}}] = {
+        "ann",        2,    LeaseEpoch{300},     true, "k1", EngineTime{30s}, EngineTime{31s},
+        WallTime{8s}, true, {"bad", "no", false}};
+    group.acknowledged = 298;
+    group.failed = 2;
+    group.timed_out = 3;
+    group.dead = 4;
+    group.lost = 5;
+    group.last_gap = Gap{"order.placed", EventSequence{1}, EventSequence{5}, 5, WallTime{9s}};
+    group.gaps = {*group.last_gap};
+    return group;
+}
+
+std::map<std::string, Record> golden_topic_records() {
+    const LeaseEpoch epoch{300};
+    const WallTime at{1'700'000'000s};
+    return {{"topic_changed", TopicChanged{"order.placed", {48h, 1'000'000, 5'000}, at}},
+            {"topic_removed", TopicRemoved{"order.placed"}},
+            {"topic_trimmed", TopicTrimmed{"order.placed", EventSequence{300}, 70'000, at}},
+            {"event_published", EventPublished{golden_event()}},
+            {"subscription_changed",
+             SubscriptionChanged{
+                 golden_subscription().spec, {{"order.placed", EventSequence{300}}}, at}},
+            {"subscription_removed", SubscriptionRemoved{"kitchen"}},
+            {"deliveries_leased",
+             DeliveriesLeased{"kitchen",
+                              epoch,
+                              "k1",
+                              EngineTime{30s},
+                              {{{"order.placed", EventSequence{300}}, "ann", true}}}},
+            {"deliveries_ended",
+             DeliveriesEnded{"kitchen",
+                             at,
+                             {{{"order.placed", EventSequence{300}}, DeliveryEnd::acknowledged},
+                              {{"order.placed", EventSequence{301}},
+                               DeliveryEnd::failed,
+                               EngineTime{1s},
+                               WallTime{2s},
+                               {"bad", "no", true}}}}},
+            {"dead_letters_changed",
+             DeadLettersChanged{"kitchen", true, {{{"order.placed", EventSequence{300}}, "ann"}}}},
+            {"gaps_told", GapsTold{"kitchen"}}};
+}
+
+std::string golden_bytes(const Record& record) {
+    return to_hex(encoded(RecordBatch{Sequence{200}, EngineTime{1us}, {record}}));
+}
+
+std::map<std::string, std::string> golden_topic_rows() {
+    const WallTime at{1'700'000'000s};
+    std::map<std::string, std::string> golden;
+    std::string event;
+    encode_event_row(golden_event(), event);
+    golden["event_row"] = to_hex(event);
+    std::string topic;
+    encode_topic_row({"order.placed",
+                      {48h, 1'000'000, 5'000},
+                      at,
+                      EventSequence{3},
+                      EventSequence{300},
+                      70'000,
+                      400},
+                     topic);
+    golden["topic_row"] = to_hex(topic);
+    std::string subscription;
+    encode_subscription_row(golden_subscription(), subscription);
+    golden["subscription_row"] = to_hex(subscription);
+    std::string letter;
+    encode_letter_row({5, {"bad", "no", true}, at}, letter);
+    golden["letter_row"] = to_hex(letter);
+    return golden;
+}
+
 // Name to the encoded value, one of every kind.
 std::map<std::string, std::string> golden_now() {
     const TaskId id = golden_id();
@@ -191,7 +293,9 @@ std::map<std::string, std::string> golden_now() {
          ScheduleFired{"nightly", golden_schedule().fires.front(), WallTime{60s}, 3, true}}};
     std::map<std::string, std::string> golden;
     for (const auto& [name, record] : records)
-        golden[name] = to_hex(encoded(RecordBatch{Sequence{200}, EngineTime{1us}, {record}}));
+        golden[name] = golden_bytes(record);
+    for (const auto& [name, record] : golden_topic_records())
+        golden[name] = golden_bytes(record);
     golden["task_row"] = to_hex(encoded(golden_task()));
     std::string head;
     encode_task_head(head_of(golden_task()), head);
@@ -211,6 +315,7 @@ std::map<std::string, std::string> golden_now() {
     std::string schedule;
     encode_schedule_row(golden_schedule(), schedule);
     golden["schedule_row"] = to_hex(schedule);
+    golden.merge(golden_topic_rows());
     return golden;
 }
 
@@ -260,7 +365,7 @@ TEST_CASE("each kind of record still has the bytes it once had") {
     auto kept = kept_bytes("records_v4.txt");
     kept.merge(kept_bytes("records_v3.txt"));
     auto now = golden_now();
-    CHECK(now.size() == support::record_kinds + 7);
+    CHECK(now.size() == support::record_kinds + 11);
     now.merge(golden_additions());
     for (const auto& [each, bytes] : now) {
         INFO(each << " " << bytes);
@@ -280,6 +385,31 @@ TEST_CASE("every record reads back as written and fits its bound") {
         CHECK(*again == batch);
         CHECK(bytes.size() <= batch_bytes_overhead_max + encoded_bytes_max(record));
         CHECK(peek_first_sequence(std::string_view{bytes}.substr(0, 11)) == batch.first);
+    }
+}
+
+TEST_CASE("rows of topics read back as written") {
+    for (std::uint64_t seed = 0; seed < 1'000; ++seed) {
+        INFO("seed " << seed);
+        Random random{seed};
+        std::string bytes;
+        const Topic topic = support::random_topic(random);
+        encode_topic_row(topic, bytes);
+        CHECK(decode_topic_row(bytes) == topic);
+        bytes.clear();
+        const Subscription group = support::random_subscription(random);
+        encode_subscription_row(group, bytes);
+        CHECK(decode_subscription_row(bytes) == group);
+        bytes.clear();
+        const TopicEvent event = support::random_event(random);
+        encode_event_row(event, bytes);
+        CHECK(decode_event_row(bytes, event.body) == event);
+        bytes.clear();
+        const DeadLetter letter = support::random_letter(random);
+        encode_letter_row(letter, bytes);
+        CHECK(decode_letter_row(bytes) == letter);
+        bytes[0] = 99;
+        CHECK(decode_letter_row(bytes).error().code == ErrorCode::store_too_new);
     }
 }
 

@@ -15,6 +15,7 @@
 #include "taskd/model/queue_rules.hpp"
 #include "taskd/model/schedule.hpp"
 #include "taskd/model/task.hpp"
+#include "taskd/model/topic_record.hpp"
 
 namespace taskd {
 
@@ -236,7 +237,9 @@ using RecordKind =
                  AttemptTimedOut, TimedOutLeaseEnded, TaskExpired, PriorityChanged, QueueChanged,
                  TaskRedriven, PayloadEdited, TaskDeleted, OperationStarted, OperationAdvanced,
                  OperationEnded, GroupMade, GroupClosed, GroupEnded, ScheduleChanged,
-                 ScheduleRemoved, ScheduleFired, WorkerHeld>;
+                 ScheduleRemoved, ScheduleFired, WorkerHeld, TopicChanged, TopicRemoved,
+                 TopicTrimmed, EventPublished, SubscriptionChanged, SubscriptionRemoved,
+                 DeliveriesLeased, DeliveriesEnded, DeadLettersChanged, GapsTold>;
 
 // One of the kinds. A class of its own, so that its copies and moves are compiled once and not in
 // every file that has a record in its hands.

@@ -15,6 +15,7 @@
 #include "taskd/model/queue_rules.hpp"
 #include "taskd/model/schedule.hpp"
 #include "taskd/model/task_head.hpp"
+#include "taskd/port/topic_rows.hpp"
 
 namespace taskd::port {
 
@@ -40,9 +41,10 @@ struct ViewChange {
     std::vector<Group> groups = {};
     std::vector<GroupId> gone_groups = {};
     std::vector<WorkerHold> holds = {};  // without a pause: gone
+    TopicChanges topics = {};
 };
 
-class View {
+class View : public TopicRows {
   public:
     virtual ~View() = default;
     virtual Result<ViewMark> mark() = 0;

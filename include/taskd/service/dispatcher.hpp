@@ -21,8 +21,12 @@
 #include "taskd/service/registry_watch.hpp"
 #include "taskd/service/retention.hpp"
 #include "taskd/service/schedule_api.hpp"
+#include "taskd/service/subscription_api.hpp"
 #include "taskd/service/task_api.hpp"
+#include "taskd/service/topic_api.hpp"
+#include "taskd/service/topic_keeper.hpp"
 #include "taskd/service/waiters.hpp"
+#include "taskd/service/webhooks.hpp"
 #include "taskd/service/worker_link.hpp"
 
 namespace taskd::service {
@@ -70,6 +74,7 @@ class Dispatcher {
   private:
     std::optional<NotReady> not_ready() const;
     void start_upkeep();
+    void start_topics();
 
     DispatcherSettings settings_;
     DispatcherPorts ports_;
@@ -91,6 +96,11 @@ class Dispatcher {
     std::unique_ptr<DiskGuard> disk_;
     std::unique_ptr<Doctor> doctor_;
     std::unique_ptr<Backups> backups_;
+    std::unique_ptr<DeliveryDesk> deliveries_;
+    std::unique_ptr<TopicApi> topic_api_;
+    std::unique_ptr<SubscriptionApi> subscription_api_;
+    std::unique_ptr<TopicKeeper> topic_keeper_;
+    std::unique_ptr<Webhooks> webhooks_;
     HttpFront front_;
     bool started_ = false;
     bool draining_ = false;

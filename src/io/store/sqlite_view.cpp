@@ -12,6 +12,7 @@
 #include "io/store/view_finder.hpp"
 #include "io/store/view_schema.hpp"
 #include "io/store/view_search.hpp"
+#include "io/store/view_topics.hpp"
 #include "taskd/base/assert.hpp"
 #include "taskd/io/posix_files.hpp"
 #include "taskd/protocol/record_codec.hpp"
@@ -65,6 +66,8 @@ class SqliteView::Impl {
     }
     void drop_copy() { copying_.drop(); }
 
+    ViewTopics& topics() { return topics_; }
+
     port::ViewMark mark;
     std::optional<TaskId> newest_ended;
     std::size_t log_pages = 0;
@@ -86,6 +89,7 @@ class SqliteView::Impl {
     ViewBodies bodies_;
     ViewCopying copying_;
     ViewFinder finder_;
+    ViewTopics topics_;
     SqliteStatement begin_, commit_, rollback_, put_, put_mark_, find_, range_, newest_, live_,
         put_key_, drop_keys_, find_key_, all_keys_, put_queue_, queues_, drop_, put_operation_,
         drop_operation_, operations_, put_group_, drop_group_, groups_, put_hold_, drop_hold_,
@@ -192,6 +196,7 @@ Result<void> SqliteView::Impl::prepare_all() {
         *statement = std::move(*prepared);
     }
     if (auto prepared = bodies_.prepare(db_); !prepared) return prepared;
+    if (auto prepared = topics_.prepare(db_); !prepared) return prepared;
     return finder_.prepare(db_, settings_.page_bytes_max);
 }
 
@@ -257,6 +262,7 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
     }
     if (auto done = store_tasks(change.tasks); !done) return done;
     if (auto done = store_others(change); !done) return done;
+    if (auto done = topics_.store(change.topics); !done) return done;
     for (const QueueRules& rules : change.queues) {
         buffer_.clear();
         protocol::encode_queue_row(rules, buffer_);
@@ -548,6 +554,25 @@ Result<void> SqliteView::each_key(const std::function<void(const KeyUse&)>& take
 }
 Result<std::vector<KeyUse>> SqliteView::find_keys(std::span<const std::string> keys) {
     return impl_->find_keys(keys);
+}
+Result<std::vector<TopicEvent>> SqliteView::events(const EventRange& range) {
+    return impl_->topics().events(range);
+}
+Result<std::optional<EventSequence>> SqliteView::event_at(const std::string& topic, WallTime time) {
+    return impl_->topics().event_at(topic, time);
+}
+Result<void> SqliteView::each_topic(const std::function<void(const Topic&)>& take) {
+    return impl_->topics().each_topic(take);
+}
+Result<void> SqliteView::each_subscription(const std::function<void(const Subscription&)>& take) {
+    return impl_->topics().each_subscription(take);
+}
+Result<void> SqliteView::each_letter(
+    const std::function<void(const TopicChanges::Letter&)>& take) {
+    return impl_->topics().each_letter(take);
+}
+Result<void> SqliteView::each_event_id(const std::function<void(const TopicEvent&)>& take) {
+    return impl_->topics().each_event_id(take);
 }
 Result<std::optional<TaskId>> SqliteView::newest_ended() {
     return impl_->newest_ended;

@@ -50,7 +50,11 @@ Result<void> Dispatcher::start() {
     core_.on_records([this](const RecordBatch& batch) {
         log_api_->on_records(batch);
         event_api_->on_records(batch);
+        deliveries_->on_records(batch);
+        topic_api_->on_records(batch);
+        webhooks_->on_records(batch);
     });
+    start_topics();
     start_upkeep();
     operations_ = std::make_unique<Operations>(core_, core.clock, core.timers, core.log);
     operations_->add_routes(front_);
@@ -69,9 +73,24 @@ Result<void> Dispatcher::start() {
             operations_->report(sink);
             retention_->report(sink);
             disk_->report(sink);
+            topic_keeper_->report(sink);
+            webhooks_->report(sink);
         });
     started_ = true;
     return {};
+}
+
+void Dispatcher::start_topics() {
+    const auto& core = ports_.core;
+    deliveries_ = std::make_unique<DeliveryDesk>(core_, core.clock, core.timers);
+    topic_api_ = std::make_unique<TopicApi>(core_, *deliveries_, core.clock, core.timers);
+    topic_api_->add_routes(front_);
+    subscription_api_ = std::make_unique<SubscriptionApi>(core_, *deliveries_);
+    subscription_api_->add_routes(front_);
+    topic_keeper_ = std::make_unique<TopicKeeper>(core_, core.clock, core.timers, core.log);
+    topic_keeper_->start();
+    webhooks_ = std::make_unique<Webhooks>(core_, ports_.http, core.clock, core.timers, core.log);
+    webhooks_->start();
 }
 
 // What is let go, what is left of the disk, and who tells of both.
@@ -101,6 +120,9 @@ void Dispatcher::drain(std::function<void()> done) {
     desk_->let_go();
     log_api_->let_go();
     event_api_->let_go();
+    deliveries_->let_go();
+    topic_api_->let_go();
+    webhooks_->let_go();
     core_.drain(std::move(done));
 }
 
