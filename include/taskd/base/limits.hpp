@@ -297,6 +297,15 @@ inline constexpr std::size_t workflow_held_bytes_max = 256 * mebibyte;
 inline constexpr std::size_t workflows_kept_max = 10'000;
 // A drawing of more steps shows nothing: too_many_steps.
 inline constexpr std::size_t graph_steps_max = 1'000;
+// Texts of a document (bad_workflow): its name, what it says of itself, one condition
+// (bad_condition); names of inputs and of the environment. Steps looked at to see whether references
+// are to steps before; beyond it a reference has to be said as an edge.
+inline constexpr std::size_t workflow_name_bytes_max = 256;
+inline constexpr std::size_t description_bytes_max = 4 * kibibyte;
+inline constexpr std::size_t condition_bytes_max = 4 * kibibyte;
+inline constexpr std::size_t condition_depth_max = 64;
+inline constexpr std::size_t workflow_inputs_max = 1'000;
+inline constexpr std::size_t workflow_reach_max = 50'000'000;
 // The schema of a type's payloads, and errors of one payload that are told.
 inline constexpr std::size_t schema_bytes_max = 256 * kibibyte;
 inline constexpr std::size_t schema_faults_shown_max = 10;
