@@ -279,6 +279,37 @@ inline constexpr Duration service_start_timeout = 10s;
 inline constexpr Duration service_stop_timeout = 10s;
 static_assert(restart_delay_initial < restart_delay_max);
 
+// Workflows. Of one: its document (body_too_large), steps and items of a list (too_many_steps),
+// how deep workflows stand in each other (bad_workflow), signals that came before somebody waited
+// for them (too_many_signals). Those that have not ended: too_many_workflows.
+inline constexpr std::size_t workflow_steps_max = 100'000;
+inline constexpr std::size_t workflow_items_max = 100'000;
+inline constexpr std::size_t workflow_depth_max = 8;
+inline constexpr std::size_t workflow_signals_max = 100;
+inline constexpr std::size_t workflows_running_max = 10'000;
+inline constexpr std::size_t step_name_bytes_max = 128;
+inline constexpr Duration workflow_timeout_default = 7 * 24h;
+// Tasks that one turn submits, or cancels, for workflows.
+inline constexpr std::size_t workflow_turn_tasks = 250;
+// Results that steps to come may ask for, kept in memory; beyond it they are read from the view.
+inline constexpr std::size_t workflow_held_bytes_max = 256 * mebibyte;
+// Workflows that have ended and are remembered.
+inline constexpr std::size_t workflows_kept_max = 10'000;
+// A drawing of more steps shows nothing: too_many_steps.
+inline constexpr std::size_t graph_steps_max = 1'000;
+// Texts of a document (bad_workflow): its name, what it says of itself, one condition
+// (bad_condition); names of inputs and of the environment. Steps looked at to see whether
+// references are to steps before; beyond it a reference has to be said as an edge.
+inline constexpr std::size_t workflow_name_bytes_max = 256;
+inline constexpr std::size_t description_bytes_max = 4 * kibibyte;
+inline constexpr std::size_t condition_bytes_max = 4 * kibibyte;
+inline constexpr std::size_t condition_depth_max = 64;
+inline constexpr std::size_t workflow_inputs_max = 1'000;
+inline constexpr std::size_t workflow_reach_max = 50'000'000;
+// The schema of a type's payloads, and errors of one payload that are told.
+inline constexpr std::size_t schema_bytes_max = 256 * kibibyte;
+inline constexpr std::size_t schema_faults_shown_max = 10;
+
 // Topics: too_many_topics, too_many_subscriptions. One event with all that is said of it:
 // event_too_large; one publish of many: too_many_events.
 inline constexpr std::size_t topics_max = 10'000;
