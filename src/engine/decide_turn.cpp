@@ -209,7 +209,7 @@ Decision decide_forget(const Context& context, const Forget& command) {
         decision.notes.emplace_back(DeletionViewed{});
     }
     forget_keys(context, command.covered, decision);
-    const std::size_t events = state.topics.forgettable(command.covered);
+    const std::size_t events = state.topics.forgettable(command.covered, settings.events_bytes_max);
     for (std::size_t i = 0; i < events && decision.notes.size() < limits::turn_tasks_max; ++i)
         decision.notes.emplace_back(EventForgotten{});
     return decision;

@@ -53,7 +53,7 @@ bool Engine::may_deliver(const Now& now, const std::string& name) const {
     const SubscriptionState* group = state_->topics.group(name);
     if (group == nullptr) return false;
     if (!group->sub.gaps.empty()) return true;
-    if (!group->retries.empty() && group->retries.begin()->first <= now.engine) return true;
+    if (const auto retry = next_retry(name); retry && *retry <= now.engine) return true;
     for (const DeliveryKey& event : group->ready)
         if (!group->must_wait(event, group->sub.open.at(event).key)) return true;
     if (!group->has_room()) return false;
@@ -65,8 +65,10 @@ bool Engine::may_deliver(const Now& now, const std::string& name) const {
 
 std::optional<EngineTime> Engine::next_retry(const std::string& name) const {
     const SubscriptionState* group = state_->topics.group(name);
-    if (group == nullptr || group->retries.empty()) return std::nullopt;
-    return group->retries.begin()->first;
+    if (group == nullptr) return std::nullopt;
+    for (const auto& [due, event] : group->retries)
+        if (!group->must_wait(event, group->sub.open.at(event).key)) return due;
+    return std::nullopt;
 }
 
 std::shared_ptr<const TopicEvent> Engine::event(const std::string& topic,

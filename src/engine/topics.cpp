@@ -50,11 +50,11 @@ std::optional<EngineTime> Topics::next_deadline() const {
     return std::get<0>(*deadlines_.begin());
 }
 
-std::size_t Topics::forgettable(Sequence covered) const {
+std::size_t Topics::forgettable(Sequence covered, std::size_t bytes_max) const {
     std::size_t count = 0;
     std::size_t bytes = event_bytes_;
     for (const Kept& kept : kept_) {
-        if (bytes <= limits::events_bytes_in_memory || kept.made_as > covered) break;
+        if (bytes <= bytes_max || kept.made_as > covered) break;
         bytes -= kept.bytes;
         ++count;
     }

@@ -56,7 +56,7 @@ class Topics {
     std::size_t dead_letters() const { return dead_letters_; }
     std::size_t event_bytes() const { return event_bytes_; }
     // How many of the oldest events in memory may leave it once the view has come so far.
-    std::size_t forgettable(Sequence covered) const;
+    std::size_t forgettable(Sequence covered, std::size_t bytes_max) const;
 
     void apply(Sequence sequence, const TopicChanged& record);
     void apply(Sequence sequence, const TopicRemoved& record);

@@ -133,18 +133,27 @@ std::uint64_t read_count(ByteReader& in) {
     return in.number_to(in.left());
 }
 
+std::unexpected<Error> too_new(std::string_view what, std::uint8_t version) {
+    std::string why{what};
+    why += " row version " + std::to_string(version);
+    return fail(ErrorCode::store_too_new, std::move(why));
+}
+
+std::unexpected<Error> damaged(std::string_view what) {
+    std::string why = "a row that does not decode: ";
+    why += what;
+    return fail(ErrorCode::view_corrupt, std::move(why));
+}
+
 // A row of one value: version in front, nothing behind it.
 template <class Read>
-auto decode_row(std::string_view bytes, std::uint8_t newest, const char* what, Read read)
+auto decode_row(std::string_view bytes, std::uint8_t newest, std::string_view what, Read read)
     -> Result<decltype(read(std::declval<ByteReader&>()))> {
     ByteReader in{bytes};
     const std::uint8_t version = in.byte();
-    if (version > newest)
-        return fail(ErrorCode::store_too_new,
-                    std::string{what} + " row version " + std::to_string(version));
+    if (version > newest) return too_new(what, version);
     auto value = read(in);
-    if (version == 0 || !in.finished())
-        return fail(ErrorCode::view_corrupt, std::string{"a row that does not decode: "} + what);
+    if (version == 0 || !in.finished()) return damaged(what);
     return value;
 }
 

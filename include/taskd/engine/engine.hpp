@@ -26,6 +26,8 @@ struct EngineSettings {
     // Bodies of tasks that wait; the rest of them is in the view.
     std::size_t waiting_bytes_max = limits::waiting_bytes_max;
     std::size_t keys_in_memory_max = limits::idempotency_keys_in_memory;
+    // Events of topics that the view has too.
+    std::size_t events_bytes_max = limits::events_bytes_in_memory;
 };
 
 // Which rule holds a task, and what would release it.

@@ -17,6 +17,7 @@
 #include "taskd/service/lease_desk.hpp"
 #include "taskd/service/log_api.hpp"
 #include "taskd/service/operations.hpp"
+#include "taskd/service/own_events.hpp"
 #include "taskd/service/queue_api.hpp"
 #include "taskd/service/registry_watch.hpp"
 #include "taskd/service/retention.hpp"
@@ -101,6 +102,7 @@ class Dispatcher {
     std::unique_ptr<SubscriptionApi> subscription_api_;
     std::unique_ptr<TopicKeeper> topic_keeper_;
     std::unique_ptr<Webhooks> webhooks_;
+    std::unique_ptr<OwnEvents> own_events_;
     HttpFront front_;
     bool started_ = false;
     bool draining_ = false;

@@ -55,7 +55,7 @@ void Core::view_stored(port::ViewChange change, Result<void> result) {
 SteadyTime Core::view_due_at() const {
     const bool awaited = !view_waiters_.empty() || !draining_.empty() ||
                          engine_.waiting_bytes() > 2 * settings_.engine.waiting_bytes_max ||
-                         engine_.event_bytes() > 2 * limits::events_bytes_in_memory;
+                         engine_.event_bytes() > 2 * settings_.engine.events_bytes_max;
     return awaited ? view_stored_at_ : view_stored_at_ + settings_.view_interval;
 }
 

@@ -7,7 +7,12 @@ namespace taskd::service {
 DeliveryDesk::DeliveryDesk(Core& core, port::Clock& clock, port::Timers& timers)
     : core_{core}, clock_{clock}, timers_{timers}, retry_timer_{timers.make()} {}
 
-DeliveryDesk::~DeliveryDesk() = default;
+// A timer holds its question, and the question its timer.
+DeliveryDesk::~DeliveryDesk() {
+    for (const auto& [group, line] : waiting_)
+        for (const Shared& question : line)
+            question->timer->clear();
+}
 
 Result<void> DeliveryDesk::ask(const std::string& group, const protocol::DeliveryQuestion& asked,
                                std::shared_ptr<const bool> gone, Answer answer) {
@@ -101,7 +106,8 @@ void DeliveryDesk::serve() {
         groups.push_back(group);
     const Now now = core_.now();
     for (const std::string& group : groups) {
-        std::size_t left = waiting_.at(group).size();
+        const auto there_now = waiting_.find(group);
+        std::size_t left = there_now == waiting_.end() ? 0 : there_now->second.size();
         while (left-- > 0) {
             const bool there = core_.engine().subscription(group) != nullptr;
             if (there && !core_.engine().may_deliver(now, group)) break;

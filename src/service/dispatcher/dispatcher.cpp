@@ -53,6 +53,7 @@ Result<void> Dispatcher::start() {
         deliveries_->on_records(batch);
         topic_api_->on_records(batch);
         webhooks_->on_records(batch);
+        own_events_->on_records(batch);
     });
     start_topics();
     start_upkeep();
@@ -87,10 +88,11 @@ void Dispatcher::start_topics() {
     topic_api_->add_routes(front_);
     subscription_api_ = std::make_unique<SubscriptionApi>(core_, *deliveries_);
     subscription_api_->add_routes(front_);
-    topic_keeper_ = std::make_unique<TopicKeeper>(core_, core.clock, core.timers, core.log);
-    topic_keeper_->start();
     webhooks_ = std::make_unique<Webhooks>(core_, ports_.http, core.clock, core.timers, core.log);
     webhooks_->start();
+    own_events_ = std::make_unique<OwnEvents>(core_, ports_.records, ports_.records_lane,
+                                              core.clock, core.timers, core.log);
+    own_events_->start();
 }
 
 // What is let go, what is left of the disk, and who tells of both.
@@ -103,6 +105,9 @@ void Dispatcher::start_upkeep() {
     doctor_ = std::make_unique<Doctor>(core_, *retention_, *disk_);
     doctor_->add_routes(front_);
     retention_->start();
+    topic_keeper_ = std::make_unique<TopicKeeper>(
+        core_, [this] { return retention_->believed_now(); }, core.clock, core.timers, core.log);
+    topic_keeper_->start();
     disk_->start();
     if (ports_.files == nullptr || ports_.copies == nullptr) return;
     backups_ = std::make_unique<Backups>(
@@ -123,6 +128,7 @@ void Dispatcher::drain(std::function<void()> done) {
     deliveries_->let_go();
     topic_api_->let_go();
     webhooks_->let_go();
+    own_events_->let_go();
     core_.drain(std::move(done));
 }
 

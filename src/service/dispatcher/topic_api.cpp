@@ -61,7 +61,12 @@ std::string published_answer(const engine::Publish& asked, const engine::TopicAn
 TopicApi::TopicApi(Core& core, DeliveryDesk& desk, port::Clock& clock, port::Timers& timers)
     : core_{core}, desk_{desk}, clock_{clock}, timers_{timers} {}
 
-TopicApi::~TopicApi() = default;
+// A timer holds its reader, and the reader its timer.
+TopicApi::~TopicApi() {
+    for (const auto& [topic, line] : readers_)
+        for (const Shared& reader : line)
+            reader->timer->clear();
+}
 
 void TopicApi::add_routes(HttpFront& front) {
     const auto to = [this](void (TopicApi::*handler)(Call)) {

@@ -8,28 +8,31 @@ namespace {
 constexpr Duration round_interval = std::chrono::seconds{1};
 constexpr Duration turn_pause = std::chrono::milliseconds{10};
 
-// Whether a topic may have something to let go; only then the view is asked.
-bool may_go(const Topic& topic, WallTime now) {
-    if (topic.count() == 0) return false;
-    return topic.count() > topic.rules.count || topic.bytes() > topic.rules.bytes ||
-           now - topic.made_at > topic.rules.age;
-}
-
 }  // namespace
 
-TopicKeeper::TopicKeeper(Core& core, port::Clock& clock, port::Timers& timers, port::Log& log)
-    : core_{core}, clock_{clock}, log_{log}, timer_{timers.make()} {}
+TopicKeeper::TopicKeeper(Core& core, std::function<WallTime()> now, port::Clock& clock,
+                         port::Timers& timers, port::Log& log)
+    : core_{core}, now_{std::move(now)}, clock_{clock}, log_{log}, timer_{timers.make()} {}
+
+bool TopicKeeper::may_go(const Topic& topic) const {
+    if (topic.count() == 0) return false;
+    if (topic.count() > topic.rules.count || topic.bytes() > topic.rules.bytes) return true;
+    const auto known = oldest_.find(topic.name);
+    const bool current = known != oldest_.end() && known->second.first == topic.oldest;
+    return round_at_ - (current ? known->second.second : topic.made_at) > topic.rules.age;
+}
 
 void TopicKeeper::start() {
     timer_->set(clock_.steady() + round_interval, [this] { begin(); });
 }
 
 void TopicKeeper::begin() {
-    const WallTime now = clock_.wall();
+    round_at_ = now_();
     left_.clear();
     core_.engine().each_topic([&](const Topic& topic) {
-        if (may_go(topic, now)) left_.push_back(topic.name);
+        if (may_go(topic)) left_.push_back(topic.name);
     });
+    std::erase_if(oldest_, [&](const auto& each) { return !core_.engine().topic(each.first); });
     next();
 }
 
@@ -43,7 +46,7 @@ void TopicKeeper::next() {
 // The oldest events, from memory where they are, else from the view.
 void TopicKeeper::look(const std::string& name) {
     const Topic* topic = core_.engine().topic(name);
-    if (topic == nullptr || !may_go(*topic, clock_.wall())) return next();
+    if (topic == nullptr || !may_go(*topic)) return next();
     std::vector<TopicEvent> oldest;
     for (EventSequence place = topic->oldest; oldest.size() < limits::trim_turn_events;
          place = place.next()) {
@@ -68,7 +71,6 @@ void TopicKeeper::look(const std::string& name) {
 }
 
 void TopicKeeper::found(const Topic& topic, const std::vector<TopicEvent>& oldest) {
-    const WallTime now = clock_.wall();
     const TopicEvent* last = nullptr;
     for (const TopicEvent& event : oldest) {
         if (event.sequence < topic.oldest) continue;
@@ -76,7 +78,10 @@ void TopicKeeper::found(const Topic& topic, const std::vector<TopicEvent>& oldes
         const std::uint64_t before = last == nullptr ? topic.gone_bytes : last->total_bytes;
         const bool crowded =
             behind > topic.rules.count || topic.total_bytes - before > topic.rules.bytes;
-        if (!crowded && now - event.at <= topic.rules.age) break;
+        if (!crowded && round_at_ - event.at <= topic.rules.age) {
+            oldest_[topic.name] = {event.sequence, event.at};
+            break;
+        }
         last = &event;
     }
     if (last == nullptr) return next();
