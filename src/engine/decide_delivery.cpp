@@ -7,11 +7,21 @@
 namespace taskd::engine {
 namespace {
 
+// In memory, or among what the view was asked for.
+EventPtr find_event(const Context& context, const DeliveryKey& event,
+                    const std::vector<EventPtr>& known) {
+    if (auto here = context.state.topics.event(event.topic, event.sequence)) return here;
+    const auto found = std::ranges::find_if(known, [&](const EventPtr& each) {
+        return each->topic == event.topic && each->sequence == event.sequence;
+    });
+    return found == known.end() ? nullptr : *found;
+}
+
 // Picks what a consumer gets, in order, up to what it may have.
 class Picker {
   public:
     Picker(const Context& context, const SubscriptionState& group, const AskDeliveries& command)
-        : topics_{context.state.topics}, group_{group}, command_{command} {
+        : context_{context}, topics_{context.state.topics}, group_{group}, command_{command} {
         record_.group = group.sub.spec.group;
         record_.epoch = group.sub.epoch.next();
         record_.consumer = command.consumer;
@@ -36,11 +46,7 @@ class Picker {
     bool full() const { return leased_.size() + missing_.size() >= command_.max || full_; }
 
     EventPtr find(const DeliveryKey& event) const {
-        if (auto here = topics_.event(event.topic, event.sequence)) return here;
-        const auto known = std::ranges::find_if(command_.known_events, [&](const EventPtr& each) {
-            return each->topic == event.topic && each->sequence == event.sequence;
-        });
-        return known == command_.known_events.end() ? nullptr : *known;
+        return find_event(context_, event, command_.known_events);
     }
 
     void lease(const DeliveryKey& event, const std::string& key, EventPtr found,
@@ -110,8 +116,9 @@ class Picker {
                      {}});
                 return;
             }
-            const bool keyed = group_.sub.spec.ordered && !found->key.empty();
-            const std::string key = keyed ? found->key : std::string{};
+            // Known of every delivery: a group may be told to keep the order later.
+            const std::string key = found->key;
+            const bool keyed = group_.sub.spec.ordered && !key.empty();
             if (keyed && (group_.must_wait(event, key) || keys_.contains({topic, key}))) {
                 record_.items.push_back({event, key, true});
                 ++came_;
@@ -123,6 +130,7 @@ class Picker {
         }
     }
 
+    const Context& context_;
     const Topics& topics_;
     const SubscriptionState& group_;
     const AskDeliveries& command_;
@@ -269,17 +277,14 @@ Decision decide_dead_letters(const Context& context, const ChangeDeadLetters& co
                           event.topic + ":" + std::to_string(event.sequence.value));
         if (!command.drop && room-- == 0) break;  // the rest when there is room again
         std::string key;
-        if (!command.drop && group->sub.spec.ordered) {
-            const auto known =
-                std::ranges::find_if(command.known_events, [&](const EventPtr& each) {
-                    return each->topic == event.topic && each->sequence == event.sequence;
-                });
-            if (known == command.known_events.end() && !command.fetched) {
+        if (!command.drop) {
+            const auto found = find_event(context, event, command.known_events);
+            if (!found && !command.fetched) {
                 decision.topics.fetch.push_back(
                     {event.topic, event.sequence, 1, limits::deliveries_bytes_max, command.group});
                 continue;
             }
-            if (known != command.known_events.end()) key = (*known)->key;
+            if (found) key = found->key;
         }
         record.items.push_back({event, std::move(key)});
     }

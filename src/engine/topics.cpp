@@ -427,6 +427,8 @@ TopicChanges Topics::take_changes() {
             changes.letters.push_back({name, event, dead->second});
         else if (open == group.sub.open.end() || !open->second.redriven)
             changes.letters.push_back({name, event, std::nullopt});
+        else  // its event is kept until it is settled, also when the view never knew it as dead
+            changes.letters.push_back({name, event, DeadLetter{}});
     }
     for (const auto& [topic, through] : std::exchange(trimmed_, {}))
         changes.trimmed.emplace_back(topic, through);

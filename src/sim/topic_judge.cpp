@@ -31,7 +31,11 @@ void TopicJudge::take(Sequence, const TopicChanged& record, const Blame&) {
 }
 
 void TopicJudge::take(Sequence, const TopicRemoved& record, const Blame& blame) {
-    if (logs_.erase(record.topic) == 0) blame("only a topic that is there is removed");
+    const auto found = logs_.find(record.topic);
+    if (found == logs_.end()) return blame("only a topic that is there is removed");
+    for (const auto& [place, event] : found->second.events)
+        removed_.emplace(DeliveryKey{record.topic, place}, event.first);
+    logs_.erase(found);
     for (auto& [name, reader] : readers_) {
         reader.from.erase(record.topic);
         std::erase_if(reader.out,
@@ -62,6 +66,7 @@ void TopicJudge::take(Sequence, const TopicTrimmed& record, const Blame& blame) 
     // The window of ids is that of what is kept.
     for (auto each = log.events.begin();
          each != log.events.end() && each->first <= record.through;) {
+        removed_.emplace(DeliveryKey{record.topic, each->first}, each->second.first);
         std::erase_if(log.ids, [&](const std::string& id) {
             return id.ends_with('\0' + each->second.first);
         });
@@ -173,6 +178,7 @@ void TopicJudge::promised(const DeliveryKey& event, const std::string& id,
                           const Blame& blame) const {
     const auto log = logs_.find(event.topic);
     if (log == logs_.end() || event.sequence < log->second.oldest) return;  // removed, or trimmed
+    if (removed_.contains({event, id})) return;
     const auto found = log->second.events.find(event.sequence);
     if (found == log->second.events.end() || found->second.first != id)
         blame("an event that was acknowledged is there: " + name_of(event));

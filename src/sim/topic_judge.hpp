@@ -67,6 +67,7 @@ class TopicJudge {
 
     std::map<std::string, Log> logs_;
     std::map<std::string, Reader> readers_;
+    std::set<std::pair<DeliveryKey, std::string>> removed_;  // or trimmed; and their ids
     std::uint64_t published_ = 0;
     std::uint64_t acknowledged_ = 0;
 };

@@ -1,4 +1,4 @@
-"""How fast events are published and delivered: one topic, one group, 100 bytes an event, in batches.
+"""How fast events are published and delivered: a topic, a group, 100 bytes an event, in batches.
 
 Usage: topics.py TASKD [SECONDS]. Starts a dispatcher of its own; a line for each figure.
 """

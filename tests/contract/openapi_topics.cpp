@@ -166,7 +166,9 @@ std::vector<std::string> lease(Judge& judge, const std::string& group, const std
     const std::string answer =
         judge.ask("POST", asking, groups + "/" + group + "/deliveries", body, 200);
     std::vector<std::string> ids;
-    for (const auto raw : *split_array(field(answer, "deliveries")))
+    const auto deliveries = split_array(field(answer, "deliveries"));
+    REQUIRE(deliveries);
+    for (const auto raw : *deliveries)
         ids.push_back(text_of(raw, "id"));
     return ids;
 }

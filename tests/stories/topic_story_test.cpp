@@ -87,7 +87,12 @@ class TopicStage {
     }
 
     void turn(const Command& command) {
-        const Decision decision = engine_.decide(now_, command, random_);
+        Decision decision = engine_.decide(now_, command, random_);
+        if (decision.asks()) {  // of a dead letter that begins anew: its key
+            auto change = std::get<ChangeDeadLetters>(command);
+            change.fetched = true;
+            decision = engine_.decide(now_, change, random_);
+        }
         if (decision.refused) {
             out_ << "error " << decision.refused->to_string() << "\n";
             return;
