@@ -284,7 +284,8 @@ Decision decide_dead_letters(const Context& context, const ChangeDeadLetters& co
                     {event.topic, event.sequence, 1, limits::deliveries_bytes_max, command.group});
                 continue;
             }
-            if (found) key = found->key;
+            if (!found) continue;  // it died while the view was asked for others
+            key = found->key;
         }
         record.items.push_back({event, std::move(key)});
     }
