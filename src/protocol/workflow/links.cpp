@@ -187,6 +187,16 @@ class Before {
     StepIndex round_ = 0;
 };
 
+std::string why_not(const Scope& scope, Before& before, StepIndex used, StepIndex by,
+                    bool is_known) {
+    const std::string& name = scope.plan.steps[used].name;
+    std::string out = "'" + scope.plan.steps[by].name + "'";
+    if (before.is_before(by, used) == true)
+        return out + " comes before '" + name + "', which has no result by then";
+    out += is_known ? " does not wait for '" : " is too far behind '";
+    return out + name + "': add '" + name + "' to its after (dependencies)";
+}
+
 Result<void> check_uses(Scope& scope, const Order& order) {
     Before before{scope, order};
     std::vector<StepIndex> direct(order.rank.size(), nobody);
@@ -201,10 +211,7 @@ Result<void> check_uses(Scope& scope, const Order& order) {
                 direct[use.step] = i;
                 continue;
             }
-            const std::string& name = scope.plan.steps[use.step].name;
-            std::string why = known ? "'" + scope.plan.steps[i].name + "' does not wait for '"
-                                    : "'" + scope.plan.steps[i].name + "' is too far behind '";
-            why += name + "': add '" + name + "' to its after (dependencies)";
+            const std::string why = why_not(scope, before, use.step, i, known.has_value());
             return fault(use.at->place, why, ErrorCode::unresolved_reference);
         }
     }

@@ -96,7 +96,7 @@ Result<void> refuse_batch(const Document& document) {
     for (const std::string_view name : {"batch", "type", "template", "protocol"})
         if (const DocumentField* field = find_field(document, name))
             return fault(field->place,
-                         "the files of a batch are listed where they are: taskd workflow run");
+                         "the files of a batch are listed where they are: taskd workflow run does");
     return {};
 }
 
@@ -142,7 +142,7 @@ Result<std::string> inner_inputs(Scope& outer, const Scope& inner, const Documen
     for (const auto& [name, fallback] : inner.inputs)
         known.emplace_back(name);
     if (said != nullptr)
-        if (auto checked = check_fields(*said, "the workflow's inputs", known); !checked)
+        if (auto checked = check_fields(*said, "inputs", known); !checked)
             return fail(std::move(checked));
     StepDraft& draft = outer.drafts[step];
     for (const auto& [name, fallback] : inner.inputs) {

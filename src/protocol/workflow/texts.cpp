@@ -81,7 +81,7 @@ Result<void> check(Scope& scope, const Document& at, const Reference& reference,
     if (found == scope.steps.end())
         return wrong(at, reference,
                      "there is no step '" + shown(reference.name) + "'" +
-                         meant_step(scope, reference.name) + "; ${ itself is written $${");
+                         meant_step(scope, reference.name) + " (${ itself is written $${)");
     const std::string* field = first_field(reference);
     if (field != nullptr && field->starts_with('@') && *field != "@state" && *field != "@error")
         return wrong(at, reference, "only @state and @error are known");
