@@ -2,9 +2,9 @@
 // use (the README beside this layer's sources has both). Everything that can be decided before a
 // step runs is decided here, and what is wrong is one error that says where. Pure.
 //
-// 100,000 steps of five fields each, 14 MB of JSON, are read in 1.1 s, and as YAML, by whose parser,
-// in 6 s: not on a loop that others wait for. While it lasts text, document and plan take 0.4 GB,
-// the plan alone takes 0.1 GB.
+// 100,000 steps of five fields each, 14 MB of JSON, are read in 1.1 s, and as YAML, by whose
+// parser, in 6 s: not on a loop that others wait for. While it lasts text, document and plan take
+// 0.4 GB, the plan alone takes 0.1 GB.
 #pragma once
 
 #include <functional>
