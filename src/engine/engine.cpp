@@ -313,6 +313,11 @@ QueueRules Engine::rules_of(const std::string& type) const {
     return rules;
 }
 
+Blob Engine::schema_of(const std::string& type) const {
+    const auto found = state_->queues.find(type);
+    return found == state_->queues.end() ? Blob{} : found->second.rules.schema;
+}
+
 std::vector<std::string> Engine::faults() const {
     struct Counts {
         std::size_t queued = 0, running = 0, scheduled = 0, leased = 0;

@@ -51,8 +51,9 @@ enum class RecordKind : std::uint8_t {
     workflow_retried = 38,
     signal_received = 39,
     workflow_deleted = 40,
+    queue_changed_2 = 60,
 };
-constexpr auto kind_last = RecordKind::workflow_deleted;
+constexpr auto kind_last = RecordKind::queue_changed_2;
 
 template <class... Handlers>
 struct Overloaded : Handlers... {
@@ -146,8 +147,10 @@ class RecordWriter {
         out_.number(r.priority);
     }
     void operator()(const QueueChanged& r) {
-        write(out_, RecordKind::queue_changed);
+        const bool has_schema = !r.rules.schema.empty();
+        write(out_, has_schema ? RecordKind::queue_changed_2 : RecordKind::queue_changed);
         write(out_, r.rules);
+        if (has_schema) out_.text(r.rules.schema.view());
     }
     void operator()(const TaskRedriven& r) {
         write(out_, RecordKind::task_redriven);
@@ -457,6 +460,8 @@ Record read_record(ByteReader& in, RecordKind kind) {
             return PriorityChanged{in.id(), static_cast<std::uint8_t>(in.number_to(priority_max))};
         case RecordKind::queue_changed:
             return QueueChanged{read_queue_rules(in)};
+        case RecordKind::queue_changed_2:
+            return QueueChanged{read_queue_rules_2(in)};
         case RecordKind::schedule_changed:
             return ScheduleChanged{read_schedule(in)};
         case RecordKind::schedule_removed:

@@ -68,15 +68,6 @@ Result<std::vector<std::string>> parse_codes(std::string_view raw) {
     return codes;
 }
 
-bool is_label_name(std::string_view name) {
-    constexpr std::string_view others = "._/-";
-    return !name.empty() && name.size() <= limits::label_name_bytes_max &&
-           std::ranges::all_of(name, [&](char c) {
-               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                      others.find(c) != std::string_view::npos;
-           });
-}
-
 Result<std::map<std::string, std::string>> parse_labels(std::string_view raw) {
     const auto fields = split_object(raw);
     if (!fields || fields->size() > limits::labels_max)

@@ -304,10 +304,17 @@ QueueRules read_queue_rules(ByteReader& in) {
     return rules;
 }
 
+QueueRules read_queue_rules_2(ByteReader& in) {
+    QueueRules rules = read_queue_rules(in);
+    rules.schema = Blob{std::string{in.text()}};
+    if (rules.schema.empty()) in.fail();  // then it would stand without
+    return rules;
+}
+
 std::size_t bytes_max(const QueueRules& rules) {
-    constexpr std::size_t numbers = 14;
+    constexpr std::size_t numbers = 15;
     std::size_t bytes = numbers * number_max + rules.type.size() + bytes_max(rules.paused) +
-                        bytes_max(rules.draining);
+                        bytes_max(rules.draining) + rules.schema.size();
     for (const auto& [key, weight] : rules.weights)
         bytes += 2 * number_max + key.size();
     for (const auto& [key, pause] : rules.paused_keys)

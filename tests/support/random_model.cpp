@@ -127,6 +127,8 @@ QueueRules random_rules(Random& random) {
     if (random.chance(1, 2)) rules.draining = random_pause(random);
     for (std::uint64_t n = random.below(4); n > 0; --n)
         rules.paused_keys[random_text(random, 30)] = random_pause(random);
+    if (random.chance(1, 4))
+        rules.schema = Blob{"{\"maximum\":" + std::to_string(random.below(9)) + "}"};
     return rules;
 }
 

@@ -149,7 +149,15 @@ std::map<std::string, std::string> golden_additions() {
     task.edited_at = WallTime{7s};
     const std::string redriven = to_hex(encoded(task));
     task.spec.group = golden_id();
-    return {{"task_row_redriven", redriven}, {"task_row_grouped", to_hex(encoded(task))}};
+    QueueRules rules = golden_rules();
+    rules.schema = Blob{R"({"type":"string"})"};
+    std::string queue;
+    encode_queue_row(rules, queue);
+    return {{"task_row_redriven", redriven},
+            {"task_row_grouped", to_hex(encoded(task))},
+            {"queue_row_2", to_hex(queue)},
+            {"queue_changed_2",
+             to_hex(encoded(RecordBatch{Sequence{200}, EngineTime{1us}, {QueueChanged{rules}}}))}};
 }
 
 // Name to the encoded value, one of every kind.

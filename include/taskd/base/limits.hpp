@@ -299,8 +299,8 @@ inline constexpr std::size_t workflows_kept_max = 10'000;
 // A drawing of more steps shows nothing: too_many_steps.
 inline constexpr std::size_t graph_steps_max = 1'000;
 // Texts of a document (bad_workflow): its name, what it says of itself, one condition
-// (bad_condition); names of inputs and of the environment. Steps looked at to see whether references
-// are to steps before; beyond it a reference has to be said as an edge.
+// (bad_condition); names of inputs and of the environment. Steps looked at to see whether what is
+// referred to comes before; beyond it a reference has to be said as an edge.
 inline constexpr std::size_t workflow_name_bytes_max = 256;
 inline constexpr std::size_t description_bytes_max = 4 * kibibyte;
 inline constexpr std::size_t condition_bytes_max = 4 * kibibyte;

@@ -141,6 +141,8 @@ class Engine {
     std::vector<std::string> queue_types() const;
     // As they are, or as they are without a word: no limits.
     QueueRules rules_of(const std::string& type) const;
+    // The schema of its payloads; empty: any will do.
+    Blob schema_of(const std::string& type) const;
     const std::map<OperationId, Operation>& operations() const;
     const std::map<GroupId, Group>& groups() const;
     const std::map<std::string, WorkerHold, std::less<>>& holds() const;  // by instance

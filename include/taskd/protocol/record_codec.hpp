@@ -16,7 +16,7 @@ namespace taskd::protocol {
 inline constexpr std::uint8_t batch_version = 1;
 inline constexpr std::uint8_t task_row_version = 4;
 inline constexpr std::uint8_t task_head_version = 1;
-inline constexpr std::uint8_t queue_row_version = 1;
+inline constexpr std::uint8_t queue_row_version = 2;
 inline constexpr std::uint8_t operation_row_version = 1;
 inline constexpr std::uint8_t group_row_version = 1;
 inline constexpr std::uint8_t hold_row_version = 1;

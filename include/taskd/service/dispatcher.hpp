@@ -78,6 +78,7 @@ class Dispatcher {
     std::unique_ptr<WorkerLink> link_;
     std::unique_ptr<RegistryWatch> watch_;
     std::unique_ptr<LeaseDesk> desk_;
+    std::unique_ptr<Schemas> schemas_;
     std::unique_ptr<TaskApi> api_;
     std::unique_ptr<LeaseApi> lease_api_;
     std::unique_ptr<QueueApi> queue_api_;

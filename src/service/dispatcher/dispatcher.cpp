@@ -34,7 +34,8 @@ Result<void> Dispatcher::start() {
     desk_ = std::make_unique<LeaseDesk>(
         core_, core.clock, core.timers, lease,
         [this](const std::string& instance) { return link_->knows(instance); });
-    api_ = std::make_unique<TaskApi>(core_, waiters_, *link_, *desk_, core.clock);
+    schemas_ = std::make_unique<Schemas>(core_.engine());
+    api_ = std::make_unique<TaskApi>(core_, waiters_, *link_, *desk_, *schemas_, core.clock);
     api_->add_routes(front_);
     lease_api_ = std::make_unique<LeaseApi>(core_, *desk_, lease);
     lease_api_->add_routes(front_);
@@ -59,7 +60,7 @@ Result<void> Dispatcher::start() {
     operations_->start();
     schedules_ =
         std::make_unique<ScheduleDesk>(core_, ports_.calendar, core.clock, core.timers, core.log);
-    schedule_api_ = std::make_unique<ScheduleApi>(core_, *schedules_);
+    schedule_api_ = std::make_unique<ScheduleApi>(core_, *schedules_, *schemas_);
     schedule_api_->add_routes(front_);
     schedules_->start();
     if (ports_.metrics != nullptr)
