@@ -74,7 +74,8 @@ TEST_CASE("a workflow is shown with how far its steps are", "[workflow]") {
 TEST_CASE("what a workflow waits for is shown, all of it or of a step", "[workflow]") {
     const std::string_view explanation =
         R"({"state":"running","waits_for":[)"
-        R"({"step":"boss","rule":"approval","text":"Pay 3?","release":"approve or reject","until":"2026-01-03T00:00:00Z"},)"
+        R"({"step":"boss","rule":"approval","text":"Pay 3?",)"
+        R"("release":"approve or reject","until":"2026-01-03T00:00:00Z"},)"
         R"({"step":"go","rule":"signal","text":"the signal go","release":"the signal"}]})";
     CHECK_THAT(write_waits(JsonView{explanation}, ""), Contains("Pay 3?") && Contains("go"));
     CHECK_THAT(write_waits(JsonView{explanation}, "boss"), Contains("Pay 3?") && !Contains("go "));
