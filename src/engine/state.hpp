@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "engine/headers.hpp"
+#include "engine/workflows.hpp"
 #include "taskd/engine/engine.hpp"
 
 namespace taskd::engine {
@@ -154,6 +155,7 @@ struct State {
     std::map<GroupId, Group> groups;
     std::size_t groups_running = 0;
     std::set<GroupId> changed_groups;
+    Workflows workflows;
     std::map<std::string, WorkerHold, std::less<>> holds;
     std::map<std::string, WorkerHold> changed_holds;
     Engine::Gone gone;
@@ -250,6 +252,15 @@ Decision decide_set_schedule(const Context& context, const SetSchedule& command)
 Decision decide_remove_schedule(const Context& context, const RemoveSchedule& command);
 Decision decide_pause_schedule(const Context& context, const PauseSchedule& command);
 Decision decide_fire(const Context& context, const FireSchedule& command);
+Decision decide_start_workflow(const Context& context, const StartWorkflow& command);
+Decision decide_cancel_workflow(const Context& context, const CancelWorkflow& command);
+Decision decide_retry_workflow(const Context& context, const RetryWorkflow& command);
+Decision decide_delete_workflow(const Context& context, const DeleteWorkflow& command);
+Decision decide_signal(const Context& context, const SendSignal& command);
+Decision decide_answer(const Context& context, const AnswerStep& command);
+Decision decide_advance(const Context& context, const Advance& command);
+// What is due in workflows, at most so much.
+void workflows_due(const Context& context, std::size_t most, Decision& decision);
 Decision decide_resume(const Context& context);
 Decision decide_forget(const Context& context, const Forget& command);
 

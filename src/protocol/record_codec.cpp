@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "protocol/value_codec.hpp"
+#include "protocol/workflow_codec.hpp"
 #include "taskd/base/assert.hpp"
 
 namespace taskd::protocol {
@@ -42,6 +43,14 @@ enum class RecordKind : std::uint8_t {
     schedule_changed = 30,
     schedule_removed = 31,
     schedule_fired = 32,
+    workflow_started = 33,
+    step_began = 34,
+    step_ended = 35,
+    workflow_turned = 36,
+    workflow_ended = 37,
+    workflow_retried = 38,
+    signal_received = 39,
+    workflow_deleted = 40,
     queue_changed_2 = 60,
 };
 constexpr auto kind_last = RecordKind::queue_changed_2;
@@ -219,6 +228,62 @@ class RecordWriter {
         out_.flag(r.whole);
         out_.instant(r.at);
     }
+    void operator()(const WorkflowStarted& r) {
+        write(out_, RecordKind::workflow_started);
+        write(out_, r.workflow);
+        write(out_, *r.plan);
+    }
+    void operator()(const StepBegan& r) {
+        write(out_, RecordKind::step_began);
+        out_.id(r.id);
+        out_.number(r.step);
+        write_optional(out_, r.until);
+        write_optional(out_, r.child);
+        out_.text(r.list.view());
+        out_.number(r.items);
+        out_.instant(r.at);
+    }
+    void operator()(const StepEnded& r) {
+        write(out_, RecordKind::step_ended);
+        out_.id(r.id);
+        out_.number(r.step);
+        out_.flag(r.item.has_value());
+        if (r.item) out_.number(*r.item);
+        out_.byte(static_cast<std::uint8_t>(r.state));
+        out_.text(r.result.view());
+        write_optional(out_, r.error);
+        out_.instant(r.at);
+    }
+    void operator()(const WorkflowTurned& r) {
+        write(out_, RecordKind::workflow_turned);
+        out_.id(r.id);
+        out_.byte(static_cast<std::uint8_t>(r.state));
+        write(out_, r.error);
+        out_.instant(r.at);
+    }
+    void operator()(const WorkflowEnded& r) {
+        write(out_, RecordKind::workflow_ended);
+        out_.id(r.id);
+        out_.byte(static_cast<std::uint8_t>(r.state));
+        out_.text(r.output.view());
+        out_.instant(r.at);
+    }
+    void operator()(const WorkflowRetried& r) {
+        write(out_, RecordKind::workflow_retried);
+        out_.id(r.id);
+        out_.instant(r.ends_by);
+        out_.instant(r.at);
+    }
+    void operator()(const SignalReceived& r) {
+        write(out_, RecordKind::signal_received);
+        out_.id(r.id);
+        out_.text(r.signal.name);
+        out_.text(r.signal.payload.view());
+    }
+    void operator()(const WorkflowDeleted& r) {
+        write(out_, RecordKind::workflow_deleted);
+        out_.id(r.id);
+    }
 
   private:
     ByteWriter& out_;
@@ -270,6 +335,48 @@ Record read_old_record(ByteReader& in, RecordKind kind) {
     }
 }
 
+Blob read_blob(ByteReader& in) {
+    const std::string_view bytes = in.text();
+    return bytes.empty() ? Blob{} : Blob{std::string{bytes}};
+}
+
+Record read_workflow_record(ByteReader& in, RecordKind kind) {
+    switch (kind) {
+        case RecordKind::workflow_started: {
+            WorkflowStarted record{read_workflow(in), nullptr};
+            record.plan = read_plan(in);
+            return record;
+        }
+        case RecordKind::step_began:
+            return StepBegan{
+                in.id(),       in.number32(), read_optional<EngineTime>(in), read_optional_id(in),
+                read_blob(in), in.number32(), in.instant<WallTime>()};
+        case RecordKind::step_ended: {
+            StepEnded record{in.id(), in.number32(), {}, {}, {}, {}, {}};
+            if (in.flag()) record.item = in.number32();
+            record.state = read_step_state(in);
+            record.result = read_blob(in);
+            record.error = read_optional_error(in);
+            record.at = in.instant<WallTime>();
+            return record;
+        }
+        case RecordKind::workflow_turned:
+            return WorkflowTurned{in.id(), read_workflow_state(in), read_error(in),
+                                  in.instant<WallTime>()};
+        case RecordKind::workflow_ended:
+            return WorkflowEnded{in.id(), read_workflow_state(in), read_blob(in),
+                                 in.instant<WallTime>()};
+        case RecordKind::workflow_retried:
+            return WorkflowRetried{in.id(), in.instant<EngineTime>(), in.instant<WallTime>()};
+        case RecordKind::signal_received:
+            return SignalReceived{in.id(), {std::string{in.text()}, read_blob(in)}};
+        case RecordKind::workflow_deleted:
+            return WorkflowDeleted{in.id()};
+        default:
+            return read_old_record(in, kind);
+    }
+}
+
 // What people do to ended tasks and to many tasks.
 Record read_task_action(ByteReader& in, RecordKind kind) {
     switch (kind) {
@@ -295,7 +402,7 @@ Record read_task_action(ByteReader& in, RecordKind kind) {
         case RecordKind::group_ended:
             return GroupEnded{in.id(), read_optional_id(in), in.instant<WallTime>()};
         default:
-            return read_old_record(in, kind);
+            return read_workflow_record(in, kind);
     }
 }
 
@@ -414,6 +521,20 @@ std::size_t encoded_bytes_max(const Record& record) {
             [](const GroupClosed&) { return 1 + id_bytes; },
             [](const WorkerHeld& r) { return 1 + bytes_max(r.hold); },
             [](const GroupEnded&) { return 1 + 2 * id_bytes + 1 + number_max; },
+            [](const WorkflowStarted& r) { return 1 + bytes_max(r.workflow) + bytes_max(*r.plan); },
+            [](const StepBegan& r) { return 3 + 2 * id_bytes + 5 * number_max + r.list.size(); },
+            [](const StepEnded& r) {
+                return 4 + id_bytes + 4 * number_max + r.result.size() +
+                       (r.error ? bytes_max(*r.error) : 0);
+            },
+            [](const WorkflowTurned& r) { return 2 + id_bytes + number_max + bytes_max(r.error); },
+            [](const WorkflowEnded& r) { return 2 + id_bytes + 2 * number_max + r.output.size(); },
+            [](const WorkflowRetried&) { return 1 + id_bytes + 2 * number_max; },
+            [](const SignalReceived& r) {
+                return 1 + id_bytes + 2 * number_max + r.signal.name.size() +
+                       r.signal.payload.size();
+            },
+            [](const WorkflowDeleted&) { return 1 + id_bytes; },
         },
         record);
 }

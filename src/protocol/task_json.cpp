@@ -347,6 +347,10 @@ void write_task(std::string& out, const Task& task, const TaskExtras& extras) {
     if (task.spec.planned_for)
         json.field("schedule", task.spec.planned_for->schedule)
             .field("planned_at", to_rfc3339(task.spec.planned_for->at));
+    if (task.spec.step)
+        json.field("workflow", task.spec.step->workflow.to_string())
+            .field("step", task.spec.step->name)
+            .field("item", task.spec.step->item);
     json.field("submitted_at", to_rfc3339(task.submitted_at));
     if (task.edited_at) json.field("edited_at", to_rfc3339(*task.edited_at));
     if (task.ended_at) json.field("ended_at", to_rfc3339(*task.ended_at));

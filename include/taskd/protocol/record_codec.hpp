@@ -21,6 +21,9 @@ inline constexpr std::uint8_t operation_row_version = 1;
 inline constexpr std::uint8_t group_row_version = 1;
 inline constexpr std::uint8_t hold_row_version = 1;
 inline constexpr std::uint8_t schedule_row_version = 1;
+inline constexpr std::uint8_t workflow_row_version = 1;
+inline constexpr std::uint8_t plan_row_version = 1;
+inline constexpr std::uint8_t step_row_version = 1;
 
 // What a batch takes besides its records: version, first sequence, engine time, count.
 inline constexpr std::size_t batch_bytes_overhead_max = 1 + 10 + 10 + 10;
@@ -59,6 +62,14 @@ Result<Schedule> decode_schedule_row(std::string_view bytes);
 // store_too_new or view_corrupt.
 void encode_hold_row(const WorkerHold& hold, std::string& out);
 Result<WorkerHold> decode_hold_row(std::string_view bytes);
+
+// store_too_new or view_corrupt.
+void encode_workflow_row(const Workflow& workflow, std::string& out);
+Result<Workflow> decode_workflow_row(std::string_view bytes);
+void encode_plan_row(const WorkflowPlan& plan, std::string& out);
+Result<std::shared_ptr<const WorkflowPlan>> decode_plan_row(std::string_view bytes);
+void encode_step_row(const Step& step, std::string& out);
+Result<Step> decode_step_row(std::string_view bytes);
 
 // A task's head without its id, which the view keeps beside it.
 void encode_task_head(const TaskHead& head, std::string& out);

@@ -12,6 +12,7 @@
 #include "io/store/view_finder.hpp"
 #include "io/store/view_schema.hpp"
 #include "io/store/view_search.hpp"
+#include "io/store/view_workflows.hpp"
 #include "taskd/base/assert.hpp"
 #include "taskd/io/posix_files.hpp"
 #include "taskd/protocol/record_codec.hpp"
@@ -66,6 +67,7 @@ class SqliteView::Impl {
     void drop_copy() { copying_.drop(); }
 
     port::ViewMark mark;
+    ViewWorkflows workflows;
     std::optional<TaskId> newest_ended;
     std::size_t log_pages = 0;
 
@@ -192,6 +194,7 @@ Result<void> SqliteView::Impl::prepare_all() {
         *statement = std::move(*prepared);
     }
     if (auto prepared = bodies_.prepare(db_); !prepared) return prepared;
+    if (auto prepared = workflows.prepare(db_); !prepared) return prepared;
     return finder_.prepare(db_, settings_.page_bytes_max);
 }
 
@@ -257,6 +260,7 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
     }
     if (auto done = store_tasks(change.tasks); !done) return done;
     if (auto done = store_others(change); !done) return done;
+    if (auto done = workflows.store(change); !done) return done;
     for (const QueueRules& rules : change.queues) {
         buffer_.clear();
         protocol::encode_queue_row(rules, buffer_);
@@ -543,6 +547,23 @@ Result<void> SqliteView::each_schedule(const std::function<void(const Schedule&)
 Result<void> SqliteView::each_hold(const std::function<void(const WorkerHold&)>& take) {
     return impl_->each_hold(take);
 }
+Result<void> SqliteView::each_workflow(const std::function<void(const WholeWorkflow&)>& take) {
+    return impl_->workflows.each_live(take);
+}
+
+Result<std::shared_ptr<const WholeWorkflow>> SqliteView::find_workflow(WorkflowId id) {
+    return impl_->workflows.find(id);
+}
+
+Result<std::vector<Workflow>> SqliteView::list_workflows(const WorkflowQuery& query) {
+    return impl_->workflows.list(query);
+}
+
+Result<std::vector<WorkflowId>> SqliteView::workflows_to_drop(WallTime before, std::size_t kept,
+                                                              std::size_t limit) {
+    return impl_->workflows.to_drop(before, kept, limit);
+}
+
 Result<void> SqliteView::each_key(const std::function<void(const KeyUse&)>& take) {
     return impl_->each_key(take);
 }

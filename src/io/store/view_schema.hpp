@@ -9,7 +9,7 @@
 
 namespace taskd::io {
 
-inline constexpr std::int64_t view_version = 8;
+inline constexpr std::int64_t view_version = 9;
 
 // Makes the tables in an empty file, or sees that they are ours and of this store: store_too_new,
 // store_mismatch, view_corrupt.
