@@ -34,6 +34,7 @@ const Command& dead_command();
 const Command& redrive_command();
 const Command& operation_command();
 const Command& group_command();
+const Command& workflow_command();
 const Command& doctor_command();
 const Command& simulate_command();
 const Command& schedule_command();

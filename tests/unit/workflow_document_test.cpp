@@ -195,6 +195,71 @@ TEST_CASE("each good document means what it says", "[workflow]") {
     CHECK(count >= 15);
 }
 
+TEST_CASE("the examples are workflows", "[workflow]") {
+    std::size_t count = 0;
+    for (const auto& entry : fs::directory_iterator{TASKD_SOURCE_DIR "/config/workflows"}) {
+        INFO(entry.path().string());
+        auto all = options();
+        all.inputs = "{}";
+        const auto document = io::read_workflow_text(read(entry.path()), all);
+        INFO((document ? "" : document.error().to_string()));
+        REQUIRE(document);
+        check_plan(*document->plan);
+        ++count;
+    }
+    CHECK(count >= 5);
+}
+
+TEST_CASE("the page on documents names every field", "[workflow]") {
+    const std::string page = read(TASKD_SOURCE_DIR "/src/protocol/workflows.md");
+    for (const char* name : {"name",
+                             "description",
+                             "version",
+                             "tags",
+                             "labels",
+                             "inputs",
+                             "env",
+                             "steps",
+                             "tasks",
+                             "output",
+                             "timeout",
+                             "max_parallel_tasks",
+                             "on_failure",
+                             "wait_for_completion",
+                             "type",
+                             "method",
+                             "payload",
+                             "parameters",
+                             "for_each",
+                             "in_flight",
+                             "signal: NAME",
+                             "event: TOPIC",
+                             "approval: TEXT",
+                             "join: true",
+                             "id",
+                             "after",
+                             "dependencies",
+                             "when",
+                             "queue_timeout",
+                             "total_timeout",
+                             "delay",
+                             "retry",
+                             "retry_config",
+                             "priority",
+                             "key"}) {
+        INFO(name);
+        CHECK_THAT(page, Contains("`" + std::string{name} + "`"));
+    }
+    // Of priorities the page says what is read.
+    for (const auto& [name, level] : {std::pair{"low", 2}, std::pair{"normal", 5},
+                                      std::pair{"high", 7}, std::pair{"urgent", 9}}) {
+        const auto read = read_text("steps: [{type: a, priority: " + std::string{name} + "}]");
+        REQUIRE(read);
+        CHECK(read->plan->steps[0].task.priority == level);
+        CHECK_THAT(page, Contains("`" + std::string{name} + "` " + std::to_string(level)));
+    }
+}
+
 TEST_CASE("inputs that are given are held against those declared", "[workflow]") {
     const std::string text =
         "inputs: {city: Bern, days: , list: [1, 2]}\n"
