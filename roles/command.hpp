@@ -37,6 +37,7 @@ const Command& group_command();
 const Command& publish_command();
 const Command& subscribe_command();
 const Command& topic_command();
+const Command& workflow_command();
 const Command& doctor_command();
 const Command& simulate_command();
 const Command& schedule_command();

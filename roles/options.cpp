@@ -98,6 +98,8 @@ Result<Options> Options::parse(const Page& page, std::span<const std::string> ar
     options.help_ = flags->count("help") != 0;
     for (const std::string& text : flags->unmatched())
         options.positional_.push_back(show(text));
+    for (const auto& said : flags->arguments())
+        options.said_[said.key()].push_back(show(said.value()));
     for (const OptionRow& row : page.options) {
         const std::string name{row.name};
         Value value{row.kind, OptionSource::none, {}, {}};
@@ -214,6 +216,12 @@ std::uint64_t Options::bytes(std::string_view name) const {
 
 OptionSource Options::source(std::string_view name) const {
     return value(name).source;
+}
+
+const std::vector<std::string>& Options::all(std::string_view name) const {
+    static const std::vector<std::string> none;
+    const auto found = said_.find(name);
+    return found == said_.end() ? none : found->second;
 }
 
 const std::string& Options::origin(std::string_view name) const {

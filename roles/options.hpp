@@ -112,6 +112,8 @@ class Options {
     OptionSource source(std::string_view name) const;
     // "--url", "TASKD_URL", "worker.yaml:3:1", "default" or "".
     const std::string& origin(std::string_view name) const;
+    // Each value a flag was given with, in their order; of others none.
+    const std::vector<std::string>& all(std::string_view name) const;
     // By a person: in a file, the environment or a flag.
     bool given(std::string_view name) const { return source(name) >= OptionSource::file; }
     bool help() const { return help_; }
@@ -140,6 +142,7 @@ class Options {
 
     std::shared_ptr<const Input> input_;
     Given values_;
+    std::map<std::string, std::vector<std::string>, std::less<>> said_;
     std::vector<std::string> positional_;
     bool help_ = false;
 };

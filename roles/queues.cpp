@@ -5,7 +5,10 @@
 #include <charconv>
 
 #include "client.hpp"
+#include "formats.hpp"
 #include "taskd/base/duration_text.hpp"
+#include "taskd/base/limits.hpp"
+#include "taskd/io/private_files.hpp"
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/target.hpp"
 
@@ -70,6 +73,13 @@ Result<std::string> rate_json(const std::string& name, const std::string& text) 
                        *per / std::chrono::milliseconds{1}, burst);
 }
 
+// A JSON Schema in a file, YAML or JSON.
+Result<std::string> schema_json(const std::string& file) {
+    auto text = io::read_whole_file(file, limits::schema_bytes_max);
+    if (!text || !is_yaml_file(file)) return text;
+    return transcoder().convert(*text, "yaml", "json");
+}
+
 // The rules as they are, with those given in their place.
 Result<std::string> merged_rules(const JsonView& now, const Options& options) {
     std::string body;
@@ -93,6 +103,14 @@ Result<std::string> merged_rules(const JsonView& now, const Options& options) {
         } else if (!now[field].empty()) {
             json.key(field).raw(now[field].raw());
         }
+    }
+    if (options.given("schema")) {
+        const std::string& file = options.text("schema");
+        auto schema = file.empty() ? Result<std::string>{"null"} : schema_json(file);
+        if (!schema) return schema;
+        json.key("schema").raw(*schema);
+    } else if (!now["schema"].empty()) {
+        json.key("schema").raw(now["schema"].raw());
     }
     json.key("weights").raw(options.given("weights") ? options.text("weights")
                                                      : std::string{now["weights"].raw()});
@@ -163,6 +181,7 @@ const Command& queue_command() {
               text_row("rate", "RATE", "leases, as COUNT/TIME or COUNT/TIME/BURST"),
               text_row("key-rate", "RATE", "leases of each key"),
               text_row("weights", "JSON", "turns of keys, as {\"gold\": 5}; all of them"),
+              text_row("schema", "FILE", "JSON Schema of its payloads; '' takes it away"),
               text_row("key", "KEY", "pause or resume this key alone"),
               text_row("by", "NAME", "who does it"),
               text_row("reason", "TEXT", "why; shown with what it holds"),
@@ -178,6 +197,7 @@ const Command& queue_command() {
          .positional_max = 2,
          .kind = PageKind::client,
          .examples = {{"taskd queue set email --concurrency 10 --rate 100/1s", ""},
+                      {"taskd queue set email --schema email.schema.yaml", "checked at submit"},
                       {"taskd queue pause email --reason 'smtp is down'", "what runs may end"},
                       {"taskd queue resume email", ""}}},
         run};

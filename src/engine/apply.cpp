@@ -58,6 +58,7 @@ class Applier {
         state_.place(header);
         state_.use_key(key_use_of(record.spec, record.at), sequence_);
         if (Group* group = group_of(*header.body->task)) ++group->tasks;
+        if (record.spec.step) step_task_began(state_, record.spec, record.at);
         ++state_.totals.submitted;
     }
 
@@ -272,6 +273,14 @@ class Applier {
         --state_.operations_running;
         state_.changed_operations.insert(record.id);
     }
+    void operator()(const WorkflowStarted& record) { apply_workflow(state_, sequence_, record); }
+    void operator()(const StepBegan& record) { apply_workflow(state_, sequence_, record); }
+    void operator()(const StepEnded& record) { apply_workflow(state_, sequence_, record); }
+    void operator()(const WorkflowTurned& record) { apply_workflow(state_, sequence_, record); }
+    void operator()(const WorkflowEnded& record) { apply_workflow(state_, sequence_, record); }
+    void operator()(const WorkflowRetried& record) { apply_workflow(state_, sequence_, record); }
+    void operator()(const SignalReceived& record) { apply_workflow(state_, sequence_, record); }
+    void operator()(const WorkflowDeleted& record) { apply_workflow(state_, sequence_, record); }
     void operator()(const ScheduleChanged& record) { apply_schedule(state_, sequence_, record); }
     void operator()(const ScheduleRemoved& record) { apply_schedule(state_, sequence_, record); }
     void operator()(const ScheduleFired& record) { apply_schedule(state_, sequence_, record); }
@@ -387,6 +396,7 @@ class Applier {
     }
 
     void end(Task& task, WallTime at) {
+        if (task.spec.step) step_task_ended(state_, task, at);
         if (Group* group = group_of(task)) count_end(*group, task.spec.id, task.state);
         task.ended_at = at;
         task.due_at.reset();
@@ -438,6 +448,10 @@ void Engine::restore(const Operation& operation) {
 void Engine::restore(const Group& group) {
     state_->groups[group.id] = group;
     if (group.state != GroupState::done) ++state_->groups_running;
+}
+
+void Engine::restore(const WholeWorkflow& workflow) {
+    restore_workflow(*state_, workflow);
 }
 
 void Engine::restore(const WorkerHold& hold) {

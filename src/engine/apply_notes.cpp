@@ -128,6 +128,12 @@ class NoteApplier {
         if (found != state_.deleted.end() && found->second == sequence) state_.deleted.erase(found);
     }
 
+    void operator()(const WorkflowAway& note) { set_workflow_away(state_, note.id, note.away); }
+    void operator()(const WorkflowServed& note) { serve_workflow(state_, note.id, false); }
+    void operator()(const WorkflowFirst& note) { serve_workflow(state_, note.id, true); }
+    void operator()(const WorkflowForgotten& note) { forget_workflow(state_, note.id); }
+    void operator()(const WorkflowLoaded& note) { restore_workflow(state_, *note.whole); }
+
     void operator()(const TaskUnloaded& note) { state_.body_goes(state_.at(note.id)); }
 
     void operator()(const LookedAhead& note) {

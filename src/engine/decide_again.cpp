@@ -53,6 +53,13 @@ TaskRedriven redriven(const Now& now, const Task& task, bool key) {
             now.engine + task.spec.total_timeout, key};
 }
 
+// Steps to come may ask for its result.
+bool is_needed(const Context& context, const Task& task) {
+    if (!task.spec.step) return false;
+    const LiveWorkflow* workflow = context.state.workflows.find(task.spec.step->workflow);
+    return workflow != nullptr && !has_ended(workflow->head.state);
+}
+
 }  // namespace
 
 Decision decide_redrive(const Context& context, const Redrive& command) {
@@ -60,6 +67,8 @@ Decision decide_redrive(const Context& context, const Redrive& command) {
     const Task* task = look_up(context, command.id, command.fetched, decision);
     if (task == nullptr) return decision;
     if (auto refused = not_dead(*task)) return std::move(*refused);
+    if (task->spec.step)
+        return refuse(ErrorCode::is_step, "workflow " + task->spec.step->workflow.to_string());
     bool asked = false;
     const bool key = holds_key(context, *task, command.known_keys, command.fetched, asked);
     if (asked)
@@ -164,11 +173,12 @@ class Step {
                         SendRevoke{task.lease->worker, {id, task.lease->epoch}});
                 return true;
             case OperationAction::remove:
-                if (!is_terminal(task.state) || task.lease) return false;
+                if (!is_terminal(task.state) || task.lease || is_needed(context_, task))
+                    return false;
                 decision_.records.emplace_back(TaskDeleted{id});
                 return true;
             case OperationAction::redrive: {
-                if (!is_dead(task) || task.lease) return false;
+                if (!is_dead(task) || task.lease || task.spec.step) return false;
                 bool asked = false;
                 const bool key =
                     holds_key(context_, task, command_.known_keys, command_.fetched, asked) &&
@@ -207,7 +217,8 @@ Decision decide_drop(const Context& context, const DropTasks& command) {
         if (const Header* header = context.state.find(target.id)) {
             if (!header->body) continue;
             const Task& task = *header->body->task;
-            if (task.changed_as != target.changed_as || !is_terminal(task.state) || task.lease)
+            if (task.changed_as != target.changed_as || !is_terminal(task.state) || task.lease ||
+                is_needed(context, task))
                 continue;
         }
         decision.records.emplace_back(TaskDeleted{target.id});

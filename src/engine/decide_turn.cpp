@@ -75,6 +75,8 @@ Decision decide_tick(const Context& context) {
     for (const Slot slot : by_wall)
         if (const Header& header = state.headers[slot]; header.body)
             decision.records.emplace_back(TaskDue{header.id});
+    if (decision.records.size() < limits::turn_tasks_max)
+        workflows_due(context, limits::turn_tasks_max - decision.records.size(), decision);
     for (const auto& [at, type, key] : state.wakes) {
         if (at > context.now.engine || decision.notes.size() == limits::turn_tasks_max) break;
         decision.notes.emplace_back(RateOpened{type, key, at, context.now.engine});
@@ -183,6 +185,10 @@ void forget_keys(const Context& context, Sequence covered, Decision& decision) {
 
 Decision decide_forget(const Context& context, const Forget& command) {
     Decision decision;
+    for (const auto& [sequence, id] : context.state.workflows.ended) {
+        if (decision.notes.size() == limits::turn_tasks_max) break;
+        if (sequence <= command.covered) decision.notes.emplace_back(WorkflowForgotten{id});
+    }
     const State& state = context.state;
     const auto& settings = state.settings;
     std::size_t left = state.ended.size();

@@ -74,6 +74,21 @@ class Decider {
     Decision operator()(const ChangeDeadLetters& command) {
         return decide_dead_letters(context_, command);
     }
+    Decision operator()(const StartWorkflow& command) {
+        return decide_start_workflow(context_, command);
+    }
+    Decision operator()(const CancelWorkflow& command) {
+        return decide_cancel_workflow(context_, command);
+    }
+    Decision operator()(const RetryWorkflow& command) {
+        return decide_retry_workflow(context_, command);
+    }
+    Decision operator()(const DeleteWorkflow& command) {
+        return decide_delete_workflow(context_, command);
+    }
+    Decision operator()(const SendSignal& command) { return decide_signal(context_, command); }
+    Decision operator()(const AnswerStep& command) { return decide_answer(context_, command); }
+    Decision operator()(const Advance& command) { return decide_advance(context_, command); }
 
   private:
     const Context& context_;
@@ -101,6 +116,10 @@ Decision Engine::decide(const Now& now, const Command& command, Random& random) 
 std::optional<EngineTime> Engine::next_deadline(const Now& now) const {
     std::optional<EngineTime> next;
     if (!state_->deadlines.empty()) next = state_->headers[state_->deadlines.first()].deadline;
+    if (!state_->workflows.deadlines.empty()) {
+        const EngineTime due = std::get<0>(*state_->workflows.deadlines.begin());
+        next = next ? std::min(*next, due) : due;
+    }
     if (!state_->wakes.empty()) {
         const EngineTime wake = std::get<0>(*state_->wakes.begin());
         next = next ? std::min(*next, wake) : wake;
@@ -314,6 +333,11 @@ QueueRules Engine::rules_of(const std::string& type) const {
     QueueRules rules;
     rules.type = type;
     return rules;
+}
+
+Blob Engine::schema_of(const std::string& type) const {
+    const auto found = state_->queues.find(type);
+    return found == state_->queues.end() ? Blob{} : found->second.rules.schema;
 }
 
 std::vector<std::string> Engine::faults() const {

@@ -11,6 +11,7 @@
 
 #include "engine/headers.hpp"
 #include "engine/topics.hpp"
+#include "engine/workflows.hpp"
 #include "taskd/engine/engine.hpp"
 
 namespace taskd::engine {
@@ -155,6 +156,7 @@ struct State {
     std::map<GroupId, Group> groups;
     std::size_t groups_running = 0;
     std::set<GroupId> changed_groups;
+    Workflows workflows;
     std::map<std::string, WorkerHold, std::less<>> holds;
     std::map<std::string, WorkerHold> changed_holds;
     Engine::Gone gone;
@@ -264,6 +266,15 @@ Decision decide_renew_deliveries(const Context& context, const RenewDeliveries& 
 Decision decide_dead_letters(const Context& context, const ChangeDeadLetters& command);
 // Deliveries that were not acknowledged in time.
 void deliveries_due(const Context& context, Decision& decision);
+Decision decide_start_workflow(const Context& context, const StartWorkflow& command);
+Decision decide_cancel_workflow(const Context& context, const CancelWorkflow& command);
+Decision decide_retry_workflow(const Context& context, const RetryWorkflow& command);
+Decision decide_delete_workflow(const Context& context, const DeleteWorkflow& command);
+Decision decide_signal(const Context& context, const SendSignal& command);
+Decision decide_answer(const Context& context, const AnswerStep& command);
+Decision decide_advance(const Context& context, const Advance& command);
+// What is due in workflows, at most so much.
+void workflows_due(const Context& context, std::size_t most, Decision& decision);
 Decision decide_resume(const Context& context);
 Decision decide_forget(const Context& context, const Forget& command);
 

@@ -8,11 +8,13 @@
 #include <algorithm>
 #include <sstream>
 #include <stdexcept>
+#include <unordered_set>
 #include <vector>
 
 #include "io/yaml_document.hpp"
 #include "taskd/base/limits.hpp"
 #include "taskd/io/private_files.hpp"
+#include "taskd/protocol/json_document.hpp"
 
 namespace taskd::io {
 namespace {
@@ -63,7 +65,20 @@ class Builder final : public YAML::EventHandler {
     struct Open {
         Document value;
         bool has_name = false;
+        std::unordered_set<std::string> names;  // of a large map
     };
+
+    // Few names are compared with each other, many looked up.
+    static bool is_twice(Open& map, const std::string& name) {
+        constexpr std::size_t few = 16;
+        const auto& fields = map.value.fields;
+        if (fields.size() < few)
+            return std::ranges::find(fields, name, &DocumentField::name) != fields.end();
+        if (map.names.empty())
+            for (const DocumentField& each : fields)
+                map.names.insert(each.name);
+        return !map.names.insert(name).second;
+    }
 
     [[noreturn]] void refuse(const YAML::Mark& mark, const std::string& why) const {
         throw Refused{place_of(name_, mark) + ": " + why};
@@ -93,9 +108,10 @@ class Builder final : public YAML::EventHandler {
 
     void put_name(const YAML::Mark& mark, Document name) {
         auto& fields = open_.back().value.fields;
-        const auto found = std::ranges::find(fields, name.text, &DocumentField::name);
-        if (found != fields.end())
+        if (is_twice(open_.back(), name.text)) {
+            const auto found = std::ranges::find(fields, name.text, &DocumentField::name);
             refuse(mark, "'" + name.text + "' stands there twice, first at " + found->place);
+        }
         fields.push_back({std::move(name.text), std::move(name.place), {}});
         open_.back().has_name = true;
     }
@@ -162,6 +178,15 @@ Result<Document> parse_yaml(const std::string& text, const std::string& name) {
     auto document = parse_yaml_document(text, name);
     if (document && document->kind == DocumentKind::null) document->kind = DocumentKind::map;
     return document;
+}
+
+Result<Document> parse_document(const std::string& text, const std::string& name) {
+    const std::size_t first = text.find_first_not_of(" \t\r\n");
+    if (first == std::string::npos || text[first] != '{') return parse_yaml(text, name);
+    auto json = protocol::read_json_document(text, name);
+    if (json) return json;
+    auto yaml = parse_yaml(text, name);
+    return yaml ? std::move(yaml) : std::move(json);
 }
 
 Result<Document> read_yaml_file(const std::string& path) {

@@ -64,7 +64,18 @@ PlanIndex::PlanIndex(std::shared_ptr<const WorkflowPlan> plan) : plan_{std::move
     for (StepIndex i = 0; i < steps.size(); ++i) {
         names_.emplace(steps[i].name, i);
         for (const StepEdge& edge : steps[i].after)
-            followers_[edge.from].push_back(i);
+            followers_[edge.from].push_back({i, edge.on_failure});
+    }
+    rescues_.resize(steps.size());
+    std::vector<StepIndex> found;
+    for (StepIndex i = 0; i < steps.size(); ++i)
+        if (steps[i].compensates) found.push_back(i);
+    while (!found.empty()) {
+        const StepIndex step = found.back();
+        found.pop_back();
+        if (std::exchange(rescues_[step], 1) != 0) continue;
+        for (const StepEdge& follower : followers_[step])
+            found.push_back(follower.from);
     }
 }
 

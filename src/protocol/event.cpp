@@ -10,13 +10,15 @@ namespace taskd::protocol {
 namespace {
 
 constexpr std::string_view names[] = {
-    "task.submitted",   "task.leased",       "task.succeeded",     "task.failed",
-    "task.crashed",     "task.timed_out",    "task.released",      "task.scheduled",
-    "task.queued",      "task.dead",         "task.cancelled",     "task.expired",
-    "task.redriven",    "task.edited",       "task.priority",      "task.deleted",
-    "queue.changed",    "schedule.changed",  "schedule.removed",   "schedule.fired",
-    "schedule.missed",  "operation.started", "operation.advanced", "operation.ended",
-    "group.made",       "group.closed",      "group.ended",        "worker.held",
+    "task.submitted",   "task.leased",         "task.succeeded",      "task.failed",
+    "task.crashed",     "task.timed_out",      "task.released",       "task.scheduled",
+    "task.queued",      "task.dead",           "task.cancelled",      "task.expired",
+    "task.redriven",    "task.edited",         "task.priority",       "task.deleted",
+    "queue.changed",    "schedule.changed",    "schedule.removed",    "schedule.fired",
+    "schedule.missed",  "operation.started",   "operation.advanced",  "operation.ended",
+    "group.made",       "group.closed",        "group.ended",         "worker.held",
+    "workflow.started", "workflow.step_began", "workflow.step_ended", "workflow.turned",
+    "workflow.ended",   "workflow.retried",    "workflow.signal",     "workflow.deleted",
     "dispatcher.began",
 };
 
@@ -159,6 +161,42 @@ class Teller {
                 .field("paused", record.hold.pause.has_value())
                 .field("draining", record.hold.draining);
         });
+    }
+    void operator()(const WorkflowStarted& record) {
+        numbered("workflow", "workflow.started", record.workflow.id, record.workflow.made_at,
+                 [&](JsonWriter& json) { json.field("name", record.workflow.name); });
+    }
+    void operator()(const StepBegan& record) {
+        numbered("workflow", "workflow.step_began", record.id, record.at, [&](JsonWriter& json) {
+            json.field("step", record.step);
+            if (record.child) json.field("workflow", record.child->to_string());
+        });
+    }
+    void operator()(const StepEnded& record) {
+        numbered("workflow", "workflow.step_ended", record.id, record.at, [&](JsonWriter& json) {
+            json.field("step", record.step).field("state", to_text(record.state));
+            if (record.item) json.field("item", *record.item);
+            if (record.error) json.field("code", record.error->code);
+        });
+    }
+    void operator()(const WorkflowTurned& record) {
+        numbered("workflow", "workflow.turned", record.id, record.at, [&](JsonWriter& json) {
+            json.field("state", to_text(record.state)).field("code", record.error.code);
+        });
+    }
+    void operator()(const WorkflowEnded& record) {
+        numbered("workflow", "workflow.ended", record.id, record.at,
+                 [&](JsonWriter& json) { json.field("state", to_text(record.state)); });
+    }
+    void operator()(const WorkflowRetried& record) {
+        numbered("workflow", "workflow.retried", record.id, record.at, nothing);
+    }
+    void operator()(const SignalReceived& record) {
+        numbered("workflow", "workflow.signal", record.id, {},
+                 [&](JsonWriter& json) { json.field("signal", record.signal.name); });
+    }
+    void operator()(const WorkflowDeleted& record) {
+        numbered("workflow", "workflow.deleted", record.id, {}, nothing);
     }
     void operator()(const EngineResumed&) { tell("dispatcher.began", {}, {}, nothing); }
 

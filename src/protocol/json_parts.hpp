@@ -12,6 +12,8 @@ namespace taskd::protocol {
 
 // RFC 3339; invalid_field naming `name`.
 Result<WallTime> read_instant(std::string_view raw, std::string_view name);
+// 1 to 64 letters, digits, '.', '_', '/' and '-'.
+bool is_label_name(std::string_view name);
 void put_pause(JsonWriter& json, const Pause& pause);
 // "backoff" of tasks, "retry" of groups. invalid_field, unknown_field.
 Result<Backoff> parse_backoff(std::string_view raw);

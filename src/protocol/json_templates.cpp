@@ -176,6 +176,12 @@ Result<std::vector<std::string>> JsonTemplates::elements(std::string_view json) 
     return std::vector<std::string>{found->begin(), found->end()};
 }
 
+std::string JsonTemplates::quoted(std::string_view text) const {
+    std::string out;
+    append_json_string(out, text);
+    return out;
+}
+
 std::vector<std::string> JsonTemplates::names(std::string_view text) const {
     std::vector<std::string> found;
     std::unordered_set<std::string_view> seen;

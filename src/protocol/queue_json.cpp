@@ -3,6 +3,7 @@
 #include "protocol/json_parts.hpp"
 #include "taskd/base/limits.hpp"
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/json_schema.hpp"
 
 namespace taskd::protocol {
 namespace {
@@ -53,6 +54,15 @@ Result<void> take_weights(std::string_view raw, QueueRules& rules) {
     return {};
 }
 
+// Null takes it away, as leaving it out does.
+Result<void> take_schema(std::string_view raw, QueueRules& rules) {
+    if (kind_of(raw) == JsonKind::null) return {};
+    if (auto compiled = JsonSchema::compile(raw); !compiled)
+        return std::unexpected{compiled.error()};
+    rules.schema = Blob{std::string{raw}};
+    return {};
+}
+
 Result<void> take_rule(std::string_view key, std::string_view raw, QueueRules& rules) {
     constexpr std::int64_t most = limits::rate_count_max;
     if (key == "concurrency") return take_number(raw, key, 0, most, rules.concurrency);
@@ -62,6 +72,7 @@ Result<void> take_rule(std::string_view key, std::string_view raw, QueueRules& r
     if (key == "rate") return take_rate(raw, "rate", rules.rate);
     if (key == "key_rate") return take_rate(raw, "key_rate", rules.key_rate);
     if (key == "weights") return take_weights(raw, rules);
+    if (key == "schema") return take_schema(raw, rules);
     return fail(ErrorCode::unknown_field, std::string{key});
 }
 
@@ -101,6 +112,7 @@ std::string write_queue_rules(const QueueRules& rules) {
         json.key(std::string_view{name}.substr(1, name.size() - 2)).number(std::uint64_t{weight});
     }
     json.end_object();
+    if (!rules.schema.empty()) json.key("schema").raw(rules.schema.view());
     if (rules.paused) put_pause(json.key("paused"), *rules.paused);
     if (rules.draining) put_pause(json.key("draining"), *rules.draining);
     if (rules.paused_keys.empty()) return out;

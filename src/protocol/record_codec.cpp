@@ -2,78 +2,14 @@
 
 #include <algorithm>
 
+#include "protocol/record_kind.hpp"
 #include "protocol/topic_codec.hpp"
 #include "protocol/value_codec.hpp"
+#include "protocol/workflow_codec.hpp"
 #include "taskd/base/assert.hpp"
 
 namespace taskd::protocol {
 namespace {
-
-// Numbers on disk: never reused, also not after a record is gone.
-enum class RecordKind : std::uint8_t {
-    task_submitted = 1,
-    task_leased = 2,
-    task_completed = 3,
-    attempt_failed = 4,
-    attempt_crashed = 5,
-    attempt_released = 6,
-    task_due = 7,
-    task_cancelled = 8,
-    revoked_lease_ended = 9,
-    engine_resumed = 10,
-    task_submitted_2 = 11,
-    task_leased_2 = 12,
-    task_completed_2 = 13,
-    attempt_failed_2 = 14,
-    attempt_timed_out = 15,
-    timed_out_lease_ended = 16,
-    task_expired = 17,
-    priority_changed = 18,
-    queue_changed = 19,
-    task_redriven = 20,
-    payload_edited = 21,
-    task_deleted = 22,
-    operation_started = 23,
-    operation_advanced = 24,
-    operation_ended = 25,
-    group_made = 26,
-    group_closed = 27,
-    group_ended = 28,
-    worker_held = 29,
-    schedule_changed = 30,
-    schedule_removed = 31,
-    schedule_fired = 32,
-    topic_changed = 50,
-    topic_removed = 51,
-    topic_trimmed = 52,
-    event_published = 53,
-    subscription_changed = 54,
-    subscription_removed = 55,
-    deliveries_leased = 56,
-    deliveries_ended = 57,
-    dead_letters_changed = 58,
-    gaps_told = 59,
-};
-constexpr auto kind_last = RecordKind::gaps_told;
-
-struct TopicKind {
-    RecordKind operator()(const TopicChanged&) const { return RecordKind::topic_changed; }
-    RecordKind operator()(const TopicRemoved&) const { return RecordKind::topic_removed; }
-    RecordKind operator()(const TopicTrimmed&) const { return RecordKind::topic_trimmed; }
-    RecordKind operator()(const EventPublished&) const { return RecordKind::event_published; }
-    RecordKind operator()(const SubscriptionChanged&) const {
-        return RecordKind::subscription_changed;
-    }
-    RecordKind operator()(const SubscriptionRemoved&) const {
-        return RecordKind::subscription_removed;
-    }
-    RecordKind operator()(const DeliveriesLeased&) const { return RecordKind::deliveries_leased; }
-    RecordKind operator()(const DeliveriesEnded&) const { return RecordKind::deliveries_ended; }
-    RecordKind operator()(const DeadLettersChanged&) const {
-        return RecordKind::dead_letters_changed;
-    }
-    RecordKind operator()(const GapsTold&) const { return RecordKind::gaps_told; }
-};
 
 template <class... Handlers>
 struct Overloaded : Handlers... {
@@ -167,8 +103,10 @@ class RecordWriter {
         out_.number(r.priority);
     }
     void operator()(const QueueChanged& r) {
-        write(out_, RecordKind::queue_changed);
+        const bool has_schema = !r.rules.schema.empty();
+        write(out_, has_schema ? RecordKind::queue_changed_2 : RecordKind::queue_changed);
         write(out_, r.rules);
+        if (has_schema) out_.text(r.rules.schema.view());
     }
     void operator()(const TaskRedriven& r) {
         write(out_, RecordKind::task_redriven);
@@ -242,7 +180,7 @@ class RecordWriter {
     }
     template <OfTopics Topical>
     void operator()(const Topical& r) {
-        write(out_, TopicKind{}(r));
+        write(out_, kind_of(r));
         write(out_, r);
     }
     void operator()(const TaskExpired& r) {
@@ -250,6 +188,62 @@ class RecordWriter {
         out_.id(r.id);
         out_.flag(r.whole);
         out_.instant(r.at);
+    }
+    void operator()(const WorkflowStarted& r) {
+        write(out_, RecordKind::workflow_started);
+        write(out_, r.workflow);
+        write(out_, *r.plan);
+    }
+    void operator()(const StepBegan& r) {
+        write(out_, RecordKind::step_began);
+        out_.id(r.id);
+        out_.number(r.step);
+        write_optional(out_, r.until);
+        write_optional(out_, r.child);
+        out_.text(r.list.view());
+        out_.number(r.items);
+        out_.instant(r.at);
+    }
+    void operator()(const StepEnded& r) {
+        write(out_, RecordKind::step_ended);
+        out_.id(r.id);
+        out_.number(r.step);
+        out_.flag(r.item.has_value());
+        if (r.item) out_.number(*r.item);
+        out_.byte(static_cast<std::uint8_t>(r.state));
+        out_.text(r.result.view());
+        write_optional(out_, r.error);
+        out_.instant(r.at);
+    }
+    void operator()(const WorkflowTurned& r) {
+        write(out_, RecordKind::workflow_turned);
+        out_.id(r.id);
+        out_.byte(static_cast<std::uint8_t>(r.state));
+        write(out_, r.error);
+        out_.instant(r.at);
+    }
+    void operator()(const WorkflowEnded& r) {
+        write(out_, RecordKind::workflow_ended);
+        out_.id(r.id);
+        out_.byte(static_cast<std::uint8_t>(r.state));
+        out_.text(r.output.view());
+        out_.instant(r.at);
+    }
+    void operator()(const WorkflowRetried& r) {
+        write(out_, RecordKind::workflow_retried);
+        out_.id(r.id);
+        out_.instant(r.ends_by);
+        out_.instant(r.at);
+    }
+    void operator()(const SignalReceived& r) {
+        write(out_, RecordKind::signal_received);
+        out_.id(r.id);
+        out_.text(r.signal.name);
+        out_.text(r.signal.payload.view());
+    }
+    void operator()(const WorkflowDeleted& r) {
+        write(out_, RecordKind::workflow_deleted);
+        out_.id(r.id);
     }
 
   private:
@@ -302,30 +296,45 @@ Record read_old_record(ByteReader& in, RecordKind kind) {
     }
 }
 
-Record read_topic_record(ByteReader& in, RecordKind kind) {
+Blob read_blob(ByteReader& in) {
+    const std::string_view bytes = in.text();
+    return bytes.empty() ? Blob{} : Blob{std::string{bytes}};
+}
+
+Record read_workflow_record(ByteReader& in, RecordKind kind) {
     switch (kind) {
-        case RecordKind::topic_changed:
-            return read_topic_changed(in);
-        case RecordKind::topic_removed:
-            return TopicRemoved{std::string{in.text()}};
-        case RecordKind::topic_trimmed:
-            return read_topic_trimmed(in);
-        case RecordKind::event_published:
-            return read_event_published(in);
-        case RecordKind::subscription_changed:
-            return read_subscription_changed(in);
-        case RecordKind::subscription_removed:
-            return SubscriptionRemoved{std::string{in.text()}};
-        case RecordKind::deliveries_leased:
-            return read_deliveries_leased(in);
-        case RecordKind::deliveries_ended:
-            return read_deliveries_ended(in);
-        case RecordKind::dead_letters_changed:
-            return read_dead_letters_changed(in);
-        case RecordKind::gaps_told:
-            return GapsTold{std::string{in.text()}};
+        case RecordKind::workflow_started: {
+            WorkflowStarted record{read_workflow(in), nullptr};
+            record.plan = read_plan(in);
+            return record;
+        }
+        case RecordKind::step_began:
+            return StepBegan{
+                in.id(),       in.number32(), read_optional<EngineTime>(in), read_optional_id(in),
+                read_blob(in), in.number32(), in.instant<WallTime>()};
+        case RecordKind::step_ended: {
+            StepEnded record{in.id(), in.number32(), {}, {}, {}, {}, {}};
+            if (in.flag()) record.item = in.number32();
+            record.state = read_step_state(in);
+            record.result = read_blob(in);
+            record.error = read_optional_error(in);
+            record.at = in.instant<WallTime>();
+            return record;
+        }
+        case RecordKind::workflow_turned:
+            return WorkflowTurned{in.id(), read_workflow_state(in), read_error(in),
+                                  in.instant<WallTime>()};
+        case RecordKind::workflow_ended:
+            return WorkflowEnded{in.id(), read_workflow_state(in), read_blob(in),
+                                 in.instant<WallTime>()};
+        case RecordKind::workflow_retried:
+            return WorkflowRetried{in.id(), in.instant<EngineTime>(), in.instant<WallTime>()};
+        case RecordKind::signal_received:
+            return SignalReceived{in.id(), {std::string{in.text()}, read_blob(in)}};
+        case RecordKind::workflow_deleted:
+            return WorkflowDeleted{in.id()};
         default:
-            return read_old_record(in, kind);
+            return is_topic_kind(kind) ? read_topic_record(in, kind) : read_old_record(in, kind);
     }
 }
 
@@ -354,7 +363,7 @@ Record read_task_action(ByteReader& in, RecordKind kind) {
         case RecordKind::group_ended:
             return GroupEnded{in.id(), read_optional_id(in), in.instant<WallTime>()};
         default:
-            return read_topic_record(in, kind);
+            return read_workflow_record(in, kind);
     }
 }
 
@@ -412,6 +421,8 @@ Record read_record(ByteReader& in, RecordKind kind) {
             return PriorityChanged{in.id(), static_cast<std::uint8_t>(in.number_to(priority_max))};
         case RecordKind::queue_changed:
             return QueueChanged{read_queue_rules(in)};
+        case RecordKind::queue_changed_2:
+            return QueueChanged{read_queue_rules_2(in)};
         case RecordKind::schedule_changed:
             return ScheduleChanged{read_schedule(in)};
         case RecordKind::schedule_removed:
@@ -472,6 +483,20 @@ std::size_t encoded_bytes_max(const Record& record) {
             [](const WorkerHeld& r) { return 1 + bytes_max(r.hold); },
             [](const GroupEnded&) { return 1 + 2 * id_bytes + 1 + number_max; },
             []<OfTopics Topical>(const Topical& r) { return 1 + bytes_max(r); },
+            [](const WorkflowStarted& r) { return 1 + bytes_max(r.workflow) + bytes_max(*r.plan); },
+            [](const StepBegan& r) { return 3 + 2 * id_bytes + 5 * number_max + r.list.size(); },
+            [](const StepEnded& r) {
+                return 4 + id_bytes + 4 * number_max + r.result.size() +
+                       (r.error ? bytes_max(*r.error) : 0);
+            },
+            [](const WorkflowTurned& r) { return 2 + id_bytes + number_max + bytes_max(r.error); },
+            [](const WorkflowEnded& r) { return 2 + id_bytes + 2 * number_max + r.output.size(); },
+            [](const WorkflowRetried&) { return 1 + id_bytes + 2 * number_max; },
+            [](const SignalReceived& r) {
+                return 1 + id_bytes + 2 * number_max + r.signal.name.size() +
+                       r.signal.payload.size();
+            },
+            [](const WorkflowDeleted&) { return 1 + id_bytes; },
         },
         record);
 }

@@ -178,10 +178,14 @@ Result<Task> decode_task_row(std::string_view bytes, Blob payload, Blob result) 
     return task;
 }
 
+constexpr std::uint8_t queue_row_bare = 1;  // without a schema
+
 void encode_queue_row(const QueueRules& rules, std::string& out) {
     ByteWriter writer{out};
-    writer.byte(queue_row_version);
+    const bool has_schema = !rules.schema.empty();
+    writer.byte(has_schema ? queue_row_version : queue_row_bare);
     write(writer, rules);
+    if (has_schema) writer.text(rules.schema.view());
 }
 
 Result<QueueRules> decode_queue_row(std::string_view bytes) {
@@ -189,7 +193,7 @@ Result<QueueRules> decode_queue_row(std::string_view bytes) {
     const std::uint8_t version = in.byte();
     if (version > queue_row_version)
         return fail(ErrorCode::store_too_new, "queue row version " + std::to_string(version));
-    QueueRules rules = read_queue_rules(in);
+    QueueRules rules = version == queue_row_bare ? read_queue_rules(in) : read_queue_rules_2(in);
     if (version == 0 || !in.finished())
         return fail(ErrorCode::view_corrupt, "a queue row that does not decode");
     return rules;

@@ -68,15 +68,6 @@ Result<std::vector<std::string>> parse_codes(std::string_view raw) {
     return codes;
 }
 
-bool is_label_name(std::string_view name) {
-    constexpr std::string_view others = "._/-";
-    return !name.empty() && name.size() <= limits::label_name_bytes_max &&
-           std::ranges::all_of(name, [&](char c) {
-               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                      others.find(c) != std::string_view::npos;
-           });
-}
-
 Result<std::map<std::string, std::string>> parse_labels(std::string_view raw) {
     const auto fields = split_object(raw);
     if (!fields || fields->size() > limits::labels_max)
@@ -364,6 +355,10 @@ void write_task(std::string& out, const Task& task, const TaskExtras& extras) {
     if (task.spec.planned_for)
         json.field("schedule", task.spec.planned_for->schedule)
             .field("planned_at", to_rfc3339(task.spec.planned_for->at));
+    if (task.spec.step)
+        json.field("workflow", task.spec.step->workflow.to_string())
+            .field("step", task.spec.step->name)
+            .field("item", task.spec.step->item);
     json.field("submitted_at", to_rfc3339(task.submitted_at));
     if (task.edited_at) json.field("edited_at", to_rfc3339(*task.edited_at));
     if (task.ended_at) json.field("ended_at", to_rfc3339(*task.ended_at));

@@ -210,7 +210,7 @@ void write(ByteWriter& out, const TopicChanged& record) {
     out.instant(record.at);
 }
 
-TopicChanged read_topic_changed(ByteReader& in) {
+static TopicChanged read_topic_changed(ByteReader& in) {
     return {std::string{in.text()}, read_rules(in), in.instant<WallTime>()};
 }
 
@@ -225,7 +225,7 @@ void write(ByteWriter& out, const TopicTrimmed& record) {
     out.instant(record.at);
 }
 
-TopicTrimmed read_topic_trimmed(ByteReader& in) {
+static TopicTrimmed read_topic_trimmed(ByteReader& in) {
     return {std::string{in.text()}, read_number<EventSequence>(in), in.number(),
             in.instant<WallTime>()};
 }
@@ -235,7 +235,7 @@ void write(ByteWriter& out, const EventPublished& record) {
     out.text(record.event.body.view());
 }
 
-EventPublished read_event_published(ByteReader& in) {
+static EventPublished read_event_published(ByteReader& in) {
     EventPublished record{read_event(in)};
     record.event.body = Blob{std::string{in.text()}};
     return record;
@@ -251,7 +251,7 @@ void write(ByteWriter& out, const SubscriptionChanged& record) {
     out.instant(record.at);
 }
 
-SubscriptionChanged read_subscription_changed(ByteReader& in) {
+static SubscriptionChanged read_subscription_changed(ByteReader& in) {
     SubscriptionChanged record{read_subscription_spec(in), {}, {}};
     for (std::uint64_t n = read_count(in); n > 0 && !in.failed(); --n) {
         std::string topic{in.text()};
@@ -278,7 +278,7 @@ void write(ByteWriter& out, const DeliveriesLeased& record) {
     }
 }
 
-DeliveriesLeased read_deliveries_leased(ByteReader& in) {
+static DeliveriesLeased read_deliveries_leased(ByteReader& in) {
     DeliveriesLeased record;
     record.group = in.text();
     record.epoch = read_number<LeaseEpoch>(in);
@@ -303,7 +303,7 @@ void write(ByteWriter& out, const DeliveriesEnded& record) {
     }
 }
 
-DeliveriesEnded read_deliveries_ended(ByteReader& in) {
+static DeliveriesEnded read_deliveries_ended(ByteReader& in) {
     DeliveriesEnded record;
     record.group = in.text();
     record.at = in.instant<WallTime>();
@@ -330,7 +330,7 @@ void write(ByteWriter& out, const DeadLettersChanged& record) {
     }
 }
 
-DeadLettersChanged read_dead_letters_changed(ByteReader& in) {
+static DeadLettersChanged read_dead_letters_changed(ByteReader& in) {
     DeadLettersChanged record;
     record.group = in.text();
     record.dropped = in.flag();
@@ -341,6 +341,69 @@ DeadLettersChanged read_dead_letters_changed(ByteReader& in) {
 
 void write(ByteWriter& out, const GapsTold& record) {
     out.text(record.group);
+}
+
+bool is_topic_kind(RecordKind kind) {
+    return kind >= RecordKind::topic_changed && kind <= RecordKind::gaps_told;
+}
+
+RecordKind kind_of(const TopicChanged&) {
+    return RecordKind::topic_changed;
+}
+RecordKind kind_of(const TopicRemoved&) {
+    return RecordKind::topic_removed;
+}
+RecordKind kind_of(const TopicTrimmed&) {
+    return RecordKind::topic_trimmed;
+}
+RecordKind kind_of(const EventPublished&) {
+    return RecordKind::event_published;
+}
+RecordKind kind_of(const SubscriptionChanged&) {
+    return RecordKind::subscription_changed;
+}
+RecordKind kind_of(const SubscriptionRemoved&) {
+    return RecordKind::subscription_removed;
+}
+RecordKind kind_of(const DeliveriesLeased&) {
+    return RecordKind::deliveries_leased;
+}
+RecordKind kind_of(const DeliveriesEnded&) {
+    return RecordKind::deliveries_ended;
+}
+RecordKind kind_of(const DeadLettersChanged&) {
+    return RecordKind::dead_letters_changed;
+}
+RecordKind kind_of(const GapsTold&) {
+    return RecordKind::gaps_told;
+}
+
+Record read_topic_record(ByteReader& in, RecordKind kind) {
+    switch (kind) {
+        case RecordKind::topic_changed:
+            return read_topic_changed(in);
+        case RecordKind::topic_removed:
+            return TopicRemoved{std::string{in.text()}};
+        case RecordKind::topic_trimmed:
+            return read_topic_trimmed(in);
+        case RecordKind::event_published:
+            return read_event_published(in);
+        case RecordKind::subscription_changed:
+            return read_subscription_changed(in);
+        case RecordKind::subscription_removed:
+            return SubscriptionRemoved{std::string{in.text()}};
+        case RecordKind::deliveries_leased:
+            return read_deliveries_leased(in);
+        case RecordKind::deliveries_ended:
+            return read_deliveries_ended(in);
+        case RecordKind::dead_letters_changed:
+            return read_dead_letters_changed(in);
+        case RecordKind::gaps_told:
+            return GapsTold{std::string{in.text()}};
+        default:
+            in.fail();
+            return TaskDue{};
+    }
 }
 
 std::size_t bytes_max(const TopicChanged& record) {

@@ -1,9 +1,10 @@
 // Topics, events and groups as records and rows keep them.
 #pragma once
 
+#include "protocol/record_kind.hpp"
 #include "protocol/value_codec.hpp"
 #include "taskd/model/pattern.hpp"
-#include "taskd/model/topic_record.hpp"
+#include "taskd/model/record.hpp"
 
 namespace taskd::protocol {
 
@@ -22,13 +23,19 @@ void write(ByteWriter& out, const DeliveriesEnded& record);
 void write(ByteWriter& out, const DeadLettersChanged& record);
 void write(ByteWriter& out, const GapsTold& record);
 
-TopicChanged read_topic_changed(ByteReader& in);
-TopicTrimmed read_topic_trimmed(ByteReader& in);
-EventPublished read_event_published(ByteReader& in);
-SubscriptionChanged read_subscription_changed(ByteReader& in);
-DeliveriesLeased read_deliveries_leased(ByteReader& in);
-DeliveriesEnded read_deliveries_ended(ByteReader& in);
-DeadLettersChanged read_dead_letters_changed(ByteReader& in);
+bool is_topic_kind(RecordKind kind);
+RecordKind kind_of(const TopicChanged& record);
+RecordKind kind_of(const TopicRemoved& record);
+RecordKind kind_of(const TopicTrimmed& record);
+RecordKind kind_of(const EventPublished& record);
+RecordKind kind_of(const SubscriptionChanged& record);
+RecordKind kind_of(const SubscriptionRemoved& record);
+RecordKind kind_of(const DeliveriesLeased& record);
+RecordKind kind_of(const DeliveriesEnded& record);
+RecordKind kind_of(const DeadLettersChanged& record);
+RecordKind kind_of(const GapsTold& record);
+// Fails when it is none.
+Record read_topic_record(ByteReader& in, RecordKind kind);
 
 std::size_t bytes_max(const TopicChanged& record);
 std::size_t bytes_max(const TopicRemoved& record);

@@ -15,6 +15,7 @@ enum class SpecField : std::uint8_t {
     labels = 20,
     group = 21,
     planned_for = 30,
+    step = 33,
 };
 
 }  // namespace
@@ -97,6 +98,13 @@ void write(ByteWriter& out, const TaskSpec& spec) {
         out.text(spec.planned_for->schedule);
         out.instant(spec.planned_for->at);
     }
+    if (spec.step) {
+        write(out, SpecField::step);
+        out.id(spec.step->workflow);
+        out.number(spec.step->step);
+        out.number(spec.step->item);
+        out.text(spec.step->name);
+    }
     write(out, SpecField::end);
 }
 
@@ -153,6 +161,9 @@ static void read_spec_field(ByteReader& in, SpecField field, TaskSpec& spec) {
         case SpecField::planned_for:
             spec.planned_for = {std::string{in.text()}, in.instant<WallTime>()};
             return;
+        case SpecField::step:
+            spec.step = {in.id(), in.number32(), in.number32(), std::string{in.text()}};
+            return;
         case SpecField::end:
             break;
     }
@@ -191,6 +202,7 @@ std::size_t bytes_max(const TaskSpec& spec) {
     constexpr std::size_t numbers = 20;
     std::size_t bytes = 2 * id_bytes + numbers * number_max + spec.type.size() +
                         spec.payload.size() + spec.idempotency_key.size() + spec.key.size();
+    if (spec.step) bytes += 1 + id_bytes + 3 * number_max + spec.step->name.size();
     if (spec.planned_for) bytes += 1 + 2 * number_max + spec.planned_for->schedule.size();
     for (const std::string& code : spec.no_retry)
         bytes += number_max + code.size();
@@ -292,10 +304,17 @@ QueueRules read_queue_rules(ByteReader& in) {
     return rules;
 }
 
+QueueRules read_queue_rules_2(ByteReader& in) {
+    QueueRules rules = read_queue_rules(in);
+    rules.schema = Blob{std::string{in.text()}};
+    if (rules.schema.empty()) in.fail();  // then it would stand without
+    return rules;
+}
+
 std::size_t bytes_max(const QueueRules& rules) {
-    constexpr std::size_t numbers = 14;
+    constexpr std::size_t numbers = 15;
     std::size_t bytes = numbers * number_max + rules.type.size() + bytes_max(rules.paused) +
-                        bytes_max(rules.draining);
+                        bytes_max(rules.draining) + rules.schema.size();
     for (const auto& [key, weight] : rules.weights)
         bytes += 2 * number_max + key.size();
     for (const auto& [key, pause] : rules.paused_keys)

@@ -73,8 +73,10 @@ void write(ByteWriter& out, const Schedule& schedule);
 Schedule read_schedule(ByteReader& in);
 std::size_t bytes_max(const Schedule& schedule);
 
+// But their schema, which not every queue has.
 void write(ByteWriter& out, const QueueRules& rules);
 QueueRules read_queue_rules(ByteReader& in);
+QueueRules read_queue_rules_2(ByteReader& in);  // with a schema behind them
 std::size_t bytes_max(const QueueRules& rules);
 
 void write(ByteWriter& out, const WorkerHold& hold);

@@ -4,6 +4,7 @@
 
 #include "sim/story.hpp"
 #include "sim/topic_acts.hpp"
+#include "sim/workflow_acts.hpp"
 
 namespace taskd::sim {
 
@@ -399,6 +400,12 @@ constexpr std::array acts{
     Act{60, end_deliveries},
     Act{10, renew_deliveries},
     Act{6, disturb_topics},
+    Act{6, start_workflow},
+    Act{12, speak_to_workflow},
+    Act{2, cancel_workflow},
+    Act{5, retry_workflow},
+    Act{1, delete_workflow},
+    Act{3, cancel_step},
     Act{6, kill_worker},
     Act{20, start_worker},
     Act{4, wall_clock},

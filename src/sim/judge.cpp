@@ -73,6 +73,7 @@ void Judge::move(const TaskId& id, Fate& fate, TaskEvent event) {
     fate.state = state_table()[*row].to;
     if (fate.state == TaskState::queued) fate.queued_as = last_;
     enter(id, fate);
+    if (fate.step && is_terminal(fate.state)) workflows_.task_ended(*fate.step, fate.state);
 }
 
 void Judge::end_lease(Fate& fate) {
@@ -107,6 +108,12 @@ void Judge::operator()(const TaskSubmitted& record) {
     const auto rules = rules_.find(fate.type);
     if (rules != rules_.end() && rules->second.draining) unwelcome_.push_back(id);
     if (fate.group) ++members_[*fate.group].first;
+    fate.step = record.spec.step;
+    // Steps of a workflow are taken whatever the queue is.
+    if (fate.step) {
+        workflows_.task_began(record.spec);
+        wanted_.push_back(id);
+    }
     enter(id, fates_.emplace(id, std::move(fate)).first->second);
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sim/topic_judge.hpp"
+#include "sim/workflow_judge.hpp"
 #include "taskd/model/record.hpp"
 
 namespace taskd::sim {
@@ -23,6 +24,7 @@ struct Fate {
     Sequence queued_as;
     LeaseEpoch epoch;
     std::optional<GroupId> group;
+    std::optional<StepOf> step;
     struct Held {
         LeaseEpoch epoch;
         std::string worker;
@@ -33,7 +35,11 @@ struct Fate {
 
 class Judge {
   public:
-    explicit Judge(Duration lease_duration) : lease_duration_{lease_duration} {}
+    explicit Judge(Duration lease_duration)
+        : lease_duration_{lease_duration},
+          workflows_{[this](std::string what) { blame(std::move(what)); }} {}
+    Judge(const Judge&) = delete;
+    Judge& operator=(const Judge&) = delete;
 
     void take(const RecordBatch& batch);
     void set_slots(const std::string& worker, std::size_t slots) { slots_[worker] = slots; }
@@ -45,6 +51,7 @@ class Judge {
     std::size_t held_by(const std::string& worker) const;
     const std::map<GroupId, Group>& groups() const { return groups_; }
     const std::map<OperationId, Operation>& operations() const { return operations_; }
+    const WorkflowJudge& workflows() const { return workflows_; }
     std::uint64_t records() const { return last_.value; }
     Sequence last() const { return last_; }
 
@@ -86,6 +93,14 @@ class Judge {
         topics_.take(last_, record, [this](std::string what) { blame(std::move(what)); });
     }
     const TopicJudge& topics() const { return topics_; }
+    void operator()(const WorkflowStarted& record) { workflows_.take(record); }
+    void operator()(const StepBegan& record) { workflows_.take(record); }
+    void operator()(const StepEnded& record) { workflows_.take(record); }
+    void operator()(const WorkflowTurned& record) { workflows_.take(record); }
+    void operator()(const WorkflowEnded& record) { workflows_.take(record); }
+    void operator()(const WorkflowRetried& record) { workflows_.take(record); }
+    void operator()(const SignalReceived& record) { workflows_.take(record); }
+    void operator()(const WorkflowDeleted& record) { workflows_.take(record); }
 
   private:
     // A token bucket, counted here anew.
@@ -109,6 +124,7 @@ class Judge {
     void blame(const TaskId& id, const std::string& what);
 
     Duration lease_duration_;
+    WorkflowJudge workflows_;
     Sequence last_;
     std::map<TaskId, Fate> fates_;
     std::set<TaskId> deleted_;

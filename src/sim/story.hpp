@@ -98,7 +98,8 @@ class Story {
     std::vector<GroupId> open_groups;
     std::vector<std::string> schedule_names;
     std::vector<HeldDelivery> deliveries_held;  // by consumers, or thought to be
-    std::uint32_t lost_in_a_hundred = 2;        // of what is sent to workers
+    std::vector<std::pair<WorkflowId, std::shared_ptr<const WorkflowPlan>>> workflows;
+    std::uint32_t lost_in_a_hundred = 2;  // of what is sent to workers
 
     enum class Death { kill, power_cut };
     void die(Death how);

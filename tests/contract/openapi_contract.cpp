@@ -18,7 +18,7 @@ void try_keys_and_query(Judge& judge) {
         if (!each.errors.contains("missing_key") || monitors_own) continue;
         std::string target = each.path;
         for (const char* name : {"{id}", "{lease}", "{instance}", "{type}", "{name}", "{topic}",
-                                 "{group}", "{delivery}"})
+                                 "{group}", "{delivery}", "{step}"})
             if (const auto at = target.find(name); at != std::string::npos)
                 target.replace(at, std::string_view{name}.size(), unknown_id);
         judge.ask(each.method, each.path, target, "", 401, "missing_key",
@@ -248,6 +248,27 @@ void try_queues(Judge& judge) {
     submit(429, "key_backlog_full");
 }
 
+void try_schemas(Judge& judge) {
+    const std::string one = "/v1/queues/{type}", shaped = "/v1/queues/shaped";
+    for (const char* bad : {"1", "\"text\"", "{\"type\":\"integr\"}", "{\"$ref\":\"#\"}"})
+        judge.ask("PUT", one, shaped, "{\"schema\":" + std::string{bad} + "}", 422, "bad_schema");
+    judge.ask("PUT", one, shaped,
+              "{\"schema\":{\"properties\":{\"n\":{\"items\":{\"type\":\"integer\"}}}}}", 200);
+    judge.ask("GET", one, shaped, "", 200);
+    const auto submit = [&](const std::string& payload, int status, const std::string& error) {
+        const std::string task = "{\"type\":\"shaped\",\"payload\":" + payload + "}";
+        judge.ask("POST", "/v1/tasks", "/v1/tasks", task, status, error);
+        judge.ask("POST", "/v1/tasks", "/v1/tasks", "[" + task + "]", status, error);
+        judge.ask("PUT", "/v1/schedules/{name}", "/v1/schedules/shaped",
+                  "{\"every_ms\":1000,\"task\":" + task + "}", error.empty() ? 200 : status, error);
+    };
+    submit("{\"n\":[1,\"x\"]}", 422, "schema_mismatch");
+    submit("{\"n\":[1,2]}", 202, "");
+    judge.ask("PUT", one, shaped, "{\"schema\":null}", 200);
+    submit("{\"n\":[1,\"x\"]}", 202, "");
+    judge.ask("DELETE", "/v1/schedules/{name}", "/v1/schedules/shaped", "", 204);
+}
+
 void try_leases(Judge& judge) {
     const std::string held = judge.submit("sleep", "60000"), other = judge.submit("sleep", "60000");
     judge.cluster.run_for(2s);
@@ -463,8 +484,10 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     try_operations(judge);
     try_groups(judge);
     try_topics(judge);
+    try_workflows(judge);
     try_workers(judge);
     try_queues(judge);
+    try_schemas(judge);
     try_schedules(judge);
     try_cancel(judge, done, slow);
     try_leases(judge);

@@ -58,6 +58,9 @@ TaskSpec random_spec(Random& random) {
     spec.run_at = random_optional<WallTime>(random);
     spec.expires_at = random_optional<WallTime>(random);
     if (random.chance(1, 2)) spec.key = random_text(random, 40);
+    if (random.chance(1, 4))
+        spec.step = StepOf{random_id(random), random_number32(random), random_number32(random),
+                           random_text(random, 20)};
     if (random.chance(1, 2)) spec.idempotency_key = random_text(random, 40);
     if (random.chance(1, 3)) spec.group = random_id(random);
     if (random.chance(1, 3))
@@ -127,6 +130,8 @@ QueueRules random_rules(Random& random) {
     if (random.chance(1, 2)) rules.draining = random_pause(random);
     for (std::uint64_t n = random.below(4); n > 0; --n)
         rules.paused_keys[random_text(random, 30)] = random_pause(random);
+    if (random.chance(1, 4))
+        rules.schema = Blob{"{\"maximum\":" + std::to_string(random.below(9)) + "}"};
     return rules;
 }
 
@@ -268,7 +273,7 @@ DeliveriesEnded::Item random_end(Random& random) {
 
 Record random_delivery_record(Random& random, std::size_t kind) {
     const std::uint64_t items = random.below(4);
-    if (kind == 34) {
+    if (kind == 42) {
         DeliveriesLeased record{random_text(random, 64),
                                 random_epoch(random),
                                 random_text(random, 64),
@@ -279,7 +284,7 @@ Record random_delivery_record(Random& random, std::size_t kind) {
                 {random_key(random), random_text(random, 20), random.chance(1, 2)});
         return record;
     }
-    if (kind == 35) {
+    if (kind == 43) {
         DeliveriesEnded record{random_text(random, 64), random_wall(random), {}};
         for (std::uint64_t n = items; n > 0; --n)
             record.items.push_back(random_end(random));
@@ -293,26 +298,26 @@ Record random_delivery_record(Random& random, std::size_t kind) {
 
 Record random_topic_record(Random& random, std::size_t kind) {
     switch (kind) {
-        case 28:
+        case 36:
             return TopicChanged{random_text(random, 40), random_topic_rules(random),
                                 random_wall(random)};
-        case 29:
+        case 37:
             return TopicRemoved{random_text(random, 40)};
-        case 30:
+        case 38:
             return TopicTrimmed{random_text(random, 40), EventSequence{random_number(random)},
                                 random_number(random), random_wall(random)};
-        case 31:
+        case 39:
             return EventPublished{random_event(random)};
-        case 32: {
+        case 40: {
             SubscriptionChanged record{random_subscription_spec(random), {}, random_wall(random)};
             for (std::uint64_t n = random.below(4); n > 0; --n)
                 record.starts.emplace_back(random_text(random, 40),
                                            EventSequence{random_number(random)});
             return record;
         }
-        case 33:
+        case 41:
             return SubscriptionRemoved{random_text(random, 64)};
-        case 37:
+        case 45:
             return GapsTold{random_text(random, 64)};
         default:
             return random_delivery_record(random, kind);
@@ -361,7 +366,8 @@ Record random_task_action(Random& random, std::size_t kind, TaskId id) {
         case 27:
             return WorkerHeld{random_hold(random)};
         default:
-            return random_topic_record(random, kind);
+            return kind < 36 ? random_workflow_record(random, kind)
+                             : random_topic_record(random, kind);
     }
 }
 

@@ -27,5 +27,9 @@ Topic random_topic(Random& random);
 TopicEvent random_event(Random& random);
 Subscription random_subscription(Random& random);
 DeadLetter random_letter(Random& random);
+std::shared_ptr<const WorkflowPlan> random_plan(Random& random, unsigned depth = 0);
+Workflow random_workflow(Random& random);
+Step random_step(Random& random);
+Record random_workflow_record(Random& random, std::size_t kind);
 
 }  // namespace taskd::support

@@ -292,7 +292,8 @@ TEST_CASE("deep and large texts end in an answer", "[templates]") {
     lots += "]";
     CHECK(results.fill(lots, 10 * many).size() == 2 * many + 1);
     CHECK(protocol::JsonTemplates{}.names(lots).size() == 1);
-    CHECK_THAT(results.fill('"' + std::string(1'000'000, '$') + "{\"", 2'000'000), StartsWith("\"$"));
+    CHECK_THAT(results.fill('"' + std::string(1'000'000, '$') + "{\"", 2'000'000),
+               StartsWith("\"$"));
     std::string deep = "${a";
     for (int i = 0; i < 10'000; ++i)
         deep += "[0]";

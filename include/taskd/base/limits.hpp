@@ -291,15 +291,16 @@ inline constexpr std::size_t step_name_bytes_max = 128;
 inline constexpr Duration workflow_timeout_default = 7 * 24h;
 // Tasks that one turn submits, or cancels, for workflows.
 inline constexpr std::size_t workflow_turn_tasks = 250;
-// Results that steps to come may ask for, kept in memory; beyond it they are read from the view.
-inline constexpr std::size_t workflow_held_bytes_max = 256 * mebibyte;
+// Results that one step refers to, read for it at once: task_too_large. And a signal's payload.
+inline constexpr std::size_t step_results_bytes_max = 64 * mebibyte;
+inline constexpr std::size_t signal_bytes_max = 64 * kibibyte;
 // Workflows that have ended and are remembered.
 inline constexpr std::size_t workflows_kept_max = 10'000;
 // A drawing of more steps shows nothing: too_many_steps.
 inline constexpr std::size_t graph_steps_max = 1'000;
 // Texts of a document (bad_workflow): its name, what it says of itself, one condition
-// (bad_condition); names of inputs and of the environment. Steps looked at to see whether
-// references are to steps before; beyond it a reference has to be said as an edge.
+// (bad_condition); names of inputs and of the environment. Steps looked at to see whether what is
+// referred to comes before; beyond it a reference has to be said as an edge.
 inline constexpr std::size_t workflow_name_bytes_max = 256;
 inline constexpr std::size_t description_bytes_max = 4 * kibibyte;
 inline constexpr std::size_t condition_bytes_max = 4 * kibibyte;

@@ -14,6 +14,7 @@
 #include "taskd/base/error.hpp"
 #include "taskd/model/progress.hpp"
 #include "taskd/model/record.hpp"
+#include "taskd/model/workflow.hpp"
 
 namespace taskd::engine {
 
@@ -207,6 +208,50 @@ struct FireSchedule {
     Submit asked = {};            // what the view knows, as for a submit; no tasks
 };
 
+// A workflow of this id that is there with the same content is no error. `plan` and its index are
+// made before, away from the engine. `fresh`: the id was made for it just now.
+struct StartWorkflow {
+    WorkflowId id;
+    Blob inputs = {};
+    Blob env = {};
+    std::shared_ptr<const PlanIndex> index;
+    bool fresh = false;
+    bool fetched = false;
+    std::shared_ptr<const WholeWorkflow> known = {};
+};
+// workflow_not_found when it is not in memory: the caller asks the view first.
+struct CancelWorkflow {
+    WorkflowId id;
+    std::string reason;
+};
+// From the steps that did not succeed; workflow_running, and workflow_finished when all did.
+struct RetryWorkflow {
+    WorkflowId id;
+    bool fetched = false;  // what the view has of it is in memory
+};
+struct DeleteWorkflow {
+    WorkflowId id;
+    bool fetched = false;
+    std::shared_ptr<const WholeWorkflow> known = {};
+};
+// Ends the step that waits for it, or is kept for the first that will.
+struct SendSignal {
+    WorkflowId id;
+    Signal signal;
+};
+// step_not_found, step_not_waiting.
+struct AnswerStep {
+    WorkflowId id;
+    std::string step;
+    bool approved = false;
+    Blob result;  // what is known of the answer, a JSON object
+    std::string comment;
+};
+// The next that is to be begun, cancelled or ended in the workflow that was served the longest ago.
+struct Advance {
+    std::optional<WorkflowId> fetched = {};  // whose results the view was asked for just now
+};
+
 struct Tick {};    // does what is due
 struct Match {};   // leases at most one queued task to a worker with a free slot
 struct Resume {};  // once, after recovery
@@ -296,8 +341,10 @@ using CommandKind =
                  WorkerGone, Tick, Match, Resume, Forget, Look, SetPriority, ChangeQueue, Redrive,
                  EditPayload, StartOperation, StopOperation, StepOperation, MakeGroup, CloseGroup,
                  ChangeWorker, SetSchedule, RemoveSchedule, PauseSchedule, FireSchedule, DropTasks,
-                 Publish, SetTopic, RemoveTopic, TrimTopic, SetSubscription, RemoveSubscription,
-                 AskDeliveries, EndDeliveries, RenewDeliveries, ChangeDeadLetters>;
+                 StartWorkflow, CancelWorkflow, RetryWorkflow, DeleteWorkflow, SendSignal,
+                 AnswerStep, Advance, Publish, SetTopic, RemoveTopic, TrimTopic, SetSubscription,
+                 RemoveSubscription, AskDeliveries, EndDeliveries, RenewDeliveries,
+                 ChangeDeadLetters>;
 // Classes of their own, as Record: copied and moved in one place (command.cpp).
 struct Command : CommandKind {
     template <class Kind>
@@ -373,6 +420,23 @@ struct RatesReset {
 };
 // The view has done the oldest deletion too.
 struct DeletionViewed {};
+// A workflow waits for the view, or no longer; had its turn; is in the view; came back from it.
+struct WorkflowAway {
+    WorkflowId id;
+    bool away = false;
+};
+struct WorkflowServed {
+    WorkflowId id;
+};
+struct WorkflowFirst {  // its turn is next
+    WorkflowId id;
+};
+struct WorkflowForgotten {
+    WorkflowId id;
+};
+struct WorkflowLoaded {
+    std::shared_ptr<const WholeWorkflow> whole;
+};
 // Nothing is missing near the head of this queue.
 struct LookedAhead {
     std::string type;
@@ -388,7 +452,8 @@ struct EventForgotten {};
 using NoteKind =
     std::variant<LeaseRenewed, ProgressNoted, WorkerNoted, WorkerForgotten, TaskForgotten,
                  TaskLoaded, TaskUnloaded, EndTold, KeyForgotten, RateTaken, RateOpened, RatesReset,
-                 LookedAhead, DeletionViewed, DeliveryRenewed, EventForgotten>;
+                 LookedAhead, DeletionViewed, WorkflowAway, WorkflowServed, WorkflowFirst,
+                 WorkflowForgotten, WorkflowLoaded, DeliveryRenewed, EventForgotten>;
 struct Note : NoteKind {
     template <class Kind>
         requires(!std::is_same_v<Kind, Note>)
@@ -414,7 +479,10 @@ struct TaskEnded {
     TaskId id;
     EngineTime at;
 };
-using OutputKind = std::variant<SendLease, SendRevoke, TaskEnded>;
+struct WorkflowOver {
+    WorkflowId id;
+};
+using OutputKind = std::variant<SendLease, SendRevoke, TaskEnded, WorkflowOver>;
 struct Output : OutputKind {
     template <class Kind>
         requires(!std::is_same_v<Kind, Output>)
@@ -455,7 +523,10 @@ struct Decision {
     // Not decided yet: ask the view for these, note those that are in memory without their body
     // as loaded, and come again (a Look need not).
     std::vector<TaskId> fetch;
-    std::vector<std::string> fetch_keys;  // of a submit: idempotency keys to ask for as well
+    std::vector<std::string> fetch_keys;       // of a submit: idempotency keys to ask for as well
+    std::optional<WorkflowId> fetch_workflow;  // the same of one that is not in memory
+    // Of an Advance that fetches: whose steps wait for it.
+    std::optional<WorkflowId> advanced;
     // Of a submit: which of its tasks are another one, submitted before under the same key.
     std::vector<std::pair<std::size_t, TaskId>> existing;
     TopicAnswer topics;

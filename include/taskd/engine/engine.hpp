@@ -15,6 +15,7 @@
 #include "taskd/base/random.hpp"
 #include "taskd/engine/command.hpp"
 #include "taskd/model/task_head.hpp"
+#include "taskd/model/templates.hpp"
 #include "taskd/model/topic_changes.hpp"
 
 namespace taskd::engine {
@@ -28,6 +29,18 @@ struct EngineSettings {
     std::size_t keys_in_memory_max = limits::idempotency_keys_in_memory;
     // Events of topics that the view has too.
     std::size_t events_bytes_max = limits::events_bytes_in_memory;
+    // Outlives the engine. Whoever has none starts no workflows.
+    const Templates* templates = nullptr;
+};
+
+// What a workflow waits for, one of its steps each.
+struct StepWait {
+    std::string step;
+    std::string_view rule;  // depends_on, task, sleep, signal, event, approval, workflow, tasks_max
+    std::string text;       // what it waits for, for people
+    std::string release;    // what would let it go on
+    std::optional<WallTime> until;
+    std::optional<TaskId> task;  // whose own explanation says more
 };
 
 // Which rule holds a task, and what would release it.
@@ -91,6 +104,7 @@ class Engine {
     void restore(const Group& group);
     void restore(const WorkerHold& hold);
     void restore(const Schedule& schedule);
+    void restore(const WholeWorkflow& workflow);  // one that has not ended
     void restore(const TaskHead& head);
     void restore(std::shared_ptr<Task> task);
     void restore(const KeyUse& use);  // oldest first
@@ -130,12 +144,22 @@ class Engine {
     std::vector<std::string> queue_types() const;
     // As they are, or as they are without a word: no limits.
     QueueRules rules_of(const std::string& type) const;
+    // The schema of its payloads; empty: any will do.
+    Blob schema_of(const std::string& type) const;
     const std::map<OperationId, Operation>& operations() const;
     const std::map<GroupId, Group>& groups() const;
     const std::map<std::string, WorkerHold, std::less<>>& holds() const;  // by instance
     // Of this worker, by its name or by the part of it that stays when it is started anew: what is
     // before "-" and 8 hex digits.
     const WorkerHold* hold_of(std::string_view instance) const;
+    // Whether an Advance would do something.
+    bool can_advance() const;
+    std::size_t workflows_running() const;
+    const Workflow* find_workflow(WorkflowId id) const;  // in memory, until the next apply
+    std::optional<WholeWorkflow> whole_workflow(WorkflowId id) const;
+    void each_workflow(const std::function<void(const Workflow&)>& take) const;  // by id
+    // What the steps of one that lives wait for, the first `most` of them.
+    std::vector<StepWait> explain_workflow(const Now& now, WorkflowId id, std::size_t most) const;
     const Schedule* schedule(const std::string& name) const;  // until the next apply
     void each_schedule(const std::function<void(const Schedule&)>& take) const;  // by name
     // Queues that have a task and a worker for it with nothing between them, found out anew; of the
@@ -153,11 +177,13 @@ class Engine {
     std::vector<Operation> take_changed_operations();
     std::vector<Group> take_changed_groups();
     std::vector<WorkerHold> take_changed_holds();
+    std::vector<WorkflowChange> take_changed_workflows();
     // What is gone since the last call.
     struct Gone {
         std::vector<TaskId> tasks;
         std::vector<OperationId> operations;
         std::vector<GroupId> groups;
+        std::vector<WorkflowId> workflows;
     };
     Gone take_gone();
     // By name; none where one was removed.

@@ -52,12 +52,16 @@ class SqliteView final : public port::View, public port::ViewCopy {
     Result<std::optional<EventSequence>> event_at(const std::string& topic, WallTime time) override;
     Result<void> each_topic(const std::function<void(const Topic&)>& take) override;
     Result<void> each_subscription(const std::function<void(const Subscription&)>& take) override;
-    Result<void> each_letter(
-        const std::function<void(const TopicChanges::Letter&)>& take) override;
+    Result<void> each_letter(const std::function<void(const TopicChanges::Letter&)>& take) override;
     Result<void> each_event_id(const std::function<void(const TopicEvent&)>& take) override;
     Result<void> each_group(const std::function<void(const Group&)>& take) override;
     Result<void> each_schedule(const std::function<void(const Schedule&)>& take) override;
     Result<void> each_hold(const std::function<void(const WorkerHold&)>& take) override;
+    Result<void> each_workflow(const std::function<void(const WholeWorkflow&)>& take) override;
+    Result<std::shared_ptr<const WholeWorkflow>> find_workflow(WorkflowId id) override;
+    Result<std::vector<Workflow>> list_workflows(const WorkflowQuery& query) override;
+    Result<std::vector<WorkflowId>> workflows_to_drop(WallTime before, std::size_t kept,
+                                                      std::size_t limit) override;
     Result<void> each_key(const std::function<void(const KeyUse&)>& take) override;
     Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys) override;
     Result<std::optional<TaskId>> newest_ended() override;
@@ -73,6 +77,7 @@ class SqliteView final : public port::View, public port::ViewCopy {
     std::size_t log_pages() const;
 
   private:
+    port::TopicRows& topics();
     class Impl;
     explicit SqliteView(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;

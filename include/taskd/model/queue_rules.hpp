@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "taskd/base/bytes.hpp"
 #include "taskd/base/time.hpp"
 
 namespace taskd {
@@ -52,6 +53,7 @@ struct QueueRules {
     std::optional<Pause> paused;    // nothing is leased
     std::optional<Pause> draining;  // nothing new is taken
     std::map<std::string, Pause> paused_keys;
+    Blob schema;  // JSON Schema that payloads must match at submit; empty: any
 
     friend bool operator==(const QueueRules&, const QueueRules&) = default;
 };

@@ -16,6 +16,7 @@
 #include "taskd/model/schedule.hpp"
 #include "taskd/model/task.hpp"
 #include "taskd/model/topic_record.hpp"
+#include "taskd/model/workflow.hpp"
 
 namespace taskd {
 
@@ -231,15 +232,90 @@ struct WorkerHeld {
     friend bool operator==(const WorkerHeld&, const WorkerHeld&) = default;
 };
 
-using RecordKind =
-    std::variant<TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed,
-                 AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed,
-                 AttemptTimedOut, TimedOutLeaseEnded, TaskExpired, PriorityChanged, QueueChanged,
-                 TaskRedriven, PayloadEdited, TaskDeleted, OperationStarted, OperationAdvanced,
-                 OperationEnded, GroupMade, GroupClosed, GroupEnded, ScheduleChanged,
-                 ScheduleRemoved, ScheduleFired, WorkerHeld, TopicChanged, TopicRemoved,
-                 TopicTrimmed, EventPublished, SubscriptionChanged, SubscriptionRemoved,
-                 DeliveriesLeased, DeliveriesEnded, DeadLettersChanged, GapsTold>;
+// As it stood when it began. The index is made from the plan by whoever has none.
+struct WorkflowStarted {
+    Workflow workflow;
+    std::shared_ptr<const WorkflowPlan> plan;
+    std::shared_ptr<const PlanIndex> index = {};  // not written
+
+    friend bool operator==(const WorkflowStarted& a, const WorkflowStarted& b) {
+        return a.workflow == b.workflow &&
+               (a.plan == b.plan || (a.plan && b.plan && *a.plan == *b.plan));
+    }
+};
+
+// A step that has no task of its own yet, or never has: it sleeps, waits, is a workflow, or runs
+// for each item of a list. Tasks of steps say by themselves that their step has begun.
+struct StepBegan {
+    WorkflowId id;
+    StepIndex step = 0;
+    std::optional<EngineTime> until;
+    std::optional<WorkflowId> child;
+    Blob list;                // of for_each
+    std::uint32_t items = 0;  // in it
+    WallTime at;
+    friend bool operator==(const StepBegan&, const StepBegan&) = default;
+};
+
+// A step that ended otherwise than with its task; or one item of it that could not begin.
+struct StepEnded {
+    WorkflowId id;
+    StepIndex step = 0;
+    std::optional<std::uint32_t> item;
+    StepState state = StepState::succeeded;
+    Blob result;
+    std::optional<TaskError> error;
+    WallTime at;
+    friend bool operator==(const StepEnded&, const StepEnded&) = default;
+};
+
+// It goes on to its end: failing or cancelling.
+struct WorkflowTurned {
+    WorkflowId id;
+    WorkflowState state = WorkflowState::failing;
+    TaskError error;
+    WallTime at;
+    friend bool operator==(const WorkflowTurned&, const WorkflowTurned&) = default;
+};
+
+struct WorkflowEnded {
+    WorkflowId id;
+    WorkflowState state = WorkflowState::succeeded;
+    Blob output;
+    WallTime at;
+    friend bool operator==(const WorkflowEnded&, const WorkflowEnded&) = default;
+};
+
+// One that did not succeed goes on: what succeeded stays, all else is as if it had not begun.
+struct WorkflowRetried {
+    WorkflowId id;
+    EngineTime ends_by;
+    WallTime at;
+    friend bool operator==(const WorkflowRetried&, const WorkflowRetried&) = default;
+};
+
+// Before a step waited for it.
+struct SignalReceived {
+    WorkflowId id;
+    Signal signal;
+    friend bool operator==(const SignalReceived&, const SignalReceived&) = default;
+};
+
+// One that has ended is gone for good; its tasks are not.
+struct WorkflowDeleted {
+    WorkflowId id;
+    friend bool operator==(const WorkflowDeleted&, const WorkflowDeleted&) = default;
+};
+
+using RecordKind = std::variant<
+    TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed, AttemptReleased,
+    TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed, AttemptTimedOut, TimedOutLeaseEnded,
+    TaskExpired, PriorityChanged, QueueChanged, TaskRedriven, PayloadEdited, TaskDeleted,
+    OperationStarted, OperationAdvanced, OperationEnded, GroupMade, GroupClosed, GroupEnded,
+    ScheduleChanged, ScheduleRemoved, ScheduleFired, WorkerHeld, WorkflowStarted, StepBegan,
+    StepEnded, WorkflowTurned, WorkflowEnded, WorkflowRetried, SignalReceived, WorkflowDeleted,
+    TopicChanged, TopicRemoved, TopicTrimmed, EventPublished, SubscriptionChanged,
+    SubscriptionRemoved, DeliveriesLeased, DeliveriesEnded, DeadLettersChanged, GapsTold>;
 
 // One of the kinds. A class of its own, so that its copies and moves are compiled once and not in
 // every file that has a record in its hands.
@@ -257,6 +333,8 @@ struct Record : RecordKind {
 
 // The task a record is about; none when it is about more than one.
 std::optional<TaskId> task_of(const Record& record);
+// The workflow that a record is about and that was there before it.
+std::optional<WorkflowId> workflow_of(const Record& record);
 
 // What the journal commits at once: all of it or nothing. Sequences are first, first+1, ...
 struct RecordBatch {

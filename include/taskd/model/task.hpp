@@ -18,6 +18,7 @@
 namespace taskd {
 
 using GroupId = TaskId;  // of the same form, and of a name space of its own
+using WorkflowId = TaskId;
 
 // Why an attempt did not succeed, as the worker or the engine said it.
 struct TaskError {
@@ -51,6 +52,16 @@ struct PlannedFor {
     friend bool operator==(const PlannedFor&, const PlannedFor&) = default;
 };
 
+// Which step of which workflow a task is.
+struct StepOf {
+    WorkflowId workflow;
+    std::uint32_t step = 0;  // its place in the plan
+    std::uint32_t item = 0;  // of a step that runs for each item of a list
+    std::string name;        // of the step
+
+    friend bool operator==(const StepOf&, const StepOf&) = default;
+};
+
 // What the submitter asked for; the payload alone may change, while the task is dead.
 struct TaskSpec {
     TaskId id;
@@ -73,6 +84,7 @@ struct TaskSpec {
     Duration timeout = limits::timeout_default;  // of one attempt
     Duration total_timeout = limits::total_timeout_default;  // from when it may begin to its end
     std::optional<PlannedFor> planned_for;                   // of a schedule's tasks
+    std::optional<StepOf> step;                              // of a workflow's tasks
 
     friend bool operator==(const TaskSpec&, const TaskSpec&) = default;
 };

@@ -110,7 +110,7 @@ struct DeliveryKey {
 
 // An event on its way to a group: out, waiting for its retry, or for an earlier one of its key.
 struct Delivery {
-    std::string key;  // of the event, in an ordered group
+    std::string key;  // of the event
     std::uint32_t attempts = 0;
     LeaseEpoch epoch;  // of its newest lease
     bool leased = false;

@@ -64,7 +64,7 @@ struct DeliveriesLeased {
     using OfTopics = void;
     struct Item {
         DeliveryKey event;
-        std::string key;  // in an ordered group
+        std::string key;  // of the event
         bool held = false;
         friend bool operator==(const Item&, const Item&) = default;
     };
@@ -105,7 +105,7 @@ struct DeadLettersChanged {
     using OfTopics = void;
     struct Item {
         DeliveryKey event;
-        std::string key;  // in an ordered group, of one that begins anew
+        std::string key;  // of the event, of one that begins anew
         friend bool operator==(const Item&, const Item&) = default;
     };
     std::string group;

@@ -91,11 +91,15 @@ class PlanIndex {
     const StepPlan& step(StepIndex step) const { return plan_->steps[step]; }
     std::size_t size() const { return plan_->steps.size(); }
     std::optional<StepIndex> find(std::string_view name) const;
-    const std::vector<StepIndex>& followers(StepIndex step) const { return followers_[step]; }
+    const std::vector<StepEdge>& followers(StepIndex step) const { return followers_[step]; }
+    // Whether it compensates a step that failed, or comes after one that does: it may begin when
+    // the workflow fails.
+    bool rescues(StepIndex step) const { return rescues_[step] != 0; }
 
   private:
     std::shared_ptr<const WorkflowPlan> plan_;
-    std::vector<std::vector<StepIndex>> followers_;
+    std::vector<std::vector<StepEdge>> followers_;  // `from` is the one that follows
+    std::vector<std::uint8_t> rescues_;
     std::unordered_map<std::string_view, StepIndex> names_;
 };
 

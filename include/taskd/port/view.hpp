@@ -15,6 +15,7 @@
 #include "taskd/model/queue_rules.hpp"
 #include "taskd/model/schedule.hpp"
 #include "taskd/model/task_head.hpp"
+#include "taskd/model/workflow.hpp"
 #include "taskd/port/topic_rows.hpp"
 
 namespace taskd::port {
@@ -42,6 +43,8 @@ struct ViewChange {
     std::vector<GroupId> gone_groups = {};
     std::vector<WorkerHold> holds = {};  // without a pause: gone
     TopicChanges topics = {};
+    std::vector<WorkflowChange> workflows = {};
+    std::vector<WorkflowId> gone_workflows = {};  // go after `workflows` are stored
 };
 
 class View : public TopicRows {
@@ -65,6 +68,16 @@ class View : public TopicRows {
     // Schedules, by name.
     virtual Result<void> each_schedule(const std::function<void(const Schedule&)>& take) = 0;
     virtual Result<void> each_hold(const std::function<void(const WorkerHold&)>& take) = 0;
+    // Workflows that have not ended, each whole.
+    virtual Result<void> each_workflow(const std::function<void(const WholeWorkflow&)>& take) = 0;
+    // Nothing when there is none of this id.
+    virtual Result<std::shared_ptr<const WholeWorkflow>> find_workflow(WorkflowId id) = 0;
+    // Newest first; those among limits::search_rows_max rows.
+    virtual Result<std::vector<Workflow>> list_workflows(const WorkflowQuery& query) = 0;
+    // Of workflows that have ended, oldest first: those that ended before, and those beyond `kept`
+    // of them; at most `limit`.
+    virtual Result<std::vector<WorkflowId>> workflows_to_drop(WallTime before, std::size_t kept,
+                                                              std::size_t limit) = 0;
     // Idempotency keys in use, oldest first; all of them, or those asked for.
     virtual Result<void> each_key(const std::function<void(const KeyUse&)>& take) = 0;
     virtual Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys) = 0;

@@ -16,7 +16,7 @@ namespace taskd::protocol {
 inline constexpr std::uint8_t batch_version = 1;
 inline constexpr std::uint8_t task_row_version = 4;
 inline constexpr std::uint8_t task_head_version = 1;
-inline constexpr std::uint8_t queue_row_version = 1;
+inline constexpr std::uint8_t queue_row_version = 2;
 inline constexpr std::uint8_t operation_row_version = 1;
 inline constexpr std::uint8_t group_row_version = 1;
 inline constexpr std::uint8_t hold_row_version = 1;
@@ -25,6 +25,9 @@ inline constexpr std::uint8_t event_row_version = 1;
 inline constexpr std::uint8_t topic_row_version = 1;
 inline constexpr std::uint8_t subscription_row_version = 1;
 inline constexpr std::uint8_t letter_row_version = 1;
+inline constexpr std::uint8_t workflow_row_version = 1;
+inline constexpr std::uint8_t plan_row_version = 1;
+inline constexpr std::uint8_t step_row_version = 1;
 
 // What a batch takes besides its records: version, first sequence, engine time, count.
 inline constexpr std::size_t batch_bytes_overhead_max = 1 + 10 + 10 + 10;
@@ -74,6 +77,13 @@ void encode_subscription_row(const Subscription& subscription, std::string& out)
 Result<Subscription> decode_subscription_row(std::string_view bytes);
 void encode_letter_row(const DeadLetter& letter, std::string& out);
 Result<DeadLetter> decode_letter_row(std::string_view bytes);
+// store_too_new or view_corrupt.
+void encode_workflow_row(const Workflow& workflow, std::string& out);
+Result<Workflow> decode_workflow_row(std::string_view bytes);
+void encode_plan_row(const WorkflowPlan& plan, std::string& out);
+Result<std::shared_ptr<const WorkflowPlan>> decode_plan_row(std::string_view bytes);
+void encode_step_row(const Step& step, std::string& out);
+Result<Step> decode_step_row(std::string_view bytes);
 
 // A task's head without its id, which the view keeps beside it.
 void encode_task_head(const TaskHead& head, std::string& out);

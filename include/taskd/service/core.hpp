@@ -141,6 +141,9 @@ class Core {
     void run(engine::Command command, Decided decided);
     Result<void> settle(engine::Decision& decision, port::Purpose purpose);
     void note(const Record& record);
+    void advance(std::optional<WorkflowId> fetched = {});
+    void fetch_and_advance(WorkflowId id, std::vector<TaskId> ids);
+    void fetch_workflow_and_run(engine::Command command, WorkflowId id, Decided decided);
     void match();
     bool must_defer() const;
     bool page_waits() const;
@@ -216,5 +219,8 @@ class Core {
     std::optional<Error> held_;
     std::vector<std::function<void()>> draining_;
 };
+
+// Whether steps to come may ask for its result: then it must not be deleted.
+bool is_needed_by_workflow(const Core& core, const Task& task);
 
 }  // namespace taskd::service

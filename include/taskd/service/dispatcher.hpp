@@ -29,6 +29,7 @@
 #include "taskd/service/waiters.hpp"
 #include "taskd/service/webhooks.hpp"
 #include "taskd/service/worker_link.hpp"
+#include "taskd/service/workflow_api.hpp"
 
 namespace taskd::service {
 
@@ -37,6 +38,7 @@ struct DispatcherSettings {
     WorkerLinkSettings workers;
     RetentionSettings retention;
     DiskGuardSettings disk;
+    WorkflowSettings workflows;
     std::string nameservice_url;
     std::uint64_t seed = 0;
     bool metrics_open = false;  // /metrics without the key
@@ -55,6 +57,8 @@ struct DispatcherPorts {
     port::Metrics* metrics = nullptr;  // outlives it; none: no /metrics
     port::Files* files = nullptr;      // of the data directory; none: nobody looks at its disk
     port::ViewCopy* copies = nullptr;  // of the view; none, or no files: no backups
+    ReadWorkflow read_workflow = {};   // none: no workflows over HTTP
+    port::Background* document_lane = nullptr;  // where documents are read
 };
 
 class Dispatcher {
@@ -76,6 +80,7 @@ class Dispatcher {
     std::optional<NotReady> not_ready() const;
     void start_upkeep();
     void start_topics();
+    void tell(const RecordBatch& batch);
 
     DispatcherSettings settings_;
     DispatcherPorts ports_;
@@ -84,6 +89,7 @@ class Dispatcher {
     std::unique_ptr<WorkerLink> link_;
     std::unique_ptr<RegistryWatch> watch_;
     std::unique_ptr<LeaseDesk> desk_;
+    std::unique_ptr<Schemas> schemas_;
     std::unique_ptr<TaskApi> api_;
     std::unique_ptr<LeaseApi> lease_api_;
     std::unique_ptr<QueueApi> queue_api_;
@@ -103,6 +109,7 @@ class Dispatcher {
     std::unique_ptr<TopicKeeper> topic_keeper_;
     std::unique_ptr<Webhooks> webhooks_;
     std::unique_ptr<OwnEvents> own_events_;
+    std::unique_ptr<WorkflowApi> workflows_;
     HttpFront front_;
     bool started_ = false;
     bool draining_ = false;

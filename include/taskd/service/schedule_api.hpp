@@ -3,12 +3,14 @@
 
 #include "taskd/service/http_front.hpp"
 #include "taskd/service/schedule_desk.hpp"
+#include "taskd/service/schemas.hpp"
 
 namespace taskd::service {
 
 class ScheduleApi {
   public:
-    ScheduleApi(Core& core, ScheduleDesk& desk) : core_{core}, desk_{desk} {}
+    ScheduleApi(Core& core, ScheduleDesk& desk, Schemas& schemas)
+        : core_{core}, desk_{desk}, schemas_{schemas} {}
 
     void add_routes(HttpFront& front);
 
@@ -27,6 +29,7 @@ class ScheduleApi {
 
     Core& core_;
     ScheduleDesk& desk_;
+    Schemas& schemas_;
 };
 
 }  // namespace taskd::service

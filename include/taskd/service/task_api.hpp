@@ -5,6 +5,7 @@
 #include "taskd/service/core.hpp"
 #include "taskd/service/http_front.hpp"
 #include "taskd/service/lease_desk.hpp"
+#include "taskd/service/schemas.hpp"
 #include "taskd/service/waiters.hpp"
 #include "taskd/service/worker_link.hpp"
 
@@ -12,7 +13,8 @@ namespace taskd::service {
 
 class TaskApi {
   public:
-    TaskApi(Core& core, Waiters& waiters, WorkerLink& workers, LeaseDesk& desk, port::Clock& clock);
+    TaskApi(Core& core, Waiters& waiters, WorkerLink& workers, LeaseDesk& desk, Schemas& schemas,
+            port::Clock& clock);
 
     void add_routes(HttpFront& front);
 
@@ -61,6 +63,7 @@ class TaskApi {
     Waiters& waiters_;
     WorkerLink& workers_;
     LeaseDesk& desk_;
+    Schemas& schemas_;
     port::Clock& clock_;
     SteadyTime started_at_;
 };

@@ -20,6 +20,7 @@ struct MemoryTable {
     std::map<std::string, WorkerHold> holds;
     std::map<std::string, Schedule> schedules;
     MemoryTopics topics;
+    std::map<WorkflowId, WholeWorkflow> workflows;
 };
 
 // Rows as a change of the view carries them.
@@ -66,6 +67,16 @@ class MemoryView final : public port::View {
             table_.schedules.erase(name);
             if (schedule) table_.schedules[name] = *schedule;
         }
+        for (const WorkflowChange& each : change.workflows) {
+            WholeWorkflow& whole = table_.workflows[each.workflow.id];
+            whole.workflow = each.workflow;
+            if (each.plan) whole.plan = each.plan;
+            whole.steps.resize(whole.plan->steps.size());
+            for (const auto& [step, row] : each.steps)
+                whole.steps[step] = row;
+        }
+        for (const WorkflowId& id : change.gone_workflows)
+            table_.workflows.erase(id);
         std::erase_if(table_.keys, [&](const auto& each) {
             const auto holder = table_.tasks.find(each.second.id);
             const bool lives = holder != table_.tasks.end() && is_live(holder->second);
@@ -205,6 +216,39 @@ class MemoryView final : public port::View {
         for (const auto& [instance, hold] : table_.holds)
             take(hold);
         return {};
+    }
+
+    Result<void> each_workflow(const std::function<void(const WholeWorkflow&)>& take) override {
+        for (const auto& [id, whole] : table_.workflows)
+            if (!has_ended(whole.workflow.state)) take(whole);
+        return {};
+    }
+
+    Result<std::shared_ptr<const WholeWorkflow>> find_workflow(WorkflowId id) override {
+        const auto found = table_.workflows.find(id);
+        if (found == table_.workflows.end()) return nullptr;
+        return std::make_shared<const WholeWorkflow>(found->second);
+    }
+
+    Result<std::vector<Workflow>> list_workflows(const WorkflowQuery& query) override {
+        std::vector<Workflow> found;
+        for (auto each = table_.workflows.rbegin(); each != table_.workflows.rend(); ++each)
+            if (found.size() < query.limit && matches(query, each->second.workflow))
+                found.push_back(each->second.workflow);
+        return found;
+    }
+
+    Result<std::vector<WorkflowId>> workflows_to_drop(WallTime before, std::size_t kept,
+                                                      std::size_t limit) override {
+        std::vector<std::pair<WallTime, WorkflowId>> ended;
+        for (const auto& [id, whole] : table_.workflows)
+            if (whole.workflow.ended_at) ended.emplace_back(*whole.workflow.ended_at, id);
+        std::ranges::sort(ended);
+        std::vector<WorkflowId> found;
+        for (std::size_t i = 0; i < ended.size() && found.size() < limit; ++i)
+            if (ended[i].first < before || ended.size() - i > kept)
+                found.push_back(ended[i].second);
+        return found;
     }
 
     Result<void> each_key(const std::function<void(const KeyUse&)>& take) override {

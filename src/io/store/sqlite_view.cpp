@@ -13,6 +13,7 @@
 #include "io/store/view_schema.hpp"
 #include "io/store/view_search.hpp"
 #include "io/store/view_topics.hpp"
+#include "io/store/view_workflows.hpp"
 #include "taskd/base/assert.hpp"
 #include "taskd/io/posix_files.hpp"
 #include "taskd/protocol/record_codec.hpp"
@@ -69,6 +70,7 @@ class SqliteView::Impl {
     ViewTopics& topics() { return topics_; }
 
     port::ViewMark mark;
+    ViewWorkflows workflows;
     std::optional<TaskId> newest_ended;
     std::size_t log_pages = 0;
 
@@ -197,6 +199,7 @@ Result<void> SqliteView::Impl::prepare_all() {
     }
     if (auto prepared = bodies_.prepare(db_); !prepared) return prepared;
     if (auto prepared = topics_.prepare(db_); !prepared) return prepared;
+    if (auto prepared = workflows.prepare(db_); !prepared) return prepared;
     return finder_.prepare(db_, settings_.page_bytes_max);
 }
 
@@ -263,6 +266,7 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
     if (auto done = store_tasks(change.tasks); !done) return done;
     if (auto done = store_others(change); !done) return done;
     if (auto done = topics_.store(change.topics); !done) return done;
+    if (auto done = workflows.store(change); !done) return done;
     for (const QueueRules& rules : change.queues) {
         buffer_.clear();
         protocol::encode_queue_row(rules, buffer_);
@@ -549,30 +553,31 @@ Result<void> SqliteView::each_schedule(const std::function<void(const Schedule&)
 Result<void> SqliteView::each_hold(const std::function<void(const WorkerHold&)>& take) {
     return impl_->each_hold(take);
 }
+Result<void> SqliteView::each_workflow(const std::function<void(const WholeWorkflow&)>& take) {
+    return impl_->workflows.each_live(take);
+}
+
+Result<std::shared_ptr<const WholeWorkflow>> SqliteView::find_workflow(WorkflowId id) {
+    return impl_->workflows.find(id);
+}
+
+Result<std::vector<Workflow>> SqliteView::list_workflows(const WorkflowQuery& query) {
+    return impl_->workflows.list(query);
+}
+
+Result<std::vector<WorkflowId>> SqliteView::workflows_to_drop(WallTime before, std::size_t kept,
+                                                              std::size_t limit) {
+    return impl_->workflows.to_drop(before, kept, limit);
+}
+
 Result<void> SqliteView::each_key(const std::function<void(const KeyUse&)>& take) {
     return impl_->each_key(take);
 }
 Result<std::vector<KeyUse>> SqliteView::find_keys(std::span<const std::string> keys) {
     return impl_->find_keys(keys);
 }
-Result<std::vector<TopicEvent>> SqliteView::events(const EventRange& range) {
-    return impl_->topics().events(range);
-}
-Result<std::optional<EventSequence>> SqliteView::event_at(const std::string& topic, WallTime time) {
-    return impl_->topics().event_at(topic, time);
-}
-Result<void> SqliteView::each_topic(const std::function<void(const Topic&)>& take) {
-    return impl_->topics().each_topic(take);
-}
-Result<void> SqliteView::each_subscription(const std::function<void(const Subscription&)>& take) {
-    return impl_->topics().each_subscription(take);
-}
-Result<void> SqliteView::each_letter(
-    const std::function<void(const TopicChanges::Letter&)>& take) {
-    return impl_->topics().each_letter(take);
-}
-Result<void> SqliteView::each_event_id(const std::function<void(const TopicEvent&)>& take) {
-    return impl_->topics().each_event_id(take);
+port::TopicRows& SqliteView::topics() {
+    return impl_->topics();
 }
 Result<std::optional<TaskId>> SqliteView::newest_ended() {
     return impl_->newest_ended;

@@ -15,17 +15,17 @@ namespace taskd::io {
 // The tables, for a new file and for one of an earlier version.
 extern const char topic_tables[];
 
-class ViewTopics {
+class ViewTopics final : public port::TopicRows {
   public:
     Result<void> prepare(SqliteDb& db);
     Result<void> store(const TopicChanges& changes);
 
-    Result<std::vector<TopicEvent>> events(const EventRange& range);
-    Result<std::optional<EventSequence>> event_at(const std::string& topic, WallTime time);
-    Result<void> each_topic(const std::function<void(const Topic&)>& take);
-    Result<void> each_subscription(const std::function<void(const Subscription&)>& take);
-    Result<void> each_letter(const std::function<void(const TopicChanges::Letter&)>& take);
-    Result<void> each_event_id(const std::function<void(const TopicEvent&)>& take);
+    Result<std::vector<TopicEvent>> events(const EventRange& range) override;
+    Result<std::optional<EventSequence>> event_at(const std::string& topic, WallTime time) override;
+    Result<void> each_topic(const std::function<void(const Topic&)>& take) override;
+    Result<void> each_subscription(const std::function<void(const Subscription&)>& take) override;
+    Result<void> each_letter(const std::function<void(const TopicChanges::Letter&)>& take) override;
+    Result<void> each_event_id(const std::function<void(const TopicEvent&)>& take) override;
 
   private:
     Result<void> drop(const TopicChanges& changes);

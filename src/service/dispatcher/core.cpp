@@ -22,6 +22,8 @@ bool adds_work(Command& command) {
            std::holds_alternative<engine::Publish>(command) ||
            std::holds_alternative<engine::Redrive>(command) ||
            std::holds_alternative<engine::EditPayload>(command) ||
+           std::holds_alternative<engine::StartWorkflow>(command) ||
+           std::holds_alternative<engine::RetryWorkflow>(command) ||
            std::holds_alternative<engine::StartOperation>(command);
 }
 
@@ -38,7 +40,7 @@ struct TakeFetched {
 
     template <class Any>
     void operator()(Any& command) {
-        if constexpr (requires { command.fetched; }) command.fetched = true;
+        if constexpr (requires { command.fetched = true; }) command.fetched = true;
         if constexpr (requires { command.known_keys; }) command.known_keys = std::move(keys);
         if constexpr (requires { command.known_events; }) command.known_events = std::move(events);
     }
@@ -114,6 +116,10 @@ void Core::run(Command command, Decided decided) {
                       std::move(decided));
         return;
     }
+    if (decision.fetch_workflow) {
+        fetch_workflow_and_run(std::move(command), *decision.fetch_workflow, std::move(decided));
+        return;
+    }
     const auto purpose = new_work ? port::Purpose::new_work : port::Purpose::old_work;
     if (auto settled = settle(decision, purpose); !settled) {
         // The batch is full or the filler behind: both pass, the command waits for it.
@@ -127,6 +133,7 @@ void Core::run(Command command, Decided decided) {
         decision = {};
         decision.refused = settled.error();
     }
+    advance();
     match();
     if (Reply reply = decided(decision)) open_.replies.push_back(std::move(reply));
     finish_turn();
@@ -171,6 +178,63 @@ Result<void> Core::settle(Decision& decision, port::Purpose purpose) {
     for (engine::Output& output : decision.outputs)
         open_.outputs.push_back(std::move(output));
     return {};
+}
+
+// What the ends of steps lead to, in the same batch as these; what is too much for one turn goes on
+// in the next.
+void Core::advance(std::optional<WorkflowId> fetched) {
+    for (std::size_t records = 0; records < limits::turn_tasks_max && engine_.can_advance();) {
+        if (syncing_ && open_.bytes > settings_.batch_bytes_soft) return;  // after the sync
+        Decision decision =
+            engine_.decide(now(), engine::Advance{std::exchange(fetched, std::nullopt)}, random_);
+        if (!decision.fetch.empty()) {
+            fetch_and_advance(*decision.advanced, std::move(decision.fetch));
+            continue;
+        }
+        records += decision.records.size();
+        if (!settle(decision, port::Purpose::old_work)) return;  // tried again when there is room
+    }
+}
+
+// Results that steps refer to and that memory has forgotten. Meanwhile others have their turn.
+void Core::fetch_and_advance(WorkflowId id, std::vector<TaskId> ids) {
+    engine_.apply(engine::WorkflowAway{id, true});
+    ++fetches_;
+    fetch({std::move(ids), {}}, false, [this, id](Fetched unknown) {
+        --fetches_;
+        for (Task& task : unknown.tasks)
+            engine_.apply(engine::TaskLoaded{std::make_shared<Task>(std::move(task))});
+        engine_.apply(engine::WorkflowAway{id, false});
+        engine_.apply(engine::WorkflowFirst{id});
+        advance(id);
+        match();
+        finish_turn();
+    });
+}
+
+void Core::fetch_workflow_and_run(Command command, WorkflowId id, Decided decided) {
+    ++fetches_;
+    ++questions_;
+    auto again = std::make_shared<Command>(std::move(command));
+    auto found = std::make_shared<Result<std::shared_ptr<const WholeWorkflow>>>();
+    ask_view([found, id](port::View& view) { *found = view.find_workflow(id); },
+             [this, found, again, decided = std::move(decided)] {
+                 --fetches_;
+                 --questions_;
+                 if (!*found) return lost_disk_(found->error());
+                 if (auto* retry = std::get_if<engine::RetryWorkflow>(&*again)) {
+                     retry->fetched = true;
+                     if (**found && engine_.find_workflow(retry->id) == nullptr)
+                         engine_.apply(engine::WorkflowLoaded{**found});
+                 } else if (auto* start = std::get_if<engine::StartWorkflow>(&*again)) {
+                     start->fetched = true;
+                     start->known = **found;
+                 } else if (auto* remove = std::get_if<engine::DeleteWorkflow>(&*again)) {
+                     remove->fetched = true;
+                     remove->known = **found;
+                 }
+                 execute(std::move(*again), decided);
+             });
 }
 
 void Core::match() {
@@ -281,7 +345,8 @@ void Core::finish_turn() {
 }
 
 void Core::flush() {
-    if (engine_.can_match()) {
+    if (engine_.can_match() || engine_.can_advance()) {
+        advance();
         match();  // what one turn left over
         arm_tick();
     }

@@ -170,4 +170,10 @@ void Core::check_drained() {
         ports_.timers.post(std::move(done));
 }
 
+bool is_needed_by_workflow(const Core& core, const Task& task) {
+    if (!task.spec.step) return false;
+    const Workflow* workflow = core.engine().find_workflow(task.spec.step->workflow);
+    return workflow != nullptr && !has_ended(workflow->state);
+}
+
 }  // namespace taskd::service

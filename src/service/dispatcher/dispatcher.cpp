@@ -1,12 +1,23 @@
 #include "taskd/service/dispatcher.hpp"
 
+#include "taskd/protocol/json_templates.hpp"
+
 namespace taskd::service {
+namespace {
+
+CoreSettings with_templates(CoreSettings settings) {
+    static const protocol::JsonTemplates templates;
+    settings.engine.templates = &templates;
+    return settings;
+}
+
+}  // namespace
 
 Dispatcher::Dispatcher(DispatcherSettings settings, DispatcherPorts ports,
                        std::function<void(const Error&)> lost_disk)
     : settings_{std::move(settings)},
       ports_{ports},
-      core_{settings_.core, ports.core, settings_.seed, std::move(lost_disk)},
+      core_{with_templates(settings_.core), ports.core, settings_.seed, std::move(lost_disk)},
       waiters_{ports.core.clock, ports.core.timers},
       front_{settings_.workers.key,
              "dispatcher",
@@ -28,13 +39,16 @@ Result<void> Dispatcher::start() {
                                              });
     core_.on_output([this](const engine::Output& output) {
         if (const auto* ended = std::get_if<engine::TaskEnded>(&output)) waiters_.ended(ended->id);
+        if (const auto* over = std::get_if<engine::WorkflowOver>(&output))
+            return waiters_.ended(over->id);
         if (!desk_->on_output(output)) link_->on_output(output);
     });
     const Duration lease = settings_.workers.lease_duration;
     desk_ = std::make_unique<LeaseDesk>(
         core_, core.clock, core.timers, lease,
         [this](const std::string& instance) { return link_->knows(instance); });
-    api_ = std::make_unique<TaskApi>(core_, waiters_, *link_, *desk_, core.clock);
+    schemas_ = std::make_unique<Schemas>(core_.engine());
+    api_ = std::make_unique<TaskApi>(core_, waiters_, *link_, *desk_, *schemas_, core.clock);
     api_->add_routes(front_);
     lease_api_ = std::make_unique<LeaseApi>(core_, *desk_, lease);
     lease_api_->add_routes(front_);
@@ -47,14 +61,7 @@ Result<void> Dispatcher::start() {
     event_api_ = std::make_unique<EventApi>(
         EventPorts{ports_.records, ports_.records_lane, core.clock, core.timers}, core_);
     event_api_->add_routes(front_);
-    core_.on_records([this](const RecordBatch& batch) {
-        log_api_->on_records(batch);
-        event_api_->on_records(batch);
-        deliveries_->on_records(batch);
-        topic_api_->on_records(batch);
-        webhooks_->on_records(batch);
-        own_events_->on_records(batch);
-    });
+    core_.on_records([this](const RecordBatch& batch) { tell(batch); });
     start_topics();
     start_upkeep();
     operations_ = std::make_unique<Operations>(core_, core.clock, core.timers, core.log);
@@ -64,9 +71,18 @@ Result<void> Dispatcher::start() {
     operations_->start();
     schedules_ =
         std::make_unique<ScheduleDesk>(core_, ports_.calendar, core.clock, core.timers, core.log);
-    schedule_api_ = std::make_unique<ScheduleApi>(core_, *schedules_);
+    schedule_api_ = std::make_unique<ScheduleApi>(core_, *schedules_, *schemas_);
     schedule_api_->add_routes(front_);
     schedules_->start();
+    if (ports_.read_workflow) {
+        workflows_ =
+            std::make_unique<WorkflowApi>(settings_.workflows,
+                                          WorkflowPorts{ports_.read_workflow, *ports_.document_lane,
+                                                        core.timers, core.clock, core.log},
+                                          core_, waiters_, *schemas_);
+        workflows_->add_routes(front_);
+        workflows_->start();
+    }
     if (ports_.metrics != nullptr)
         ports_.metrics->add([this](port::MetricSink& sink) {
             core_.report(sink);
@@ -76,9 +92,20 @@ Result<void> Dispatcher::start() {
             disk_->report(sink);
             topic_keeper_->report(sink);
             webhooks_->report(sink);
+            if (workflows_) workflows_->report(sink);
         });
     started_ = true;
     return {};
+}
+
+// What is durable now.
+void Dispatcher::tell(const RecordBatch& batch) {
+    log_api_->on_records(batch);
+    event_api_->on_records(batch);
+    deliveries_->on_records(batch);
+    topic_api_->on_records(batch);
+    webhooks_->on_records(batch);
+    own_events_->on_records(batch);
 }
 
 void Dispatcher::start_topics() {

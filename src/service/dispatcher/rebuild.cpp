@@ -23,6 +23,7 @@ Result<void> restore_others(engine::Engine& engine, port::View& view) {
         done = view.each_event_id([&](const TopicEvent& event) {
             engine.restore(id_key(event), {event.topic, event.sequence});
         });
+    if (done) done = view.each_workflow(restore);
     return done;
 }
 
@@ -43,6 +44,19 @@ Result<void> restore_tasks(engine::Engine& engine, port::View& view) {
     return {};
 }
 
+// Workflows that had ended and went on: the view alone has them.
+Result<void> load_retried(engine::Engine& engine, port::View& view, const RecordBatch& batch) {
+    for (const Record& record : batch.records) {
+        const auto* retried = std::get_if<WorkflowRetried>(&record);
+        if (retried == nullptr || engine.find_workflow(retried->id) != nullptr) continue;
+        const auto whole = view.find_workflow(retried->id);
+        if (!whole) return std::unexpected{whole.error()};
+        if (*whole == nullptr) return fail(ErrorCode::view_corrupt, retried->id.to_string());
+        engine.apply(engine::WorkflowLoaded{*whole});
+    }
+    return {};
+}
+
 // The bodies that the records of a batch change, as far as the view has them.
 Result<void> load_needed(engine::Engine& engine, port::View& view, const RecordBatch& batch) {
     std::vector<TaskId> ids;
@@ -54,7 +68,7 @@ Result<void> load_needed(engine::Engine& engine, port::View& view, const RecordB
         engine.apply(engine::TaskLoaded{std::make_shared<Task>(std::move(task))});
     for (const TaskId& id : ids)
         if (engine.is_bodiless(id)) return fail(ErrorCode::view_corrupt, id.to_string());
-    return {};
+    return load_retried(engine, view, batch);
 }
 
 }  // namespace
@@ -95,10 +109,12 @@ port::ViewChange take_view_change(engine::Engine& engine, Sequence through, cons
     change.operations = engine.take_changed_operations();
     change.holds = engine.take_changed_holds();
     change.groups = engine.take_changed_groups();
+    change.workflows = engine.take_changed_workflows();
     auto gone = engine.take_gone();
     change.gone_tasks = std::move(gone.tasks);
     change.gone_operations = std::move(gone.operations);
     change.gone_groups = std::move(gone.groups);
+    change.gone_workflows = std::move(gone.workflows);
     change.schedules = engine.take_changed_schedules();
     change.topics = engine.take_changed_topics();
     change.at = now.wall;

@@ -99,6 +99,7 @@ void Retention::found(const Result<TaskPage>& page) {
         const bool crowded = excess > 0;
         over = over || (!to_the_end_ && is_young(task, now, crowded));
         if (engine.is_deleted(task.spec.id) || !may_go(task, now, crowded)) continue;
+        if (is_needed_by_workflow(core_, task)) continue;
         drop.targets.push_back({task.spec.id, task.changed_as});
         if (crowded) --excess;
     }

@@ -77,6 +77,8 @@ void ScheduleApi::put(Call call) {
     auto spec = protocol::parse_schedule(call.request.body, call.parameters[0]);
     if (!spec) return call.answer(spec.error());
     if (auto checked = desk_.check(*spec); !checked) return call.answer(checked.error());
+    if (auto matched = schemas_.check(spec->task.type, spec->task.payload.view()); !matched)
+        return call.answer(matched.error());
     desk_.set(std::move(*spec), answer_with(std::make_shared<Call>(std::move(call))));
 }
 

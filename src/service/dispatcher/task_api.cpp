@@ -81,11 +81,12 @@ std::vector<TaskId> still_open(const std::vector<const Task*>& tasks) {
 }  // namespace
 
 TaskApi::TaskApi(Core& core, Waiters& waiters, WorkerLink& workers, LeaseDesk& desk,
-                 port::Clock& clock)
+                 Schemas& schemas, port::Clock& clock)
     : core_{core},
       waiters_{waiters},
       workers_{workers},
       desk_{desk},
+      schemas_{schemas},
       clock_{clock},
       started_at_{clock.steady()} {}
 
@@ -130,6 +131,11 @@ void TaskApi::submit(Call call) {
     if (!body) return call.answer(body.error().error, body.error().index);
     if (auto taken = take_key_header(call.request.headers, *body); !taken)
         return call.answer(taken.error());
+    for (std::size_t i = 0; i < body->tasks.size(); ++i) {
+        const TaskSpec& spec = body->tasks[i];
+        if (auto matched = schemas_.check(spec.type, spec.payload.view()); !matched)
+            return call.answer(matched.error(), body->is_array ? std::optional{i} : std::nullopt);
+    }
     auto submitted = std::make_shared<Submitted>();
     submitted->is_array = body->is_array;
     for (const TaskSpec& spec : body->tasks)

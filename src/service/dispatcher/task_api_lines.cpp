@@ -87,6 +87,11 @@ void TaskApi::take_line(const std::shared_ptr<Lines>& lines, std::string_view te
     if (task && task->is_array)
         task = std::unexpected{
             protocol::BodyError{{ErrorCode::invalid_field, "a line is one task"}, {}}};
+    if (task) {
+        const TaskSpec& spec = task->tasks.front();
+        if (auto matched = schemas_.check(spec.type, spec.payload.view()); !matched)
+            task = std::unexpected{protocol::BodyError{matched.error(), {}}};
+    }
     if (!task) {
         lines->answers[place] = refusal(line, task.error().error, lines->call.trace_id());
         return;

@@ -1,0 +1,43 @@
+#include "taskd/service/schemas.hpp"
+
+namespace taskd::service {
+namespace {
+
+Result<void> of_type(const std::string& type, Result<void> checked) {
+    if (!checked) checked.error().detail.insert(0, type + ": ");
+    return checked;
+}
+
+}  // namespace
+
+// Null: any payload will do.
+Result<const protocol::JsonSchema*> Schemas::find(const std::string& type) {
+    Blob text = engine_.schema_of(type);
+    if (text.empty()) {
+        if (!compiled_.empty()) compiled_.erase(type);
+        return nullptr;
+    }
+    const auto found = compiled_.find(type);
+    // The same bytes, not equal ones: what is kept here is not made anew in their place.
+    if (found != compiled_.end() && found->second.text.view().data() == text.view().data())
+        return &found->second.schema;
+    auto schema = protocol::JsonSchema::compile(text.view());
+    if (!schema) return std::unexpected{schema.error()};
+    const auto [made, fresh] =
+        compiled_.insert_or_assign(type, Compiled{std::move(text), std::move(*schema)});
+    return &made->second.schema;
+}
+
+Result<void> Schemas::check(const std::string& type, std::string_view payload) {
+    const auto schema = find(type);
+    if (!schema) return std::unexpected{schema.error()};
+    return *schema == nullptr ? Result<void>{} : of_type(type, (*schema)->check(payload));
+}
+
+Result<void> Schemas::check_template(const std::string& type, std::string_view payload) {
+    const auto schema = find(type);
+    if (!schema) return std::unexpected{schema.error()};
+    return *schema == nullptr ? Result<void>{} : of_type(type, (*schema)->check_template(payload));
+}
+
+}  // namespace taskd::service
