@@ -79,7 +79,7 @@ class Workflows(harness.SystemTest):
             done = self.system.run("workflow", *words, url=dispatcher.url, stdin=stdin)
             self.assertEqual(done.returncode, code, done.stdout + done.stderr)
             return done.stdout + done.stderr
-        path = self.system.directory / "talk.yaml"
+        path = self.system.folder / "talk.yaml"
         path.write_text("""
 name: talk
 inputs: {who: nobody}

@@ -139,8 +139,8 @@ void check_plan(const WorkflowPlan& plan) {
         if (!step.when.empty()) REQUIRE(protocol::check_condition(step.when));
     }
     for (std::size_t at = 0; at < ready.size(); ++at)
-        for (const StepIndex next : index.followers(ready[at]))
-            if (--left[next] == 0) ready.push_back(next);
+        for (const StepEdge& next : index.followers(ready[at]))
+            if (--left[next.from] == 0) ready.push_back(next.from);
     REQUIRE(ready.size() == plan.steps.size());
 }
 
