@@ -139,8 +139,8 @@ void check_plan(const WorkflowPlan& plan) {
         if (!step.when.empty()) REQUIRE(protocol::check_condition(step.when));
     }
     for (std::size_t at = 0; at < ready.size(); ++at)
-        for (const StepIndex next : index.followers(ready[at]))
-            if (--left[next] == 0) ready.push_back(next);
+        for (const StepEdge& edge : index.followers(ready[at]))
+            if (--left[edge.from] == 0) ready.push_back(edge.from);
     REQUIRE(ready.size() == plan.steps.size());
 }
 
@@ -279,6 +279,35 @@ TEST_CASE("inputs that are given are held against those declared", "[workflow]")
     const auto read = read_text(text, R"({"days":null,"city":{"street":2}})");
     REQUIRE(read);
     CHECK(read->inputs.view() == R"({"city":{"street":2},"days":null,"list":[1,2]})");
+}
+
+TEST_CASE("inputs and payloads are held against their schemas", "[workflow]") {
+    const std::string text =
+        "inputs:\n"
+        "  n: {default: 3, schema: {type: integer}}\n"
+        "  word: {required: false, schema: {maxLength: 3}}\n"
+        "steps:\n"
+        "  - {name: a, type: sum, payload: [1, \"${inputs.n}\"]}\n"
+        "  - {name: b, type: sum, payload: [1, [2], x]}\n";
+    CHECK(fault(text, R"({"n":4,"word":"abc"})") == "none");
+    CHECK_THAT(fault(text, R"({"n":"x"})"),
+               StartsWith("schema_mismatch: ") && Contains("(inputs.n: /: must be an integer)"));
+    CHECK_THAT(fault(text, R"({"word":"long"})"), Contains("(inputs.word: /: must have at most 3"));
+    CHECK_THAT(fault("inputs: {n: {default: x, schema: {type: integer}}}\nsteps: [{type: a}]"),
+               StartsWith("schema_mismatch: ") && Contains("x.yaml:1:23: /: must be an integer"));
+    CHECK_THAT(fault("inputs: {n: {schema: {type: int}}}\nsteps: [{type: a}]"),
+               StartsWith("bad_schema: ") && Contains("x.yaml:1:22: /type: no type is called"));
+    auto all = options();
+    all.schemas.emplace(
+        "sum",
+        protocol::JsonSchema::compile(R"({"type":"array","items":{"type":"number"}})").value());
+    const auto document = io::read_workflow_text(text, all);
+    REQUIRE_FALSE(document);
+    CHECK(document.error().code == ErrorCode::schema_mismatch);
+    CHECK(document.error().detail ==
+          "x.yaml:6:39: sum: /1: must be a number; /2: must be a number");
+    CHECK_THAT(io::read_workflow_text("steps: [{type: sum}]", all).error().detail,
+               StartsWith("x.yaml:1:9: sum: /: must be a list"));
 }
 
 TEST_CASE("the environment is read by name, as far as it is allowed", "[workflow]") {

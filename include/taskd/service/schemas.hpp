@@ -19,6 +19,8 @@ class Schemas {
     Result<void> check(const std::string& type, std::string_view payload);
     // Of one that has references yet.
     Result<void> check_template(const std::string& type, std::string_view payload);
+    // Those there are, by type: for who reads a document on another thread.
+    std::map<std::string, protocol::JsonSchema> all();
 
   private:
     struct Compiled {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "protocol/workflow/fields.hpp"
 #include "taskd/protocol/json_templates.hpp"
@@ -126,6 +127,26 @@ Result<void> name_step(Scope& scope, const Document& document, StepIndex step) {
         if (!each.empty() && !is_root(each))
             if (auto added = add_name(scope, each, step, *draft.place); !added) return added;
     return {};
+}
+
+// The place of what a JSON pointer names, or of the last thing on its way that is there.
+const std::string& place_within(const Document& value, std::string_view path) {
+    const Document* at = &value;
+    while (path.starts_with('/') && path.size() > 1) {
+        const std::size_t end = std::min(path.find('/', 1), path.size());
+        const std::string_view name = path.substr(1, end - 1);
+        path.remove_prefix(end);
+        std::size_t index = 0;
+        const auto [last, error] = std::from_chars(name.data(), name.data() + name.size(), index);
+        const DocumentField* field = find_field(*at, name);
+        if (field != nullptr)
+            at = &field->value;
+        else if (error == std::errc{} && index < at->items.size())
+            at = &at->items[index];
+        else
+            break;
+    }
+    return at->place;
 }
 
 // ---- one step -----------------------------------------------------------------------------------
@@ -292,7 +313,7 @@ class StepReader {
         if (!said) return std::unexpected{said.error()};
         if (*said == nullptr) {
             plan_.task.payload = Blob{"null"};
-            return {};
+            return match(document_);
         }
         const Document& value = (*said)->value;
         const bool is_map = value.kind == DocumentKind::map || value.kind == DocumentKind::null;
@@ -301,7 +322,19 @@ class StepReader {
         auto json = read_json(scope_, value, text_place(has_item));
         if (!json) return fail(std::move(json));
         plan_.task.payload = Blob{std::move(*json)};
-        return {};
+        return match(value);
+    }
+
+    // As far as it can be known: what references become is seen when the step begins.
+    Result<void> match(const Document& value) const {
+        const auto& schemas = scope_.all.options.schemas;
+        const auto schema = schemas.find(plan_.task.type);
+        if (schema == schemas.end()) return {};
+        const auto matched = schema->second.check_template(plan_.task.payload.view());
+        if (matched) return {};
+        const std::string& what = matched.error().detail;
+        return fault(place_within(value, what.substr(0, what.find(": "))),
+                     plan_.task.type + ": " + what, matched.error().code);
     }
 
     Result<void> items() {

@@ -28,6 +28,14 @@ Result<const protocol::JsonSchema*> Schemas::find(const std::string& type) {
     return &made->second.schema;
 }
 
+std::map<std::string, protocol::JsonSchema> Schemas::all() {
+    std::map<std::string, protocol::JsonSchema> out;
+    for (const std::string& type : engine_.queue_types())
+        if (const auto schema = find(type); schema && *schema != nullptr)
+            out.emplace(type, **schema);
+    return out;
+}
+
 Result<void> Schemas::check(const std::string& type, std::string_view payload) {
     const auto schema = find(type);
     if (!schema) return std::unexpected{schema.error()};
