@@ -11,6 +11,7 @@
 #include "taskd/io/resolver.hpp"
 #include "taskd/io/sqlite_view.hpp"
 #include "taskd/io/store_dir.hpp"
+#include "taskd/io/workflow_text.hpp"
 #include "taskd/io/zone_calendar.hpp"
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/runtime/boot.hpp"
@@ -75,6 +76,7 @@ class DispatcherPart {
           view_lane_{ground.loop, "view"},
           log_lane_{ground.loop, "logs"},
           events_lane_{ground.loop, "events"},
+          document_lane_{ground.loop, "documents"},
           resolver_{ground.loop},
           http_{ground.loop},
           service_{settings(ground, door, store, options),
@@ -90,7 +92,9 @@ class DispatcherPart {
                     events_lane_,
                     &ground.metrics,
                     &store.files(),
-                    store.view.get()},
+                    store.view.get(),
+                    io::read_workflow_text,
+                    &document_lane_},
                    ground.lost_disk()} {}
 
     Result<void> start() {
@@ -114,6 +118,7 @@ class DispatcherPart {
         made.nameservice_url = options.text("nameservice");
         made.retention.keep = options.duration("keep");
         made.retention.keep_dead = options.duration("keep-dead");
+        made.workflows.keep = made.retention.keep;
         made.retention.count = static_cast<std::uint64_t>(options.number("keep-count"));
         made.disk.dir = store.dir();
         if (options.text("disk-reserve") != reserve_by_share)
@@ -129,6 +134,7 @@ class DispatcherPart {
     io::Lane view_lane_;
     io::Lane log_lane_;
     io::Lane events_lane_;
+    io::Lane document_lane_;
     io::Resolver resolver_;
     io::HttpExchange http_;
     io::ZoneCalendar calendar_;

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "sim/story.hpp"
+#include "sim/workflow_acts.hpp"
 
 namespace taskd::sim {
 
@@ -392,6 +393,12 @@ constexpr std::array acts{
     Act{6, drop},
     Act{4, schedule},
     Act{8, disturb_schedule},
+    Act{6, start_workflow},
+    Act{12, speak_to_workflow},
+    Act{2, cancel_workflow},
+    Act{5, retry_workflow},
+    Act{1, delete_workflow},
+    Act{3, cancel_step},
     Act{6, kill_worker},
     Act{20, start_worker},
     Act{4, wall_clock},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "taskd/protocol/json_templates.hpp"
 #include "taskd/protocol/record_codec.hpp"
 #include "taskd/protocol/search_match.hpp"
 
@@ -24,6 +25,8 @@ service::CoreSettings core_settings() {
     settings.engine.waiting_bytes_max = 2'000;
     settings.engine.keys_in_memory_max = 20;
     settings.view_interval = 50ms;
+    static const protocol::JsonTemplates templates;
+    settings.engine.templates = &templates;
     return settings;
 }
 
@@ -287,7 +290,8 @@ void Story::drop_some() {
             row.spec.group ? engine.groups().find(*row.spec.group) : engine.groups().end();
         const bool counted =
             group != engine.groups().end() && group->second.state != GroupState::done;
-        if (!counted && !row.spec.planned_for && !engine.is_deleted(row.spec.id))
+        const bool needed = service::is_needed_by_workflow(*core_, row);
+        if (!counted && !needed && !row.spec.planned_for && !engine.is_deleted(row.spec.id))
             drop.targets.push_back({row.spec.id, row.changed_as});
     }
     ask("drop tasks", std::move(drop));
@@ -318,6 +322,7 @@ void Story::check() {
     }
     const bool still = stage_.quiet() && core_->idle() && !journal_full_ && !view_lane_.has_job() &&
                        !view_lane_.has_answer();
+    if (still && engine.can_advance()) judge_.blame("a workflow that can go on does");
     if (still && !engine.can_match() && !engine.can_look())
         for (const std::string& type : engine.idle_with_work())
             judge_.blame("nothing queued lies beside an idle worker: " + type);
@@ -340,6 +345,9 @@ void Story::check_recovered() {
     for (const SimWorker& worker : workers_)
         if (engine.held_by(worker.name) != judge_.held_by(worker.name))
             judge_.blame("a restart keeps leases: " + worker.name);
+    for (const WorkflowId& id : judge_.workflows().running())
+        if (const Workflow* there = engine.find_workflow(id); !there || has_ended(there->state))
+            judge_.blame("a restart keeps workflows: " + id.to_string());
 }
 
 void Story::work_all() {
@@ -358,7 +366,8 @@ bool Story::at_peace() {
     const auto runs = [](const auto& each) { return each.second.state == OperationState::running; };
     const auto open = [](const auto& each) { return each.second.state == GroupState::open; };
     return judge_.live() == 0 && std::ranges::none_of(judge_.groups(), open) && core_->idle() &&
-           core_->viewed() == core_->applied() && std::ranges::none_of(judge_.operations(), runs);
+           core_->viewed() == core_->applied() && std::ranges::none_of(judge_.operations(), runs) &&
+           judge_.workflows().running().empty();
 }
 
 std::string Story::what_waits() {
@@ -374,6 +383,9 @@ std::string Story::what_waits() {
         if (operation.state == OperationState::running) return "operation " + id.to_string();
     for (const auto& [id, group] : judge_.groups())
         if (group.state == GroupState::open) return "group " + id.to_string() + " is open";
+    for (const WorkflowId& id : judge_.workflows().running())
+        for (const auto& wait : core_->engine().explain_workflow(core_->now(), id, 1))
+            return "workflow " + id.to_string() + ", step " + wait.step + ": " + wait.text;
     return core_->idle() ? "the view, which is at " + std::to_string(core_->viewed().value) +
                                " of " + std::to_string(core_->applied().value)
                          : "the core";
@@ -434,6 +446,9 @@ void Story::check_whole() {
         else if (fate.state == TaskState::succeeded && row->second.result.empty())
             judge_.blame("what succeeded has a result: " + id.to_string());
     }
+    for (const auto& [id, whole] : table_.workflows)
+        if (judge_.workflows().state_of(id) != whole.workflow.state)
+            judge_.blame("the view has workflows as they are: " + id.to_string());
     std::uint64_t ended = 0;
     for (const auto& [id, task] : table_.tasks) {
         if (!judge_.find(id)) judge_.blame("the view has no other tasks: " + id.to_string());

@@ -87,6 +87,7 @@ class Story {
     std::vector<OperationId> operations;  // asked for
     std::vector<GroupId> open_groups;
     std::vector<std::string> schedule_names;
+    std::vector<std::pair<WorkflowId, std::shared_ptr<const WorkflowPlan>>> workflows;
     std::uint32_t lost_in_a_hundred = 2;  // of what is sent to workers
 
     enum class Death { kill, power_cut };

@@ -195,4 +195,10 @@ std::size_t WorkflowJudge::ended(WorkflowState state) const {
         std::ranges::count_if(seen_, [&](const auto& each) { return each.second.state == state; }));
 }
 
+std::optional<WorkflowState> WorkflowJudge::state_of(WorkflowId id) const {
+    const auto found = seen_.find(id);
+    if (found == seen_.end()) return std::nullopt;
+    return found->second.state;
+}
+
 }  // namespace taskd::sim

@@ -31,6 +31,9 @@ class WorkflowJudge {
     // Those that have not ended.
     std::vector<WorkflowId> running() const;
     std::size_t ended(WorkflowState state) const;
+    bool knows(WorkflowId id) const { return seen_.contains(id) || deleted_.contains(id); }
+    std::optional<WorkflowState> state_of(WorkflowId id) const;
+    const std::set<WorkflowId>& deleted() const { return deleted_; }
 
   private:
     // passed: its condition did not hold. Fallen: with what came before it.

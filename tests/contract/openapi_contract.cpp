@@ -17,7 +17,7 @@ void try_keys_and_query(Judge& judge) {
             each.roles.contains("monitor") && !each.roles.contains("dispatcher");
         if (!each.errors.contains("missing_key") || monitors_own) continue;
         std::string target = each.path;
-        for (const char* name : {"{id}", "{lease}", "{instance}", "{type}", "{name}"})
+        for (const char* name : {"{id}", "{lease}", "{instance}", "{type}", "{name}", "{step}"})
             if (const auto at = target.find(name); at != std::string::npos)
                 target.replace(at, std::string_view{name}.size(), unknown_id);
         judge.ask(each.method, each.path, target, "", 401, "missing_key",
@@ -487,6 +487,7 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     try_dead_letters(judge, done);
     try_operations(judge);
     try_groups(judge);
+    try_workflows(judge);
     try_workers(judge);
     try_queues(judge);
     try_schemas(judge);

@@ -144,6 +144,7 @@ void try_schedules(Judge& judge);
 void try_dead_letters(Judge& judge, const std::string& done);
 void try_operations(Judge& judge);
 void try_groups(Judge& judge);
+void try_workflows(Judge& judge);
 void try_backups(Judge& judge);
 void try_events(Judge& judge);
 

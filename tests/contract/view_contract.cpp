@@ -409,6 +409,87 @@ TEST_CASE("holds of workers are replaced, and go without a pause") {
     CHECK(found == std::vector{second});
 }
 
+TEST_CASE("workflows read back whole, whatever of them is written") {
+    ON_EVERY_VIEW;
+    std::map<WorkflowId, WholeWorkflow> expected;
+    for (int i = 0; i < 20; ++i) {
+        port::ViewChange change{.mark = world.mark};
+        for (int n = 0; n < 3; ++n) {
+            const bool there = !expected.empty() && world.random.chance(1, 2);
+            WholeWorkflow fresh{random_workflow(world.random), random_plan(world.random), {}};
+            fresh.steps.resize(fresh.plan->steps.size());
+            WholeWorkflow& whole =
+                there ? expected.begin()->second : expected[fresh.workflow.id] = std::move(fresh);
+            if (there) {
+                const WorkflowId id = whole.workflow.id;
+                whole.workflow = random_workflow(world.random);
+                whole.workflow.id = id;
+            }
+            if (has_ended(whole.workflow.state) != whole.workflow.ended_at.has_value())
+                whole.workflow.state =
+                    whole.workflow.ended_at ? WorkflowState::failed : WorkflowState::running;
+            WorkflowChange& each = change.workflows.emplace_back();
+            each.workflow = whole.workflow;
+            if (!there) each.plan = whole.plan;
+            const auto step = static_cast<StepIndex>(world.random.below(whole.steps.size()));
+            whole.steps[step] = random_step(world.random);
+            each.steps.emplace_back(step, whole.steps[step]);
+        }
+        if (expected.size() > 5) {
+            change.gone_workflows.push_back(expected.rbegin()->first);
+            expected.erase(std::prev(expected.end()));
+        }
+        REQUIRE(world.view->store(change));
+        if (i % 5 == 0) world.reopen();
+        std::size_t live = 0, found = 0;
+        for (const auto& [id, whole] : expected) {
+            const auto there = world.view->find_workflow(id);
+            REQUIRE(there);
+            REQUIRE(*there != nullptr);
+            CHECK((*there)->workflow == whole.workflow);
+            CHECK(*(*there)->plan == *whole.plan);
+            CHECK((*there)->steps == whole.steps);
+            live += has_ended(whole.workflow.state) ? 0 : 1;
+        }
+        REQUIRE(world.view->each_workflow([&](const WholeWorkflow& each) {
+            CHECK(each.steps == expected.at(each.workflow.id).steps);
+            ++found;
+        }));
+        CHECK(found == live);
+        const auto listed = world.view->list_workflows({.limit = 3, .inner = true});
+        REQUIRE(listed);
+        CHECK(listed->size() == std::min<std::size_t>(3, expected.size()));
+        for (std::size_t n = 0; n < listed->size(); ++n)
+            CHECK(listed->at(n) ==
+                  std::next(expected.rbegin(), static_cast<long>(n))->second.workflow);
+    }
+    CHECK(*world.view->find_workflow(random_id(world.random)) == nullptr);
+}
+
+TEST_CASE("ended workflows are let go of by age, and beyond a number of them") {
+    ON_EVERY_VIEW;
+    port::ViewChange change{.mark = world.mark};
+    std::vector<WorkflowId> ids;
+    for (int i = 0; i < 6; ++i) {
+        WorkflowChange& each = change.workflows.emplace_back();
+        each.workflow = random_workflow(world.random);
+        each.plan = random_plan(world.random);
+        each.workflow.state = i == 0 ? WorkflowState::running : WorkflowState::succeeded;
+        each.workflow.ended_at.reset();
+        if (i > 0) each.workflow.ended_at = WallTime{std::chrono::seconds{i}};
+        ids.push_back(each.workflow.id);
+    }
+    REQUIRE(world.view->store(change));
+    const auto to_drop = [&](int before, std::size_t kept, std::size_t limit) {
+        return world.view->workflows_to_drop(WallTime{std::chrono::seconds{before}}, kept, limit)
+            .value();
+    };
+    CHECK(to_drop(0, 10, 10).empty());
+    CHECK(to_drop(3, 10, 10) == std::vector{ids[1], ids[2]});
+    CHECK(to_drop(0, 2, 10) == std::vector{ids[1], ids[2], ids[3]});
+    CHECK(to_drop(9, 0, 2) == std::vector{ids[1], ids[2]});
+}
+
 TEST_CASE("groups read back, and their tasks are found by them") {
     ON_EVERY_VIEW;
     std::vector<Group> groups{random_group(world.random), random_group(world.random)};

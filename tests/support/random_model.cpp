@@ -58,6 +58,9 @@ TaskSpec random_spec(Random& random) {
     spec.run_at = random_optional<WallTime>(random);
     spec.expires_at = random_optional<WallTime>(random);
     if (random.chance(1, 2)) spec.key = random_text(random, 40);
+    if (random.chance(1, 4))
+        spec.step = StepOf{random_id(random), random_number32(random), random_number32(random),
+                           random_text(random, 20)};
     if (random.chance(1, 2)) spec.idempotency_key = random_text(random, 40);
     if (random.chance(1, 3)) spec.group = random_id(random);
     if (random.chance(1, 3))
@@ -231,8 +234,10 @@ Record random_task_action(Random& random, std::size_t kind, TaskId id) {
             if (random.chance(1, 2)) record.fire = random_fire(random);
             return record;
         }
-        default:
+        case 27:
             return WorkerHeld{random_hold(random)};
+        default:
+            return random_workflow_record(random, kind);
     }
 }
 

@@ -23,5 +23,9 @@ Operation random_operation(Random& random);
 WorkerHold random_hold(Random& random);
 Group random_group(Random& random);
 Schedule random_schedule(Random& random);
+std::shared_ptr<const WorkflowPlan> random_plan(Random& random, unsigned depth = 0);
+Workflow random_workflow(Random& random);
+Step random_step(Random& random);
+Record random_workflow_record(Random& random, std::size_t kind);
 
 }  // namespace taskd::support

@@ -8,6 +8,7 @@
 #include "taskd/io/file_journal.hpp"
 #include "taskd/io/file_task_logs.hpp"
 #include "taskd/io/sqlite_view.hpp"
+#include "taskd/io/workflow_text.hpp"
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/target.hpp"
 #include "taskd/protocol/task_json.hpp"
@@ -206,7 +207,9 @@ void SimCluster::start_dispatcher() {
             *life->log_lane,
             &life->metrics,
             &disk_,
-            life->view.get()},
+            life->view.get(),
+            io::read_workflow_text,
+            life->log_lane.get()},
         [raw](const Error&) { raw->lost_disk = true; });
     dispatcher_ = std::move(life);
     if (auto started = raw->service->start(); !started) return start_failed(started.error());

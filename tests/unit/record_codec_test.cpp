@@ -160,6 +160,80 @@ std::map<std::string, std::string> golden_additions() {
              to_hex(encoded(RecordBatch{Sequence{200}, EngineTime{1us}, {QueueChanged{rules}}}))}};
 }
 
+std::shared_ptr<const WorkflowPlan> golden_plan() {
+    auto inner = std::make_shared<WorkflowPlan>();
+    inner->name = "inner";
+    inner->steps.resize(1);
+    inner->steps[0].name = "nap";
+    inner->steps[0].kind = StepKind::sleep;
+    inner->steps[0].wait = 5s;
+    auto plan = std::make_shared<WorkflowPlan>();
+    plan->name = "nightly";
+    plan->description = "all of it";
+    plan->labels = {{"team", "red"}};
+    plan->steps.resize(3);
+    plan->steps[0].name = "load";
+    plan->steps[0].task = golden_task().spec;
+    plan->steps[0].for_each = Blob{"[1,2]"};
+    plan->steps[0].in_flight = 2;
+    plan->steps[0].compensated_by = 2;
+    plan->steps[1] = {.name = "in", .kind = StepKind::workflow};
+    plan->steps[1].after = {{0, OnFailure::skip}};
+    plan->steps[1].when = "${load}";
+    plan->steps[1].inputs = Blob{"{}"};
+    plan->steps[1].child = inner;
+    plan->steps[2] = {.name = "undo", .kind = StepKind::approval};
+    plan->steps[2].question = "sure?";
+    plan->steps[2].awaits = "word";
+    plan->steps[2].on_failure = OnFailure::go_on;
+    plan->steps[2].compensates = true;
+    plan->output = Blob{"1"};
+    plan->timeout = 60s;
+    plan->tasks_max = 7;
+    return plan;
+}
+
+Workflow golden_workflow() {
+    Workflow workflow;
+    workflow.id = golden_id();
+    workflow.name = "nightly";
+    workflow.inputs = Blob{"{\"a\":1}"};
+    workflow.env = Blob{"{}"};
+    workflow.parent = ParentStep{golden_id(), 3};
+    workflow.depth = 1;
+    workflow.state = WorkflowState::failing;
+    workflow.made_at = WallTime{1s};
+    workflow.ended_at = WallTime{2s};
+    workflow.ends_by = EngineTime{3s};
+    workflow.retries = 4;
+    workflow.error = TaskError{"bad", "no", true};
+    workflow.output = Blob{"2"};
+    workflow.signals = {{"go", Blob{"3"}}};
+    workflow.steps = 15;
+    workflow.succeeded = 5;
+    workflow.failed = 4;
+    workflow.skipped = 3;
+    workflow.cancelled = 2;
+    workflow.active = 1;
+    return workflow;
+}
+
+Step golden_step() {
+    Step step;
+    step.state = StepState::failed;
+    step.tries = 2;
+    step.began_at = WallTime{1s};
+    step.ended_at = WallTime{2s};
+    step.until = EngineTime{3s};
+    step.list = Blob{"[4]"};
+    step.items = {ItemState::failed};
+    step.child = golden_id();
+    step.result = Blob{"5"};
+    step.result_bytes = 6;
+    step.error = TaskError{"bad", "no", false};
+    return step;
+}
+
 // Name to the encoded value, one of every kind.
 std::map<std::string, std::string> golden_now() {
     const TaskId id = golden_id();
@@ -196,7 +270,17 @@ std::map<std::string, std::string> golden_now() {
         {"schedule_changed", ScheduleChanged{golden_schedule()}},
         {"schedule_removed", ScheduleRemoved{"nightly"}},
         {"schedule_fired",
-         ScheduleFired{"nightly", golden_schedule().fires.front(), WallTime{60s}, 3, true}}};
+         ScheduleFired{"nightly", golden_schedule().fires.front(), WallTime{60s}, 3, true}},
+        {"workflow_started", WorkflowStarted{golden_workflow(), golden_plan()}},
+        {"step_began", StepBegan{id, 3, EngineTime{1s}, id, Blob{"[1]"}, 1, at}},
+        {"step_ended",
+         StepEnded{id, 3, 7, StepState::failed, Blob{"1"}, TaskError{"bad", "no", true}, at}},
+        {"workflow_turned",
+         WorkflowTurned{id, WorkflowState::cancelling, {"cancelled", "enough", true}, at}},
+        {"workflow_ended", WorkflowEnded{id, WorkflowState::succeeded, Blob{"1"}, at}},
+        {"workflow_retried", WorkflowRetried{id, EngineTime{1s}, at}},
+        {"signal_received", SignalReceived{id, {"go", Blob{"1"}}}},
+        {"workflow_deleted", WorkflowDeleted{id}}};
     std::map<std::string, std::string> golden;
     for (const auto& [name, record] : records)
         golden[name] = to_hex(encoded(RecordBatch{Sequence{200}, EngineTime{1us}, {record}}));
@@ -219,6 +303,13 @@ std::map<std::string, std::string> golden_now() {
     std::string schedule;
     encode_schedule_row(golden_schedule(), schedule);
     golden["schedule_row"] = to_hex(schedule);
+    std::string workflow, plan, step;
+    encode_workflow_row(golden_workflow(), workflow);
+    golden["workflow_row"] = to_hex(workflow);
+    encode_plan_row(*golden_plan(), plan);
+    golden["plan_row"] = to_hex(plan);
+    encode_step_row(golden_step(), step);
+    golden["step_row"] = to_hex(step);
     return golden;
 }
 
@@ -268,7 +359,7 @@ TEST_CASE("each kind of record still has the bytes it once had") {
     auto kept = kept_bytes("records_v4.txt");
     kept.merge(kept_bytes("records_v3.txt"));
     auto now = golden_now();
-    CHECK(now.size() == support::record_kinds + 7);
+    CHECK(now.size() == support::record_kinds + 10);
     now.merge(golden_additions());
     for (const auto& [each, bytes] : now) {
         INFO(each << " " << bytes);

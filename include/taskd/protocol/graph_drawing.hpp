@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "taskd/base/result.hpp"
-#include "taskd/model/workflow_plan.hpp"
+#include "taskd/model/workflow.hpp"
 
 namespace taskd::protocol {
 
@@ -38,6 +38,8 @@ struct Graph {
 
 // A plan that has not begun; a label says the type of a task, the time of a sleep and so on.
 Graph graph_of(const WorkflowPlan& plan);
+// One with what has come of its steps.
+Graph graph_of(const WholeWorkflow& whole);
 
 // Both: too_many_steps beyond limits::graph_steps_max, and twenty times as many edges.
 Result<std::string> write_dot(const Graph& graph);

@@ -24,6 +24,7 @@
 #include "taskd/service/task_api.hpp"
 #include "taskd/service/waiters.hpp"
 #include "taskd/service/worker_link.hpp"
+#include "taskd/service/workflow_api.hpp"
 
 namespace taskd::service {
 
@@ -32,6 +33,7 @@ struct DispatcherSettings {
     WorkerLinkSettings workers;
     RetentionSettings retention;
     DiskGuardSettings disk;
+    WorkflowSettings workflows;
     std::string nameservice_url;
     std::uint64_t seed = 0;
     bool metrics_open = false;  // /metrics without the key
@@ -50,6 +52,8 @@ struct DispatcherPorts {
     port::Metrics* metrics = nullptr;  // outlives it; none: no /metrics
     port::Files* files = nullptr;      // of the data directory; none: nobody looks at its disk
     port::ViewCopy* copies = nullptr;  // of the view; none, or no files: no backups
+    ReadWorkflow read_workflow = {};   // none: no workflows over HTTP
+    port::Background* document_lane = nullptr;  // where documents are read
 };
 
 class Dispatcher {
@@ -92,6 +96,7 @@ class Dispatcher {
     std::unique_ptr<DiskGuard> disk_;
     std::unique_ptr<Doctor> doctor_;
     std::unique_ptr<Backups> backups_;
+    std::unique_ptr<WorkflowApi> workflows_;
     HttpFront front_;
     bool started_ = false;
     bool draining_ = false;

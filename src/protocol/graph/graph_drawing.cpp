@@ -184,6 +184,19 @@ Graph graph_of(const WorkflowPlan& plan) {
     return graph;
 }
 
+Graph graph_of(const WholeWorkflow& whole) {
+    Graph graph = graph_of(*whole.plan);
+    for (std::size_t i = 0; i < graph.steps.size(); ++i) {
+        const Step& step = whole.steps[i];
+        graph.steps[i].state = to_text(step.state);
+        if (step.items.empty()) continue;
+        const auto left = static_cast<std::size_t>(std::ranges::count_if(
+            step.items, [](ItemState each) { return each < ItemState::succeeded; }));
+        graph.steps[i].label = fmt::format("{} of {}", step.items.size() - left, step.items.size());
+    }
+    return graph;
+}
+
 Result<std::string> write_dot(const Graph& graph) {
     if (auto checked = check(graph); !checked) return fail(std::move(checked));
     std::string out = "digraph " + quoted(graph.title) + " {\n";

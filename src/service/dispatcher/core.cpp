@@ -38,7 +38,7 @@ struct TakeFetched {
 
     template <class Any>
     void operator()(Any& command) {
-        if constexpr (requires { command.fetched; }) command.fetched = true;
+        if constexpr (requires { command.fetched = true; }) command.fetched = true;
         if constexpr (requires { command.known_keys; }) command.known_keys = std::move(keys);
     }
 };

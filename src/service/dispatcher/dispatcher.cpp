@@ -1,12 +1,23 @@
 #include "taskd/service/dispatcher.hpp"
 
+#include "taskd/protocol/json_templates.hpp"
+
 namespace taskd::service {
+namespace {
+
+CoreSettings with_templates(CoreSettings settings) {
+    static const protocol::JsonTemplates templates;
+    settings.engine.templates = &templates;
+    return settings;
+}
+
+}  // namespace
 
 Dispatcher::Dispatcher(DispatcherSettings settings, DispatcherPorts ports,
                        std::function<void(const Error&)> lost_disk)
     : settings_{std::move(settings)},
       ports_{ports},
-      core_{settings_.core, ports.core, settings_.seed, std::move(lost_disk)},
+      core_{with_templates(settings_.core), ports.core, settings_.seed, std::move(lost_disk)},
       waiters_{ports.core.clock, ports.core.timers},
       front_{settings_.workers.key,
              "dispatcher",
@@ -28,6 +39,8 @@ Result<void> Dispatcher::start() {
                                              });
     core_.on_output([this](const engine::Output& output) {
         if (const auto* ended = std::get_if<engine::TaskEnded>(&output)) waiters_.ended(ended->id);
+        if (const auto* over = std::get_if<engine::WorkflowOver>(&output))
+            return waiters_.ended(over->id);
         if (!desk_->on_output(output)) link_->on_output(output);
     });
     const Duration lease = settings_.workers.lease_duration;
@@ -63,6 +76,15 @@ Result<void> Dispatcher::start() {
     schedule_api_ = std::make_unique<ScheduleApi>(core_, *schedules_, *schemas_);
     schedule_api_->add_routes(front_);
     schedules_->start();
+    if (ports_.read_workflow) {
+        workflows_ =
+            std::make_unique<WorkflowApi>(settings_.workflows,
+                                          WorkflowPorts{ports_.read_workflow, *ports_.document_lane,
+                                                        core.timers, core.clock, core.log},
+                                          core_, waiters_, *schemas_);
+        workflows_->add_routes(front_);
+        workflows_->start();
+    }
     if (ports_.metrics != nullptr)
         ports_.metrics->add([this](port::MetricSink& sink) {
             core_.report(sink);
@@ -70,6 +92,7 @@ Result<void> Dispatcher::start() {
             operations_->report(sink);
             retention_->report(sink);
             disk_->report(sink);
+            if (workflows_) workflows_->report(sink);
         });
     started_ = true;
     return {};

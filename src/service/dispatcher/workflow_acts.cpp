@@ -1,0 +1,151 @@
+// What people do to workflows that have begun; and what lets go of those that have ended.
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/workflow_json.hpp"
+#include "taskd/service/workflow_api.hpp"
+
+namespace taskd::service {
+namespace {
+
+constexpr std::size_t sweep_page = 100;
+
+// {"reason": ...}, or nothing at all.
+Result<std::string> read_reason(std::string_view body) {
+    if (body.empty()) return std::string{};
+    if (auto checked = protocol::check_json(body); !checked)
+        return std::unexpected{checked.error()};
+    const auto fields = protocol::split_object(body);
+    if (!fields) return std::unexpected{fields.error()};
+    std::string reason;
+    for (const auto& [name, raw] : *fields) {
+        if (name != "reason") return fail(ErrorCode::unknown_field, name);
+        auto text = protocol::read_string(raw, name);
+        if (!text) return text;
+        reason = std::move(*text);
+    }
+    if (reason.size() > limits::reason_bytes_max)
+        return fail(ErrorCode::invalid_field, "reason: too long");
+    return reason;
+}
+
+}  // namespace
+
+void WorkflowApi::act(Call call, WorkflowId id, engine::Command command) {
+    auto shared = std::make_shared<Call>(std::move(call));
+    core_.execute(std::move(command),
+                  [this, shared, id](const engine::Decision& decision) -> Core::Reply {
+                      if (!decision.refused) return [this, shared, id] { show(shared, id, 200); };
+                      const Error error = *decision.refused;
+                      if (error.code != ErrorCode::workflow_not_found)
+                          return [shared, error] { shared->answer(error); };
+                      // What has ended may be in the view alone.
+                      return [this, shared, id, error] {
+                          find(id.to_string(), [shared](const Result<Found>& found) {
+                              if (!found) return shared->answer(found.error());
+                              shared->answer(
+                                  Error{ErrorCode::workflow_finished,
+                                        "it is " + std::string{to_text((*found)->workflow.state)}});
+                          });
+                      };
+                  });
+}
+
+void WorkflowApi::cancel(Call call) {
+    auto reason = read_reason(call.request.body);
+    if (!reason) return call.answer(reason.error());
+    const std::string name = call.parameters[0];
+    auto shared = std::make_shared<Call>(std::move(call));
+    find_head(name, [this, shared, reason = std::move(*reason)](Result<WorkflowId> id) {
+        if (!id) return shared->answer(id.error());
+        act(std::move(*shared), *id, engine::CancelWorkflow{*id, reason});
+    });
+}
+
+void WorkflowApi::retry(Call call) {
+    if (const auto slow = core_.slow_down()) return call.answer(*slow);
+    const std::string name = call.parameters[0];
+    auto shared = std::make_shared<Call>(std::move(call));
+    find_head(name, [this, shared](Result<WorkflowId> id) {
+        if (!id) return shared->answer(id.error());
+        act(std::move(*shared), *id, engine::RetryWorkflow{*id});
+    });
+}
+
+void WorkflowApi::remove(Call call) {
+    const std::string name = call.parameters[0];
+    auto shared = std::make_shared<Call>(std::move(call));
+    find_head(name, [this, shared](Result<WorkflowId> id) {
+        if (!id) return shared->answer(id.error());
+        core_.execute(engine::DeleteWorkflow{*id},
+                      [shared](const engine::Decision& decision) -> Core::Reply {
+                          if (decision.refused)
+                              return [shared, error = *decision.refused] { shared->answer(error); };
+                          return [shared] { shared->answer(204, {}); };
+                      });
+    });
+}
+
+void WorkflowApi::signal(Call call) {
+    std::string payload = call.request.body.empty() ? "null" : std::move(call.request.body);
+    if (payload.size() > limits::signal_bytes_max)
+        return call.answer(
+            Error{ErrorCode::body_too_large, std::to_string(limits::signal_bytes_max) + " bytes"});
+    if (auto checked = protocol::check_json(payload); !checked) return call.answer(checked.error());
+    const std::string name = call.parameters[0];
+    Signal signal{call.parameters[1], Blob{std::move(payload)}};
+    if (!is_type_name(signal.name))
+        return call.answer(Error{ErrorCode::invalid_field, "the name of a signal"});
+    auto shared = std::make_shared<Call>(std::move(call));
+    find_head(name, [this, shared, signal = std::move(signal)](Result<WorkflowId> id) {
+        if (!id) return shared->answer(id.error());
+        act(std::move(*shared), *id, engine::SendSignal{*id, signal});
+    });
+}
+
+void WorkflowApi::answer_step(Call call, bool approved) {
+    auto answer = protocol::parse_step_answer(call.request.body);
+    if (!answer) return call.answer(answer.error());
+    const std::string name = call.parameters[0];
+    auto shared = std::make_shared<Call>(std::move(call));
+    find_head(name, [this, shared, approved, answer = std::move(*answer)](Result<WorkflowId> id) {
+        if (!id) return shared->answer(id.error());
+        engine::AnswerStep command{*id, shared->parameters[1], approved,
+                                   Blob{protocol::write_step_answer(answer, approved)},
+                                   answer.comment};
+        act(std::move(*shared), *id, std::move(command));
+    });
+}
+
+void WorkflowApi::start() {
+    sweep_timer_->set(ports_.clock.steady() + limits::sweep_at_first, [this] { sweep(); });
+}
+
+// Ended workflows go a page at a time: those that are old, and the oldest beyond so many.
+void WorkflowApi::sweep() {
+    auto found = std::make_shared<Result<std::vector<WorkflowId>>>();
+    const WallTime before = core_.now().wall - settings_.keep;
+    core_.ask_view(
+        [found, before](port::View& view) {
+            *found = view.workflows_to_drop(before, limits::workflows_kept_max, sweep_page);
+        },
+        [this, found] {
+            const bool more = *found && (*found)->size() == sweep_page;
+            sweep_timer_->set(
+                ports_.clock.steady() + (more ? limits::sweep_page_pause : limits::sweep_interval),
+                [this] { sweep(); });
+            if (!*found) {
+                ports_.log.warn("workflows could not be looked through",
+                                {{"error", found->error().to_string()}});
+                return;
+            }
+            for (const WorkflowId& id : **found)
+                core_.execute(engine::DeleteWorkflow{id},
+                              [](const engine::Decision&) { return Core::Reply{}; });
+        });
+}
+
+void WorkflowApi::report(port::MetricSink& sink) const {
+    sink.put(port::Metric::workflows_running, core_.engine().workflows_running());
+    sink.put(port::Metric::workflow_documents_refused_total, refused_documents_);
+}
+
+}  // namespace taskd::service
