@@ -33,6 +33,7 @@ struct WorkflowApi::Asked {
     Call call;
     protocol::WorkflowAsked asked;
     Duration wait{0};
+    std::map<std::string, protocol::JsonSchema> schemas;
     Result<std::shared_ptr<const PlanIndex>> index = fail(ErrorCode::internal);
     Blob inputs;
     Blob env;
@@ -92,6 +93,7 @@ void WorkflowApi::submit(Call call) {
         asked->asked = std::move(*parsed);
     }
     asked->call = std::move(call);
+    asked->schemas = schemas_.all();
     ports_.lane.run([this, asked] { read(asked); }, [this, asked] { begin(asked); });
 }
 
@@ -101,6 +103,7 @@ void WorkflowApi::read(const std::shared_ptr<Asked>& asked) {
     options.file = asked->asked.file;
     options.inputs = asked->asked.inputs.value_or("{}");
     options.env = settings_.env;
+    options.schemas = std::move(asked->schemas);
     auto made = ports_.read(asked->asked.document, options);
     if (!made) {
         asked->index = std::unexpected{made.error()};
@@ -116,8 +119,6 @@ void WorkflowApi::begin(const std::shared_ptr<Asked>& asked) {
         ++refused_documents_;
         return asked->call.answer(asked->index.error());
     }
-    if (auto checked = check_payloads((*asked->index)->plan()); !checked)
-        return asked->call.answer(checked.error());
     const bool fresh = !asked->asked.id;
     const WorkflowId id = fresh ? core_.make_id() : *asked->asked.id;
     engine::StartWorkflow command{
@@ -132,19 +133,6 @@ void WorkflowApi::begin(const std::shared_ptr<Asked>& asked) {
             return
                 [this, call, id, wait, made] { wait_and_show(call, id, made ? 201 : 200, wait); };
         });
-}
-
-// As far as they are known before their references are.
-Result<void> WorkflowApi::check_payloads(const WorkflowPlan& plan) {
-    for (const StepPlan& step : plan.steps) {
-        Result<void> checked;
-        if (step.kind == StepKind::task)
-            checked = schemas_.check_template(step.task.type, step.task.payload.view());
-        if (step.child && checked) checked = check_payloads(*step.child);
-        if (!checked)
-            return fail(checked.error().code, "step " + step.name + ": " + checked.error().detail);
-    }
-    return {};
 }
 
 // ---- looking
