@@ -1,5 +1,6 @@
 """Workflows in the shapes of published scientific ones, and three that were recorded: every order
-is kept, and the makespan stands beside the critical path.
+is kept, and the makespan stands beside the best there is: the critical path, or all work over all
+slots where that is longer.
 
 Usage: workflow_shapes.py TASKD [STEPS [SECONDS]]. Starts roles of its own: workers enough that no
 step waits for a slot. STEPS (up to 2,000) is how large the generated ones are; SECONDS how long
@@ -55,7 +56,7 @@ def epigenomics(steps):
         graph.append((f"merge{lane}", ends, 5))
         merged.append(len(graph) - 1)
     graph.append(("merge", merged, 5))
-    for name, seconds in (("index", 2), ("pileup", 4)):
+    for name, seconds in (("order", 2), ("pileup", 4)):
         graph.append((name, [len(graph) - 1], seconds))
     return graph
 
@@ -153,13 +154,18 @@ def main():
     steps = min(int(sys.argv[2]) if len(sys.argv) > 2 else 2_000, 2_000)
     seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 2.0
     roles = workflows.Roles(program, WORKERS, "wait", SLOTS)
-    api = workflows.Api(roles.port)
-    print("| workflow | steps | edges | work | critical path | makespan |")
+    try:
+        run(workflows.Api(roles.port), steps, seconds)
+    finally:
+        roles.stop()
+
+
+def run(api, steps, seconds):
+    print("| workflow | steps | edges | work | at best | makespan |")
     print("|---|---|---|---|---|---|")
     shapes = [(each.__name__, each(steps)) for each in (montage, epigenomics, genome, seismology)]
     ratios = [measure(api, name, graph, seconds) for name, graph in [*shapes, *recorded()]]
-    print(f"\nmakespan over critical path, median {statistics.median(ratios):.2f}")
-    roles.stop()
+    print(f"\nmakespan over the best there is, median {statistics.median(ratios):.2f}")
 
 
 if __name__ == "__main__":
