@@ -49,7 +49,7 @@ class Api:
 class Roles:
     """Name service, dispatcher and workers on a directory that goes with them."""
 
-    def __init__(self, program, workers):
+    def __init__(self, program, workers, kind="reverse", slots=64):
         self.directory = tempfile.TemporaryDirectory()
         names, self.port, *others = free_ports(2 + workers)
         data = Path(self.directory.name)
@@ -59,8 +59,8 @@ class Roles:
         self.start(program, "dispatcher", "--data", str(data / "d"), "--port", str(self.port),
                    "--nameservice", url)
         for port in others:
-            self.start(program, "worker", "reverse", "--port", str(port), "--nameservice", url,
-                       "--concurrency", "64")
+            self.start(program, "worker", kind, "--port", str(port), "--nameservice", url,
+                       "--concurrency", str(slots))
         self.wait(lambda: len(Api(self.port).call("GET", "/v1/workers")["workers"]) >= workers)
 
     def start(self, program, *words):
