@@ -47,6 +47,7 @@ EntryKind worker_kind(std::string_view name, std::vector<FieldRule> own) {
                                 {"concurrency", FieldType::number},
                                 {"startup"},
                                 {"options", FieldType::map},
+                                {"schema", FieldType::map},
                                 {"auto_start", FieldType::boolean}};
     own.insert(own.end(), std::begin(shared), std::end(shared));
     return {name, std::move(own), check_worker};

@@ -155,7 +155,10 @@ class EntriesPart {
         const std::string url = children_.url("dispatcher");
         if (!url.empty() && held_ != registry_.version()) {
             held_ = registry_.version();
-            push_.hold(url, registry_.entries());
+            auto entries = registry_.entries();
+            std::ranges::move(service::schemas_of(children_.workers()),
+                              std::back_inserter(entries));
+            push_.hold(url, entries);
         }
         if (held_ && noted_ != held_ && push_.settled()) note_held();
         timer_->set(clock_.steady() + std::chrono::seconds{1}, [this] { look(); });

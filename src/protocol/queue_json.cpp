@@ -1,5 +1,7 @@
 #include "taskd/protocol/queue_json.hpp"
 
+#include <algorithm>
+
 #include "protocol/json_parts.hpp"
 #include "taskd/base/limits.hpp"
 #include "taskd/protocol/json.hpp"
@@ -54,15 +56,6 @@ Result<void> take_weights(std::string_view raw, QueueRules& rules) {
     return {};
 }
 
-// Null takes it away, as leaving it out does.
-Result<void> take_schema(std::string_view raw, QueueRules& rules) {
-    if (kind_of(raw) == JsonKind::null) return {};
-    if (auto compiled = JsonSchema::compile(raw); !compiled)
-        return std::unexpected{compiled.error()};
-    rules.schema = Blob{std::string{raw}};
-    return {};
-}
-
 Result<void> take_rule(std::string_view key, std::string_view raw, QueueRules& rules) {
     constexpr std::int64_t most = limits::rate_count_max;
     if (key == "concurrency") return take_number(raw, key, 0, most, rules.concurrency);
@@ -72,7 +65,12 @@ Result<void> take_rule(std::string_view key, std::string_view raw, QueueRules& r
     if (key == "rate") return take_rate(raw, "rate", rules.rate);
     if (key == "key_rate") return take_rate(raw, "key_rate", rules.key_rate);
     if (key == "weights") return take_weights(raw, rules);
-    if (key == "schema") return take_schema(raw, rules);
+    if (key == "schema") {
+        auto schema = parse_schema(raw);
+        if (!schema) return fail(std::move(schema));
+        rules.schema = std::move(*schema);
+        return {};
+    }
     return fail(ErrorCode::unknown_field, std::string{key});
 }
 
@@ -87,6 +85,15 @@ void put_rate(JsonWriter& json, std::string_view name, const Rate& rate) {
 }
 
 }  // namespace
+
+Result<Blob> parse_schema(std::string_view body) {
+    if (auto checked = check_json(body); !checked) return fail(std::move(checked));
+    body.remove_prefix(std::min(body.find_first_not_of(" \t\r\n"), body.size()));
+    if (kind_of(body) == JsonKind::null) return Blob{};
+    if (auto compiled = JsonSchema::compile(body); !compiled)
+        return std::unexpected{compiled.error()};
+    return Blob{std::string{body}};
+}
 
 Result<QueueRules> parse_queue_rules(std::string_view body) {
     if (auto checked = check_json(body); !checked) return fail(std::move(checked));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/json_schema.hpp"
 #include "taskd/work/work.hpp"
 
 namespace taskd::service {
@@ -100,6 +101,10 @@ Result<WorkerEntry> parse_entry(std::string_view raw) {
             entry.concurrency = static_cast<std::uint32_t>(*number);
         } else if (name == "enabled") {
             taken = take(protocol::read_boolean(value, name), entry.enabled);
+        } else if (name == "schema") {
+            const auto schema = protocol::JsonSchema::compile(value);
+            if (!schema) return std::unexpected{schema.error()};
+            entry.schema = value;
         } else if (name == "startup") {
             taken = take(read_startup(value), entry.required);
         } else {

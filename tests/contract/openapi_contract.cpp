@@ -264,7 +264,13 @@ void try_schemas(Judge& judge) {
     };
     submit("{\"n\":[1,\"x\"]}", 422, "schema_mismatch");
     submit("{\"n\":[1,2]}", 202, "");
-    judge.ask("PUT", one, shaped, "{\"schema\":null}", 200);
+    const std::string path = one + "/schema", at = shaped + "/schema";
+    judge.ask("PUT", path, at, "{", 400, "bad_json");
+    judge.ask("PUT", path, at, "{\"type\":\"no\"}", 422, "bad_schema");
+    judge.ask("PUT", path, "/v1/queues/..x/schema", "true", 422, "invalid_field");
+    judge.ask("PUT", path, at, "{\"type\":\"integer\"}", 200);
+    submit("{\"n\":[1,2]}", 422, "schema_mismatch");
+    judge.ask("PUT", path, at, "null", 200);
     submit("{\"n\":[1,\"x\"]}", 202, "");
     judge.ask("DELETE", "/v1/schedules/{name}", "/v1/schedules/shaped", "", 204);
 }

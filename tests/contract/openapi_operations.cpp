@@ -119,6 +119,10 @@ void try_dead_letters(Judge& judge, const std::string& done) {
     judge.ask("PUT", payload, at + dead + "/payload", "[", 400, "bad_json");
     judge.ask("PUT", payload, at + dead + "/payload",
               "\"" + std::string(limits::task_bytes_max, 'x') + "\"", 413, "task_too_large");
+    const std::string schema = "/v1/queues/{type}/schema", fatal = "/v1/queues/fatal/schema";
+    judge.ask("PUT", schema, fatal, "{\"type\":\"array\"}", 200);
+    judge.ask("PUT", payload, at + dead + "/payload", "{\"to\":\"ann\"}", 422, "schema_mismatch");
+    judge.ask("PUT", schema, fatal, "null", 200);
     judge.ask("PUT", payload, at + dead + "/payload", "{\"to\":\"ann\"}", 200);
     judge.ask("POST", "/v1/tasks/{id}/redrive", at + dead + "/redrive", "", 200);
     const std::string now = judge.ask("GET", "/v1/tasks/{id}", at + dead, "", 200);

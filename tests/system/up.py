@@ -120,6 +120,17 @@ class Up(harness.SystemTest):
         self.assertEqual([ports[each["type"]] for each in up.endpoints()["workers"]],
                          [first + 3 + at for at in range(5)])
 
+    def test_workers_bring_the_schemas_of_their_payloads(self):
+        listing = self.system.folder / "workers.json"
+        listing.write_text(json.dumps({"workers": [
+            {"type": "sum", "schema": {"type": "array", "items": {"type": "number"}}}]}), "utf-8")
+        up = self.start("--workers", listing)
+        harness.wait_until(lambda: "schema" in up.api().get("/v1/queues/sum").json,
+                           "the schema is brought")
+        answer = up.api().post("/v1/tasks", {"type": "sum", "payload": [1, "x"]})
+        self.assert_problem(answer, 422, "schema_mismatch")
+        self.assertIn("sum: /1: must be a number", answer.json["detail"])
+
     def test_workers_file(self):
         listing = self.system.folder / "workers.json"
         listing.write_text(json.dumps({"workers": [

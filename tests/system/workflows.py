@@ -2,8 +2,12 @@
 command line."""
 
 import json
+import pathlib
+from xml.etree import ElementTree
 
 import harness
+
+EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "config" / "workflows"
 
 
 def layered(layers, width):
@@ -72,6 +76,70 @@ class Workflows(harness.SystemTest):
         self.assertIn(":3:", answer.json["detail"])
         self.assertEqual(dispatcher.api.get("/v1/workflows").json["workflows"], [])
 
+    def test_the_examples_do_what_they_say(self):
+        dispatcher = self.system.start_all("sum", "upper", "hash")
+
+        def run(name, *words, code=0):
+            done = self.system.run("workflow", "run", EXAMPLES / name, *words, url=dispatcher.url)
+            self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+            return done
+        done = run("numbers.yaml", "--wait", "60s")
+        self.assertEqual(done.stdout, "ALL TOGETHER 36\n")
+        done = run("numbers.yaml", "--set-json", "first=[1]", "--set-json", "second=[2]", "--watch")
+        self.assertIn("tell is skipped", done.stderr)  # 3 is not above 10
+        done = run("fan_out.yaml", "--wait", "60s")
+        self.assertEqual(len(json.loads(done.stdout)["each"]), 4)
+        done = run("failures.yaml", "--wait", "60s", "-o", "json")
+        ended = json.loads(done.stdout)
+        self.assertEqual(ended["output"], "PAY IS FAILED", ended)
+        states = {step["name"]: step["state"] for step in ended["steps"]}
+        self.assertEqual(states["give-back"], "succeeded", ended)
+        done = run("gleitzeit.yaml")  # the document itself asks to wait
+        self.assertIn("priority 1 is read as high", done.stderr)
+        self.assertRegex(done.stdout, "^[0-9a-f]{64}\n$")
+        workflow = run("people.yaml").stdout.strip()
+        for words in (("signal", workflow, "amount", "250"), ("approve", workflow, "agree")):
+            harness.wait_until(
+                lambda: words[2] in self.system.run("workflow", "explain", workflow,
+                                                    url=dispatcher.url).stdout,
+                f"it waits for {words[2]}")
+            self.assertEqual(self.system.run("workflow", *words, url=dispatcher.url).returncode, 0)
+        self.assertEqual(self.ended(dispatcher.api, workflow)["output"], {"paid": 251})
+
+    def test_what_is_wrong_in_a_file_asks_no_server(self):
+        path = self.system.folder / "bad.yaml"
+        path.write_text("steps:\n  - {name: a, typ: sum}\n", encoding="utf-8")
+        for verb in ("check", "run", "graph"):
+            done = self.system.run("workflow", verb, path, url="http://127.0.0.1:1")
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn("bad.yaml:2:15: a step has no field 'typ'; did you mean 'type'?",
+                          done.stderr)
+        done = self.system.run("workflow", "check", EXAMPLES / "people.yaml")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("'people' is a workflow of 4 steps and 3 edges", done.stdout)
+        picture = self.system.folder / "people.svg"
+        done = self.system.run("workflow", "graph", EXAMPLES / "people.yaml", "--format", "svg",
+                               "--output-file", picture)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        names = {each.text for each in ElementTree.parse(picture).iter()}
+        self.assertLess({"amount", "agree", "rest", "pay"}, names)
+
+    def test_payloads_are_held_against_schemas(self):
+        dispatcher = self.system.start_all("sum")
+        schema = self.system.folder / "sum.yaml"
+        schema.write_text("type: array\nitems: {type: number}\n", encoding="utf-8")
+        done = self.system.run("queue", "set", "sum", "--schema", schema, url=dispatcher.url)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        dispatcher.restart()
+        done = self.system.run("submit", "sum", "--json", '[1, "x"]', url=dispatcher.url)
+        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+        self.assertIn("sum: /1: must be a number", done.stderr)
+        document = "steps:\n  - {name: a, type: sum, payload: [1, [2]]}\n"
+        answer = dispatcher.api.call("POST", "/v1/workflows", document,
+                                     {"Content-Type": "application/yaml"})
+        self.assert_problem(answer, 422, "schema_mismatch")
+        self.assertIn(":2:39: sum: /1: must be a number", answer.json["detail"])
+
     def test_people_speak_to_a_workflow_from_the_command_line(self):
         dispatcher = self.system.start_all("upper")
 
@@ -79,7 +147,7 @@ class Workflows(harness.SystemTest):
             done = self.system.run("workflow", *words, url=dispatcher.url, stdin=stdin)
             self.assertEqual(done.returncode, code, done.stdout + done.stderr)
             return done.stdout + done.stderr
-        path = self.system.directory / "talk.yaml"
+        path = self.system.folder / "talk.yaml"
         path.write_text("""
 name: talk
 inputs: {who: nobody}

@@ -68,6 +68,30 @@ TEST_CASE("queues and schedules are put, with the key, and only once", "[entries
     CHECK(world.take().empty());
 }
 
+TEST_CASE("schemas of workers are put beside the rules of their queues", "[entries]") {
+    World world;
+    WorkerEntry sum{.type = "sum"}, bill{.type = "bill"};
+    bill.schema = R"({"type": "object"})";
+    const auto with = [&](std::vector<Entry> entries) {
+        std::ranges::move(schemas_of({sum, bill}), std::back_inserter(entries));
+        return entries;
+    };
+    world.hold(with({queue}));
+    CHECK(
+        world.take() ==
+        R"(PUT /v1/queues/bill {"concurrency":2}; PUT /v1/queues/bill/schema {"type":"object"}; )");
+    world.hold(with({queue}));
+    CHECK(world.take().empty());
+    // Rules are set as a whole, so that the schema has to be said again.
+    world.hold(with({entry("bill", "queue", R"({"concurrency":3})")}));
+    CHECK(
+        world.take() ==
+        R"(PUT /v1/queues/bill {"concurrency":3}; PUT /v1/queues/bill/schema {"type":"object"}; )");
+    bill.schema.clear();
+    world.hold(with({entry("bill", "queue", R"({"concurrency":3})")}));
+    CHECK(world.take() == "PUT /v1/queues/bill/schema null; ");
+}
+
 TEST_CASE("what changes is put again, and what is gone is taken away", "[entries]") {
     World world;
     world.hold({queue, schedule});

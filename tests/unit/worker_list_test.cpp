@@ -31,6 +31,15 @@ TEST_CASE("an entry has a type, and defaults for the rest") {
                     .required);
 }
 
+TEST_CASE("an entry may have a schema of its payloads") {
+    const auto list =
+        parse_worker_list(R"({"workers": [{"type": "sum", "schema": {"type": "array"}}]})");
+    REQUIRE(list);
+    CHECK(list->front().schema == R"({"type": "array"})");
+    CHECK_THAT(fault(R"({"workers": [{"type": "sum", "schema": {"type": "arr"}}]})"),
+               Catch::Matchers::Contains("/type: no type is called 'arr'"));
+}
+
 TEST_CASE("an entry may be a program or a service, with options of its own") {
     const auto list = parse_worker_list(
         R"({"workers": [

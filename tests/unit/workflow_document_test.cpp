@@ -139,8 +139,8 @@ void check_plan(const WorkflowPlan& plan) {
         if (!step.when.empty()) REQUIRE(protocol::check_condition(step.when));
     }
     for (std::size_t at = 0; at < ready.size(); ++at)
-        for (const StepIndex next : index.followers(ready[at]))
-            if (--left[next] == 0) ready.push_back(next);
+        for (const StepEdge& edge : index.followers(ready[at]))
+            if (--left[edge.from] == 0) ready.push_back(edge.from);
     REQUIRE(ready.size() == plan.steps.size());
 }
 
@@ -281,6 +281,35 @@ TEST_CASE("inputs that are given are held against those declared", "[workflow]")
     CHECK(read->inputs.view() == R"({"city":{"street":2},"days":null,"list":[1,2]})");
 }
 
+TEST_CASE("inputs and payloads are held against their schemas", "[workflow]") {
+    const std::string text =
+        "inputs:\n"
+        "  n: {default: 3, schema: {type: integer}}\n"
+        "  word: {required: false, schema: {maxLength: 3}}\n"
+        "steps:\n"
+        "  - {name: a, type: sum, payload: [1, \"${inputs.n}\"]}\n"
+        "  - {name: b, type: sum, payload: [1, [2], x]}\n";
+    CHECK(fault(text, R"({"n":4,"word":"abc"})") == "none");
+    CHECK_THAT(fault(text, R"({"n":"x"})"),
+               StartsWith("schema_mismatch: ") && Contains("(inputs.n: /: must be an integer)"));
+    CHECK_THAT(fault(text, R"({"word":"long"})"), Contains("(inputs.word: /: must have at most 3"));
+    CHECK_THAT(fault("inputs: {n: {default: x, schema: {type: integer}}}\nsteps: [{type: a}]"),
+               StartsWith("schema_mismatch: ") && Contains("x.yaml:1:23: /: must be an integer"));
+    CHECK_THAT(fault("inputs: {n: {schema: {type: int}}}\nsteps: [{type: a}]"),
+               StartsWith("bad_schema: ") && Contains("x.yaml:1:22: /type: no type is called"));
+    auto all = options();
+    all.schemas.emplace(
+        "sum",
+        protocol::JsonSchema::compile(R"({"type":"array","items":{"type":"number"}})").value());
+    const auto document = io::read_workflow_text(text, all);
+    REQUIRE_FALSE(document);
+    CHECK(document.error().code == ErrorCode::schema_mismatch);
+    CHECK(document.error().detail ==
+          "x.yaml:6:39: sum: /1: must be a number; /2: must be a number");
+    CHECK_THAT(io::read_workflow_text("steps: [{type: sum}]", all).error().detail,
+               StartsWith("x.yaml:1:9: sum: /: must be a list"));
+}
+
 TEST_CASE("the environment is read by name, as far as it is allowed", "[workflow]") {
     const std::string text = "env: [HOME, LANG]\nsteps: [{type: sum, payload: \"${env.LANG}\"}]\n";
     CHECK_THAT(fault(text), Contains("x.yaml:1:13: 'LANG' of the environment is not for"));
@@ -403,53 +432,6 @@ TEST_CASE("a faulty batch is told so", "[workflow]") {
     CHECK_THAT(what("batch: {directory: x}\ntemplate: {}\ntasks: []"), Contains("b:3:1: "));
     CHECK_THAT(what("batch: {directory: x}\ntemplate: {}"), Contains("no file in 'x' matches '*'"));
     CHECK_THAT(what("name: x"), Contains("it is no batch"));
-}
-
-TEST_CASE("JSON is read as a document with its places", "[workflow]") {
-    const auto document =
-        protocol::read_json_document("{\"a\": [1,\n  \"\\u00fc\"], \"b\":null}", "f");
-    REQUIRE(document);
-    CHECK(document->place == "f:1:1");
-    CHECK(document->fields[0].value.place == "f:1:7");
-    CHECK(document->fields[0].value.items[1].place == "f:2:3");
-    CHECK(document->fields[0].value.items[1].text == "ü");
-    CHECK(document->fields[0].value.items[1].quoted);
-    CHECK(document->fields[1].place == "f:2:14");
-    CHECK(document->fields[1].value.kind == DocumentKind::null);
-    CHECK(protocol::write_document(*document).value() == R"({"a":[1,"ü"],"b":null})");
-    const auto what = [](const std::string& text) {
-        const auto read = protocol::read_json_document(text, "f");
-        return read ? "none" : read.error().detail;
-    };
-    CHECK(what("{\n \"a\": 1,\n \"a\": 2}") == "f:3:5: 'a' stands there twice");
-    CHECK(what("") == "f:1:1: a value is missing");
-    CHECK(what("[1,]") == "f:1:4: no value begins here");
-    CHECK(what("[1") == "f:1:3: ',' or ']' is missing");
-    CHECK(what("{\"a\" 1}") == "f:1:6: ':' is missing");
-    CHECK(what("{a: 1}") == "f:1:2: a name in quotes is missing");
-    CHECK(what("[1] 2") == "f:1:5: something follows the value");
-    CHECK(what("\"\x01\"").starts_with("f:1:1: the text has a character"));
-    CHECK(what("\"\xff\"") == "f:1:1: it is not UTF-8");
-    CHECK(what("[01]") == "f:1:2: no value begins here");
-    CHECK(what(std::string(200, '[')) == "f:1:129: nested too deep");
-}
-
-TEST_CASE("what is JSON to one reader is to the other", "[workflow]") {
-    Random random{5};
-    constexpr std::string_view pieces[] = {
-        "{",        "}",  "[",      "]",    ",",    ":",         "\"a\"",
-        "\"b\\n\"", "1",  "-0.5e3", "true", "null", " ",         "\n",
-        "\"",       "\\", "x",      "tru",  "01",   "\"\\u12\"", "\"\\ud83d\\ude00\""};
-    for (int round = 0; round < 30'000; ++round) {
-        std::string text;
-        for (auto left = random.below(9); left > 0; --left)
-            text += pieces[random.below(std::size(pieces))];
-        INFO(text);
-        const bool is_json = protocol::check_json(text).has_value();
-        const auto document = protocol::read_json_document(text, "f");
-        const bool is_twice = !document && document.error().detail.ends_with("stands there twice");
-        REQUIRE(document.has_value() == (is_json && !is_twice));
-    }
 }
 
 namespace {

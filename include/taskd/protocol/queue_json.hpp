@@ -13,6 +13,8 @@ namespace taskd::protocol {
 // The body of a PUT: rules without pauses; what it leaves out has no limit.
 Result<QueueRules> parse_queue_rules(std::string_view body);
 // What a PUT would take, without the braces, and pauses when there are any.
+// The schema of a queue's payloads as rules hold it: null is none.
+Result<Blob> parse_schema(std::string_view body);
 std::string write_queue_rules(const QueueRules& rules);
 
 // The body of pause, resume and drain; it may be empty.

@@ -17,6 +17,7 @@
 #include "taskd/base/result.hpp"
 #include "taskd/model/document.hpp"
 #include "taskd/model/workflow_plan.hpp"
+#include "taskd/protocol/json_schema.hpp"
 
 namespace taskd::protocol {
 
@@ -25,6 +26,7 @@ struct WorkflowOptions {
     std::optional<std::string> inputs;       // a JSON object; none: nobody has given any yet
     std::map<std::string, std::string> env;  // what workflows may read of the environment
     bool any_env = false;                    // who runs it will say what it may read
+    std::map<std::string, JsonSchema> schemas;  // of payloads, by type
 };
 
 struct WorkflowDocument {
@@ -36,8 +38,9 @@ struct WorkflowDocument {
 };
 
 // bad_workflow, unresolved_reference, bad_condition, step_cycle, too_many_steps, not_a_list,
-// task_too_large: the detail begins with FILE:LINE:COLUMN. unknown_field, missing_field,
-// invalid_field, bad_json speak of the inputs given.
+// task_too_large, bad_schema, schema_mismatch: the detail begins with FILE:LINE:COLUMN.
+// unknown_field, missing_field, invalid_field, bad_json, and schema_mismatch that begins with
+// "inputs.", speak of the inputs given.
 Result<WorkflowDocument> read_workflow(const Document& document, const WorkflowOptions& options);
 
 // A document of `type: batch`: its files are the client's to list.

@@ -14,8 +14,13 @@
 #include "taskd/port/log.hpp"
 #include "taskd/port/timers.hpp"
 #include "taskd/protocol/datagram.hpp"
+#include "taskd/service/worker_list.hpp"
 
 namespace taskd::service {
+
+// The schemas of payloads that workers bring with them, as entries of a kind of their own, which
+// leaves the other rules of a queue as they are.
+std::vector<Entry> schemas_of(const std::vector<WorkerEntry>& workers);
 
 // Whether a dispatcher would understand it: the errors of its own parsers.
 Result<void> check_pushed_entry(const Entry& entry);

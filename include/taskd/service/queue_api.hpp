@@ -16,6 +16,7 @@ class QueueApi {
     void list(Call call);
     void get(Call call);
     void put(Call call);
+    void put_schema(Call call);
     void change(Call call, engine::ChangeQueue::What what);
     void execute(Call call, engine::ChangeQueue command);
     void change_worker(Call call, engine::ChangeWorker::What what);

@@ -17,8 +17,8 @@ class Schemas {
 
     // schema_mismatch, with the type in front of what it says.
     Result<void> check(const std::string& type, std::string_view payload);
-    // Of one that has references yet.
-    Result<void> check_template(const std::string& type, std::string_view payload);
+    // Those there are, by type: for who reads a document on another thread.
+    std::map<std::string, protocol::JsonSchema> all();
 
   private:
     struct Compiled {

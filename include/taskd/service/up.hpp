@@ -72,6 +72,7 @@ class Up {
     port::SupervisedService add_worker(const WorkerEntry& worker);
     void forget(std::string_view name);
     bool has(std::string_view name) const;
+    std::vector<WorkerEntry> workers() const;  // those there are
     static std::string name_of(const WorkerEntry& worker);
 
     Result<void> start();  // bad_usage when there are not ports enough

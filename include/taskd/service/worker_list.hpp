@@ -23,15 +23,16 @@ struct WorkerEntry {
     std::vector<std::string> command;                          // exec
     std::string url;                                           // http
     std::vector<std::pair<std::string, std::string>> options;  // "timeout", "30s"
-    bool required = true;  // without it `taskd up` does not start
+    bool required = true;     // without it `taskd up` does not start
+    std::string schema = {};  // JSON Schema of its payloads; empty: any
 
     friend bool operator==(const WorkerEntry&, const WorkerEntry&) = default;
 };
 
 // {"workers": [{"type", "kind", "description", "concurrency", "enabled", "startup", "command",
-// "url", "options"}]}; all but the type may be left out, but for the command of kind exec and the
-// url of kind http. config_invalid names the entry at fault: an unknown field, a type that stands
-// twice or is not built in, a concurrency beyond 1 to 10,000, what does not suit its kind.
+// "url", "options", "schema"}]}; all but the type may be left out, but for the command of kind exec
+// and the url of kind http. config_invalid names the entry at fault: an unknown field, a type that
+// stands twice or is not built in, a concurrency beyond 1 to 10,000, what does not suit its kind.
 Result<std::vector<WorkerEntry>> parse_worker_list(std::string_view text);
 
 // What stands behind `taskd worker` for such an entry, but for its concurrency: words in front of

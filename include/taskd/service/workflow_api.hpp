@@ -49,7 +49,6 @@ class WorkflowApi {
     void submit(Call call);
     void read(const std::shared_ptr<Asked>& asked);
     void begin(const std::shared_ptr<Asked>& asked);
-    Result<void> check_payloads(const WorkflowPlan& plan);
     void list(Call call);
     void get(Call call);
     void steps(Call call);

@@ -29,6 +29,17 @@ Result<void> check_name(const std::string& name, const std::string& place, std::
     return fault(place, why + " has a name of A-Z a-z 0-9 _ -, not '" + shown(name) + "'");
 }
 
+Result<void> read_schema(Scope& scope, const std::string& name, const Document& value) {
+    const DocumentField* said = find_field(value, "schema");
+    if (said == nullptr) return {};
+    const auto json = write_document(said->value);
+    if (!json) return fail(ErrorCode::bad_workflow, json.error().detail);
+    auto schema = JsonSchema::compile(*json);
+    if (!schema) return fault(said->value.place, schema.error().detail, schema.error().code);
+    scope.input_schemas.emplace(name, std::move(*schema));
+    return {};
+}
+
 // {default, required, schema}, or the default itself when it is no map.
 Result<void> read_input(Scope& scope, const DocumentField& field) {
     if (auto named = check_name(field.name, field.place, "an input"); !named) return named;
@@ -49,6 +60,7 @@ Result<void> read_input(Scope& scope, const DocumentField& field) {
             if (!*truth && is_required) fallback = "null";
             is_required = *truth;
         }
+        if (auto read = read_schema(scope, field.name, *value); !read) return read;
         const DocumentField* given = find_field(*value, "default");
         value = given == nullptr ? nullptr : &given->value;
     } else if (is_required) {
@@ -60,6 +72,10 @@ Result<void> read_input(Scope& scope, const DocumentField& field) {
     if (!json) return fail(ErrorCode::bad_workflow, json.error().detail);
     if (json->find("${") != std::string::npos)
         return fault(value->place, "a default cannot refer to anything");
+    if (const auto schema = scope.input_schemas.find(field.name);
+        schema != scope.input_schemas.end())
+        if (auto matched = schema->second.check(*json); !matched)
+            return fault(value->place, matched.error().detail, matched.error().code);
     fallback = std::move(*json);
     return {};
 }
@@ -122,6 +138,9 @@ Result<std::string> merge_inputs(const Scope& scope, const std::string& given) {
             return fail(ErrorCode::unknown_field,
                         "inputs." + shown(name) + meant_instead(name, known));
         }
+        if (const auto schema = scope.input_schemas.find(name); schema != scope.input_schemas.end())
+            if (auto matched = schema->second.check(raw); !matched)
+                return fail(matched.error().code, "inputs." + name + ": " + matched.error().detail);
         values[name] = raw;
     }
     std::string out;

@@ -39,7 +39,7 @@ Result<void> make_edges(Scope& scope) {
     return {};
 }
 
-// What runs when a step fails is run for that alone, and nothing waits for it.
+// What runs when a step fails is run for that one alone.
 Result<void> make_compensation(Scope& scope) {
     for (StepIndex i = 0; i < scope.drafts.size(); ++i) {
         const auto& runs = scope.drafts[i].runs;
@@ -57,12 +57,6 @@ Result<void> make_compensation(Scope& scope) {
         other.compensates = true;
         scope.plan.steps[i].compensated_by = runs->step;
     }
-    for (const StepDraft& draft : scope.drafts)
-        for (const EdgeDraft& edge : draft.after)
-            if (scope.plan.steps[edge.from].compensates)
-                return fault(edge.at->place, "'" + scope.plan.steps[edge.from].name +
-                                                 "' runs only when a step fails: nothing can wait "
-                                                 "for it");
     return {};
 }
 

@@ -55,6 +55,7 @@ struct Scope {
     std::unordered_map<std::string, StepIndex> steps = {};
     std::map<std::string, std::string> inputs = {};  // names with their defaults; "": none
     std::set<std::string> required = {};
+    std::map<std::string, JsonSchema> input_schemas = {};
     std::optional<std::string> given = {};  // inputs as the steps will see them, once known
     std::set<std::string> env = {};
     std::vector<Use> output_uses = {};

@@ -147,7 +147,7 @@ class StepReader {
         if (!done) return done;
         switch (plan_.kind) {
             case StepKind::task:
-                return task();
+                return read_task(scope_, index_);
             case StepKind::sleep:
                 return sleep();
             case StepKind::signal:
@@ -165,7 +165,7 @@ class StepReader {
   private:
     const DocumentField* field(std::string_view name) const { return find_field(document_, name); }
 
-    TextPlace text_place(bool has_item = false) { return {draft_.uses, has_item, &plan_.name}; }
+    TextPlace text_place() { return {draft_.uses, false, &plan_.name}; }
 
     Result<void> kind() {
         const DocumentField* found = nullptr;
@@ -263,156 +263,6 @@ class StepReader {
         if (auto checked = check_condition(*text); !checked)
             return fault(when->value.place, checked.error().detail, checked.error().code);
         plan_.when = std::move(*text);
-        return {};
-    }
-
-    // ---- tasks
-
-    Result<void> type() {
-        const auto said = find_one(document_, {"type", "method"});
-        if (!said) return std::unexpected{said.error()};
-        const DocumentField* protocol = field("protocol");
-        std::string& type = plan_.task.type;
-        type = (*said)->value.text;
-        if (protocol != nullptr) {
-            if ((*said)->name == "type")
-                return fault(protocol->place, "'protocol' goes with 'method', not with 'type'");
-            const std::string& text = protocol->value.text;
-            if (type.find('/') == std::string::npos)
-                type = text.substr(0, text.find('/')) + "/" + type;
-        }
-        if ((*said)->value.kind == DocumentKind::scalar && is_type_name(type)) return {};
-        return fault((*said)->value.place,
-                     "the type of a task has 1 to 128 of A-Z a-z 0-9 . _ - "
-                     "/, and begins with no '.' and no '/'");
-    }
-
-    Result<void> payload(bool has_item) {
-        const auto said = find_one(document_, {"payload", "parameters", "params"});
-        if (!said) return std::unexpected{said.error()};
-        if (*said == nullptr) {
-            plan_.task.payload = Blob{"null"};
-            return {};
-        }
-        const Document& value = (*said)->value;
-        const bool is_map = value.kind == DocumentKind::map || value.kind == DocumentKind::null;
-        if ((*said)->name != "payload" && !is_map)
-            return fault(value.place, (*said)->name + " is a map; payload is any value");
-        auto json = read_json(scope_, value, text_place(has_item));
-        if (!json) return fail(std::move(json));
-        plan_.task.payload = Blob{std::move(*json)};
-        return {};
-    }
-
-    Result<void> items() {
-        const DocumentField* each = field("for_each");
-        const DocumentField* most = field("in_flight");
-        if (most != nullptr && each == nullptr)
-            return fault(most->place, "'in_flight' goes with 'for_each'");
-        if (each == nullptr) return {};
-        const Document& value = each->value;
-        if (value.items.size() > limits::workflow_items_max)
-            return fault(
-                value.place,
-                "there are more than " + std::to_string(limits::workflow_items_max) + " items",
-                ErrorCode::too_many_steps);
-        const auto parts = split_text(value.text);
-        const bool is_reference = value.kind == DocumentKind::scalar && parts &&
-                                  parts->size() == 1 &&
-                                  std::holds_alternative<Reference>(parts->front());
-        const bool is_faulty = value.kind == DocumentKind::scalar && !parts;
-        if (value.kind != DocumentKind::list && !is_reference && !is_faulty)
-            return fault(value.place, "for_each is a list, or one reference to a list",
-                         ErrorCode::not_a_list);
-        auto json = read_json(scope_, value, text_place());
-        if (!json) return fail(std::move(json));
-        plan_.for_each = Blob{std::move(*json)};
-        if (is_reference)
-            if (auto checked = given_list(value); !checked) return checked;
-        if (most == nullptr) return {};
-        const auto number = read_whole(most->value, "in_flight", 1,
-                                       static_cast<std::int64_t>(limits::workflow_items_max));
-        if (!number) return std::unexpected{number.error()};
-        plan_.in_flight = static_cast<std::uint32_t>(*number);
-        return {};
-    }
-
-    // A list among the inputs is known already.
-    Result<void> given_list(const Document& value) {
-        if (!scope_.given || !value.text.starts_with("${inputs.")) return {};
-        const JsonTemplates templates;
-        const auto find = [this](std::string_view name) -> std::optional<Referred> {
-            if (name != "inputs") return std::nullopt;
-            return Referred{*scope_.given, {}, {}};
-        };
-        const auto filled = templates.fill(plan_.for_each.view(), find, limits::body_bytes_max);
-        const auto elements = filled ? templates.elements(*filled) : fail_list(filled.error());
-        if (!elements) return fault(value.place, elements.error().detail, elements.error().code);
-        if (elements->size() > limits::workflow_items_max)
-            return fault(
-                value.place,
-                "there are more than " + std::to_string(limits::workflow_items_max) + " items",
-                ErrorCode::too_many_steps);
-        return {};
-    }
-    static Result<std::vector<std::string>> fail_list(const Error& error) {
-        return std::unexpected{error};
-    }
-
-    Result<void> times() {
-        struct Row {
-            std::string_view name;
-            Duration TaskSpec::* member;
-            Duration least;
-            Duration most;
-        };
-        const std::array<Row, 4> rows{
-            {{"timeout", &TaskSpec::timeout, 1ms, limits::timeout_most},
-             {"queue_timeout", &TaskSpec::queue_timeout, 1ms, limits::timeout_most},
-             {"total_timeout", &TaskSpec::total_timeout, 1ms, limits::timeout_most},
-             {"delay", &TaskSpec::delay, 0ms, limits::delay_most}}};
-        for (const Row& row : rows) {
-            const DocumentField* said = field(row.name);
-            if (said == nullptr) continue;
-            const auto read = read_duration(said->value, row.name, row.least, row.most);
-            if (!read) return std::unexpected{read.error()};
-            plan_.task.*row.member = *read;
-        }
-        return {};
-    }
-
-    Result<void> key_and_labels() {
-        if (const DocumentField* key = field("key")) {
-            auto text = read_text(key->value, "key", limits::key_bytes_max);
-            if (!text) return fail(std::move(text));
-            if (text->find("${") != std::string::npos)
-                return fault(key->value.place, "a key cannot refer to anything");
-            plan_.task.key = std::move(*text);
-        }
-        const DocumentField* labels = field("labels");
-        if (labels == nullptr) return {};
-        auto read = read_labels(labels->value);
-        if (!read) return fail(std::move(read));
-        plan_.task.labels = std::move(*read);
-        return {};
-    }
-
-    Result<void> task() {
-        Result<void> done = type();
-        if (done) done = items();
-        if (done) done = payload(field("for_each") != nullptr);
-        if (done) done = times();
-        if (done) done = key_and_labels();
-        if (!done) return done;
-        const auto retry = find_one(document_, {"retry", "retry_config"});
-        if (!retry) return std::unexpected{retry.error()};
-        if (*retry != nullptr)
-            if (auto read = read_retry((*retry)->value, plan_.task); !read) return read;
-        const DocumentField* priority = field("priority");
-        if (priority == nullptr) return {};
-        const auto level = read_priority(scope_, priority->value);
-        if (!level) return std::unexpected{level.error()};
-        plan_.task.priority = *level;
         return {};
     }
 

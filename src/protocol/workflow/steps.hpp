@@ -12,7 +12,8 @@ Result<void> read_steps(Scope& scope);
 // Edges, compensation, circles, and whether references are to steps before.
 Result<void> link_steps(Scope& scope);
 
-// retry, priority: parts of a task.
+// A step that is a task; retry and priority are parts of it.
+Result<void> read_task(Scope& scope, StepIndex index);
 Result<void> read_retry(const Document& value, TaskSpec& task);
 Result<std::uint8_t> read_priority(Scope& scope, const Document& value);
 

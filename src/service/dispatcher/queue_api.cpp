@@ -21,6 +21,9 @@ void QueueApi::add_routes(HttpFront& front) {
                .handle = [this](Call call) { get(std::move(call)); },
                .tagged = true});
     front.add({"PUT", "/v1/queues/{type}", {}, [this](Call call) { put(std::move(call)); }});
+    front.add({"PUT", "/v1/queues/{type}/schema", {}, [this](Call call) {
+                   put_schema(std::move(call));
+               }});
     front.add({"POST", "/v1/queues/{type}/pause", {}, changes(ChangeQueue::What::pause)});
     front.add({"POST", "/v1/queues/{type}/resume", {}, changes(ChangeQueue::What::resume)});
     front.add({"POST", "/v1/queues/{type}/drain", {}, changes(ChangeQueue::What::drain)});
@@ -76,6 +79,16 @@ void QueueApi::put(Call call) {
     if (!rules) return call.answer(rules.error());
     ChangeQueue command;
     command.rules = std::move(*rules);
+    execute(std::move(call), std::move(command));
+}
+
+// The other rules as they are.
+void QueueApi::put_schema(Call call) {
+    auto schema = protocol::parse_schema(call.request.body);
+    if (!schema) return call.answer(schema.error());
+    ChangeQueue command;
+    command.rules = core_.engine().rules_of(call.parameters[0]);
+    command.rules.schema = std::move(*schema);
     execute(std::move(call), std::move(command));
 }
 

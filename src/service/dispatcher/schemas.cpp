@@ -1,14 +1,6 @@
 #include "taskd/service/schemas.hpp"
 
 namespace taskd::service {
-namespace {
-
-Result<void> of_type(const std::string& type, Result<void> checked) {
-    if (!checked) checked.error().detail.insert(0, type + ": ");
-    return checked;
-}
-
-}  // namespace
 
 // Null: any payload will do.
 Result<const protocol::JsonSchema*> Schemas::find(const std::string& type) {
@@ -28,16 +20,21 @@ Result<const protocol::JsonSchema*> Schemas::find(const std::string& type) {
     return &made->second.schema;
 }
 
+std::map<std::string, protocol::JsonSchema> Schemas::all() {
+    std::map<std::string, protocol::JsonSchema> out;
+    for (const std::string& type : engine_.queue_types())
+        if (const auto schema = find(type); schema && *schema != nullptr)
+            out.emplace(type, **schema);
+    return out;
+}
+
 Result<void> Schemas::check(const std::string& type, std::string_view payload) {
     const auto schema = find(type);
     if (!schema) return std::unexpected{schema.error()};
-    return *schema == nullptr ? Result<void>{} : of_type(type, (*schema)->check(payload));
-}
-
-Result<void> Schemas::check_template(const std::string& type, std::string_view payload) {
-    const auto schema = find(type);
-    if (!schema) return std::unexpected{schema.error()};
-    return *schema == nullptr ? Result<void>{} : of_type(type, (*schema)->check_template(payload));
+    if (*schema == nullptr) return {};
+    auto checked = (*schema)->check(payload);
+    if (!checked) checked.error().detail.insert(0, type + ": ");
+    return checked;
 }
 
 }  // namespace taskd::service

@@ -17,7 +17,14 @@ void TaskApi::edit_payload(Call call) {
                                  std::to_string(call.request.body.size()) + " of " +
                                      std::to_string(limits::task_bytes_max) + " bytes"});
     Blob payload{std::move(call.request.body)};
-    change(std::move(call), [payload](TaskId id) { return engine::EditPayload{id, payload}; });
+    auto shared = std::make_shared<Call>(std::move(call));
+    find_task(shared->parameters[0], [this, shared, payload](const Result<Task>& task) {
+        if (!task) return shared->answer(task.error());
+        if (auto matched = schemas_.check(task->spec.type, payload.view()); !matched)
+            return shared->answer(matched.error());
+        change(std::move(*shared),
+               [payload](TaskId id) { return engine::EditPayload{id, payload}; });
+    });
 }
 
 void TaskApi::change(Call call, std::function<engine::Command(TaskId)> make) {

@@ -33,6 +33,7 @@ struct WorkflowApi::Asked {
     Call call;
     protocol::WorkflowAsked asked;
     Duration wait{0};
+    std::map<std::string, protocol::JsonSchema> schemas;
     Result<std::shared_ptr<const PlanIndex>> index = fail(ErrorCode::internal);
     Blob inputs;
     Blob env;
@@ -92,6 +93,7 @@ void WorkflowApi::submit(Call call) {
         asked->asked = std::move(*parsed);
     }
     asked->call = std::move(call);
+    asked->schemas = schemas_.all();
     ports_.lane.run([this, asked] { read(asked); }, [this, asked] { begin(asked); });
 }
 
@@ -101,6 +103,7 @@ void WorkflowApi::read(const std::shared_ptr<Asked>& asked) {
     options.file = asked->asked.file;
     options.inputs = asked->asked.inputs.value_or("{}");
     options.env = settings_.env;
+    options.schemas = std::move(asked->schemas);
     auto made = ports_.read(asked->asked.document, options);
     if (!made) {
         asked->index = std::unexpected{made.error()};
@@ -116,8 +119,6 @@ void WorkflowApi::begin(const std::shared_ptr<Asked>& asked) {
         ++refused_documents_;
         return asked->call.answer(asked->index.error());
     }
-    if (auto checked = check_payloads((*asked->index)->plan()); !checked)
-        return asked->call.answer(checked.error());
     const bool fresh = !asked->asked.id;
     const WorkflowId id = fresh ? core_.make_id() : *asked->asked.id;
     engine::StartWorkflow command{
@@ -134,38 +135,24 @@ void WorkflowApi::begin(const std::shared_ptr<Asked>& asked) {
         });
 }
 
-// As far as they are known before their references are.
-Result<void> WorkflowApi::check_payloads(const WorkflowPlan& plan) {
-    for (const StepPlan& step : plan.steps) {
-        Result<void> checked;
-        if (step.kind == StepKind::task)
-            checked = schemas_.check_template(step.task.type, step.task.payload.view());
-        if (step.child && checked) checked = check_payloads(*step.child);
-        if (!checked)
-            return fail(checked.error().code, "step " + step.name + ": " + checked.error().detail);
-    }
-    return {};
-}
-
 // ---- looking
 
+// A part of an id is looked for here and in the view: it must be no other's in either.
 void WorkflowApi::find_head(const std::string& name, std::function<void(Result<WorkflowId>)> then) {
     if (const auto id = TaskId::parse(name)) return then(*id);
-    std::map<WorkflowId, int> here;
-    core_.engine().each_workflow([&](const Workflow& workflow) { here.emplace(workflow.id, 0); });
-    auto found = find_id(here, name, ErrorCode::workflow_not_found);
-    if (found || found.error().code != ErrorCode::workflow_not_found) return then(found);
     auto listed = std::make_shared<Result<std::vector<Workflow>>>(fail(ErrorCode::disk_full));
     WorkflowQuery query;
     query.limit = limits::search_rows_max;
     query.inner = true;
     core_.ask_view([listed, query](port::View& view) { *listed = view.list_workflows(query); },
-                   [listed, name, then = std::move(then)] {
+                   [this, listed, name, then = std::move(then)] {
                        if (!*listed) return then(std::unexpected{listed->error()});
-                       std::map<WorkflowId, int> there;
+                       std::map<WorkflowId, int> known;
                        for (const Workflow& workflow : **listed)
-                           there.emplace(workflow.id, 0);
-                       then(find_id(there, name, ErrorCode::workflow_not_found));
+                           known.emplace(workflow.id, 0);
+                       core_.engine().each_workflow(
+                           [&](const Workflow& workflow) { known.emplace(workflow.id, 0); });
+                       then(find_id(known, name, ErrorCode::workflow_not_found));
                    });
 }
 

@@ -14,8 +14,11 @@ using namespace std::chrono_literals;
 constexpr Duration ask_timeout = 10s;
 constexpr Duration again_after = 1s;
 
+constexpr std::string_view schema_kind = "queue.schema";
+constexpr std::string_view schema_path = "/schema";
+
 bool is_pushed(const Entry& entry) {
-    return entry.kind == "queue" || entry.kind == "schedule";
+    return entry.kind == "queue" || entry.kind == "schedule" || entry.kind == schema_kind;
 }
 
 std::string type_of(const Entry& entry) {
@@ -25,6 +28,7 @@ std::string type_of(const Entry& entry) {
 
 // What the dispatcher takes: all but what only the registry knows.
 std::string body_of(const Entry& entry) {
+    if (entry.kind == schema_kind) return protocol::write_json_value(*entry.find("schema"));
     Value body;
     body.kind = ValueKind::map;
     for (const ValueField& field : entry.body.fields)
@@ -36,10 +40,25 @@ std::string body_of(const Entry& entry) {
 
 std::string target_of(const Entry& entry) {
     if (entry.kind == "queue") return "/v1/queues/" + protocol::percent_encode(type_of(entry));
+    if (entry.kind == schema_kind)
+        return "/v1/queues/" + protocol::percent_encode(type_of(entry)) + std::string{schema_path};
     return "/v1/schedules/" + protocol::percent_encode(entry.name());
 }
 
 }  // namespace
+
+std::vector<Entry> schemas_of(const std::vector<WorkerEntry>& workers) {
+    std::vector<Entry> entries;
+    for (const WorkerEntry& worker : workers) {
+        auto schema = protocol::read_json_value(worker.schema);
+        if (worker.schema.empty() || !schema) continue;
+        Entry entry{.id = "workers:" + worker.type, .kind = std::string{schema_kind}};
+        entry.body.kind = ValueKind::map;
+        entry.body.fields = {{"type", Value::of_text(worker.type)}, {"schema", std::move(*schema)}};
+        entries.push_back(std::move(entry));
+    }
+    return entries;
+}
 
 Result<void> check_pushed_entry(const Entry& entry) {
     if (entry.kind == "queue") {
@@ -72,10 +91,16 @@ void EntryPush::hold(const std::string& url, const std::vector<Entry>& entries) 
         if (wishes.contains(target) || wish.method == "DELETE") continue;
         // A queue without rules is as if nobody had spoken of it.
         const bool is_queue = target.starts_with("/v1/queues/");
-        waiting_[target] = {wish.id, is_queue ? "PUT" : "DELETE", is_queue ? "{}" : ""};
+        const std::string nothing = target.ends_with(schema_path) ? "null" : "{}";
+        waiting_[target] = {wish.id, is_queue ? "PUT" : "DELETE", is_queue ? nothing : ""};
     }
     for (const auto& [target, wish] : wishes)
         if (const auto found = held_.find(target); found == held_.end() || found->second != wish)
+            waiting_[target] = wish;
+    // The rules of a queue are set as a whole, and what a worker says of its schema behind them.
+    for (const auto& [target, wish] : wishes)
+        if (target.ends_with(schema_path) &&
+            waiting_.contains(target.substr(0, target.size() - schema_path.size())))
             waiting_[target] = wish;
     held_ = std::move(wishes);
     send_next();

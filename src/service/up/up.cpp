@@ -90,6 +90,13 @@ bool Up::has(std::string_view name) const {
     return std::ranges::any_of(children_, [&](const auto& child) { return child->name == name; });
 }
 
+std::vector<WorkerEntry> Up::workers() const {
+    std::vector<WorkerEntry> found;
+    for (const auto& child : children_)
+        if (child->worker) found.push_back(*child->worker);
+    return found;
+}
+
 const Up::Child& Up::first(Role role) const {
     const auto found = std::ranges::find(children_, role, [](const auto& it) { return it->role; });
     TASKD_ASSERT(found != children_.end());
