@@ -109,15 +109,6 @@ std::shared_ptr<const WorkflowPlan> read_plan(ByteReader& in, std::size_t depth)
     return plan;
 }
 
-std::size_t bytes_max(const StepPlan& step) {
-    std::size_t bytes = 10 + 12 * number_max + step.name.size() + step.when.size() +
-                        step.for_each.size() + step.awaits.size() + step.question.size() +
-                        step.inputs.size() + step.after.size() * (number_max + 1);
-    if (step.kind == StepKind::task) bytes += protocol::bytes_max(step.task);
-    if (step.child) bytes += protocol::bytes_max(*step.child);
-    return bytes;
-}
-
 }  // namespace
 
 void write(ByteWriter& out, const WorkflowPlan& plan) {
@@ -140,14 +131,12 @@ std::shared_ptr<const WorkflowPlan> read_plan(ByteReader& in) {
     return read_plan(in, 0);
 }
 
+// As long as it is: bounds of a hundred thousand steps add up to several times that.
 std::size_t bytes_max(const WorkflowPlan& plan) {
-    std::size_t bytes =
-        8 * number_max + plan.name.size() + plan.description.size() + plan.output.size();
-    for (const auto& [name, value] : plan.labels)
-        bytes += 2 * number_max + name.size() + value.size();
-    for (const StepPlan& step : plan.steps)
-        bytes += bytes_max(step);
-    return bytes;
+    std::string bytes;
+    ByteWriter out{bytes};
+    write(out, plan);
+    return bytes.size();
 }
 
 void write(ByteWriter& out, const Workflow& workflow) {

@@ -42,7 +42,7 @@ class Api:
         answer = self.connection.getresponse()
         text = answer.read()
         if answer.status >= 400:
-            sys.exit(f"{method} {path}: {answer.status} {text[:300]}")
+            raise RuntimeError(f"{method} {path}: {answer.status} {text[:300]}")
         return json.loads(text) if text else None
 
 
@@ -77,7 +77,10 @@ class Roles:
             time.sleep(0.05)
         sys.exit("the roles were not ready in time")
 
-    def stop(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         for process in reversed(self.processes):
             process.terminate()
         for process in self.processes:
@@ -85,13 +88,11 @@ class Roles:
         self.directory.cleanup()
 
 
-def chain(program):
+def chain(roles):
     """From a result that is sent to the next step in the worker's hands, over HTTP both ways."""
-    roles = Roles(program, 0)
     steps = [{"name": f"s{i}", "type": "noop", "after": [f"s{i - 1}"] if i else []}
              for i in range(CHAIN)]
     asking, telling = Api(roles.port), Api(roles.port)
-    asking.call("POST", "/v1/leases", {"types": ["noop"], "worker": "bench"})
     Api(roles.port).call("POST", "/v1/workflows", {"document": {"name": "chain", "steps": steps}})
     gaps, sent = [], None
     for _ in range(CHAIN):
@@ -111,17 +112,15 @@ def chain(program):
         if sent is not None:
             gaps.append(answer["at"] - sent)
         sent = 0
-        lease = answer["leases"][0]["lease"]
-    roles.stop()
+        lease = answer["tasks"][0]["lease"]
     gaps.sort()
     print(f"chain of {CHAIN}: gap between two steps, by HTTP both ways, "
           f"median {statistics.median(gaps) * 1e3:.2f} ms, "
           f"99 % {gaps[int(len(gaps) * 0.99)] * 1e3:.2f} ms")
 
 
-def wide(program):
+def wide(roles):
     """A list of many items over four workers, and a step that takes what came of them."""
-    roles = Roles(program, 4)
     api = Api(roles.port)
     began = time.perf_counter()
     document = {"name": "wide", "inputs": ["list"], "steps": [
@@ -138,12 +137,10 @@ def wide(program):
                     {"document": {"name": "steps", "steps": steps}})
     took = time.perf_counter() - began
     print(f"fan-out and fan-in of {WIDE:,} steps: {done['state']} after {took:.2f} s")
-    roles.stop()
 
 
-def large(program):
+def large(roles):
     """One with a hundred thousand steps, while somebody submits task after task."""
-    roles = Roles(program, 0)
     probe, took, stop = Api(roles.port), [], threading.Event()
 
     def submit():
@@ -151,7 +148,7 @@ def large(program):
             began = time.perf_counter()
             probe.call("POST", "/v1/tasks", {"type": "other", "payload": 1})
             took.append(time.perf_counter() - began)
-    others = threading.Thread(target=submit)
+    others = threading.Thread(target=submit, daemon=True)
     others.start()
     time.sleep(1)
     before = max(took)
@@ -172,14 +169,12 @@ def large(program):
     print(f"{LARGE:,} steps: taken after {accepted:.2f} s; the longest submit of others "
           f"{longest * 1e3:.0f} ms meanwhile, {max(took) * 1e3:.0f} ms while it was cancelled, "
           f"{before * 1e3:.0f} ms before")
-    roles.stop()
 
 
 def main():
-    program = sys.argv[1]
-    chain(program)
-    wide(program)
-    large(program)
+    for measure, workers in ((chain, 0), (wide, 4), (large, 0)):
+        with Roles(sys.argv[1], workers) as roles:
+            measure(roles)
 
 
 if __name__ == "__main__":

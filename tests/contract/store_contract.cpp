@@ -250,6 +250,7 @@ TEST_CASE("what a killed process left in the view's log is checked and left as i
     REQUIRE(view.has_value());
     Task task = random_task(random);
     task.spec.type = "email";
+    task.state = TaskState::queued;
     REQUIRE((*view)->store({{Sequence{}, {}, {}}, sim::as_rows({task})}));
     REQUIRE(copy.make_dir("/data"));
     for (const auto& [path, bytes] : disk.snapshot())

@@ -640,6 +640,7 @@ TEST_CASE("a view of version 1 is brought up to date") {
                 " DROP INDEX tasks_payload_file; DROP INDEX tasks_result_file;"
                 " ALTER TABLE tasks DROP COLUMN member_of; DROP INDEX tasks_by_key; ALTER TABLE "
                 "tasks DROP COLUMN key;"
+                " DROP TABLE workflows; DROP TABLE workflow_plans; DROP TABLE workflow_steps;"
                 " PRAGMA user_version = 1"));
     *db = {};
     world.reopen();

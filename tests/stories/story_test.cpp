@@ -412,9 +412,16 @@ class Stage {
     void tell(const EngineResumed& record) {
         out_ << "resumed leases_until=" << since(record.leases_until) << "\n";
     }
+    // What workflows do is told by their own tests; here stands that they do.
+    void tell(const WorkflowStarted& record) {
+        out_ << "workflow " << record.workflow.name << " began\n";
+    }
     template <class Other>
     void tell(const Other& record) {
-        plain(record.id);
+        if (workflow_of(Record{record}))
+            out_ << "its workflow went on\n";
+        else
+            plain(record.id);
     }
 
     void plain(TaskId task) {

@@ -40,12 +40,16 @@ StepPlan random_step_plan(Random& random, std::uint32_t count, unsigned depth) {
     step.when = random_text(random, 10);
     step.for_each = blob(random);
     step.in_flight = number32(random);
-    if (step.kind == StepKind::task) step.task = random_task(random).spec;
+    if (step.kind == StepKind::task) {
+        step.task.id = random_id(random);
+        step.task.type = random_text(random, 10);
+        step.task.payload = blob(random);
+    }
     step.wait = Duration{static_cast<std::int64_t>(random_number(random) >> 1)};
     step.awaits = random_text(random, 10);
     step.question = random_text(random, 10);
     step.inputs = blob(random);
-    if (depth < 3 && random.chance(1, 4)) step.child = random_plan(random, depth + 1);
+    if (depth < 2 && random.chance(1, 8)) step.child = random_plan(random, depth + 1);
     step.on_failure = static_cast<OnFailure>(random.below(3));
     if (random.chance(1, 3)) step.compensated_by = static_cast<StepIndex>(random.below(count));
     step.compensates = random.chance(1, 2);
@@ -60,7 +64,7 @@ std::shared_ptr<const WorkflowPlan> random_plan(Random& random, unsigned depth) 
     plan->description = random_text(random, 20);
     for (std::uint64_t n = random.below(3); n > 0; --n)
         plan->labels[random_text(random, 5)] = random_text(random, 5);
-    const auto count = static_cast<std::uint32_t>(1 + random.below(5));
+    const auto count = static_cast<std::uint32_t>(1 + random.below(3));
     for (std::uint32_t i = 0; i < count; ++i)
         plan->steps.push_back(random_step_plan(random, count, depth));
     plan->output = blob(random);

@@ -156,7 +156,7 @@ class Life {
             }
             std::visit(
                 [](auto& again) {
-                    if constexpr (requires { again.fetched; }) again.fetched = true;
+                    if constexpr (requires { again.fetched = true; }) again.fetched = true;
                 },
                 command);
         }

@@ -204,7 +204,7 @@ TEST_CASE("a full disk stores nothing of a change and says so; with room it goes
     REQUIRE(script.restart());
     REQUIRE(script.run(5));
     int refused = 0;
-    for (int i = 0; i < 30; ++i) {
+    for (int i = 0; i < 90; ++i) {
         disk.faults.capacity_bytes = disk.bytes_used() + 3'000 * static_cast<std::uint64_t>(i % 3);
         const auto done = script.store_next();
         if (!done) {

@@ -137,23 +137,22 @@ void WorkflowApi::begin(const std::shared_ptr<Asked>& asked) {
 
 // ---- looking
 
+// A part of an id is looked for here and in the view: it must be no other's in either.
 void WorkflowApi::find_head(const std::string& name, std::function<void(Result<WorkflowId>)> then) {
     if (const auto id = TaskId::parse(name)) return then(*id);
-    std::map<WorkflowId, int> here;
-    core_.engine().each_workflow([&](const Workflow& workflow) { here.emplace(workflow.id, 0); });
-    auto found = find_id(here, name, ErrorCode::workflow_not_found);
-    if (found || found.error().code != ErrorCode::workflow_not_found) return then(found);
     auto listed = std::make_shared<Result<std::vector<Workflow>>>(fail(ErrorCode::disk_full));
     WorkflowQuery query;
     query.limit = limits::search_rows_max;
     query.inner = true;
     core_.ask_view([listed, query](port::View& view) { *listed = view.list_workflows(query); },
-                   [listed, name, then = std::move(then)] {
+                   [this, listed, name, then = std::move(then)] {
                        if (!*listed) return then(std::unexpected{listed->error()});
-                       std::map<WorkflowId, int> there;
+                       std::map<WorkflowId, int> known;
                        for (const Workflow& workflow : **listed)
-                           there.emplace(workflow.id, 0);
-                       then(find_id(there, name, ErrorCode::workflow_not_found));
+                           known.emplace(workflow.id, 0);
+                       core_.engine().each_workflow(
+                           [&](const Workflow& workflow) { known.emplace(workflow.id, 0); });
+                       then(find_id(known, name, ErrorCode::workflow_not_found));
                    });
 }
 
