@@ -5,6 +5,7 @@
 #include "files_vfs.hpp"
 #include "io/store/body_files.hpp"
 #include "io/store/sqlite_db.hpp"
+#include "io/store/view_schema.hpp"
 #include "random_model.hpp"
 #include "sim_cluster.hpp"
 #include "taskd/io/file_task_logs.hpp"
