@@ -135,7 +135,7 @@ TEST_CASE("a file is read as it is sent", "[workflow]") {
     CHECK(faulty.error().code == ErrorCode::bad_workflow);
     CHECK_THAT(faulty.error().detail, Contains("/b.yaml:1:10: a step has no field 'typ'"));
     const auto broken = read_workflow_file(folder.write("c.yaml", "steps: [{"), "");
-    CHECK_THAT(broken.error().detail, Contains("/c.yaml:1:10: "));
+    CHECK_THAT(broken.error().detail, Contains("/c.yaml:1:9: "));
 }
 
 TEST_CASE("a batch is made of the files that are there", "[workflow]") {

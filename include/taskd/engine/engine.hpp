@@ -156,7 +156,9 @@ class Engine {
     bool can_advance() const;
     std::size_t workflows_running() const;
     const Workflow* find_workflow(WorkflowId id) const;  // in memory, until the next apply
-    std::optional<WholeWorkflow> whole_workflow(WorkflowId id) const;
+    // With so many of its steps from one on: a copy of all takes its time when they are many.
+    std::optional<WholeWorkflow> whole_workflow(WorkflowId id, StepIndex first = 0,
+                                                std::size_t count = SIZE_MAX) const;
     void each_workflow(const std::function<void(const Workflow&)>& take) const;  // by id
     // What the steps of one that lives wait for, the first `most` of them.
     std::vector<StepWait> explain_workflow(const Now& now, WorkflowId id, std::size_t most) const;

@@ -11,7 +11,8 @@
 namespace taskd::protocol::schema {
 namespace {
 
-constexpr std::size_t in_place_depth_max = 32;  // schemas that look at the same value
+constexpr std::size_t depth_max = 1'000;  // of schemas met one in the other: a stack is finite
+constexpr std::size_t in_place_depth_max = 16;  // schemas that look at the same value
 
 struct TypeName {
     std::string_view name;
@@ -83,6 +84,17 @@ class Compiler {
     std::optional<NodeId> node(const Value& value, const std::string& path, Result<void>& done) {
         if (!done) return std::nullopt;
         if (const auto found = made_.find(&value); found != made_.end()) return found->second;
+        if (depth_ == depth_max) {
+            refuse(done, path, "schemas refer to each other in too long a chain");
+            return std::nullopt;
+        }
+        ++depth_;
+        const auto made = make(value, path, done);
+        --depth_;
+        return made;
+    }
+
+    std::optional<NodeId> make(const Value& value, const std::string& path, Result<void>& done) {
         const auto id = static_cast<NodeId>(schema_.nodes.size());
         made_[&value] = id;
         schema_.nodes.emplace_back();
@@ -386,6 +398,7 @@ class Compiler {
     const Value& document_;
     Schema schema_;
     std::map<const Value*, NodeId> made_;
+    std::size_t depth_ = 0;  // of nodes that are being made
 };
 
 }  // namespace
