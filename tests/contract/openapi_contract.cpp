@@ -478,8 +478,8 @@ bool tested_elsewhere(const ApiOperation& operation, const std::string& error) {
 TEST_CASE("the handlers keep to the contract, and the contract to the handlers") {
     Judge judge;
     const std::string done = judge.submit("echo", "{\"a\":[1]}");
-    const std::string slow = judge.submit("sleep", "60000"),
-                      slower = judge.submit("sleep", "60000");
+    const std::string slow = judge.submit("sleep", "3000000"),
+                      slower = judge.submit("sleep", "3000000");
     judge.cluster.run_for(2s);
     try_keys_and_query(judge);
     try_submits(judge);
