@@ -30,15 +30,16 @@ std::string client_file() {
 
 std::span<const Command* const> commands() {
     static const Command* const table[] = {
-        &submit_command(),      &result_command(),    &task_command(),     &list_command(),
-        &logs_command(),        &events_command(),    &explain_command(),  &dead_command(),
-        &redrive_command(),     &operation_command(), &group_command(),    &workflow_command(),
-        &queue_command(),       &schedule_command(),  &cancel_command(),   &stats_command(),
-        &workers_command(),     &load_command(),      &up_command(),       &dispatcher_command(),
-        &nameservice_command(), &worker_command(),    &monitor_command(),  &health_command(),
-        &config_command(),      &registry_command(),  &store_command(),    &backup_command(),
-        &restore_command(),     &doctor_command(),    &simulate_command(), &compose_command(),
-        &completion_command(),  &man_command(),
+        &submit_command(),   &result_command(),    &task_command(),       &list_command(),
+        &logs_command(),     &events_command(),    &explain_command(),    &dead_command(),
+        &redrive_command(),  &operation_command(), &group_command(),      &workflow_command(),
+        &queue_command(),    &publish_command(),   &subscribe_command(),  &topic_command(),
+        &schedule_command(), &cancel_command(),    &stats_command(),      &workers_command(),
+        &load_command(),     &up_command(),        &dispatcher_command(), &nameservice_command(),
+        &worker_command(),   &monitor_command(),   &health_command(),     &config_command(),
+        &registry_command(), &store_command(),     &backup_command(),     &restore_command(),
+        &doctor_command(),   &simulate_command(),  &compose_command(),    &completion_command(),
+        &man_command(),
     };
     return table;
 }

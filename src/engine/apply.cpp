@@ -285,6 +285,11 @@ class Applier {
     void operator()(const ScheduleRemoved& record) { apply_schedule(state_, sequence_, record); }
     void operator()(const ScheduleFired& record) { apply_schedule(state_, sequence_, record); }
 
+    template <OfTopics Record>
+    void operator()(const Record& record) {
+        state_.topics.apply(sequence_, record);
+    }
+
     void operator()(const RevokedLeaseEnded& record) {
         change(record.id, [&](Header&, Task& task) {
             TASKD_ASSERT(task.lease && task.lease->revoked && task.lease->epoch == record.epoch);
@@ -303,6 +308,7 @@ class Applier {
                 leased.push_back(body->task->spec.id);
         for (const TaskId& id : leased)
             change(id, [&](Header&, Task& task) { task.lease->until = record.leases_until; });
+        state_.topics.extend_leases(record.leases_until);
     }
 
   private:

@@ -44,6 +44,11 @@ class NoteApplier {
         state_.drop_worker_if_idle(worker);
     }
 
+    void operator()(const DeliveryRenewed& note) {
+        state_.topics.renew(note.group, note.event, note.until);
+    }
+    void operator()(const EventForgotten&) { state_.topics.forget_oldest(); }
+
     void operator()(const TaskForgotten& note) {
         Header& header = state_.at(note.id);
         TASKD_ASSERT(header.body && !header.body->changed);  // the view covers it

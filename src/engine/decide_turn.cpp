@@ -81,6 +81,7 @@ Decision decide_tick(const Context& context) {
         if (at > context.now.engine || decision.notes.size() == limits::turn_tasks_max) break;
         decision.notes.emplace_back(RateOpened{type, key, at, context.now.engine});
     }
+    deliveries_due(context, decision);
     if (decision.records.empty()) {
         due.insert(due.end(), by_wall.begin(), by_wall.end());
         decision.fetch = bodies_missing(state, due);
@@ -214,6 +215,9 @@ Decision decide_forget(const Context& context, const Forget& command) {
         decision.notes.emplace_back(DeletionViewed{});
     }
     forget_keys(context, command.covered, decision);
+    const std::size_t events = state.topics.forgettable(command.covered, settings.events_bytes_max);
+    for (std::size_t i = 0; i < events && decision.notes.size() < limits::turn_tasks_max; ++i)
+        decision.notes.emplace_back(EventForgotten{});
     return decision;
 }
 

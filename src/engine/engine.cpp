@@ -54,6 +54,26 @@ class Decider {
         return decide_step_operation(context_, command);
     }
     Decision operator()(const DropTasks& command) { return decide_drop(context_, command); }
+    Decision operator()(const Publish& command) { return decide_publish(context_, command); }
+    Decision operator()(const SetTopic& command) { return decide_set_topic(context_, command); }
+    Decision operator()(const RemoveTopic& command) {
+        return decide_remove_topic(context_, command);
+    }
+    Decision operator()(const TrimTopic& command) { return decide_trim(context_, command); }
+    Decision operator()(const SetSubscription& command) {
+        return decide_set_subscription(context_, command);
+    }
+    Decision operator()(const RemoveSubscription& command) {
+        return decide_remove_subscription(context_, command);
+    }
+    Decision operator()(const AskDeliveries& command) { return decide_ask(context_, command); }
+    Decision operator()(const EndDeliveries& command) { return decide_end(context_, command); }
+    Decision operator()(const RenewDeliveries& command) {
+        return decide_renew_deliveries(context_, command);
+    }
+    Decision operator()(const ChangeDeadLetters& command) {
+        return decide_dead_letters(context_, command);
+    }
     Decision operator()(const StartWorkflow& command) {
         return decide_start_workflow(context_, command);
     }
@@ -104,6 +124,8 @@ std::optional<EngineTime> Engine::next_deadline(const Now& now) const {
         const EngineTime wake = std::get<0>(*state_->wakes.begin());
         next = next ? std::min(*next, wake) : wake;
     }
+    if (const auto due = state_->topics.next_deadline(); due)
+        next = next ? std::min(*next, *due) : due;
     if (state_->wall_deadlines.empty()) return next;
     const Header& first = state_->headers[state_->wall_deadlines.first()];
     const EngineTime at = now.engine + (first.deadline - as_deadline(now.wall));

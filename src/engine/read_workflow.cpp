@@ -131,10 +131,16 @@ const Workflow* Engine::find_workflow(WorkflowId id) const {
     return found == nullptr ? nullptr : &found->head;
 }
 
-std::optional<WholeWorkflow> Engine::whole_workflow(WorkflowId id) const {
+std::optional<WholeWorkflow> Engine::whole_workflow(WorkflowId id, StepIndex first,
+                                                    std::size_t count) const {
     const LiveWorkflow* found = state_->workflows.find(id);
     if (found == nullptr) return std::nullopt;
-    WholeWorkflow whole{found->head, found->index->shared(), found->steps};
+    WholeWorkflow whole{found->head, found->index->shared(), {}, first};
+    if (first < found->steps.size()) {
+        const auto begin = found->steps.begin() + first;
+        whole.steps.assign(begin, begin + static_cast<std::ptrdiff_t>(
+                                              std::min(count, found->steps.size() - first)));
+    }
     close_steps(whole);
     return whole;
 }

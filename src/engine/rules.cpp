@@ -3,9 +3,7 @@
 #include <algorithm>
 
 namespace taskd::engine {
-namespace {
 
-// The wait before the next try; `tries` counts failures and crashes so far, this one included.
 Duration backoff_after(const Backoff& backoff, std::uint32_t tries, Random& random) {
     Duration wait = std::min(backoff.initial, backoff.max);
     for (std::uint32_t i = 1; i < tries && wait < backoff.max; ++i) {
@@ -19,6 +17,8 @@ Duration backoff_after(const Backoff& backoff, std::uint32_t tries, Random& rand
     const auto most = static_cast<std::uint64_t>(wait.count()) * backoff.jitter / 100;
     return wait + Duration{static_cast<std::int64_t>(random.below(most + 1))};
 }
+
+namespace {
 
 NextTry next_try(const Context& context, const Task& task, Duration least) {
     const Duration wait = std::max(
@@ -48,6 +48,10 @@ NextTry after_crash(const Context& context, const Task& task) {
     const bool dead = task.crashes + 1 >= task.spec.crashes_max ||
                       std::ranges::find(never, row_of(ErrorCode::crashed).name) != never.end();
     return dead ? NextTry{} : next_try(context, task, Duration{0});
+}
+
+Error stale_delivery(std::string why) {
+    return Error{ErrorCode::stale_delivery, std::move(why)};
 }
 
 bool is_revoked(const Task& task, LeaseEpoch epoch) {

@@ -7,6 +7,9 @@ namespace taskd::engine {
 
 Decision refuse(ErrorCode code, std::string detail = {}, std::optional<std::size_t> index = {});
 
+// The wait before the next try; `tries` counts those so far.
+Duration backoff_after(const Backoff& backoff, std::uint32_t tries, Random& random);
+
 // When a task is tried again; nothing when it is not.
 struct NextTry {
     std::optional<EngineTime> due_at;
@@ -21,6 +24,8 @@ void count_end(Group& group, TaskId id, TaskState state);
 
 // As it is recorded when it is submitted now.
 TaskSubmitted submitted(const Now& now, const TaskSpec& spec);
+
+Error stale_delivery(std::string why);
 
 bool is_revoked(const Task& task, LeaseEpoch epoch);
 // The task has a lease and it is revoked: what is recorded when that is over, for whatever reason.

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "engine/headers.hpp"
+#include "engine/topics.hpp"
 #include "engine/workflows.hpp"
 #include "taskd/engine/engine.hpp"
 
@@ -163,6 +164,7 @@ struct State {
     std::deque<std::pair<Sequence, TaskId>> deleted_order;
     Totals totals;
     std::vector<std::uint64_t> row_hits;
+    Topics topics;
 
     explicit State(EngineSettings settings_in);
 
@@ -252,6 +254,18 @@ Decision decide_set_schedule(const Context& context, const SetSchedule& command)
 Decision decide_remove_schedule(const Context& context, const RemoveSchedule& command);
 Decision decide_pause_schedule(const Context& context, const PauseSchedule& command);
 Decision decide_fire(const Context& context, const FireSchedule& command);
+Decision decide_publish(const Context& context, const Publish& command);
+Decision decide_set_topic(const Context& context, const SetTopic& command);
+Decision decide_remove_topic(const Context& context, const RemoveTopic& command);
+Decision decide_trim(const Context& context, const TrimTopic& command);
+Decision decide_set_subscription(const Context& context, const SetSubscription& command);
+Decision decide_remove_subscription(const Context& context, const RemoveSubscription& command);
+Decision decide_ask(const Context& context, const AskDeliveries& command);
+Decision decide_end(const Context& context, const EndDeliveries& command);
+Decision decide_renew_deliveries(const Context& context, const RenewDeliveries& command);
+Decision decide_dead_letters(const Context& context, const ChangeDeadLetters& command);
+// Deliveries that were not acknowledged in time.
+void deliveries_due(const Context& context, Decision& decision);
 Decision decide_start_workflow(const Context& context, const StartWorkflow& command);
 Decision decide_cancel_workflow(const Context& context, const CancelWorkflow& command);
 Decision decide_retry_workflow(const Context& context, const RetryWorkflow& command);

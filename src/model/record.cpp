@@ -24,6 +24,10 @@ struct TaskOf {
     std::optional<TaskId> operator()(const ScheduleRemoved&) const { return std::nullopt; }
     std::optional<TaskId> operator()(const ScheduleFired&) const { return std::nullopt; }
     std::optional<TaskId> operator()(const WorkerHeld&) const { return std::nullopt; }
+    template <OfTopics Topical>
+    std::optional<TaskId> operator()(const Topical&) const {
+        return std::nullopt;
+    }
     std::optional<TaskId> operator()(const WorkflowStarted&) const { return std::nullopt; }
     template <class Other>
     std::optional<TaskId> operator()(const Other& record) const {

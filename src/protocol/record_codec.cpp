@@ -2,58 +2,14 @@
 
 #include <algorithm>
 
+#include "protocol/record_kind.hpp"
+#include "protocol/topic_codec.hpp"
 #include "protocol/value_codec.hpp"
 #include "protocol/workflow_codec.hpp"
 #include "taskd/base/assert.hpp"
 
 namespace taskd::protocol {
 namespace {
-
-// Numbers on disk: never reused, also not after a record is gone.
-enum class RecordKind : std::uint8_t {
-    task_submitted = 1,
-    task_leased = 2,
-    task_completed = 3,
-    attempt_failed = 4,
-    attempt_crashed = 5,
-    attempt_released = 6,
-    task_due = 7,
-    task_cancelled = 8,
-    revoked_lease_ended = 9,
-    engine_resumed = 10,
-    task_submitted_2 = 11,
-    task_leased_2 = 12,
-    task_completed_2 = 13,
-    attempt_failed_2 = 14,
-    attempt_timed_out = 15,
-    timed_out_lease_ended = 16,
-    task_expired = 17,
-    priority_changed = 18,
-    queue_changed = 19,
-    task_redriven = 20,
-    payload_edited = 21,
-    task_deleted = 22,
-    operation_started = 23,
-    operation_advanced = 24,
-    operation_ended = 25,
-    group_made = 26,
-    group_closed = 27,
-    group_ended = 28,
-    worker_held = 29,
-    schedule_changed = 30,
-    schedule_removed = 31,
-    schedule_fired = 32,
-    workflow_started = 33,
-    step_began = 34,
-    step_ended = 35,
-    workflow_turned = 36,
-    workflow_ended = 37,
-    workflow_retried = 38,
-    signal_received = 39,
-    workflow_deleted = 40,
-    queue_changed_2 = 60,
-};
-constexpr auto kind_last = RecordKind::queue_changed_2;
 
 template <class... Handlers>
 struct Overloaded : Handlers... {
@@ -222,6 +178,11 @@ class RecordWriter {
         write(out_, RecordKind::worker_held);
         write(out_, r.hold);
     }
+    template <OfTopics Topical>
+    void operator()(const Topical& r) {
+        write(out_, kind_of(r));
+        write(out_, r);
+    }
     void operator()(const TaskExpired& r) {
         write(out_, RecordKind::task_expired);
         out_.id(r.id);
@@ -373,7 +334,7 @@ Record read_workflow_record(ByteReader& in, RecordKind kind) {
         case RecordKind::workflow_deleted:
             return WorkflowDeleted{in.id()};
         default:
-            return read_old_record(in, kind);
+            return is_topic_kind(kind) ? read_topic_record(in, kind) : read_old_record(in, kind);
     }
 }
 
@@ -521,6 +482,7 @@ std::size_t encoded_bytes_max(const Record& record) {
             [](const GroupClosed&) { return 1 + id_bytes; },
             [](const WorkerHeld& r) { return 1 + bytes_max(r.hold); },
             [](const GroupEnded&) { return 1 + 2 * id_bytes + 1 + number_max; },
+            []<OfTopics Topical>(const Topical& r) { return 1 + bytes_max(r); },
             [](const WorkflowStarted& r) { return 1 + bytes_max(r.workflow) + bytes_max(*r.plan); },
             [](const StepBegan& r) { return 3 + 2 * id_bytes + 5 * number_max + r.list.size(); },
             [](const StepEnded& r) {

@@ -87,6 +87,8 @@ Result<std::map<std::string, std::string>> parse_labels(std::string_view raw) {
     return labels;
 }
 
+}  // namespace
+
 Result<Backoff> parse_backoff(std::string_view raw) {
     auto fields = split_object(raw);
     if (!fields) return fail(ErrorCode::invalid_field, "backoff must be an object");
@@ -108,6 +110,8 @@ Result<Backoff> parse_backoff(std::string_view raw) {
         return fail(ErrorCode::invalid_field, "backoff.initial_ms is above backoff.max_ms");
     return backoff;
 }
+
+namespace {
 
 Result<TaskId> parse_id(std::string_view raw) {
     auto text = read_string(raw, "id");
@@ -184,6 +188,8 @@ Result<TaskSpec> parse_spec(std::string_view raw, const std::function<TaskId()>&
     return spec;
 }
 
+}  // namespace
+
 void put_backoff(JsonWriter& json, const Backoff& backoff) {
     json.begin_object()
         .field("kind", to_text(backoff.kind))
@@ -192,6 +198,8 @@ void put_backoff(JsonWriter& json, const Backoff& backoff) {
         .field("jitter_percent", backoff.jitter)
         .end_object();
 }
+
+namespace {
 
 // What not every task says.
 void put_options(JsonWriter& json, const TaskSpec& spec) {

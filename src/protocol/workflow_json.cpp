@@ -25,7 +25,7 @@ void write_items(JsonWriter& json, const std::vector<ItemState>& items) {
 
 void write_step(JsonWriter& json, const WholeWorkflow& whole, StepIndex place) {
     const StepPlan& plan = whole.plan->steps[place];
-    const Step& step = whole.steps[place];
+    const Step& step = whole.steps[place - whole.first];
     json.begin_object()
         .field("name", plan.name)
         .field("kind", to_text(plan.kind))
@@ -166,9 +166,9 @@ void write_workflow(std::string& out, const Workflow& workflow, const WorkflowPl
 void write_steps(std::string& out, const StepPage& page) {
     JsonWriter json{out};
     json.begin_array();
-    const auto end =
-        std::min<std::size_t>(page.whole->steps.size(), std::size_t{page.first} + page.count);
-    for (auto i = page.first; i < end; ++i)
+    const std::size_t there = page.whole->first + page.whole->steps.size();
+    const auto end = std::min(there, std::size_t{page.first} + page.count);
+    for (auto i = std::max(page.first, page.whole->first); i < end; ++i)
         write_step(json, *page.whole, i);
     json.end_array();
 }

@@ -204,8 +204,9 @@ void HttpFront::enter(const Route& route, Call call) const {
             return call.answer(Error{ErrorCode::unknown_field, name});
     const std::string_view media =
         media_of(port::find_header(call.request.headers, "Content-Type"));
-    const bool understood = std::ranges::any_of(
-        route.media, [&](std::string_view each) { return port::same_header(media, each); });
+    const bool understood = std::ranges::any_of(route.media, [&](std::string_view each) {
+        return each == any_media || port::same_header(media, each);
+    });
     if (!call.request.body.empty() && !media.empty() && !understood)
         return call.answer(Error{ErrorCode::unsupported_media_type, std::string{media}});
     if (route.tagged) call.respond = tagged(call);

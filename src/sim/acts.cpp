@@ -3,6 +3,7 @@
 #include <array>
 
 #include "sim/story.hpp"
+#include "sim/topic_acts.hpp"
 #include "sim/workflow_acts.hpp"
 
 namespace taskd::sim {
@@ -393,6 +394,12 @@ constexpr std::array acts{
     Act{6, drop},
     Act{4, schedule},
     Act{8, disturb_schedule},
+    Act{50, publish_some},
+    Act{5, subscribe},
+    Act{50, ask_for_deliveries},
+    Act{60, end_deliveries},
+    Act{10, renew_deliveries},
+    Act{6, disturb_topics},
     Act{6, start_workflow},
     Act{12, speak_to_workflow},
     Act{2, cancel_workflow},

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/topic_judge.hpp"
 #include "sim/workflow_judge.hpp"
 #include "taskd/model/record.hpp"
 
@@ -87,6 +88,11 @@ class Judge {
     void operator()(const ScheduleRemoved& record);
     void operator()(const ScheduleFired& record);
     void operator()(const WorkerHeld& record);
+    template <OfTopics Topical>
+    void operator()(const Topical& record) {
+        topics_.take(last_, record, [this](std::string what) { blame(std::move(what)); });
+    }
+    const TopicJudge& topics() const { return topics_; }
     void operator()(const WorkflowStarted& record) { workflows_.take(record); }
     void operator()(const StepBegan& record) { workflows_.take(record); }
     void operator()(const StepEnded& record) { workflows_.take(record); }
@@ -139,6 +145,7 @@ class Judge {
     std::map<std::pair<std::string, WallTime>, TaskId> fired_;
     std::vector<TaskId> wanted_;     // must be there when the batch ends
     std::vector<TaskId> unwelcome_;  // came to a queue that drains
+    TopicJudge topics_;
     std::vector<std::string> broken_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sim/topic_acts.hpp"
 #include "taskd/protocol/json_templates.hpp"
 #include "taskd/protocol/record_codec.hpp"
 #include "taskd/protocol/search_match.hpp"
@@ -24,6 +25,7 @@ service::CoreSettings core_settings() {
     settings.engine.ended_in_memory_max = 40;
     settings.engine.waiting_bytes_max = 2'000;
     settings.engine.keys_in_memory_max = 20;
+    settings.engine.events_bytes_max = 1'500;
     settings.view_interval = 50ms;
     static const protocol::JsonTemplates templates;
     settings.engine.templates = &templates;
@@ -71,6 +73,8 @@ Story::Story(std::uint64_t seed, Tally& tally)
 
 Story::~Story() {
     if (runs()) gather_rows();
+    keeper_.reset();
+    deliveries_.reset();
     schedules_.reset();
     core_.reset();
 }
@@ -92,11 +96,16 @@ void Story::start() {
         [this](const Error& error) { judge_.blame("no disk is lost here: " + error.to_string()); });
     core_->on_output([this](const engine::Output& output) { deliver(output); });
     schedules_ = std::make_unique<service::ScheduleDesk>(*core_, calendar_, stage_, stage_, log_);
+    deliveries_ = std::make_unique<service::DeliveryDesk>(*core_, stage_, stage_);
+    keeper_ = std::make_unique<service::TopicKeeper>(
+        *core_, [this] { return stage_.wall(); }, stage_, stage_, log_);
+    core_->on_records([this](const RecordBatch& batch) { deliveries_->on_records(batch); });
     if (auto recovered = core_->recover(); !recovered)
         judge_.blame("a start succeeds: " + recovered.error().to_string());
     rows_before_ = core_->engine().row_hits();
     check_recovered();
     schedules_->start();
+    keeper_->start();
     ++life_;
     ++tally_.lives;
     for (SimWorker& worker : workers_)
@@ -120,6 +129,8 @@ void Story::die(Death how) {
     hit(how == Death::kill ? "dispatcher killed" : "power cut");
     gather_rows();
     if (writing && how == Death::kill && random_.chance(1, 2)) journal_lane_.finish_first();
+    keeper_.reset();
+    deliveries_.reset();
     schedules_.reset();
     core_.reset();
     stepping_.clear();
@@ -360,12 +371,14 @@ void Story::work_all() {
     }
     for (const OperationId& id : operations)
         step_operation(id);
+    consume_all(*this);
 }
 
 bool Story::at_peace() {
     const auto runs = [](const auto& each) { return each.second.state == OperationState::running; };
     const auto open = [](const auto& each) { return each.second.state == GroupState::open; };
-    return judge_.live() == 0 && std::ranges::none_of(judge_.groups(), open) && core_->idle() &&
+    return judge_.live() == 0 && judge_.topics().open() == 0 &&
+           std::ranges::none_of(judge_.groups(), open) && core_->idle() &&
            core_->viewed() == core_->applied() && std::ranges::none_of(judge_.operations(), runs) &&
            judge_.workflows().running().empty();
 }
@@ -383,6 +396,8 @@ std::string Story::what_waits() {
         if (operation.state == OperationState::running) return "operation " + id.to_string();
     for (const auto& [id, group] : judge_.groups())
         if (group.state == GroupState::open) return "group " + id.to_string() + " is open";
+    if (const std::size_t open = judge_.topics().open(); open > 0)
+        return std::to_string(open) + " deliveries";
     for (const WorkflowId& id : judge_.workflows().running())
         for (const auto& wait : core_->engine().explain_workflow(core_->now(), id, 1))
             return "workflow " + id.to_string() + ", step " + wait.step + ": " + wait.text;
@@ -435,6 +450,7 @@ void Story::settle() {
 
 // At the end of a story: groups have ended, and the view has what the journal had.
 void Story::check_whole() {
+    judge_.topics().at_rest([this](std::string what) { judge_.blame(std::move(what)); });
     for (const auto& [id, group] : judge_.groups())
         if (group.state != GroupState::done) judge_.blame("every group ends: " + id.to_string());
     for (const auto& [id, fate] : judge_.fates()) {

@@ -9,7 +9,9 @@
 
 #include "sim/judge.hpp"
 #include "sim/stage.hpp"
+#include "taskd/service/delivery_desk.hpp"
 #include "taskd/service/schedule_desk.hpp"
+#include "taskd/service/topic_keeper.hpp"
 #include "taskd/sim/memory_calendar.hpp"
 #include "taskd/sim/memory_journal.hpp"
 #include "taskd/sim/memory_view.hpp"
@@ -50,6 +52,13 @@ struct SimWorker {
     std::vector<engine::LeaseRef> lost;     // of an earlier life, or handed over already
 };
 
+// A delivery that a consumer believes in.
+struct HeldDelivery {
+    std::string group;
+    DeliveryKey event;
+    LeaseEpoch epoch;
+};
+
 class Story {
   public:
     Story(std::uint64_t seed, Tally& tally);
@@ -69,6 +78,7 @@ class Story {
     bool runs() const { return core_ != nullptr; }
     service::Core& core() { return *core_; }
     service::ScheduleDesk& schedules() { return *schedules_; }
+    service::DeliveryDesk& deliveries() { return *deliveries_; }
 
     using Done = std::function<void(const engine::Decision&)>;
     // A command, counted under its name; `done` once it is durable. Its answer may never come.
@@ -87,6 +97,7 @@ class Story {
     std::vector<OperationId> operations;  // asked for
     std::vector<GroupId> open_groups;
     std::vector<std::string> schedule_names;
+    std::vector<HeldDelivery> deliveries_held;  // by consumers, or thought to be
     std::vector<std::pair<WorkflowId, std::shared_ptr<const WorkflowPlan>>> workflows;
     std::uint32_t lost_in_a_hundred = 2;  // of what is sent to workers
 
@@ -122,6 +133,8 @@ class Story {
     std::unique_ptr<MemoryView> view_;
     std::unique_ptr<service::Core> core_;
     std::unique_ptr<service::ScheduleDesk> schedules_;
+    std::unique_ptr<service::DeliveryDesk> deliveries_;
+    std::unique_ptr<service::TopicKeeper> keeper_;
     std::vector<std::uint64_t> rows_before_;  // of a replay
     bool journal_full_ = false;
     bool view_full_ = false;

@@ -17,7 +17,8 @@ void try_keys_and_query(Judge& judge) {
             each.roles.contains("monitor") && !each.roles.contains("dispatcher");
         if (!each.errors.contains("missing_key") || monitors_own) continue;
         std::string target = each.path;
-        for (const char* name : {"{id}", "{lease}", "{instance}", "{type}", "{name}", "{step}"})
+        for (const char* name : {"{id}", "{lease}", "{instance}", "{type}", "{name}", "{topic}",
+                                 "{group}", "{delivery}", "{step}"})
             if (const auto at = target.find(name); at != std::string::npos)
                 target.replace(at, std::string_view{name}.size(), unknown_id);
         judge.ask(each.method, each.path, target, "", 401, "missing_key",
@@ -456,6 +457,7 @@ bool tested_elsewhere(const ApiOperation& operation, const std::string& error) {
         {"unreachable", "tests/unit/monitor_test.cpp"},
         {"too_many_operations", "tests/contract/openapi_operations.cpp"},
         {"timed_out", "tests/unit/monitor_test.cpp"},
+        {"too_many_topics", "tests/unit/topics_test.cpp"},
     };
     if (const auto place = places.find(error); place != places.end()) {
         std::ifstream file{TASKD_SOURCE_DIR "/" + place->second};
@@ -487,6 +489,7 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     try_dead_letters(judge, done);
     try_operations(judge);
     try_groups(judge);
+    try_topics(judge);
     try_workflows(judge);
     try_workers(judge);
     try_queues(judge);

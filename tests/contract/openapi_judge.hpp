@@ -139,11 +139,12 @@ class Judge {
     SimCluster cluster{{.seed = 5, .key = protocol::ClusterKey{"a key of sixteen bytes"}}};
 };
 
-// Every answer of the routes for schedules, dead letters, operations, groups and events.
+// Every answer of the routes for schedules, dead letters, operations, groups, topics and events.
 void try_schedules(Judge& judge);
 void try_dead_letters(Judge& judge, const std::string& done);
 void try_operations(Judge& judge);
 void try_groups(Judge& judge);
+void try_topics(Judge& judge);
 void try_workflows(Judge& judge);
 void try_backups(Judge& judge);
 void try_events(Judge& judge);

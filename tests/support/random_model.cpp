@@ -177,6 +177,41 @@ Operation random_operation(Random& random) {
     return operation;
 }
 
+Topic random_topic(Random& random) {
+    return {
+        random_text(random, 40),
+        {random_took(random).value_or(Duration{1}), random_number(random), random_number(random)},
+        random_wall(random),
+        EventSequence{random_number(random)},
+        EventSequence{random_number(random)},
+        random_number(random),
+        random_number(random)};
+}
+
+TopicEvent random_event(Random& random) {
+    TopicEvent event;
+    event.topic = random_text(random, 40);
+    event.sequence = EventSequence{random_number(random)};
+    event.id = random_text(random, 36);
+    event.id_given = random.chance(1, 2);
+    event.source = random_text(random, 20);
+    event.type = random_text(random, 20);
+    event.key = random_text(random, 20);
+    event.trace = random_text(random, 55);
+    event.content_type = random_text(random, 20);
+    for (std::uint64_t n = random.below(4); n > 0; --n)
+        event.headers[random_text(random, 10)] = random_text(random, 20);
+    event.time = random_optional<WallTime>(random);
+    event.at = random_wall(random);
+    event.total_bytes = random_number(random);
+    event.body = Blob{random_text(random, 200)};
+    return event;
+}
+
+DeadLetter random_letter(Random& random) {
+    return {random_number32(random), random_error(random), random_wall(random)};
+}
+
 std::string random_text(Random& random, std::size_t size_max) {
     std::string text(random.below(size_max + 1), '\0');
     for (char& each : text)
@@ -194,6 +229,100 @@ TaskId random_id(Random& random) {
 }
 
 namespace {
+
+TopicRules random_topic_rules(Random& random) {
+    return {random_took(random).value_or(Duration{1}), random_number(random),
+            random_number(random)};
+}
+
+SubscriptionSpec random_subscription_spec(Random& random) {
+    constexpr const char* patterns[] = {"a.b", "**", "order.*", "(a|b).c-d.**"};
+    SubscriptionSpec spec;
+    spec.group = random_text(random, 64);
+    spec.pattern = patterns[random.below(std::size(patterns))];
+    spec.start.from = static_cast<StartAt::From>(random.below(4));
+    spec.start.sequence = EventSequence{random_number(random)};
+    spec.start.time = random_wall(random);
+    spec.ordered = random.chance(1, 2);
+    spec.attempts_max = random_number32(random);
+    spec.backoff = random_spec(random).backoff;
+    spec.ack_timeout = random_took(random).value_or(Duration{1});
+    if (random.chance(1, 2))
+        spec.webhook = Webhook{random_text(random, 40), random_text(random, 20)};
+    return spec;
+}
+
+DeliveryKey random_key(Random& random) {
+    return {random_text(random, 40), EventSequence{random_number(random)}};
+}
+
+Gap random_gap(Random& random) {
+    return {random_text(random, 40), EventSequence{random_number(random)},
+            EventSequence{random_number(random)}, random_number(random), random_wall(random)};
+}
+
+DeliveriesEnded::Item random_end(Random& random) {
+    DeliveriesEnded::Item item{random_key(random), static_cast<DeliveryEnd>(1 + random.below(4))};
+    const bool failed = item.end == DeliveryEnd::failed || item.end == DeliveryEnd::timed_out;
+    if (!failed) return item;
+    item.due_at = random_optional<EngineTime>(random);
+    item.due_shown = random_optional<WallTime>(random);
+    item.error = random_error(random);
+    return item;
+}
+
+Record random_delivery_record(Random& random, std::size_t kind) {
+    const std::uint64_t items = random.below(4);
+    if (kind == 42) {
+        DeliveriesLeased record{random_text(random, 64),
+                                random_epoch(random),
+                                random_text(random, 64),
+                                random_engine(random),
+                                {}};
+        for (std::uint64_t n = items; n > 0; --n)
+            record.items.push_back(
+                {random_key(random), random_text(random, 20), random.chance(1, 2)});
+        return record;
+    }
+    if (kind == 43) {
+        DeliveriesEnded record{random_text(random, 64), random_wall(random), {}};
+        for (std::uint64_t n = items; n > 0; --n)
+            record.items.push_back(random_end(random));
+        return record;
+    }
+    DeadLettersChanged record{random_text(random, 64), random.chance(1, 2), {}};
+    for (std::uint64_t n = items; n > 0; --n)
+        record.items.push_back({random_key(random), random_text(random, 20)});
+    return record;
+}
+
+Record random_topic_record(Random& random, std::size_t kind) {
+    switch (kind) {
+        case 36:
+            return TopicChanged{random_text(random, 40), random_topic_rules(random),
+                                random_wall(random)};
+        case 37:
+            return TopicRemoved{random_text(random, 40)};
+        case 38:
+            return TopicTrimmed{random_text(random, 40), EventSequence{random_number(random)},
+                                random_number(random), random_wall(random)};
+        case 39:
+            return EventPublished{random_event(random)};
+        case 40: {
+            SubscriptionChanged record{random_subscription_spec(random), {}, random_wall(random)};
+            for (std::uint64_t n = random.below(4); n > 0; --n)
+                record.starts.emplace_back(random_text(random, 40),
+                                           EventSequence{random_number(random)});
+            return record;
+        }
+        case 41:
+            return SubscriptionRemoved{random_text(random, 64)};
+        case 45:
+            return GapsTold{random_text(random, 64)};
+        default:
+            return random_delivery_record(random, kind);
+    }
+}
 
 // What people do to ended tasks and to many tasks.
 Record random_task_action(Random& random, std::size_t kind, TaskId id) {
@@ -237,7 +366,8 @@ Record random_task_action(Random& random, std::size_t kind, TaskId id) {
         case 27:
             return WorkerHeld{random_hold(random)};
         default:
-            return random_workflow_record(random, kind);
+            return kind < 36 ? random_workflow_record(random, kind)
+                             : random_topic_record(random, kind);
     }
 }
 
@@ -296,6 +426,37 @@ Record random_record(Random& random, std::size_t kind) {
         default:
             return random_task_action(random, kind, id);
     }
+}
+
+Subscription random_subscription(Random& random) {
+    Subscription subscription;
+    subscription.spec = random_subscription_spec(random);
+    subscription.made_at = random_wall(random);
+    subscription.epoch = random_epoch(random);
+    for (std::uint64_t n = random.below(4); n > 0; --n)
+        subscription.next[random_text(random, 40)] = EventSequence{random_number(random)};
+    for (std::uint64_t n = random.below(4); n > 0; --n) {
+        Delivery& delivery = subscription.open[random_key(random)];
+        delivery.key = random_text(random, 20);
+        delivery.attempts = random_number32(random);
+        delivery.epoch = random_epoch(random);
+        delivery.leased = random.chance(1, 2);
+        delivery.consumer = random_text(random, 20);
+        delivery.until = random_engine(random);
+        delivery.due_at = random_optional<EngineTime>(random);
+        delivery.due_shown = random_optional<WallTime>(random);
+        delivery.redriven = random.chance(1, 2);
+        delivery.error = random_error(random);
+    }
+    subscription.acknowledged = random_number(random);
+    subscription.failed = random_number(random);
+    subscription.timed_out = random_number(random);
+    subscription.dead = random_number(random);
+    subscription.lost = random_number(random);
+    for (std::uint64_t n = random.below(3); n > 0; --n)
+        subscription.gaps.push_back(random_gap(random));
+    if (random.chance(1, 2)) subscription.last_gap = random_gap(random);
+    return subscription;
 }
 
 RecordBatch random_batch(Random& random, Sequence first, std::size_t records) {

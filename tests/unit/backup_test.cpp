@@ -357,7 +357,8 @@ TEST_CASE("an earlier version is told what it needs, and gets it") {
             db->run("ALTER TABLE mark DROP COLUMN kept; DROP INDEX tasks_payload_file;"
                     " DROP INDEX tasks_result_file; DROP TABLE workflows; DROP TABLE "
                     "workflow_plans; DROP TABLE workflow_steps;"
-                    " PRAGMA user_version = 6"));
+                    " DROP TABLE topics; DROP TABLE subscriptions; DROP TABLE topic_events;"
+                    " DROP TABLE dead_letters; PRAGMA user_version = 6"));
     }
     for (int i = 0; i < 2; ++i) {
         const auto told = io::read_versions(other.disk, "data", vfs.name());

@@ -311,6 +311,52 @@ inline constexpr std::size_t workflow_reach_max = 50'000'000;
 inline constexpr std::size_t schema_bytes_max = 256 * kibibyte;
 inline constexpr std::size_t schema_faults_shown_max = 10;
 
+// Topics: too_many_topics, too_many_subscriptions. One event with all that is said of it:
+// event_too_large; one publish of many: too_many_events.
+inline constexpr std::size_t topics_max = 10'000;
+inline constexpr std::size_t subscriptions_max = 1'000;
+inline constexpr std::size_t event_bytes_max = 1 * mebibyte;
+inline constexpr std::size_t publish_events_max = 10'000;
+static_assert(event_bytes_max < body_bytes_max);
+// What an event may say beside its body: invalid_field.
+inline constexpr std::size_t event_text_bytes_max = 1'024;  // id, source, type, key
+inline constexpr std::size_t event_headers_max = 32;
+inline constexpr std::size_t event_header_bytes_max = 1'024;
+// Ids that publishers chose, by which an event that comes again is known: so many of the newest.
+inline constexpr std::size_t event_ids_in_memory = 100'000;
+// Events in memory that the view has too, so that groups which keep up need no view.
+inline constexpr std::size_t events_bytes_in_memory = 8 * mebibyte;
+static_assert(events_bytes_in_memory < unviewed_bytes_max);
+
+// What a topic keeps unless it is told otherwise, and what it may be told.
+inline constexpr Duration topic_age_default = 7 * 24h;
+inline constexpr Duration topic_age_least = 1s;
+inline constexpr Duration topic_age_most = 3'660 * 24h;
+inline constexpr std::uint64_t topic_bytes_default = 1024 * mebibyte;
+inline constexpr std::uint64_t topic_count_default = 10'000'000;
+inline constexpr std::size_t trim_turn_events = 1'000;
+
+// A group: deliveries that are out, wait for their retry or for an earlier one of their key. Then
+// no further events come in until some are settled.
+inline constexpr std::size_t deliveries_open_max = 1'000;
+inline constexpr std::size_t deliveries_bytes_max = 4 * mebibyte;  // of one answer, or one event
+// Dead letters of a group, and of all; then what fails is tried on, at its longest wait.
+inline constexpr std::size_t dead_letters_max = 10'000;
+inline constexpr std::size_t dead_letters_all_max = 100'000;
+inline constexpr std::size_t delivery_error_bytes_max = 500;  // longer ones are cut
+inline constexpr Duration ack_timeout_default = 30s;
+inline constexpr Duration ack_timeout_least = 1s;
+inline constexpr Duration ack_timeout_most = 24h;
+inline constexpr std::size_t webhook_url_bytes_max = 2 * kibibyte;
+inline constexpr std::size_t webhook_secret_bytes_max = 256;
+inline constexpr std::size_t webhook_calls_max = 8;  // of one group at a time
+inline constexpr Duration webhook_timeout = 10s;
+static_assert(webhook_timeout < ack_timeout_default);
+// Consumers that wait for deliveries: too_many_waiters.
+inline constexpr std::size_t delivery_questions_max = 10'000;
+// Topics and groups that have figures of their own in /metrics; others are summed.
+inline constexpr std::size_t metric_topics_max = 100;
+
 // Shutdown: what is held may finish for this long.
 inline constexpr Duration drain_timeout = 30s;
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -262,13 +263,88 @@ struct Forget {
 // Asks for the bodies of tasks whose turn comes soon (Decision::fetch).
 struct Look {};
 
+// All or none: too_many_topics. An event whose id stands for another one already is not published
+// again, and answered as that one.
+struct Publish {
+    std::vector<TopicEvent> events;
+};
+
+// Makes a topic or changes what it keeps: too_many_topics.
+struct SetTopic {
+    std::string topic;
+    TopicRules rules;
+};
+struct RemoveTopic {  // topic_not_found
+    std::string topic;
+};
+// Events up to here go, of those that are there.
+struct TrimTopic {
+    std::string topic;
+    EventSequence through;
+    std::uint64_t total_bytes = 0;  // of the event `through`
+};
+
+// Makes a group or makes it another: too_many_subscriptions. `found` are the places that its start
+// at a time has in topics, as far as the view was asked.
+struct SetSubscription {
+    SubscriptionSpec spec;
+    std::map<std::string, EventSequence> found = {};
+};
+struct RemoveSubscription {  // subscription_not_found
+    std::string group;
+};
+
+// Leases what the group may have now (Decision::topics); nothing when there is nothing.
+struct AskDeliveries {
+    std::string group;
+    std::string consumer;
+    std::size_t max = 1;
+    // When the command comes again: what the view has of the events asked for.
+    bool fetched = false;
+    std::vector<std::shared_ptr<const TopicEvent>> known_events = {};
+};
+
+// How a consumer ends deliveries; each is taken or refused by itself (Decision::topics). Saying
+// again that a settled one is acknowledged is no error.
+struct EndDeliveries {
+    struct Item {
+        DeliveryKey event;
+        LeaseEpoch epoch;
+        DeliveryEnd end = DeliveryEnd::acknowledged;
+        TaskError error = {};
+        std::optional<Duration> retry_after = {};
+    };
+    std::string group;
+    std::vector<Item> items;
+};
+struct RenewDeliveries {
+    struct Item {
+        DeliveryKey event;
+        LeaseEpoch epoch;
+    };
+    std::string group;
+    std::vector<Item> items;
+};
+
+// Dead letters of a group begin anew or go; those named, or so many of the first.
+struct ChangeDeadLetters {
+    std::string group;
+    bool drop = false;
+    std::vector<DeliveryKey> events = {};
+    std::size_t first = 0;
+    bool fetched = false;
+    std::vector<std::shared_ptr<const TopicEvent>> known_events = {};
+};
+
 using CommandKind =
     std::variant<Submit, Cancel, Complete, Fail, Release, ConfirmRevoked, Renew, Report, WorkerUp,
                  WorkerGone, Tick, Match, Resume, Forget, Look, SetPriority, ChangeQueue, Redrive,
                  EditPayload, StartOperation, StopOperation, StepOperation, MakeGroup, CloseGroup,
                  ChangeWorker, SetSchedule, RemoveSchedule, PauseSchedule, FireSchedule, DropTasks,
                  StartWorkflow, CancelWorkflow, RetryWorkflow, DeleteWorkflow, SendSignal,
-                 AnswerStep, Advance>;
+                 AnswerStep, Advance, Publish, SetTopic, RemoveTopic, TrimTopic, SetSubscription,
+                 RemoveSubscription, AskDeliveries, EndDeliveries, RenewDeliveries,
+                 ChangeDeadLetters>;
 // Classes of their own, as Record: copied and moved in one place (command.cpp).
 struct Command : CommandKind {
     template <class Kind>
@@ -365,11 +441,19 @@ struct WorkflowLoaded {
 struct LookedAhead {
     std::string type;
 };
+// The consumer still works on a delivery.
+struct DeliveryRenewed {
+    std::string group;
+    DeliveryKey event;
+    EngineTime until;
+};
+// The oldest event in memory leaves it: the view has it.
+struct EventForgotten {};
 using NoteKind =
     std::variant<LeaseRenewed, ProgressNoted, WorkerNoted, WorkerForgotten, TaskForgotten,
                  TaskLoaded, TaskUnloaded, EndTold, KeyForgotten, RateTaken, RateOpened, RatesReset,
                  LookedAhead, DeletionViewed, WorkflowAway, WorkflowServed, WorkflowFirst,
-                 WorkflowForgotten, WorkflowLoaded>;
+                 WorkflowForgotten, WorkflowLoaded, DeliveryRenewed, EventForgotten>;
 struct Note : NoteKind {
     template <class Kind>
         requires(!std::is_same_v<Kind, Note>)
@@ -411,6 +495,24 @@ struct Output : OutputKind {
     ~Output();
 };
 
+// What is answered to commands about topics.
+struct TopicAnswer {
+    struct Published {
+        EventSequence sequence;
+        bool again = false;  // it was there already
+    };
+    struct Leased {
+        std::shared_ptr<const TopicEvent> event;
+        LeaseEpoch epoch;
+        std::uint32_t attempt = 1;
+    };
+    std::vector<Published> published;
+    std::vector<Leased> leased;
+    std::vector<Gap> gaps;                      // what the group has lost, told now
+    std::vector<std::optional<Error>> refused;  // of deliveries that were spoken of, each
+    std::vector<EventRange> fetch;              // not decided yet: ask the view, come again
+};
+
 struct Decision {
     std::vector<Record> records;
     std::vector<Note> notes;
@@ -427,6 +529,10 @@ struct Decision {
     std::optional<WorkflowId> advanced;
     // Of a submit: which of its tasks are another one, submitted before under the same key.
     std::vector<std::pair<std::size_t, TaskId>> existing;
+    TopicAnswer topics;
+
+    // Something is to be asked first.
+    bool asks() const { return !fetch.empty() || !fetch_keys.empty() || !topics.fetch.empty(); }
 
     Decision();
     Decision(const Decision& other);

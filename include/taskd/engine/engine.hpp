@@ -16,6 +16,7 @@
 #include "taskd/engine/command.hpp"
 #include "taskd/model/task_head.hpp"
 #include "taskd/model/templates.hpp"
+#include "taskd/model/topic_changes.hpp"
 
 namespace taskd::engine {
 
@@ -26,6 +27,8 @@ struct EngineSettings {
     // Bodies of tasks that wait; the rest of them is in the view.
     std::size_t waiting_bytes_max = limits::waiting_bytes_max;
     std::size_t keys_in_memory_max = limits::idempotency_keys_in_memory;
+    // Events of topics that the view has too.
+    std::size_t events_bytes_max = limits::events_bytes_in_memory;
     // Outlives the engine. Whoever has none starts no workflows.
     const Templates* templates = nullptr;
 };
@@ -153,7 +156,9 @@ class Engine {
     bool can_advance() const;
     std::size_t workflows_running() const;
     const Workflow* find_workflow(WorkflowId id) const;  // in memory, until the next apply
-    std::optional<WholeWorkflow> whole_workflow(WorkflowId id) const;
+    // With so many of its steps from one on: a copy of all takes its time when they are many.
+    std::optional<WholeWorkflow> whole_workflow(WorkflowId id, StepIndex first = 0,
+                                                std::size_t count = SIZE_MAX) const;
     void each_workflow(const std::function<void(const Workflow&)>& take) const;  // by id
     // What the steps of one that lives wait for, the first `most` of them.
     std::vector<StepWait> explain_workflow(const Now& now, WorkflowId id, std::size_t most) const;
@@ -185,6 +190,31 @@ class Engine {
     Gone take_gone();
     // By name; none where one was removed.
     std::vector<std::pair<std::string, std::optional<Schedule>>> take_changed_schedules();
+
+    // Topics and groups, by name; until the next apply.
+    const Topic* topic(const std::string& name) const;
+    void each_topic(const std::function<void(const Topic&)>& take) const;
+    std::size_t topics() const;
+    const Subscription* subscription(const std::string& group) const;
+    void each_subscription(const std::function<void(const Subscription&)>& take) const;
+    const std::map<DeliveryKey, DeadLetter>& dead_letters(const std::string& group) const;
+    std::vector<std::string> groups_of(const std::string& topic) const;
+    // Events of the group's topics that it has not settled.
+    std::uint64_t lag_of(const Subscription& subscription) const;
+    // Whether asking for deliveries is likely to find some, and when the next retry is due.
+    bool may_deliver(const Now& now, const std::string& group) const;
+    std::optional<EngineTime> next_retry(const std::string& group) const;
+    // Of events that the view may not have yet.
+    std::shared_ptr<const TopicEvent> event(const std::string& topic, EventSequence place) const;
+    std::size_t event_bytes() const;  // in memory
+
+    void restore(const Topic& topic);  // before groups
+    void restore(const Subscription& subscription);
+    void restore(const std::string& group, const DeliveryKey& event, const DeadLetter& letter);
+    void restore(const std::string& event_id, const DeliveryKey& event);  // oldest first
+
+    // Since the last call.
+    TopicChanges take_changed_topics();
 
     // How often each row of state_table() was used, in its order.
     const std::vector<std::uint64_t>& row_hits() const;

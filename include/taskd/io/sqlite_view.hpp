@@ -48,6 +48,12 @@ class SqliteView final : public port::View, public port::ViewCopy {
     Result<void> each_live(const std::function<void(const TaskHead&)>& take) override;
     Result<void> each_queue(const std::function<void(const QueueRules&)>& take) override;
     Result<void> each_operation(const std::function<void(const Operation&)>& take) override;
+    Result<std::vector<TopicEvent>> events(const EventRange& range) override;
+    Result<std::optional<EventSequence>> event_at(const std::string& topic, WallTime time) override;
+    Result<void> each_topic(const std::function<void(const Topic&)>& take) override;
+    Result<void> each_subscription(const std::function<void(const Subscription&)>& take) override;
+    Result<void> each_letter(const std::function<void(const TopicChanges::Letter&)>& take) override;
+    Result<void> each_event_id(const std::function<void(const TopicEvent&)>& take) override;
     Result<void> each_group(const std::function<void(const Group&)>& take) override;
     Result<void> each_schedule(const std::function<void(const Schedule&)>& take) override;
     Result<void> each_hold(const std::function<void(const WorkerHold&)>& take) override;
@@ -71,6 +77,7 @@ class SqliteView final : public port::View, public port::ViewCopy {
     std::size_t log_pages() const;
 
   private:
+    port::TopicRows& topics();
     class Impl;
     explicit SqliteView(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;

@@ -15,6 +15,7 @@
 #include "taskd/model/queue_rules.hpp"
 #include "taskd/model/schedule.hpp"
 #include "taskd/model/task.hpp"
+#include "taskd/model/topic_record.hpp"
 #include "taskd/model/workflow.hpp"
 
 namespace taskd {
@@ -306,14 +307,15 @@ struct WorkflowDeleted {
     friend bool operator==(const WorkflowDeleted&, const WorkflowDeleted&) = default;
 };
 
-using RecordKind =
-    std::variant<TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed,
-                 AttemptReleased, TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed,
-                 AttemptTimedOut, TimedOutLeaseEnded, TaskExpired, PriorityChanged, QueueChanged,
-                 TaskRedriven, PayloadEdited, TaskDeleted, OperationStarted, OperationAdvanced,
-                 OperationEnded, GroupMade, GroupClosed, GroupEnded, ScheduleChanged,
-                 ScheduleRemoved, ScheduleFired, WorkerHeld, WorkflowStarted, StepBegan, StepEnded,
-                 WorkflowTurned, WorkflowEnded, WorkflowRetried, SignalReceived, WorkflowDeleted>;
+using RecordKind = std::variant<
+    TaskSubmitted, TaskLeased, TaskCompleted, AttemptFailed, AttemptCrashed, AttemptReleased,
+    TaskDue, TaskCancelled, RevokedLeaseEnded, EngineResumed, AttemptTimedOut, TimedOutLeaseEnded,
+    TaskExpired, PriorityChanged, QueueChanged, TaskRedriven, PayloadEdited, TaskDeleted,
+    OperationStarted, OperationAdvanced, OperationEnded, GroupMade, GroupClosed, GroupEnded,
+    ScheduleChanged, ScheduleRemoved, ScheduleFired, WorkerHeld, WorkflowStarted, StepBegan,
+    StepEnded, WorkflowTurned, WorkflowEnded, WorkflowRetried, SignalReceived, WorkflowDeleted,
+    TopicChanged, TopicRemoved, TopicTrimmed, EventPublished, SubscriptionChanged,
+    SubscriptionRemoved, DeliveriesLeased, DeliveriesEnded, DeadLettersChanged, GapsTold>;
 
 // One of the kinds. A class of its own, so that its copies and moves are compiled once and not in
 // every file that has a record in its hands.

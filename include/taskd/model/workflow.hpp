@@ -108,6 +108,7 @@ struct WholeWorkflow {
     Workflow workflow;
     std::shared_ptr<const WorkflowPlan> plan;
     std::vector<Step> steps;
+    StepIndex first = 0;  // of the plan's steps, when not all of them are here
 };
 
 // Once it has ended, what had not begun is skipped or cancelled, though no record says so.

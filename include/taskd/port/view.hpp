@@ -16,6 +16,7 @@
 #include "taskd/model/schedule.hpp"
 #include "taskd/model/task_head.hpp"
 #include "taskd/model/workflow.hpp"
+#include "taskd/port/topic_rows.hpp"
 
 namespace taskd::port {
 
@@ -41,11 +42,12 @@ struct ViewChange {
     std::vector<Group> groups = {};
     std::vector<GroupId> gone_groups = {};
     std::vector<WorkerHold> holds = {};  // without a pause: gone
+    TopicChanges topics = {};
     std::vector<WorkflowChange> workflows = {};
     std::vector<WorkflowId> gone_workflows = {};  // go after `workflows` are stored
 };
 
-class View {
+class View : public TopicRows {
   public:
     virtual ~View() = default;
     virtual Result<ViewMark> mark() = 0;

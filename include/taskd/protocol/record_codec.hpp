@@ -21,6 +21,10 @@ inline constexpr std::uint8_t operation_row_version = 1;
 inline constexpr std::uint8_t group_row_version = 1;
 inline constexpr std::uint8_t hold_row_version = 1;
 inline constexpr std::uint8_t schedule_row_version = 1;
+inline constexpr std::uint8_t event_row_version = 1;
+inline constexpr std::uint8_t topic_row_version = 1;
+inline constexpr std::uint8_t subscription_row_version = 1;
+inline constexpr std::uint8_t letter_row_version = 1;
 inline constexpr std::uint8_t workflow_row_version = 1;
 inline constexpr std::uint8_t plan_row_version = 1;
 inline constexpr std::uint8_t step_row_version = 1;
@@ -63,6 +67,16 @@ Result<Schedule> decode_schedule_row(std::string_view bytes);
 void encode_hold_row(const WorkerHold& hold, std::string& out);
 Result<WorkerHold> decode_hold_row(std::string_view bytes);
 
+// An event without its body, which the view keeps beside it; topics, groups and dead letters whole.
+// store_too_new or view_corrupt.
+void encode_event_row(const TopicEvent& event, std::string& out);
+Result<TopicEvent> decode_event_row(std::string_view bytes, Blob body);
+void encode_topic_row(const Topic& topic, std::string& out);
+Result<Topic> decode_topic_row(std::string_view bytes);
+void encode_subscription_row(const Subscription& subscription, std::string& out);
+Result<Subscription> decode_subscription_row(std::string_view bytes);
+void encode_letter_row(const DeadLetter& letter, std::string& out);
+Result<DeadLetter> decode_letter_row(std::string_view bytes);
 // store_too_new or view_corrupt.
 void encode_workflow_row(const Workflow& workflow, std::string& out);
 Result<Workflow> decode_workflow_row(std::string_view bytes);

@@ -121,10 +121,12 @@ class Core {
     struct Wanted {
         std::vector<TaskId> ids;
         std::vector<std::string> keys;
+        std::vector<EventRange> events;
     };
     struct Fetched {
         std::vector<Task> tasks;
         std::vector<KeyUse> keys;
+        std::vector<std::shared_ptr<const TopicEvent>> events;
     };
     struct Deferred {
         engine::Command command;

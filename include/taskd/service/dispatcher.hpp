@@ -17,12 +17,17 @@
 #include "taskd/service/lease_desk.hpp"
 #include "taskd/service/log_api.hpp"
 #include "taskd/service/operations.hpp"
+#include "taskd/service/own_events.hpp"
 #include "taskd/service/queue_api.hpp"
 #include "taskd/service/registry_watch.hpp"
 #include "taskd/service/retention.hpp"
 #include "taskd/service/schedule_api.hpp"
+#include "taskd/service/subscription_api.hpp"
 #include "taskd/service/task_api.hpp"
+#include "taskd/service/topic_api.hpp"
+#include "taskd/service/topic_keeper.hpp"
 #include "taskd/service/waiters.hpp"
+#include "taskd/service/webhooks.hpp"
 #include "taskd/service/worker_link.hpp"
 #include "taskd/service/workflow_api.hpp"
 
@@ -74,6 +79,8 @@ class Dispatcher {
   private:
     std::optional<NotReady> not_ready() const;
     void start_upkeep();
+    void start_topics();
+    void tell(const RecordBatch& batch);
 
     DispatcherSettings settings_;
     DispatcherPorts ports_;
@@ -96,6 +103,12 @@ class Dispatcher {
     std::unique_ptr<DiskGuard> disk_;
     std::unique_ptr<Doctor> doctor_;
     std::unique_ptr<Backups> backups_;
+    std::unique_ptr<DeliveryDesk> deliveries_;
+    std::unique_ptr<TopicApi> topic_api_;
+    std::unique_ptr<SubscriptionApi> subscription_api_;
+    std::unique_ptr<TopicKeeper> topic_keeper_;
+    std::unique_ptr<Webhooks> webhooks_;
+    std::unique_ptr<OwnEvents> own_events_;
     std::unique_ptr<WorkflowApi> workflows_;
     HttpFront front_;
     bool started_ = false;

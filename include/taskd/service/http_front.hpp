@@ -46,6 +46,8 @@ struct NotReady {
 };
 using Readiness = std::function<std::optional<NotReady>()>;
 
+inline constexpr std::string_view any_media = "*/*";  // the handler looks itself
+
 struct Route {
     std::string_view method;
     std::string_view pattern;             // "/v1/tasks/{id}/cancel"

@@ -31,6 +31,8 @@ class Retention {
     std::uint64_t dropped() const { return dropped_; }              // since the start
     std::optional<WallTime> swept_at() const { return swept_at_; }  // when a sweep ended
     void report(port::MetricSink& sink) const;
+    // The wall time by which things are old. One that is set ahead is believed after a while.
+    WallTime believed_now();
 
   private:
     void next(Duration wait);
@@ -41,7 +43,6 @@ class Retention {
     bool is_young(const Task& task, WallTime now, bool crowded) const;
     void end_sweep();
     void wait_for_next();
-    WallTime believed_now();
 
     RetentionSettings settings_;
     Core& core_;

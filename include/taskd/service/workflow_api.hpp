@@ -65,7 +65,11 @@ class WorkflowApi {
     // A command about one of them, answered with how it stands then.
     void act(Call call, WorkflowId id, engine::Command command);
     // By its id, or a part of it that no other has: here, or in the view.
-    void find(const std::string& name, std::function<void(Result<Found>)> then);
+    struct Part {  // of its steps
+        StepIndex first = 0;
+        std::size_t count = SIZE_MAX;
+    };
+    void find(const std::string& name, Part part, std::function<void(Result<Found>)> then);
     void find_head(const std::string& name, std::function<void(Result<WorkflowId>)> then);
     void show(const std::shared_ptr<Call>& call, WorkflowId id, int status);
     void wait_and_show(const std::shared_ptr<Call>& call, WorkflowId id, int status, Duration wait);

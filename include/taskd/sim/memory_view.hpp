@@ -6,6 +6,7 @@
 
 #include "taskd/port/view.hpp"
 #include "taskd/protocol/search_match.hpp"
+#include "taskd/sim/memory_topics.hpp"
 
 namespace taskd::sim {
 
@@ -18,6 +19,7 @@ struct MemoryTable {
     std::map<GroupId, Group> groups;
     std::map<std::string, WorkerHold> holds;
     std::map<std::string, Schedule> schedules;
+    MemoryTopics topics;
     std::map<WorkflowId, WholeWorkflow> workflows;
 };
 
@@ -80,6 +82,7 @@ class MemoryView final : public port::View {
             const bool lives = holder != table_.tasks.end() && is_live(holder->second);
             return each.second.until <= change.at && !lives;
         });
+        table_.topics.store(change.topics);
         table_.mark = change.mark;
         return {};
     }
@@ -164,6 +167,48 @@ class MemoryView final : public port::View {
     Result<void> each_schedule(const std::function<void(const Schedule&)>& take) override {
         for (const auto& [name, schedule] : table_.schedules)
             take(schedule);
+        return {};
+    }
+
+    Result<std::vector<TopicEvent>> events(const EventRange& range) override {
+        return table_.topics.find(range);
+    }
+
+    Result<std::optional<EventSequence>> event_at(const std::string& topic,
+                                                  WallTime time) override {
+        for (auto each = table_.topics.events.lower_bound({topic, EventSequence{}});
+             each != table_.topics.events.end() && each->first.topic == topic; ++each)
+            if (each->second.event.at >= time) return each->first.sequence;
+        return std::nullopt;
+    }
+
+    Result<void> each_topic(const std::function<void(const Topic&)>& take) override {
+        for (const auto& [name, topic] : table_.topics.topics)
+            take(topic);
+        return {};
+    }
+
+    Result<void> each_subscription(const std::function<void(const Subscription&)>& take) override {
+        for (const auto& [name, group] : table_.topics.groups)
+            take(group);
+        return {};
+    }
+
+    Result<void> each_letter(
+        const std::function<void(const TopicChanges::Letter&)>& take) override {
+        for (const auto& [place, letter] : table_.topics.letters)
+            take({place.first, place.second, letter.letter});
+        return {};
+    }
+
+    Result<void> each_event_id(const std::function<void(const TopicEvent&)>& take) override {
+        std::vector<const MemoryTopics::Row*> rows;
+        for (const auto& [place, row] : table_.topics.events)
+            if (row.event.id_given) rows.push_back(&row);
+        std::ranges::sort(rows, {}, [](const auto* row) { return row->made_as; });
+        const std::size_t most = limits::event_ids_in_memory;
+        for (std::size_t i = rows.size() > most ? rows.size() - most : 0; i < rows.size(); ++i)
+            take(rows[i]->event);
         return {};
     }
 

@@ -12,6 +12,7 @@
 #include "io/store/view_finder.hpp"
 #include "io/store/view_schema.hpp"
 #include "io/store/view_search.hpp"
+#include "io/store/view_topics.hpp"
 #include "io/store/view_workflows.hpp"
 #include "taskd/base/assert.hpp"
 #include "taskd/io/posix_files.hpp"
@@ -66,6 +67,8 @@ class SqliteView::Impl {
     }
     void drop_copy() { copying_.drop(); }
 
+    ViewTopics& topics() { return topics_; }
+
     port::ViewMark mark;
     ViewWorkflows workflows;
     std::optional<TaskId> newest_ended;
@@ -88,6 +91,7 @@ class SqliteView::Impl {
     ViewBodies bodies_;
     ViewCopying copying_;
     ViewFinder finder_;
+    ViewTopics topics_;
     SqliteStatement begin_, commit_, rollback_, put_, put_mark_, find_, range_, newest_, live_,
         put_key_, drop_keys_, find_key_, all_keys_, put_queue_, queues_, drop_, put_operation_,
         drop_operation_, operations_, put_group_, drop_group_, groups_, put_hold_, drop_hold_,
@@ -194,6 +198,7 @@ Result<void> SqliteView::Impl::prepare_all() {
         *statement = std::move(*prepared);
     }
     if (auto prepared = bodies_.prepare(db_); !prepared) return prepared;
+    if (auto prepared = topics_.prepare(db_); !prepared) return prepared;
     if (auto prepared = workflows.prepare(db_); !prepared) return prepared;
     return finder_.prepare(db_, settings_.page_bytes_max);
 }
@@ -260,6 +265,7 @@ Result<void> SqliteView::Impl::store_all(const port::ViewChange& change,
     }
     if (auto done = store_tasks(change.tasks); !done) return done;
     if (auto done = store_others(change); !done) return done;
+    if (auto done = topics_.store(change.topics); !done) return done;
     if (auto done = workflows.store(change); !done) return done;
     for (const QueueRules& rules : change.queues) {
         buffer_.clear();
@@ -569,6 +575,9 @@ Result<void> SqliteView::each_key(const std::function<void(const KeyUse&)>& take
 }
 Result<std::vector<KeyUse>> SqliteView::find_keys(std::span<const std::string> keys) {
     return impl_->find_keys(keys);
+}
+port::TopicRows& SqliteView::topics() {
+    return impl_->topics();
 }
 Result<std::optional<TaskId>> SqliteView::newest_ended() {
     return impl_->newest_ended;

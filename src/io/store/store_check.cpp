@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <map>
+
 #include "io/store/beside.hpp"
 #include "io/store/journal_walk.hpp"
 #include "io/store/sqlite_db.hpp"
@@ -81,6 +83,7 @@ class Checker {
         if (done) done = check_pages(*db);
         if (done && is_backup_) done = check_beside(*db);
         if (done) done = check_rows(*db);
+        if (done) done = check_topics(*db);
         if (!done) return done;
         const auto mark = db->number("SELECT sequence FROM mark");
         if (!mark) return std::unexpected{mark.error()};
@@ -111,6 +114,63 @@ class Checker {
             if (!*row) return {};
             if (check->bytes(0) != "ok")
                 note({ErrorCode::view_corrupt, std::string{check->bytes(0)}});
+        }
+    }
+
+    // Every row of topics decodes, and what a topic says it keeps is there.
+    Result<void> check_topics(SqliteDb& db) {
+        const auto version = db.number("PRAGMA user_version");
+        if (!version) return std::unexpected{version.error()};
+        constexpr std::int64_t with_topics = 9;
+        if (*version < with_topics) return {};
+        std::map<std::string, std::uint64_t> counted;
+        auto rows = db.prepare("SELECT row, topic, place FROM topic_events");
+        if (!rows) return std::unexpected{rows.error()};
+        auto done = each_row(*rows, [&](std::string_view bytes) -> Result<void> {
+            const auto event = protocol::decode_event_row(bytes, {});
+            if (!event) return std::unexpected{event.error()};
+            const std::string topic{rows->bytes(1)};
+            ++counted[topic];
+            const auto place = static_cast<std::uint64_t>(rows->number(2));
+            if (event->topic == topic && event->sequence.value == place) return {};
+            return fail(ErrorCode::view_corrupt,
+                        fmt::format("event {} of {} holds another", place, topic));
+        });
+        if (!done) return done;
+        auto topics = db.prepare("SELECT row FROM topics");
+        if (!topics) return std::unexpected{topics.error()};
+        done = each_row(*topics, [&](std::string_view bytes) -> Result<void> {
+            const auto topic = protocol::decode_topic_row(bytes);
+            if (!topic) return std::unexpected{topic.error()};
+            const std::uint64_t there = counted[topic->name];
+            if (there == topic->count()) return {};
+            return fail(ErrorCode::view_corrupt, fmt::format("{} should have {} events, has {}",
+                                                             topic->name, topic->count(), there));
+        });
+        if (!done) return done;
+        auto groups = db.prepare("SELECT row FROM subscriptions");
+        if (!groups) return std::unexpected{groups.error()};
+        done = each_row(*groups, [](std::string_view bytes) -> Result<void> {
+            const auto group = protocol::decode_subscription_row(bytes);
+            return group ? Result<void>{} : std::unexpected{group.error()};
+        });
+        if (!done) return done;
+        auto letters = db.prepare("SELECT letter FROM dead_letters");
+        if (!letters) return std::unexpected{letters.error()};
+        return each_row(*letters, [](std::string_view bytes) -> Result<void> {
+            const auto letter = protocol::decode_letter_row(bytes);
+            return letter ? Result<void>{} : std::unexpected{letter.error()};
+        });
+    }
+
+    // What is wrong with a row is noted, and the next one looked at.
+    template <class Look>
+    Result<void> each_row(SqliteStatement& rows, const Look& look) {
+        for (;;) {
+            const auto row = rows.step();
+            if (!row) return std::unexpected{row.error()};
+            if (!*row) return {};
+            if (const Result<void> fine = look(rows.bytes(0)); !fine) note(fine.error());
         }
     }
 

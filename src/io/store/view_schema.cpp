@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "io/store/view_topics.hpp"
 #include "io/store/view_workflows.hpp"
 #include "taskd/model/task_head.hpp"
 #include "taskd/protocol/record_codec.hpp"
@@ -84,9 +85,10 @@ CREATE TABLE mark (
 
 Result<void> make_schema(SqliteDb& db, std::uint64_t store_id) {
     const std::string sql = fmt::format(
-        "BEGIN IMMEDIATE; {} {} INSERT INTO mark (one, store_id) VALUES (1, {});"
+        "BEGIN IMMEDIATE; {} {} {} INSERT INTO mark (one, store_id) VALUES (1, {});"
         " PRAGMA application_id = {}; PRAGMA user_version = {}; COMMIT",
-        tables, workflow_tables, static_cast<std::int64_t>(store_id), application_id, view_version);
+        tables, topic_tables, workflow_tables, static_cast<std::int64_t>(store_id), application_id,
+        view_version);
     return db.run(sql.c_str());
 }
 
@@ -184,6 +186,7 @@ Result<void> upgrade(SqliteDb& db, std::int64_t version) {
         done = db.run(
             "CREATE INDEX tasks_payload_file ON tasks (payload) WHERE typeof(payload) = 'text';"
             " CREATE INDEX tasks_result_file ON tasks (result) WHERE typeof(result) = 'text'");
+    if (done && version < 9) done = db.run(topic_tables);
     if (done && version < 9) done = db.run(std::string{workflow_tables}.c_str());
     if (done) done = db.run(fmt::format("PRAGMA user_version = {}; COMMIT", view_version).c_str());
     return done;
@@ -198,7 +201,7 @@ constexpr std::pair<std::int64_t, std::string_view> steps[] = {
     {6, "groups, operations, schedules and held workers get tables, tasks their key and group"},
     {7, "ended tasks that are kept are counted"},
     {8, "long payloads and results may get files of their own; those there stay where they are"},
-    {9, "workflows get tables"},
+    {9, "workflows, topics, their events and groups get tables"},
 };
 static_assert(std::size(steps) + 1 == view_version);
 

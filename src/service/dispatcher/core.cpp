@@ -19,6 +19,7 @@ constexpr Duration watch_interval = std::chrono::seconds{1};
 // What a full disk refuses first.
 bool adds_work(Command& command) {
     return engine::asked_of(command) != nullptr ||
+           std::holds_alternative<engine::Publish>(command) ||
            std::holds_alternative<engine::Redrive>(command) ||
            std::holds_alternative<engine::EditPayload>(command) ||
            std::holds_alternative<engine::StartWorkflow>(command) ||
@@ -35,11 +36,13 @@ bool is_of_page(const Command& command) {
 // What the view alone knows of keys goes into the command that comes again.
 struct TakeFetched {
     std::vector<KeyUse> keys;
+    std::vector<std::shared_ptr<const TopicEvent>> events;
 
     template <class Any>
     void operator()(Any& command) {
         if constexpr (requires { command.fetched = true; }) command.fetched = true;
         if constexpr (requires { command.known_keys; }) command.known_keys = std::move(keys);
+        if constexpr (requires { command.known_events; }) command.known_events = std::move(events);
     }
 };
 
@@ -106,9 +109,10 @@ void Core::execute(Command command, Decided decided) {
 void Core::run(Command command, Decided decided) {
     const bool new_work = adds_work(command);
     Decision decision = engine_.decide(now(), command, random_);
-    if (!decision.fetch.empty() || !decision.fetch_keys.empty()) {
+    if (decision.asks()) {
         fetch_and_run(std::move(command),
-                      {std::move(decision.fetch), std::move(decision.fetch_keys)},
+                      {std::move(decision.fetch), std::move(decision.fetch_keys),
+                       std::move(decision.topics.fetch)},
                       std::move(decided));
         return;
     }
@@ -264,7 +268,7 @@ void Core::fetch(Wanted wanted, bool ahead, std::function<void(Fetched)> then) {
                      if (engine_.is_bodiless(id))
                          return lost_disk_(Error{ErrorCode::view_corrupt,
                                                  id.to_string() + " is not in the view"});
-                 then({std::move(unknown), std::move((*found)->keys)});
+                 then({std::move(unknown), std::move((*found)->keys), std::move((*found)->events)});
              });
 }
 
@@ -279,6 +283,12 @@ Result<Core::Fetched> Core::fetch_from(port::View& view, const Wanted& wanted) {
     auto tasks = view.find(ids);
     if (!tasks) return fail(std::move(tasks));
     fetched.tasks = std::move(*tasks);
+    for (const EventRange& range : wanted.events) {
+        auto events = view.events(range);
+        if (!events) return fail(std::move(events));
+        for (TopicEvent& event : *events)
+            fetched.events.push_back(std::make_shared<const TopicEvent>(std::move(event)));
+    }
     return fetched;
 }
 
@@ -301,7 +311,8 @@ void Core::fetch_and_run(Command command, Wanted wanted, Decided decided) {
                   submit->known = std::move(unknown.tasks);
                   submit->known_keys = std::move(unknown.keys);
               } else
-                  std::visit(TakeFetched{std::move(unknown.keys)}, *again);
+                  std::visit(TakeFetched{std::move(unknown.keys), std::move(unknown.events)},
+                             *again);
               execute(std::move(*again), decided);
           });
 }
@@ -314,7 +325,7 @@ void Core::look() {
             engine_.apply(note);
         if (decision.fetch.empty()) return;
         looking_ = true;
-        fetch({std::move(decision.fetch), {}}, true, [this](const Fetched&) {
+        fetch({std::move(decision.fetch), {}, {}}, true, [this](const Fetched&) {
             looking_ = false;
             match();
             finish_turn();
@@ -414,10 +425,11 @@ std::optional<Error> Core::slow_down() const {
     const auto behind = view_behind_since_;
     const bool late = behind && ports_.clock.steady() - *behind > limits::view_lag_max;
     // Without room for the view the journal's own room is the bound.
-    const bool much = !view_full_ && engine_.waiting_bytes() > limits::unviewed_bytes_max;
+    const std::size_t bytes = std::max(engine_.waiting_bytes(), engine_.event_bytes());
+    const bool much = !view_full_ && bytes > limits::unviewed_bytes_max;
     if (view_full_ && late) return Error{ErrorCode::disk_full, "the view has no room"};
     if (late) return Error{ErrorCode::overloaded, "the view is behind"};
-    if (much) return Error{ErrorCode::overloaded, "new tasks wait for the view"};
+    if (much) return Error{ErrorCode::overloaded, "what is new waits for the view"};
     if (ports_.journal.stats().bytes_since_drop > limits::view_lag_bytes_max)
         return Error{ErrorCode::overloaded, "the journal waits for the view"};
     return std::nullopt;

@@ -54,7 +54,8 @@ void Core::view_stored(port::ViewChange change, Result<void> result) {
 
 SteadyTime Core::view_due_at() const {
     const bool awaited = !view_waiters_.empty() || !draining_.empty() ||
-                         engine_.waiting_bytes() > 2 * settings_.engine.waiting_bytes_max;
+                         engine_.waiting_bytes() > 2 * settings_.engine.waiting_bytes_max ||
+                         engine_.event_bytes() > 2 * settings_.engine.events_bytes_max;
     return awaited ? view_stored_at_ : view_stored_at_ + settings_.view_interval;
 }
 

@@ -61,10 +61,8 @@ Result<void> Dispatcher::start() {
     event_api_ = std::make_unique<EventApi>(
         EventPorts{ports_.records, ports_.records_lane, core.clock, core.timers}, core_);
     event_api_->add_routes(front_);
-    core_.on_records([this](const RecordBatch& batch) {
-        log_api_->on_records(batch);
-        event_api_->on_records(batch);
-    });
+    core_.on_records([this](const RecordBatch& batch) { tell(batch); });
+    start_topics();
     start_upkeep();
     operations_ = std::make_unique<Operations>(core_, core.clock, core.timers, core.log);
     operations_->add_routes(front_);
@@ -92,10 +90,36 @@ Result<void> Dispatcher::start() {
             operations_->report(sink);
             retention_->report(sink);
             disk_->report(sink);
+            topic_keeper_->report(sink);
+            webhooks_->report(sink);
             if (workflows_) workflows_->report(sink);
         });
     started_ = true;
     return {};
+}
+
+// What is durable now.
+void Dispatcher::tell(const RecordBatch& batch) {
+    log_api_->on_records(batch);
+    event_api_->on_records(batch);
+    deliveries_->on_records(batch);
+    topic_api_->on_records(batch);
+    webhooks_->on_records(batch);
+    own_events_->on_records(batch);
+}
+
+void Dispatcher::start_topics() {
+    const auto& core = ports_.core;
+    deliveries_ = std::make_unique<DeliveryDesk>(core_, core.clock, core.timers);
+    topic_api_ = std::make_unique<TopicApi>(core_, *deliveries_, core.clock, core.timers);
+    topic_api_->add_routes(front_);
+    subscription_api_ = std::make_unique<SubscriptionApi>(core_, *deliveries_);
+    subscription_api_->add_routes(front_);
+    webhooks_ = std::make_unique<Webhooks>(core_, ports_.http, core.clock, core.timers, core.log);
+    webhooks_->start();
+    own_events_ = std::make_unique<OwnEvents>(core_, ports_.records, ports_.records_lane,
+                                              core.clock, core.timers, core.log);
+    own_events_->start();
 }
 
 // What is let go, what is left of the disk, and who tells of both.
@@ -108,6 +132,9 @@ void Dispatcher::start_upkeep() {
     doctor_ = std::make_unique<Doctor>(core_, *retention_, *disk_);
     doctor_->add_routes(front_);
     retention_->start();
+    topic_keeper_ = std::make_unique<TopicKeeper>(
+        core_, [this] { return retention_->believed_now(); }, core.clock, core.timers, core.log);
+    topic_keeper_->start();
     disk_->start();
     if (ports_.files == nullptr || ports_.copies == nullptr) return;
     backups_ = std::make_unique<Backups>(
@@ -125,6 +152,10 @@ void Dispatcher::drain(std::function<void()> done) {
     desk_->let_go();
     log_api_->let_go();
     event_api_->let_go();
+    deliveries_->let_go();
+    topic_api_->let_go();
+    webhooks_->let_go();
+    own_events_->let_go();
     core_.drain(std::move(done));
 }
 

@@ -13,6 +13,16 @@ Result<void> restore_others(engine::Engine& engine, port::View& view) {
     if (done) done = view.each_group(restore);
     if (done) done = view.each_hold(restore);
     if (done) done = view.each_schedule(restore);
+    if (done) done = view.each_topic(restore);
+    if (done) done = view.each_subscription(restore);
+    if (done)
+        done = view.each_letter([&](const TopicChanges::Letter& each) {
+            engine.restore(each.group, each.event, *each.letter);
+        });
+    if (done)
+        done = view.each_event_id([&](const TopicEvent& event) {
+            engine.restore(id_key(event), {event.topic, event.sequence});
+        });
     if (done) done = view.each_workflow(restore);
     return done;
 }
@@ -106,6 +116,7 @@ port::ViewChange take_view_change(engine::Engine& engine, Sequence through, cons
     change.gone_groups = std::move(gone.groups);
     change.gone_workflows = std::move(gone.workflows);
     change.schedules = engine.take_changed_schedules();
+    change.topics = engine.take_changed_topics();
     change.at = now.wall;
     return change;
 }

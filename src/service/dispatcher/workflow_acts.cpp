@@ -39,7 +39,7 @@ void WorkflowApi::act(Call call, WorkflowId id, engine::Command command) {
                           return [shared, error] { shared->answer(error); };
                       // What has ended may be in the view alone.
                       return [this, shared, id, error] {
-                          find(id.to_string(), [shared](const Result<Found>& found) {
+                          find(id.to_string(), {0, 0}, [shared](const Result<Found>& found) {
                               if (!found) return shared->answer(found.error());
                               shared->answer(
                                   Error{ErrorCode::workflow_finished,

@@ -156,10 +156,11 @@ void WorkflowApi::find_head(const std::string& name, std::function<void(Result<W
                    });
 }
 
-void WorkflowApi::find(const std::string& name, std::function<void(Result<Found>)> then) {
-    find_head(name, [this, then = std::move(then)](Result<WorkflowId> id) {
+void WorkflowApi::find(const std::string& name, Part part,
+                       std::function<void(Result<Found>)> then) {
+    find_head(name, [this, part, then = std::move(then)](Result<WorkflowId> id) {
         if (!id) return then(std::unexpected{id.error()});
-        if (auto here = core_.engine().whole_workflow(*id))
+        if (auto here = core_.engine().whole_workflow(*id, part.first, part.count))
             return core_.when_durable([then, whole = std::make_shared<const WholeWorkflow>(
                                                  std::move(*here))] { then(whole); });
         auto found = std::make_shared<Result<Found>>(fail(ErrorCode::disk_full));
@@ -176,16 +177,18 @@ void WorkflowApi::find(const std::string& name, std::function<void(Result<Found>
 }
 
 void WorkflowApi::show(const std::shared_ptr<Call>& call, WorkflowId id, int status) {
-    find(id.to_string(), [call, status](const Result<Found>& found) {
-        if (!found) return call->answer(found.error());
-        const WholeWorkflow& whole = **found;
-        const protocol::StepPage page{&whole, 0, steps_shown};
-        const std::string* steps = call->target.find("steps");
-        std::string out;
-        protocol::write_workflow(out, whole.workflow, whole.plan.get(),
-                                 steps != nullptr && *steps == "true" ? &page : nullptr);
-        call->answer(status, out);
-    });
+    const std::string* asked = call->target.find("steps");
+    const bool steps = asked != nullptr && *asked == "true";
+    find(id.to_string(), {0, steps ? steps_shown : 0},
+         [call, status, steps](const Result<Found>& found) {
+             if (!found) return call->answer(found.error());
+             const WholeWorkflow& whole = **found;
+             const protocol::StepPage page{&whole, 0, steps_shown};
+             std::string out;
+             protocol::write_workflow(out, whole.workflow, whole.plan.get(),
+                                      steps ? &page : nullptr);
+             call->answer(status, out);
+         });
 }
 
 void WorkflowApi::wait_and_show(const std::shared_ptr<Call>& call, WorkflowId id, int status,
@@ -215,13 +218,13 @@ void WorkflowApi::steps(Call call) {
     if (!fault) return call.answer(fault.error());
     const std::string name = call.parameters[0];
     auto shared = std::make_shared<Call>(std::move(call));
-    find(name, [shared, after, limit](const Result<Found>& found) {
+    const auto count = std::clamp<StepIndex>(limit, 1, steps_shown);
+    find(name, {after, count}, [shared, after, count](const Result<Found>& found) {
         if (!found) return shared->answer(found.error());
-        const auto count = std::clamp<StepIndex>(limit, 1, steps_shown);
         std::string out = "{\"steps\":";
         protocol::write_steps(out, {found->get(), after, count});
         const std::size_t next = std::size_t{after} + count;
-        if (next < (*found)->steps.size()) out += ",\"next\":" + std::to_string(next);
+        if (next < (*found)->plan->steps.size()) out += ",\"next\":" + std::to_string(next);
         shared->answer(200, out + "}");
     });
 }
@@ -263,7 +266,7 @@ void WorkflowApi::list(Call call) {
 void WorkflowApi::explain(Call call) {
     const std::string name = call.parameters[0];
     auto shared = std::make_shared<Call>(std::move(call));
-    find(name, [this, shared](const Result<Found>& found) {
+    find(name, {0, 0}, [this, shared](const Result<Found>& found) {
         if (!found) return shared->answer(found.error());
         constexpr std::size_t most = 100;
         const Workflow& workflow = (*found)->workflow;
@@ -295,8 +298,11 @@ void WorkflowApi::graph(Call call) {
         return call.answer(Error{ErrorCode::invalid_field, "format: svg or dot"});
     const std::string name = call.parameters[0];
     auto shared = std::make_shared<Call>(std::move(call));
-    find(name, [this, shared, dot](const Result<Found>& found) {
+    find(name, {0, limits::graph_steps_max + 1}, [this, shared, dot](const Result<Found>& found) {
         if (!found) return shared->answer(found.error());
+        const std::size_t steps = (*found)->plan->steps.size();
+        if (steps > limits::graph_steps_max)
+            return shared->answer(Error{ErrorCode::too_many_steps, std::to_string(steps)});
         auto drawn = std::make_shared<Result<std::string>>();
         ports_.lane.run(
             [drawn, dot, whole = *found] {

@@ -1,10 +1,10 @@
-#include "taskd/bus/pattern.hpp"
+#include "taskd/model/pattern.hpp"
 
 #include <algorithm>
 
 #include "taskd/base/limits.hpp"
 
-namespace taskd::bus {
+namespace taskd {
 namespace {
 
 bool is_word(std::string_view text) {
@@ -96,4 +96,4 @@ bool Pattern::matches(std::string_view topic) const {
     return part == parts_.size();
 }
 
-}  // namespace taskd::bus
+}  // namespace taskd

@@ -1,0 +1,219 @@
+#include "taskd/service/own_events.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+
+namespace taskd::service {
+namespace {
+
+constexpr std::string_view prefix = "taskd.";
+constexpr std::string_view source = "taskd";
+constexpr std::size_t asked_at_once = 16;  // the view hands tasks over whole
+constexpr Duration retry = std::chrono::seconds{1};
+
+}  // namespace
+
+// What one read of the journal found.
+struct OwnEvents::Page {
+    std::vector<RecordBatch> batches;
+    std::size_t records = 0;
+    Result<void> result;
+    std::unordered_map<TaskId, protocol::TaskFacts> facts;
+    std::vector<TaskId> unknown;
+};
+
+OwnEvents::OwnEvents(Core& core, port::JournalReader& records, port::Background& lane,
+                     port::Clock& clock, port::Timers& timers, port::Log& log)
+    : core_{core},
+      records_{records},
+      lane_{lane},
+      clock_{clock},
+      log_{log},
+      retry_{timers.make()} {}
+
+void OwnEvents::start() {
+    learn_groups();
+    if (wanted_.empty()) {
+        cursor_ = core_.durable();
+        ready_ = true;
+        return;
+    }
+    find_cursor();
+}
+
+void OwnEvents::learn_groups() {
+    wanted_.clear();
+    first_ = Sequence{UINT64_MAX};
+    core_.engine().each_subscription([&](const Subscription& group) {
+        if (!group.spec.pattern.starts_with(prefix)) return;
+        wanted_.push_back(Pattern::parse(group.spec.pattern).value());
+        // Until it has had a delivery, this is the record that made it.
+        first_ = std::min(first_, Sequence{group.epoch.value});
+    });
+}
+
+bool OwnEvents::is_wanted(const std::string& topic) const {
+    return std::ranges::any_of(wanted_, [&](const Pattern& each) { return each.matches(topic); });
+}
+
+// Behind the newest of our own events: its id is the place of its record.
+void OwnEvents::find_cursor() {
+    std::vector<EventRange> newest;
+    core_.engine().each_topic([&](const Topic& topic) {
+        if (topic.name.starts_with(prefix) && topic.count() > 0)
+            newest.push_back({topic.name, topic.newest, 1, 1, {}});
+    });
+    auto told = std::make_shared<Sequence>();
+    const auto note = [told](const TopicEvent& event) {
+        const auto id = protocol::parse_event_id(event.id);
+        if (id) *told = std::max(*told, id->sequence);
+    };
+    std::erase_if(newest, [&](const EventRange& range) {
+        const auto event = core_.engine().event(range.topic, range.from);
+        if (event) note(*event);
+        return event != nullptr;
+    });
+    core_.ask_view(
+        [newest, note](port::View& view) {
+            for (const EventRange& range : newest)
+                if (const auto events = view.events(range); events && !events->empty())
+                    note(events->front());
+        },
+        [this, told, alive = std::weak_ptr{alive_}] {
+            if (alive.expired()) return;
+            // The record itself again: it may have led to more than one.
+            cursor_ = told->value > 0 ? Sequence{told->value - 1} : first_;
+            ready_ = true;
+            pump();
+        });
+}
+
+void OwnEvents::on_records(const RecordBatch& batch) {
+    const bool groups = std::ranges::any_of(batch.records, [](const Record& record) {
+        return std::holds_alternative<SubscriptionChanged>(record) ||
+               std::holds_alternative<SubscriptionRemoved>(record);
+    });
+    if (groups) learn_groups();
+    if (!ready_ || busy_) return;
+    if (wanted_.empty()) {
+        cursor_ = batch.last();
+        return;
+    }
+    pump();
+}
+
+void OwnEvents::pump() {
+    if (busy_ || let_go_ || cursor_ >= core_.durable()) return;
+    if (wanted_.empty()) {
+        cursor_ = core_.durable();
+        return;
+    }
+    const Sequence oldest = records_.oldest();
+    if (cursor_.next() < oldest) {
+        log_.warn("what happened is no longer kept for groups",
+                  {{"from", std::to_string(cursor_.value + 1)},
+                   {"to", std::to_string(oldest.value - 1)}});
+        cursor_ = Sequence{oldest.value - 1};
+    }
+    busy_ = true;
+    auto page = std::make_shared<Page>();
+    lane_.run(
+        [&records = records_, page, after = cursor_] {
+            page->result = records.read(after, [&](const RecordBatch& batch) {
+                page->batches.push_back(batch);
+                page->records += batch.records.size();
+                return page->records < limits::event_page_records;
+            });
+        },
+        [this, page, alive = std::weak_ptr{alive_}] {
+            if (!alive.expired()) page_read(page);
+        });
+}
+
+void OwnEvents::page_read(const std::shared_ptr<Page>& page) {
+    if (!page->result || page->batches.empty()) {
+        busy_ = false;
+        retry_->set(clock_.steady() + retry, [this] { pump(); });
+        return;
+    }
+    for (const RecordBatch& batch : page->batches)
+        for (const Record& record : batch.records) {
+            const auto id = task_of(record);
+            if (!id || page->facts.contains(*id)) continue;
+            if (const auto* submitted = std::get_if<TaskSubmitted>(&record)) {
+                page->facts[*id] = {submitted->spec.type, submitted->spec.group};
+            } else if (const Task* task = core_.engine().find(*id)) {
+                page->facts[*id] = {task->spec.type, task->spec.group};
+            } else {
+                page->facts[*id] = {};
+                page->unknown.push_back(*id);
+            }
+        }
+    if (page->unknown.empty()) return publish(page);
+    core_.ask_view(
+        [page](port::View& view) {
+            for (std::size_t at = 0; at < page->unknown.size(); at += asked_at_once) {
+                const std::span<const TaskId> ids{page->unknown};
+                const auto found =
+                    view.find(ids.subspan(at, std::min(asked_at_once, ids.size() - at)));
+                if (!found) return;  // then it is told without
+                for (const Task& task : *found)
+                    page->facts[task.spec.id] = {task.spec.type, task.spec.group};
+            }
+        },
+        [this, page, alive = std::weak_ptr{alive_}] {
+            if (!alive.expired()) publish(page);
+        });
+}
+
+void OwnEvents::publish(const std::shared_ptr<Page>& page) {
+    static const protocol::TaskFacts nothing;
+    engine::Publish command;
+    const Sequence last = page->batches.back().last();
+    for (const RecordBatch& batch : page->batches) {
+        Sequence sequence = batch.first;
+        for (const Record& record : batch.records) {
+            const auto id = task_of(record);
+            const auto known = id ? page->facts.find(*id) : page->facts.end();
+            const auto made = protocol::events_of(
+                sequence, record, known != page->facts.end() ? known->second : nothing);
+            sequence = sequence.next();
+            for (const protocol::Event& each : made) {
+                std::string topic{prefix};
+                topic += each.name;
+                if (!is_wanted(topic)) continue;
+                TopicEvent event;
+                event.topic = std::move(topic);
+                event.id = protocol::to_text(each.id);
+                event.id_given = true;  // told once, whatever is read again
+                event.source = source;
+                event.type = each.name;
+                if (!each.subjects.empty()) event.key = each.subjects.front();
+                event.content_type = "application/json";
+                event.at = core_.now().wall;
+                event.body = Blob{each.data};
+                command.events.push_back(std::move(event));
+            }
+        }
+    }
+    if (command.events.empty()) {
+        busy_ = false;
+        cursor_ = last;
+        return pump();
+    }
+    core_.execute(std::move(command),
+                  [this, last](const engine::Decision& decision) -> Core::Reply {
+                      if (decision.refused) {
+                          busy_ = false;
+                          retry_->set(clock_.steady() + retry, [this] { pump(); });
+                          return {};
+                      }
+                      return [this, last] {
+                          busy_ = false;
+                          cursor_ = last;
+                          pump();
+                      };
+                  });
+}
+
+}  // namespace taskd::service

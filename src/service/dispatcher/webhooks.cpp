@@ -1,0 +1,149 @@
+#include "taskd/service/webhooks.hpp"
+
+#include <algorithm>
+
+#include "taskd/protocol/cloud_event.hpp"
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/webhook_signature.hpp"
+#include "taskd/service/call_runner.hpp"
+
+namespace taskd::service {
+namespace {
+
+constexpr std::string_view consumer = "webhook";
+
+// Shorter than the lease, so that a call that is given up is told by us and not by the clock.
+Duration call_timeout(const SubscriptionSpec& spec) {
+    return std::min(limits::webhook_timeout, spec.ack_timeout * 9 / 10);
+}
+
+TaskError error_of(const Result<port::HttpResponse>& answer) {
+    const std::string code{row_of(ErrorCode::webhook_failed).name};
+    if (!answer) return {code, answer.error().to_string(), false};
+    std::string message = "status " + std::to_string(answer->status);
+    const std::string body = answer->body.substr(0, limits::delivery_error_bytes_max / 2);
+    if (!body.empty() && protocol::is_utf8(body)) message += ": " + body;
+    return {code, std::move(message), false};
+}
+
+}  // namespace
+
+Webhooks::Webhooks(Core& core, port::HttpExchange& http, port::Clock& clock, port::Timers& timers,
+                   port::Log& log)
+    : core_{core}, http_{http}, clock_{clock}, timers_{timers}, log_{log}, timer_{timers.make()} {}
+
+void Webhooks::start() {
+    pump_all();
+}
+
+void Webhooks::on_records(const RecordBatch& batch) {
+    const bool topical = std::ranges::any_of(batch.records, [](const Record& record) {
+        return std::visit([]<class Any>(const Any&) { return OfTopics<Any>; }, record);
+    });
+    if (topical) pump_all();
+}
+
+void Webhooks::pump_all() {
+    std::vector<std::string> names;
+    core_.engine().each_subscription([&](const Subscription& group) {
+        if (group.spec.webhook) names.push_back(group.spec.group);
+    });
+    for (const std::string& name : names)
+        pump(name);
+    arm();
+}
+
+void Webhooks::pump(const std::string& name) {
+    Group& group = groups_[name];
+    const bool full = group.calls >= limits::webhook_calls_max;
+    if (let_go_ || group.asking || full || !core_.engine().may_deliver(core_.now(), name)) return;
+    group.asking = true;
+    core_.execute(
+        engine::AskDeliveries{name, std::string{consumer}, limits::webhook_calls_max - group.calls},
+        [this, name](const engine::Decision& decision) -> Core::Reply {
+            const bool came = !decision.refused && !decision.records.empty();
+            return [this, name, came, topics = decision.topics] {
+                groups_[name].asking = false;
+                for (const Gap& gap : topics.gaps)
+                    log_.warn(row_of(ErrorCode::behind_retention).text,
+                              {{"group", name},
+                               {"topic", gap.topic},
+                               {"from", std::to_string(gap.from.value)},
+                               {"to", std::to_string(gap.to.value)},
+                               {"count", std::to_string(gap.count)}});
+                groups_[name].calls += topics.leased.size();
+                for (const auto& leased : topics.leased)
+                    call(name, leased);
+                if (came) pump(name);
+            };
+        });
+}
+
+void Webhooks::call(const std::string& name, const engine::TopicAnswer::Leased& leased) {
+    const TopicEvent& event = *leased.event;
+    engine::EndDeliveries::Item item{{event.topic, event.sequence}, leased.epoch};
+    const Subscription* group = core_.engine().subscription(name);
+    const auto place = group != nullptr && group->spec.webhook
+                           ? parse_call_url(group->spec.webhook->url)
+                           : fail(ErrorCode::subscription_not_found, name);
+    if (!place || let_go_) {
+        item.end = DeliveryEnd::released;
+        return answered(name, std::move(item));
+    }
+    ++called_;
+    port::HttpRequest request{"POST", place->target, protocol::cloud_headers(event),
+                              std::string{event.body.view()}};
+    request.headers.emplace_back("Taskd-Group", name);
+    request.headers.emplace_back("Taskd-Topic", event.topic);
+    request.headers.emplace_back("Taskd-Sequence", std::to_string(event.sequence.value));
+    request.headers.emplace_back("Taskd-Attempt", std::to_string(leased.attempt));
+    const std::string& secret = group->spec.webhook->secret;
+    if (!secret.empty())
+        request.headers.emplace_back(std::string{protocol::signature_header},
+                                     protocol::sign_webhook(secret, clock_.wall(), request.body));
+    http_.send(place->base_url, std::move(request), call_timeout(group->spec),
+               [this, name, item,
+                alive = std::weak_ptr{alive_}](const Result<port::HttpResponse>& answer) mutable {
+                   if (alive.expired()) return;
+                   const bool taken = answer && answer->status >= 200 && answer->status < 300;
+                   if (!taken) {
+                       item.end = DeliveryEnd::failed;
+                       item.error = error_of(answer);
+                   }
+                   answered(name, std::move(item));
+               });
+}
+
+void Webhooks::answered(const std::string& name, engine::EndDeliveries::Item item) {
+    core_.execute(engine::EndDeliveries{name, {std::move(item)}},
+                  [this, name](const engine::Decision&) {
+                      Group& group = groups_[name];
+                      if (group.calls > 0) --group.calls;
+                      if (core_.engine().subscription(name) == nullptr && group.calls == 0)
+                          groups_.erase(name);
+                      else
+                          pump(name);
+                      return Core::Reply{};
+                  });
+}
+
+// Retries become due without a record.
+void Webhooks::arm() {
+    std::optional<EngineTime> next;
+    core_.engine().each_subscription([&](const Subscription& group) {
+        if (!group.spec.webhook) return;
+        const auto due = core_.engine().next_retry(group.spec.group);
+        if (due && (!next || *due < *next)) next = due;
+    });
+    if (!next || let_go_) return timer_->clear();
+    const Duration wait = std::max(*next - core_.now().engine, Duration{0});
+    // Where all calls are out already a due retry waits for one of them.
+    timer_->set(clock_.steady() + std::max<Duration>(wait, std::chrono::milliseconds{10}),
+                [this] { pump_all(); });
+}
+
+void Webhooks::report(port::MetricSink& sink) const {
+    sink.put(port::Metric::webhook_calls_total, called_);
+}
+
+}  // namespace taskd::service

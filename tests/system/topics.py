@@ -1,0 +1,255 @@
+"""Topics over kill -9: every group has every event, in the order of its key, however often the
+dispatcher is killed; the command publishes and subscribes; a webhook is signed and tried again."""
+
+import collections
+import hashlib
+import hmac
+import http.server
+import json
+import random
+import subprocess
+import threading
+import time
+
+import harness
+
+EVENTS = 1_000
+PUBLISHERS = 4
+KILLS = 3
+KEYS = 10
+TOPIC = "order.placed"
+SEED = 7
+
+
+def patiently(api, method, path, body=None):
+    """Said again until there is an answer that is no fault of the moment."""
+    end = time.monotonic() + harness.PATIENCE
+    while True:
+        try:
+            answer = api.call(method, path, body)
+            if answer.status not in (429, 502, 503):
+                return answer
+        except harness.Broken:
+            pass
+        assert time.monotonic() < end, f"no answer: {method} {path}"
+        time.sleep(0.02)
+
+
+class Worker(threading.Thread):
+    """A thread whose fault is told to the test."""
+
+    def __init__(self, work):
+        super().__init__(daemon=True)
+        self.work = work
+        self.fault = None
+
+    def run(self):
+        try:
+            self.work()
+        except Exception as error:  # told to the test
+            self.fault = error
+
+    def end(self):
+        self.join(120)
+        if self.fault:
+            raise self.fault
+        assert not self.is_alive()
+
+
+class Group:
+    """What the consumers of one group have had, in the order they had it."""
+
+    def __init__(self, api, name):
+        self.api, self.name = api, name
+        self.lock = threading.Lock()
+        self.had = collections.Counter()
+        self.acknowledged = set()
+        self.by_key = collections.defaultdict(list)
+        self.faults = []
+
+    def consume(self, consumer, wanted):
+        chance = random.Random(consumer)
+        path = f"/v1/subscriptions/{self.name}"
+        while len(self.acknowledged) < wanted:
+            answer = patiently(self.api, "POST", path + "/deliveries",
+                               {"max": 1 + chance.randrange(40), "wait_ms": 500,
+                                "consumer": consumer})
+            assert answer.status == 200, answer.text
+            assert "gaps" not in answer.json, answer.text
+            acks, nacks = [], []
+            for delivery in answer.json["deliveries"]:
+                self.take(delivery)
+                if chance.random() < 0.02:
+                    nacks.append({"id": delivery["id"]})
+                else:
+                    acks.append(delivery["id"])
+            if not acks and not nacks:
+                continue
+            said = patiently(self.api, "POST", path + "/acks", {"acks": acks, "nacks": nacks})
+            assert said.status == 200, said.text
+            refused = {each["id"] for each in said.json["refused"]}
+            with self.lock:
+                self.acknowledged |= {self.place(each) for each in acks if each not in refused}
+
+    @staticmethod
+    def place(delivery_id):
+        return int(delivery_id.split(":")[2])
+
+    def take(self, delivery):
+        event = delivery["event"]
+        with self.lock:
+            if event["sequence"] in self.acknowledged:
+                self.faults.append(f"{delivery['id']} came again after it was acknowledged")
+            self.had[event["data"]["number"]] += 1
+            self.by_key[event["key"]].append(event["data"]["number"])
+
+
+def first_times(numbers):
+    seen, order = set(), []
+    for number in numbers:
+        if number not in seen:
+            seen.add(number)
+            order.append(number)
+    return order
+
+
+class Topics(harness.SystemTest):
+
+    def publish(self, api, publisher, counts):
+        chance = random.Random(f"{SEED} {publisher}")
+        numbers = list(range(publisher, EVENTS, PUBLISHERS))
+        while numbers:
+            some = [numbers.pop(0) for _ in range(min(len(numbers), 1 + chance.randrange(8)))]
+            events = [{"id": str(number), "key": f"k{publisher}-{number % KEYS}",
+                       "data": {"number": number}} for number in some]
+            answer = patiently(api, "POST", f"/v1/topics/{TOPIC}/events", events)
+            assert answer.status == 201, answer.text
+            counts[publisher] += len(some)
+
+    def test_killed_while_events_are_published(self):
+        dispatcher = self.system.start_all()
+        api = dispatcher.api
+        for group in ("shared", "alone"):
+            made = api.call("PUT", f"/v1/subscriptions/{group}",
+                            {"pattern": "order.*", "order_by_key": True,
+                             "attempts_max": 100, "ack_timeout_ms": 3000,
+                             "retry": {"kind": "fixed", "initial_ms": 50, "max_ms": 50}})
+            self.assertEqual(made.status, 200, made.text)
+        shared, late = Group(api, "shared"), Group(api, "late")
+        counts = collections.Counter()
+        publishers = [Worker(lambda n=n: self.publish(api, n, counts)) for n in range(PUBLISHERS)]
+        consumers = [Worker(lambda n=n: shared.consume(f"c{n}", EVENTS)) for n in range(3)]
+        for each in publishers + consumers:
+            each.start()
+        for kill in range(1, KILLS + 1):
+            harness.wait_until(lambda goal=kill * EVENTS // (KILLS + 2):
+                               any(each.fault for each in publishers + consumers)
+                               or sum(counts.values()) >= goal, "events are published")
+            dispatcher.restart()
+        for each in publishers:
+            each.end()
+        made = patiently(api, "PUT", "/v1/subscriptions/late",
+                         {"pattern": TOPIC, "start": "oldest", "ack_timeout_ms": 3000})
+        self.assertEqual(made.status, 200, made.text)
+        consumers.append(Worker(lambda: late.consume("l", EVENTS)))
+        consumers[-1].start()
+        for each in consumers:
+            each.end()
+        topic = patiently(api, "GET", f"/v1/topics/{TOPIC}").json
+        self.assertEqual(topic["count"], EVENTS)  # none was doubled, whatever was said again
+        for group in (shared, late):
+            self.assertEqual(group.faults, [])
+            self.assertEqual(set(group.had), set(range(EVENTS)))
+            settled = api.call("GET", f"/v1/subscriptions/{group.name}").json
+            self.assertEqual((settled["lag"], settled["dead"], settled["lost"]), (0, 0, 0))
+        for key, numbers in shared.by_key.items():
+            order = first_times(numbers)
+            self.assertEqual(order, sorted(order), key)
+        # Nobody asked for the other group; it still has it all to come.
+        self.assertEqual(api.call("GET", "/v1/subscriptions/alone").json["lag"], EVENTS)
+
+    def command(self, dispatcher, *arguments, stdin=""):
+        done = subprocess.run([harness.EXECUTABLE, *arguments, "--url", dispatcher.url],
+                              input=stdin, capture_output=True, text=True, timeout=60, check=False)
+        return done
+
+    def test_the_commands(self):
+        dispatcher = self.system.start_all()
+
+        def taskd(*arguments, stdin="", code=0):
+            done = self.command(dispatcher, *arguments, stdin=stdin)
+            self.assertEqual(done.returncode, code, done.stderr)
+            return done.stdout
+        self.assertEqual(taskd("publish", TOPIC, '{"order": 1}', "--key", "ann"), "1\n")
+        self.assertEqual(taskd("publish", TOPIC, "-", stdin="plain text"), "2\n")
+        self.assertEqual(taskd("publish", TOPIC, "3", "--id", "x"), "3\n")
+        self.assertEqual(taskd("publish", TOPIC, "3", "--id", "x"), "3\n")
+        lines = taskd("subscribe", "--group", "g", "order.*", "--once", "-o", "json").splitlines()
+        self.assertEqual([json.loads(each)["data"] for each in lines],
+                         [{"order": 1}, "plain text", 3])
+        self.assertEqual(taskd("subscribe", "--group", "g", "--once"), "")
+        self.assertIn("order.placed 2", taskd("subscribe", "-g", "two", "**", "--from", "2",
+                                              "--max", "1"))
+        marks = self.system.folder / "marks"
+        taskd("subscribe", "-g", "run", TOPIC, "--once", "--exec",
+              f"cat > /dev/null; echo $TASKD_SEQUENCE >> {marks}; test $TASKD_SEQUENCE != 2",
+              "--attempts-max", "1")
+        self.assertEqual(marks.read_text("utf-8").split(), ["1", "2", "3"])
+        self.assertIn("exit_status: ended with 1", taskd("topic", "dead", "run"))
+        self.assertEqual(taskd("topic", "redrive", "run", f"{TOPIC}:2"), "1, 0 left\n")
+        self.assertIn("order.placed 2", taskd("subscribe", "-g", "run", "--once"))
+        self.assertIn(TOPIC, taskd("topic", "list"))
+        shown = taskd("topic", "show", TOPIC)
+        self.assertRegex(shown, r"two +2 +1")
+        taskd("topic", "set", TOPIC, "--keep-count", "1")
+        harness.wait_until(lambda: json.loads(taskd("topic", "show", TOPIC, "-o", "json"))
+                           ["count"] == 1, "the topic is trimmed")
+        taskd("topic", "groups")
+        taskd("topic", "remove", "two")
+        taskd("topic", "delete", TOPIC)
+        self.assertEqual(self.command(dispatcher, "topic", "show", TOPIC).stderr,
+                         f"taskd: topic_not_found: no topic has this name ({TOPIC})\n")
+        self.assertIn("needs a pattern", self.command(
+            dispatcher, "subscribe", "-g", "new", "--once").stderr)
+
+    def test_a_webhook(self):
+        dispatcher = self.system.start_all()
+        calls, secret = [], b"hidden"
+
+        class Hook(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                calls.append((dict(self.headers), body))
+                self.send_response(503 if len(calls) == 1 else 204)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        api = dispatcher.api
+        made = api.call("PUT", "/v1/subscriptions/hook", {
+            "pattern": TOPIC, "retry": {"initial_ms": 10, "max_ms": 10},
+            "webhook": {"url": f"http://127.0.0.1:{server.server_address[1]}/in",
+                        "secret": secret.decode()}})
+        self.assertEqual(made.status, 200, made.text)
+        api.call("POST", f"/v1/topics/{TOPIC}/events", {"id": "1", "key": "ann", "data": {"a": 1}})
+        harness.wait_until(lambda: api.call("GET", "/v1/subscriptions/hook").json["lag"] == 0,
+                           "the webhook has the event")
+        self.assertEqual(len(calls), 2)
+        headers, body = calls[1]
+        self.assertEqual(json.loads(body), {"a": 1})
+        self.assertEqual(headers["ce-id"], "1")
+        self.assertEqual(headers["ce-partitionkey"], "ann")
+        self.assertEqual(headers["Taskd-Attempt"], "2")
+        seconds, proof = headers["Taskd-Signature"].split(",")
+        self.assertTrue(abs(int(seconds.removeprefix("t=")) - time.time()) < 60)
+        expected = hmac.new(secret, seconds.removeprefix("t=").encode() + b"." + body,
+                            hashlib.sha256).hexdigest()
+        self.assertEqual(proof, "v1=" + expected)
+
+
+if __name__ == "__main__":
+    harness.main()

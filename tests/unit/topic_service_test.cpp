@@ -1,0 +1,201 @@
+// Topics in the dispatcher: who waits is answered in the same batch, what is too old goes, a full
+// disk refuses, a restart forgets nothing; the dispatcher's own events; webhooks.
+#include <algorithm>
+
+#include "catch.hpp"
+#include "dispatcher_world.hpp"
+#include "taskd/protocol/webhook_signature.hpp"
+
+using namespace taskd;
+using namespace taskd::test;
+using namespace std::chrono_literals;
+using protocol::JsonView;
+
+namespace {
+
+using Answer = std::shared_ptr<std::optional<port::HttpResponse>>;
+
+// A question that may wait.
+Answer ask_later(DispatcherWorld& world, std::string target, std::string body) {
+    auto got = std::make_shared<std::optional<port::HttpResponse>>();
+    world.world.host("client").http().send("http://dispatcher:4000",
+                                           {"POST", std::move(target), {}, std::move(body)}, 60s,
+                                           [got](Result<port::HttpResponse> answer) {
+                                               if (answer) *got = std::move(*answer);
+                                           });
+    return got;
+}
+
+void make_group(DispatcherWorld& world, const std::string& name, const std::string& body) {
+    const auto made = world.ask("PUT", "/v1/subscriptions/" + name, body);
+    REQUIRE(made);
+    INFO(made->body);
+    REQUIRE(made->status == 200);
+}
+
+void publish(DispatcherWorld& world, const std::string& topic, const std::string& body) {
+    const auto published = world.ask("POST", "/v1/topics/" + topic + "/events", body);
+    REQUIRE(published);
+    INFO(published->body);
+    REQUIRE(published->status == 201);
+}
+
+std::vector<std::string> lease(DispatcherWorld& world, const std::string& group) {
+    const auto answer =
+        world.ask("POST", "/v1/subscriptions/" + group + "/deliveries", R"({"max":100})");
+    REQUIRE(answer);
+    REQUIRE(answer->status == 200);
+    std::vector<std::string> found;
+    for (const JsonView& each : JsonView{answer->body}["deliveries"].items())
+        found.push_back(each["event"]["topic"].text() + " " +
+                        std::string{each["event"]["data"].raw()});
+    return found;
+}
+
+}  // namespace
+
+TEST_CASE("who waits is leased what is published in the same batch") {
+    DispatcherWorld world;
+    make_group(world, "g", R"({"pattern":"order.*"})");
+    const Answer answer =
+        ask_later(world, "/v1/subscriptions/g/deliveries", R"({"wait_ms":30000})");
+    world.world.run_for(1s);
+    CHECK_FALSE(answer->has_value());
+    world.view_lane.hold();  // so that no batch is dropped
+    publish(world, "order.placed", R"({"data":1})");
+    world.world.run_until([&] { return answer->has_value(); }, 1s);
+    REQUIRE(answer->has_value());
+    CHECK(JsonView{(*answer)->body}["deliveries"].items().size() == 1);
+    const bool together = std::ranges::any_of(world.tape.batches, [](const RecordBatch& batch) {
+        const auto holds = [&]<class Kind>(const Kind*) {
+            return std::ranges::any_of(batch.records, [](const Record& record) {
+                return std::holds_alternative<Kind>(record);
+            });
+        };
+        return holds(static_cast<EventPublished*>(nullptr)) &&
+               holds(static_cast<DeliveriesLeased*>(nullptr));
+    });
+    CHECK(together);
+}
+
+TEST_CASE("a wait ends with nothing, with a retry that is due, or with the group") {
+    DispatcherWorld world;
+    make_group(world, "g", R"({"pattern":"t","retry":{"initial_ms":2000,"jitter_percent":0}})");
+    const Answer nothing = ask_later(world, "/v1/subscriptions/g/deliveries", R"({"wait_ms":500})");
+    world.world.run_for(2s);
+    REQUIRE(nothing->has_value());
+    CHECK((*nothing)->body == R"({"ack_timeout_ms":30000,"deliveries":[]})");
+    publish(world, "t", R"({"data":1})");
+    CHECK(lease(world, "g").size() == 1);
+    const Answer retried =
+        ask_later(world, "/v1/subscriptions/g/deliveries", R"({"wait_ms":9000})");
+    const auto failed = world.ask("GET", "/v1/subscriptions/g");
+    const Subscription* group = world.service->core().engine().subscription("g");
+    REQUIRE(group);
+    const std::string id = "g:t:1:" + std::to_string(group->epoch.value);
+    CHECK(world.ask("POST", "/v1/deliveries/" + id + "/nack")->status == 200);
+    world.world.run_for(1s);
+    CHECK_FALSE(retried->has_value());
+    world.world.run_for(2s);
+    REQUIRE(retried->has_value());
+    CHECK(JsonView{(*retried)->body}["deliveries"].items()[0]["attempt"].number() == 2);
+    const Answer gone = ask_later(world, "/v1/subscriptions/g/deliveries", R"({"wait_ms":9000})");
+    world.world.run_for(100ms);
+    CHECK(world.ask("DELETE", "/v1/subscriptions/g")->status == 204);
+    world.world.run_for(1s);
+    CHECK(problem(*gone) == "404 subscription_not_found");
+}
+
+TEST_CASE("a reader of a topic is told when something comes") {
+    DispatcherWorld world;
+    publish(world, "t", R"({"data":1})");
+    auto got = std::make_shared<std::optional<port::HttpResponse>>();
+    world.world.host("client").http().send("http://dispatcher:4000",
+                                           {"GET", "/v1/topics/t/events?after=1&wait=30s", {}, {}},
+                                           60s, [got](Result<port::HttpResponse> answer) {
+                                               if (answer) *got = std::move(*answer);
+                                           });
+    world.world.run_for(1s);
+    CHECK_FALSE(got->has_value());
+    publish(world, "t", R"([{"data":2},{"data":3}])");
+    world.world.run_for(1s);
+    REQUIRE(got->has_value());
+    CHECK(JsonView{(*got)->body}["events"].items().size() == 2);
+    CHECK(JsonView{(*got)->body}["last"].number() == 3);
+}
+
+TEST_CASE("events go by age, and the group is told by name") {
+    DispatcherWorld world;
+    REQUIRE(world.ask("PUT", "/v1/topics/t", R"({"keep_ms":5000})")->status == 200);
+    make_group(world, "g", R"({"pattern":"t"})");
+    publish(world, "t", R"([{"data":1},{"data":2}])");
+    world.world.run_for(3s);
+    publish(world, "t", R"({"data":3})");
+    world.world.run_for(4s);
+    const auto shown = world.ask("GET", "/v1/topics/t");
+    CHECK(JsonView{shown->body}["oldest"].number() == 3);
+    CHECK(JsonView{shown->body}["groups"].items()[0]["last_gap"]["count"].number() == 2);
+    const auto told = world.ask("POST", "/v1/subscriptions/g/deliveries", "");
+    const JsonView gap = JsonView{told->body}["gaps"].items().at(0);
+    CHECK(gap["error"].text() == "behind_retention");
+    CHECK(gap["to"].number() == 2);
+    CHECK(lease(world, "g").empty());
+    world.world.run_for(5s);
+    CHECK(JsonView{world.ask("GET", "/v1/topics/t")->body}["count"].number() == 0);
+}
+
+TEST_CASE("what the dispatcher tells stands in topics of its own, when a group wants it") {
+    DispatcherWorld world;
+    REQUIRE(world.submit("before"));
+    make_group(world, "g", "{\"pattern\":\"taskd.task.(submitted|cancelled)\"}");
+    const auto submitted = world.submit("sum");
+    const std::string id = JsonView{submitted->body}["id"].text();
+    REQUIRE(world.ask("POST", "/v1/tasks/" + id + "/cancel")->status == 200);
+    world.world.run_for(2s);
+    auto had = lease(world, "g");
+    REQUIRE(had.size() == 2);
+    std::ranges::sort(had);  // topics take turns
+    CHECK(had[0].starts_with("taskd.task.cancelled {\"event\":\"task.cancelled\""));
+    CHECK(had[1].find(id) != std::string::npos);
+    CHECK(world.service->core().engine().topic("taskd.task.leased") == nullptr);
+    // Deliveries make none.
+    make_group(world, "all", R"({"pattern":"taskd.**"})");
+    publish(world, "t", R"({"data":1})");
+    world.world.run_for(2s);
+    CHECK(lease(world, "all").size() == 2);
+}
+
+TEST_CASE("a webhook gets what is published, signed, and again when it failed") {
+    DispatcherWorld world;
+    struct Hook final : port::HttpHandler {
+        void handle(port::HttpRequest&& request, port::HttpResponder respond) override {
+            calls.push_back(std::move(request));
+            respond({calls.size() < 3 ? 500 : 200, {}, "no"});
+        }
+        std::vector<port::HttpRequest> calls;
+    } hook;
+    REQUIRE(world.world.host("shop").serve(8000, hook));
+    make_group(world, "g",
+               R"({"pattern":"t","retry":{"initial_ms":1000,"jitter_percent":0},)"
+               R"("webhook":{"url":"http://shop:8000/in?x=1","secret":"s"}})");
+    publish(world, "t", R"({"id":"1","source":"here","data":{"a":1}})");
+    world.world.run_for(5s);
+    REQUIRE(hook.calls.size() == 3);
+    CHECK(hook.calls[2].target == "/in?x=1");
+    CHECK(hook.calls[2].body == R"({"a":1})");
+    CHECK(port::find_header(hook.calls[2].headers, "ce-source") == "here");
+    CHECK(port::find_header(hook.calls[2].headers, "Taskd-Attempt") == "3");
+    CHECK(protocol::check_webhook(port::find_header(hook.calls[2].headers, "Taskd-Signature"), "s",
+                                  world.host.clock().wall(), 1min, hook.calls[2].body));
+    const auto shown = world.ask("GET", "/v1/subscriptions/g");
+    CHECK(JsonView{shown->body}["lag"].number() == 0);
+    CHECK(JsonView{shown->body}["failed"].number() == 2);
+    // One that never takes it: a dead letter with a name.
+    make_group(world, "dead",
+               R"({"pattern":"t","attempts_max":2,"retry":{"initial_ms":10,"max_ms":10},)"
+               R"("webhook":{"url":"http://nobody:1/"}})");
+    world.world.run_for(30s);
+    const auto dead = world.ask("GET", "/v1/subscriptions/dead/dead");
+    REQUIRE(JsonView{dead->body}["dead"].items().size() == 1);
+    CHECK(JsonView{dead->body}["dead"].items()[0]["error"]["code"].text() == "webhook_failed");
+}
