@@ -372,8 +372,9 @@ void Topics::apply(Sequence, const GapsTold& record) {
 void Topics::extend_leases(EngineTime until) {
     Deadlines extended;
     for (const auto& [old, group, event] : deadlines_) {
-        at(group).sub.open.at(event).until = until;
-        extended.emplace(until, group, event);
+        const EngineTime later = std::max(old, until);
+        at(group).sub.open.at(event).until = later;
+        extended.emplace(later, group, event);
     }
     deadlines_ = std::move(extended);
 }

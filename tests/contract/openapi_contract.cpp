@@ -489,7 +489,6 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     try_dead_letters(judge, done);
     try_operations(judge);
     try_groups(judge);
-    try_topics(judge);
     try_workflows(judge);
     try_workers(judge);
     try_queues(judge);
@@ -509,6 +508,7 @@ TEST_CASE("the handlers keep to the contract, and the contract to the handlers")
     CHECK_THAT(figures, Catch::Matchers::Contains("taskd_tasks_submitted_total"));
     CHECK_THAT(figures, Catch::Matchers::Contains("taskd_submit_seconds"));
     try_a_full_disk(judge, slower);
+    try_topics(judge);  // behind those who count on tasks that take a while
     for (const ApiOperation& each : judge.contract.operations) {
         if (!each.roles.contains("dispatcher") && !each.roles.contains("nameservice")) continue;
         INFO(each.name());

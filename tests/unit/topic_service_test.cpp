@@ -140,6 +140,10 @@ TEST_CASE("events go by age, and the group is told by name") {
     CHECK(gap["error"].text() == "behind_retention");
     CHECK(gap["to"].number() == 2);
     CHECK(lease(world, "g").empty());
+    const std::string metrics = world.ask("GET", "/metrics")->body;
+    for (const char* row : {"taskd_topics 1", "taskd_topic_events{t} 1", "taskd_group_lag{g} 1",
+                            "taskd_group_open{g} 1", "taskd_group_lost_total{g} 2"})
+        CHECK_THAT(metrics, Catch::Matchers::Contains(row));
     world.world.run_for(5s);
     CHECK(JsonView{world.ask("GET", "/v1/topics/t")->body}["count"].number() == 0);
 }

@@ -171,6 +171,21 @@ TEST_CASE("a late acknowledgement counts while nobody else has the delivery") {
     CHECK(world.group("a").open.empty());
 }
 
+TEST_CASE("after a restart a delivery is held as long as it was, or a little longer") {
+    World world;
+    world.subscribe("long", "t", [](SubscriptionSpec& spec) { spec.ack_timeout = 1h; });
+    world.subscribe("short", "t", [](SubscriptionSpec& spec) { spec.ack_timeout = 1s; });
+    world.publish("t", "1");
+    world.ask("long");
+    world.ask("short");
+    const EngineTime before = world.now.engine;
+    world.run(Resume{});
+    CHECK(world.group("long").open.begin()->second.until == before + 1h);
+    CHECK(world.group("short").open.begin()->second.until ==
+          before + limits::lease_duration_default);
+    CHECK(world.engine.next_deadline(world.now) == before + limits::lease_duration_default);
+}
+
 TEST_CASE("what fails comes again later, and is dead in the end") {
     World world;
     world.subscribe("a", "t", [](SubscriptionSpec& spec) { spec.attempts_max = 2; });

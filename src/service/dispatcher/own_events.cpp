@@ -201,6 +201,11 @@ void OwnEvents::publish(const std::shared_ptr<Page>& page) {
         cursor_ = last;
         return pump();
     }
+    // As new work is: it comes again when there is room.
+    if (core_.slow_down()) {
+        busy_ = false;
+        return retry_->set(clock_.steady() + retry, [this] { pump(); });
+    }
     core_.execute(std::move(command),
                   [this, last](const engine::Decision& decision) -> Core::Reply {
                       if (decision.refused) {
