@@ -1,7 +1,10 @@
 // The dispatcher role. Wiring only: what may happen to a task is in src/engine.
 #include "taskd/service/dispatcher.hpp"
 
+#include <cstdlib>
+
 #include "door.hpp"
+#include "split_list.hpp"
 #include "taskd/io/entropy.hpp"
 #include "taskd/io/file_journal.hpp"
 #include "taskd/io/file_task_logs.hpp"
@@ -21,6 +24,13 @@ namespace {
 
 // What stands in place of a number of bytes: a share of the disk.
 constexpr std::string_view reserve_by_share = "auto";
+
+std::map<std::string, std::string> variables(const std::string& names) {
+    std::map<std::string, std::string> found;
+    for (const std::string& name : split_list(names))
+        if (const char* value = std::getenv(name.c_str())) found[name] = value;
+    return found;
+}
 
 // The data directory with its journal and its view.
 class StorePart {
@@ -119,6 +129,7 @@ class DispatcherPart {
         made.retention.keep = options.duration("keep");
         made.retention.keep_dead = options.duration("keep-dead");
         made.workflows.keep = made.retention.keep;
+        made.workflows.env = variables(options.text("workflow-env"));
         made.retention.count = static_cast<std::uint64_t>(options.number("keep-count"));
         made.disk.dir = store.dir();
         if (options.text("disk-reserve") != reserve_by_share)
@@ -208,7 +219,11 @@ std::vector<OptionRow> dispatcher_rows() {
                                  .value = "SIZE",
                                  .fallback = "1GiB",
                                  .help = "what tasks print, all of them; the oldest goes",
-                                 .least = limits::logs_bytes_least}};
+                                 .least = limits::logs_bytes_least},
+                                {.name = "workflow-env",
+                                 .value = "NAMES",
+                                 .help = "variables of its environment that workflows may read, "
+                                         "with commas"}};
     for (const OptionRow& row : upkeep_rows())
         rows.push_back(row);
     return with_role_rows(std::move(rows), "4000");

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "split_list.hpp"
 #include "taskd/io/processes.hpp"
 #include "taskd/io/work_dir.hpp"
 #include "taskd/service/builtin_runner.hpp"
@@ -49,16 +50,6 @@ class ExecPart final : public service::TaskRunner {
     io::ProcessRunner processes_;
     service::ExecRunner runner_;
 };
-
-std::vector<std::string> split_list(const std::string& text) {
-    std::vector<std::string> parts;
-    for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = std::min(text.find(',', at), text.size());
-        if (end > at) parts.push_back(text.substr(at, end - at));
-        at = end + 1;
-    }
-    return parts;
-}
 
 Result<std::set<int>> read_codes(const std::string& text) {
     std::set<int> codes;

@@ -288,6 +288,7 @@ class Applier {
     template <OfTopics Record>
     void operator()(const Record& record) {
         state_.topics.apply(sequence_, record);
+        if constexpr (std::is_same_v<Record, EventPublished>) workflow_event(state_, record.event);
     }
 
     void operator()(const RevokedLeaseEnded& record) {

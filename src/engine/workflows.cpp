@@ -66,6 +66,7 @@ class Editor {
         w_.active.insert(step);
         ++w_.head.active;
         leave_ready(step);
+        listen(step);
         touch(step);
     }
 
@@ -90,6 +91,7 @@ class Editor {
             --w_.head.active;
             w_.active.erase(step);
             w_.expansions.erase(step);
+            stop_listening(step);
             if (row.until) all_.deadlines.erase({*row.until, w_.head.id, step});
         } else {
             leave_ready(step);
@@ -179,9 +181,24 @@ class Editor {
     }
 
   private:
+    void listen(StepIndex step) {
+        const StepPlan& plan = w_.plan(step);
+        if (plan.kind == StepKind::event) all_.listeners[plan.awaits].emplace(w_.head.id, step);
+    }
+
+    void stop_listening(StepIndex step) {
+        const StepPlan& plan = w_.plan(step);
+        if (plan.kind != StepKind::event) return;
+        const auto found = all_.listeners.find(plan.awaits);
+        if (found == all_.listeners.end()) return;
+        found->second.erase({w_.head.id, step});
+        if (found->second.empty()) all_.listeners.erase(found);
+    }
+
     void resume(StepIndex step) {
         const Step& row = w_.steps[step];
         w_.active.insert(step);
+        listen(step);
         if (row.until) all_.deadlines.emplace(*row.until, w_.head.id, step);
         if (w_.plan(step).for_each.empty()) {
             if (w_.plan(step).kind == StepKind::task) ++w_.tasks;
@@ -452,6 +469,36 @@ void step_task_ended(State& state, const Task& task, WallTime when) {
                             : with_it ? StepState::cancelled
                                       : StepState::failed;
     editor.end(of.step, ended, std::move(error), when);
+}
+
+namespace {
+
+// What a step that waited for it has as its result: `data` is its body where that is JSON.
+Blob result_of(const Templates& templates, const TopicEvent& event) {
+    std::string out = "{\"topic\":" + templates.quoted(event.topic) +
+                      ",\"sequence\":" + std::to_string(event.sequence.value) +
+                      ",\"id\":" + templates.quoted(event.id) +
+                      ",\"type\":" + templates.quoted(event.type) +
+                      ",\"key\":" + templates.quoted(event.key) + ",\"data\":";
+    const std::string_view body = event.body.view();
+    out += templates.is_json(body) ? body : "null";
+    return Blob{out + "}"};
+}
+
+}  // namespace
+
+void workflow_event(State& state, const TopicEvent& event) {
+    const auto found = state.workflows.listeners.find(event.topic);
+    if (found == state.workflows.listeners.end()) return;
+    const Blob result = result_of(*state.settings.templates, event);
+    // The list changes while steps end.
+    for (const auto& [id, step] : std::set{found->second}) {
+        LiveWorkflow& w = at(state, id);
+        Editor editor{state, w};
+        w.steps[step].result = result;
+        w.steps[step].result_bytes = result.size();
+        editor.end(step, StepState::succeeded, std::nullopt, event.at);
+    }
 }
 
 void restore_workflow(State& state, const WholeWorkflow& whole) {

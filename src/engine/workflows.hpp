@@ -72,6 +72,8 @@ struct Workflows {
     std::set<std::tuple<EngineTime, WorkflowId, StepIndex>> deadlines;
     std::deque<std::pair<Sequence, WorkflowId>> ended;  // oldest first
     std::set<WorkflowId> changed;
+    // Steps that wait for an event, by its topic.
+    std::map<std::string, std::set<std::pair<WorkflowId, StepIndex>>, std::less<>> listeners;
 
     LiveWorkflow* find(WorkflowId id);
     const LiveWorkflow* find(WorkflowId id) const;
@@ -91,6 +93,9 @@ void apply_workflow(State& state, Sequence sequence, const WorkflowDeleted& reco
 // A task of a step was submitted, or has ended.
 void step_task_began(State& state, const TaskSpec& spec, WallTime at);
 void step_task_ended(State& state, const Task& task, WallTime at);
+
+// An event was published: whoever waits for one of its topic has it.
+void workflow_event(State& state, const TopicEvent& event);
 
 // From the view's rows.
 void restore_workflow(State& state, const WholeWorkflow& whole);

@@ -40,9 +40,8 @@ double number_of(std::string_view json) {
 std::partial_ordering compare_numbers(std::string_view a, std::string_view b) {
     const auto whole = [](std::string_view json) -> std::optional<std::int64_t> {
         std::int64_t number = 0;
-        const char* const last = json.data() + json.size();
-        const auto [end, error] = std::from_chars(json.data(), last, number);
-        if (error != std::errc{} || end != last) return std::nullopt;
+        const auto [end, error] = std::from_chars(json.data(), json.data() + json.size(), number);
+        if (error != std::errc{} || end != json.data() + json.size()) return std::nullopt;
         return number;
     };
     const auto left = whole(a), right = whole(b);

@@ -176,6 +176,10 @@ Result<std::vector<std::string>> JsonTemplates::elements(std::string_view json) 
     return std::vector<std::string>{found->begin(), found->end()};
 }
 
+bool JsonTemplates::is_json(std::string_view text) const {
+    return check_json(text).has_value();
+}
+
 std::string JsonTemplates::quoted(std::string_view text) const {
     std::string out;
     append_json_string(out, text);

@@ -91,6 +91,7 @@ class Judge {
     template <OfTopics Topical>
     void operator()(const Topical& record) {
         topics_.take(last_, record, [this](std::string what) { blame(std::move(what)); });
+        if constexpr (std::is_same_v<Topical, EventPublished>) workflows_.event(record.event.topic);
     }
     const TopicJudge& topics() const { return topics_; }
     void operator()(const WorkflowStarted& record) { workflows_.take(record); }

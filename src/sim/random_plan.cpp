@@ -56,7 +56,7 @@ class RandomPlan {
         }
         if (step.kind != StepKind::task) step.task = {};
         if (random_.chance(1, 3)) step.on_failure = OnFailure::go_on;
-        step.awaits = "go";
+        step.awaits = step.kind == StepKind::event ? "b.c" : "go";
         step.wait = second * (1 + below(20));
         return step;
     }
@@ -64,7 +64,8 @@ class RandomPlan {
     StepKind kind(unsigned depth) {
         constexpr StepKind kinds[] = {StepKind::task,     StepKind::task,   StepKind::task,
                                       StepKind::task,     StepKind::join,   StepKind::sleep,
-                                      StepKind::approval, StepKind::signal, StepKind::workflow};
+                                      StepKind::approval, StepKind::signal, StepKind::event,
+                                      StepKind::workflow};
         return kinds[below(std::size(kinds) - (depth < 2 ? 0 : 1))];
     }
 

@@ -138,6 +138,15 @@ void WorkflowJudge::take(const StepEnded& record) {
     set(*seen, record.step, good ? Fate::good : passed ? Fate::passed : Fate::failed);
 }
 
+void WorkflowJudge::event(const std::string& topic) {
+    for (auto& [id, seen] : seen_)
+        for (StepIndex i = 0; i < seen.steps.size(); ++i) {
+            const StepPlan& plan = seen.plan->steps[i];
+            const bool waits = plan.kind == StepKind::event && seen.steps[i] == Fate::active;
+            if (waits && plan.awaits == topic) set(seen, i, Fate::good);
+        }
+}
+
 void WorkflowJudge::take(const WorkflowTurned& record) {
     Seen* seen = find(record.id, "workflow_turned");
     if (seen == nullptr) return;

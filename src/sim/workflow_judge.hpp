@@ -25,6 +25,8 @@ class WorkflowJudge {
     void take(const WorkflowRetried& record);
     void take(const SignalReceived& record);
     void take(const WorkflowDeleted& record);
+    // Whoever waits for one of this topic has it.
+    void event(const std::string& topic);
     void task_began(const TaskSpec& spec);
     void task_ended(const StepOf& step, TaskState state);
 

@@ -153,11 +153,8 @@ def main():
     program = sys.argv[1]
     steps = min(int(sys.argv[2]) if len(sys.argv) > 2 else 2_000, 2_000)
     seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 2.0
-    roles = workflows.Roles(program, WORKERS, "wait", SLOTS)
-    try:
+    with workflows.Roles(program, WORKERS, "wait", SLOTS) as roles:
         run(workflows.Api(roles.port), steps, seconds)
-    finally:
-        roles.stop()
 
 
 def run(api, steps, seconds):

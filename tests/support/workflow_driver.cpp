@@ -136,6 +136,16 @@ WorkflowId WorkflowDriver::start(const std::shared_ptr<const WorkflowPlan>& plan
     return id;
 }
 
+void WorkflowDriver::publish(const std::string& topic, const std::string& body) {
+    TopicEvent event;
+    event.topic = topic;
+    event.id = TaskId::make(now_.wall, random_).to_string();
+    event.key = "k";
+    event.body = Blob{body};
+    const Decision decision = run(engine::Publish{{std::move(event)}});
+    if (decision.refused) throw std::runtime_error{decision.refused->to_string()};
+}
+
 void WorkflowDriver::pass(Duration time) {
     now_.wall += time;
     now_.engine += time;

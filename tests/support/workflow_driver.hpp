@@ -43,6 +43,8 @@ class WorkflowDriver {
                      const std::string& inputs = "{}");
     void pass(Duration time);
 
+    void publish(const std::string& topic, const std::string& body);
+
     // What a worker holds.
     struct Held {
         engine::LeaseRef lease;

@@ -55,7 +55,8 @@ class GoldenStores(harness.SystemTest):
         # They ended long ago.
         role = system.dispatcher("http://127.0.0.1:1", "--keep", "36500d", "--keep-dead",
                                  "36500d", name=golden.name).start().wait_ready()
-        self.assertEqual(self.what_is_there(role.api), told)
+        there = self.what_is_there(role.api)
+        self.assertEqual({name: there[name] for name in told}, told)
         role.terminate()
         self.assertEqual(role.wait_end(), 0)
         self.assertEqual(system.run("store", "check", data).returncode, 0)
@@ -74,7 +75,10 @@ class GoldenStores(harness.SystemTest):
         queue = api.get("/v1/queues/slow").json
         kept = sum(task["state"] in ("succeeded", "dead", "cancelled", "expired")
                    for task in tasks.values())
-        return {"tasks": tasks, "groups": groups, "schedules": schedules,
+        workflows = [{name: each.get(name) for name in ("name", "state", "output", "active")}
+                     for each in api.get("/v1/workflows").json["workflows"]]
+        topics = [each["topic"] for each in api.get("/v1/topics").json["topics"]]
+        return {"workflows": workflows, "topics": topics, "tasks": tasks, "groups": groups, "schedules": schedules,
                 "queue": {"concurrency": queue["concurrency"],
                           "paused": "paused" in queue}, "kept": kept}
 
@@ -107,6 +111,14 @@ class GoldenStores(harness.SystemTest):
         self.assertEqual(api.call("PUT", "/v1/schedules/yearly", every).status, 200)
         ask("/v1/schedules/yearly/pause", {})
         ask("/v1/operations", {"action": "cancel", "q": "type:none"}, 202)
+        each = {"name": "each", "type": "a", "for_each": [1, 2], "payload": "${item}"}
+        ask("/v1/workflows", {"document": {"name": "done", "steps": [each]}}, 201)
+        ask(f"/v1/leases/{lease()}/complete", {"result": 1})
+        ask(f"/v1/leases/{lease()}/complete", {"result": 2})
+        waits = {"name": "waits", "signal": "go"}
+        ask("/v1/workflows", {"document": {"name": "open", "steps": [
+            waits, {"name": "then", "type": "a", "after": ["waits"]}]}}, 201)
+        ask("/v1/topics/golden/events", {"data": {"n": 1}, "key": "k"}, 201)
 
     def test_make(self):
         if not os.environ.get("TASKD_MAKE_GOLDEN"):

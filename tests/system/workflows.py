@@ -2,6 +2,7 @@
 command line."""
 
 import json
+import os
 import pathlib
 from xml.etree import ElementTree
 
@@ -139,6 +140,18 @@ class Workflows(harness.SystemTest):
                                      {"Content-Type": "application/yaml"})
         self.assert_problem(answer, 422, "schema_mismatch")
         self.assertIn(":2:39: sum: /1: must be a number", answer.json["detail"])
+
+    def test_steps_read_what_they_may_of_the_environment(self):
+        names = self.system.nameservice().start()
+        dispatcher = self.system.dispatcher(names.url, "--workflow-env", "HOME,TASKD_NOT_THERE")
+        dispatcher.start().wait_ready()
+        document = {"name": "env", "env": ["HOME"], "steps": [{"name": "a", "join": True}],
+                    "output": "${env.HOME}"}
+        workflow = self.start(dispatcher.api, document)
+        self.assertEqual(self.ended(dispatcher.api, workflow)["output"], os.environ["HOME"])
+        document["env"] = ["PATH"]
+        self.assert_problem(dispatcher.api.post("/v1/workflows", {"document": document}), 422,
+                            "bad_workflow")
 
     def test_people_speak_to_a_workflow_from_the_command_line(self):
         dispatcher = self.system.start_all("upper")

@@ -24,6 +24,7 @@ void something(WorkflowDriver& driver, WorkflowId id) {
             return driver.pass(second * static_cast<std::int64_t>(1 + random.below(5)));
         case 3:
             driver.run(engine::SendSignal{id, {"go", Blob{"{\"n\":1}"}}});
+            if (random.chance(1, 2)) driver.publish("b.c", "{\"n\":1}");
             return;
         case 4: {
             const auto whole = driver.whole(id);

@@ -254,6 +254,31 @@ TEST_CASE("who waits longer than it may fails") {
     CHECK(late.refused->code == ErrorCode::workflow_finished);
 }
 
+TEST_CASE("a step waits for an event of a topic, the first after it began") {
+    WorkflowDriver driver;
+    PlanText text;
+    StepPlan step;
+    step.name = "paid";
+    step.kind = StepKind::event;
+    step.awaits = "order.paid";
+    text.step(step).task("after", {"paid"}, R"(["${paid.data.sum}","${paid.key}"])");
+    const auto plan = text.make();
+    driver.publish("order.paid", R"({"sum":1})");
+    const auto id = driver.start(plan);
+    driver.publish("order.other", R"({"sum":2})");
+    CHECK(driver.step(id, "paid") == "active");
+    driver.view();
+    driver.restart();
+    driver.publish("order.paid", R"({"sum":3})");
+    CHECK(driver.held("after").payload == R"([3,"k"])");
+    driver.complete("after", "1");
+    CHECK(driver.state(id) == WorkflowState::succeeded);
+    const auto other = driver.start(plan);
+    driver.publish("order.paid", "not JSON");
+    CHECK(driver.whole(other).steps[0].result.view().ends_with(R"("data":null})"));
+    check_judge(driver);
+}
+
 TEST_CASE("an approval is given or refused once") {
     WorkflowDriver driver;
     PlanText text;

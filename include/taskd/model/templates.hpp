@@ -35,6 +35,8 @@ class Templates {
     virtual Result<bool> holds(std::string_view condition, const FindReferred& find) const = 0;
     // The elements of a JSON list, each as it stands; not_a_list.
     virtual Result<std::vector<std::string>> elements(std::string_view json) const = 0;
+    // Whether it is one complete JSON value.
+    virtual bool is_json(std::string_view text) const = 0;
     // A text as JSON writes it.
     virtual std::string quoted(std::string_view text) const = 0;
     // Names that stand first in references, each once; in a text of JSON or a condition.

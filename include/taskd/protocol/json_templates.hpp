@@ -19,6 +19,7 @@ class JsonTemplates final : public Templates {
                              std::size_t bytes_max) const override;
     Result<bool> holds(std::string_view condition, const FindReferred& find) const override;
     Result<std::vector<std::string>> elements(std::string_view json) const override;
+    bool is_json(std::string_view text) const override;
     std::string quoted(std::string_view text) const override;
     std::vector<std::string> names(std::string_view text) const override;
 };

@@ -67,7 +67,8 @@ std::string without_references(const std::string& text) {
 
 std::string text_of_field(const Document& map, std::string_view name, std::string fallback) {
     const DocumentField* field = find_field(map, name);
-    return field == nullptr ? std::move(fallback) : field->value.text;
+    if (field == nullptr) return fallback;
+    return field->value.text;
 }
 
 void set_path(Document& parameters, const std::string& path, bool is_python, bool is_vision) {

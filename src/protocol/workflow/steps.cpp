@@ -5,6 +5,7 @@
 #include <array>
 
 #include "protocol/workflow/fields.hpp"
+#include "taskd/model/pattern.hpp"
 #include "taskd/protocol/json_templates.hpp"
 
 namespace taskd::protocol::workflow {
@@ -286,10 +287,13 @@ class StepReader {
             if (!question) return fail(std::move(question));
             plan_.question = std::move(*question);
         } else {
-            if (!is_type_name(*text))
+            if (plan_.kind == StepKind::event && !is_topic(*text))
                 return fault(value.place,
-                             "the name of what is waited for has 1 to 128 of A-Z a-z "
-                             "0-9 . _ - /, not '" +
+                             "a topic is words of A-Z a-z 0-9 _ - with dots between them, not '" +
+                                 shown(*text) + "'");
+            if (plan_.kind == StepKind::signal && !is_type_name(*text))
+                return fault(value.place,
+                             "the name of a signal has 1 to 128 of A-Z a-z 0-9 . _ - /, not '" +
                                  shown(*text) + "'");
             plan_.awaits = std::move(*text);
         }
