@@ -1,5 +1,7 @@
 #include "protocol/workflow_codec.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "taskd/protocol/record_codec.hpp"
@@ -259,12 +261,10 @@ auto decode_row(std::string_view bytes, std::uint8_t newest, std::string_view wh
     ByteReader in{bytes};
     const std::uint8_t version = in.byte();
     if (version > newest)
-        return fail(ErrorCode::store_too_new,
-                    std::string{what} + " row version " + std::to_string(version));
+        return fail(ErrorCode::store_too_new, fmt::format("{} row version {}", what, version));
     auto value = read(in);
     if (version == 0 || !in.finished())
-        return fail(ErrorCode::view_corrupt,
-                    "a row of a " + std::string{what} + " that does not decode");
+        return fail(ErrorCode::view_corrupt, fmt::format("{} row that does not decode", what));
     return value;
 }
 

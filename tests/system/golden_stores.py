@@ -78,7 +78,8 @@ class GoldenStores(harness.SystemTest):
         workflows = [{name: each.get(name) for name in ("name", "state", "output", "active")}
                      for each in api.get("/v1/workflows").json["workflows"]]
         topics = [each["topic"] for each in api.get("/v1/topics").json["topics"]]
-        return {"workflows": workflows, "topics": topics, "tasks": tasks, "groups": groups, "schedules": schedules,
+        return {"workflows": workflows, "topics": topics, "tasks": tasks, "groups": groups,
+                "schedules": schedules,
                 "queue": {"concurrency": queue["concurrency"],
                           "paused": "paused" in queue}, "kept": kept}
 
