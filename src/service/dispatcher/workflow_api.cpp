@@ -85,13 +85,6 @@ void WorkflowApi::submit(Call call) {
         return call.answer(Error{ErrorCode::too_many_waiters, {}});
     auto asked = std::make_shared<Asked>();
     asked->wait = *wait;
-    if (call.sends(yaml_type)) {
-        asked->asked.document = std::move(call.request.body);
-    } else {
-        auto parsed = protocol::parse_workflow_asked(call.request.body);
-        if (!parsed) return call.answer(parsed.error());
-        asked->asked = std::move(*parsed);
-    }
     asked->call = std::move(call);
     asked->schemas = schemas_.all();
     ports_.lane.run([this, asked] { read(asked); }, [this, asked] { begin(asked); });
@@ -99,6 +92,17 @@ void WorkflowApi::submit(Call call) {
 
 // On the lane.
 void WorkflowApi::read(const std::shared_ptr<Asked>& asked) {
+    const std::string body = std::move(asked->call.request.body);
+    if (asked->call.sends(yaml_type)) {
+        asked->asked.document = body;
+    } else {
+        auto parsed = protocol::parse_workflow_asked(body);
+        if (!parsed) {
+            asked->index = std::unexpected{parsed.error()};
+            return;
+        }
+        asked->asked = std::move(*parsed);
+    }
     protocol::WorkflowOptions options;
     options.file = asked->asked.file;
     options.inputs = asked->asked.inputs.value_or("{}");
