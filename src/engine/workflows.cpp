@@ -407,7 +407,10 @@ void apply_workflow(State& state, Sequence, const WorkflowRetried& record) {
     LiveWorkflow& w = at(state, record.id);
     TASKD_ASSERT(has_ended(w.head.state));
     for (StepIndex i = 0; i < w.steps.size(); ++i) {
-        if (w.steps[i].state == StepState::succeeded || w.steps[i] == Step{}) continue;
+        // What was undone may have to be undone again.
+        const bool succeeded = w.steps[i].state == StepState::succeeded;
+        if ((succeeded && !w.index->rescues(i)) || w.steps[i] == Step{}) continue;
+        if (succeeded) --w.head.succeeded;
         w.steps[i] = Step{};
         if (std::exchange(w.changed[i], 1) == 0) w.changed_steps.push_back(i);
     }

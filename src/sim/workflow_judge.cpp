@@ -176,8 +176,9 @@ void WorkflowJudge::take(const WorkflowRetried& record) {
     if (!has_ended(seen->state) || seen->state == WorkflowState::succeeded)
         blame_("what did not succeed is tried again, and nothing else");
     seen->state = WorkflowState::running;
-    for (Fate& step : seen->steps)
-        if (step != Fate::good) step = Fate::pending;
+    const PlanIndex index{seen->plan};
+    for (StepIndex i = 0; i < seen->steps.size(); ++i)
+        if (seen->steps[i] != Fate::good || index.rescues(i)) seen->steps[i] = Fate::pending;
 }
 
 void WorkflowJudge::take(const SignalReceived& record) {

@@ -30,9 +30,13 @@ class NameService(harness.SystemTest):
         system = self.system
         system.start_all("sum", "upper")
         before = self.registrations()
-        on_disk = json.loads((system.folder / "nameservice" / "registry.json").read_text("utf-8"))
-        self.assertEqual([each["instance"] for each in on_disk["registrations"]],
-                         [each["instance"] for each in before])
+        path = system.folder / "nameservice" / "registry.json"
+
+        def on_disk():
+            registrations = json.loads(path.read_text("utf-8"))["registrations"]
+            return [each["instance"] for each in registrations]
+        harness.wait_until(lambda: on_disk() == [each["instance"] for each in before],
+                           "the file has both of them")
         for worker in system.workers.values():
             worker.kill()  # nobody registers again
         system.ns.restart()

@@ -143,13 +143,13 @@ class Workflows(harness.SystemTest):
 
     def test_steps_read_what_they_may_of_the_environment(self):
         names = self.system.nameservice().start()
-        dispatcher = self.system.dispatcher(names.url, "--workflow-env", "HOME,TASKD_NOT_THERE")
+        dispatcher = self.system.dispatcher(names.url, "--workflow-env", "PATH,TASKD_NOT_THERE")
         dispatcher.start().wait_ready()
-        document = {"name": "env", "env": ["HOME"], "steps": [{"name": "a", "join": True}],
-                    "output": "${env.HOME}"}
+        document = {"name": "env", "env": ["PATH"], "steps": [{"name": "a", "join": True}],
+                    "output": "${env.PATH}"}
         workflow = self.start(dispatcher.api, document)
-        self.assertEqual(self.ended(dispatcher.api, workflow)["output"], os.environ["HOME"])
-        document["env"] = ["PATH"]
+        self.assertEqual(self.ended(dispatcher.api, workflow)["output"], os.environ["PATH"])
+        document["env"] = ["HOME"]
         self.assert_problem(dispatcher.api.post("/v1/workflows", {"document": document}), 422,
                             "bad_workflow")
 

@@ -121,6 +121,25 @@ TEST_CASE("a compensation runs when its step failed, and before the workflow has
     check_judge(driver);
 }
 
+TEST_CASE("what failed again after it was tried again is compensated again") {
+    WorkflowDriver driver;
+    PlanText text;
+    text.task("book").task("undo");
+    text.plan().steps[0].compensated_by = 1;
+    text.plan().steps[1].compensates = true;
+    const auto id = driver.start(text.make());
+    driver.fail("book");
+    driver.complete("undo", "1");
+    REQUIRE(driver.state(id) == WorkflowState::failed);
+    REQUIRE_FALSE(driver.run(engine::RetryWorkflow{id}).refused);
+    CHECK(driver.whole(id).workflow.succeeded == 0);
+    driver.fail("book");
+    CHECK(names(driver) == std::vector<std::string>{"undo"});
+    driver.complete("undo", "1");
+    CHECK(driver.state(id) == WorkflowState::failed);
+    check_judge(driver);
+}
+
 TEST_CASE("a compensation that is not needed is skipped") {
     WorkflowDriver driver;
     PlanText text;

@@ -44,7 +44,7 @@ struct ViewChange {
     std::vector<WorkerHold> holds = {};  // without a pause: gone
     TopicChanges topics = {};
     std::vector<WorkflowChange> workflows = {};
-    std::vector<WorkflowId> gone_workflows = {};  // go after `workflows` are stored
+    std::vector<WorkflowId> gone_workflows = {};  // go before `workflows` are stored
 };
 
 class View : public TopicRows {

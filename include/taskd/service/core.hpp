@@ -144,6 +144,7 @@ class Core {
     void advance(std::optional<WorkflowId> fetched = {});
     void fetch_and_advance(WorkflowId id, std::vector<TaskId> ids);
     void fetch_workflow_and_run(engine::Command command, WorkflowId id, Decided decided);
+    void take_workflow(engine::Command& command, const std::shared_ptr<const WholeWorkflow>& found);
     void match();
     bool must_defer() const;
     bool page_waits() const;
@@ -192,6 +193,7 @@ class Core {
     std::deque<Deferred> deferred_;
     std::size_t fetches_ = 0;    // commands waiting for the view
     std::size_t questions_ = 0;  // those of them that rest on what the view alone knows
+    std::uint64_t workflows_deleted_ = 0;
     bool looking_ = false;
     std::uint64_t bodies_read_ = 0;
 

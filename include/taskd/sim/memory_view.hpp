@@ -67,6 +67,8 @@ class MemoryView final : public port::View {
             table_.schedules.erase(name);
             if (schedule) table_.schedules[name] = *schedule;
         }
+        for (const WorkflowId& id : change.gone_workflows)
+            table_.workflows.erase(id);
         for (const WorkflowChange& each : change.workflows) {
             WholeWorkflow& whole = table_.workflows[each.workflow.id];
             whole.workflow = each.workflow;
@@ -75,8 +77,6 @@ class MemoryView final : public port::View {
             for (const auto& [step, row] : each.steps)
                 whole.steps[step] = row;
         }
-        for (const WorkflowId& id : change.gone_workflows)
-            table_.workflows.erase(id);
         std::erase_if(table_.keys, [&](const auto& each) {
             const auto holder = table_.tasks.find(each.second.id);
             const bool lives = holder != table_.tasks.end() && is_live(holder->second);

@@ -56,11 +56,11 @@ Result<void> ViewWorkflows::prepare(SqliteDb& db) {
 }
 
 Result<void> ViewWorkflows::store(const port::ViewChange& change) {
-    for (const WorkflowChange& each : change.workflows)
-        if (auto done = store(each); !done) return done;
     for (const WorkflowId& id : change.gone_workflows)
         for (SqliteStatement* drop : {&drop_, &drop_plan_, &drop_steps_})
             if (auto done = drop->bind_blob(1, id.bytes()).run(); !done) return done;
+    for (const WorkflowChange& each : change.workflows)
+        if (auto done = store(each); !done) return done;
     return {};
 }
 

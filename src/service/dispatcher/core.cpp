@@ -171,6 +171,7 @@ Result<void> Core::settle(Decision& decision, port::Purpose purpose) {
         if (open_.records.records.empty()) open_.records.first = applied_;
         engine_.apply(applied_, record);
         note(record);
+        if (std::holds_alternative<WorkflowDeleted>(record)) ++workflows_deleted_;
         open_.records.records.push_back(std::move(record));
     }
     for (const engine::Note& note : decision.notes)
@@ -212,29 +213,42 @@ void Core::fetch_and_advance(WorkflowId id, std::vector<TaskId> ids) {
     });
 }
 
+// What the view has of a workflow once it has caught up: one that was deleted must not come back.
 void Core::fetch_workflow_and_run(Command command, WorkflowId id, Decided decided) {
     ++fetches_;
     ++questions_;
     auto again = std::make_shared<Command>(std::move(command));
-    auto found = std::make_shared<Result<std::shared_ptr<const WholeWorkflow>>>();
-    ask_view([found, id](port::View& view) { *found = view.find_workflow(id); },
-             [this, found, again, decided = std::move(decided)] {
-                 --fetches_;
-                 --questions_;
-                 if (!*found) return lost_disk_(found->error());
-                 if (auto* retry = std::get_if<engine::RetryWorkflow>(&*again)) {
-                     retry->fetched = true;
-                     if (**found && engine_.find_workflow(retry->id) == nullptr)
-                         engine_.apply(engine::WorkflowLoaded{**found});
-                 } else if (auto* start = std::get_if<engine::StartWorkflow>(&*again)) {
-                     start->fetched = true;
-                     start->known = **found;
-                 } else if (auto* remove = std::get_if<engine::DeleteWorkflow>(&*again)) {
-                     remove->fetched = true;
-                     remove->known = **found;
-                 }
-                 execute(std::move(*again), decided);
-             });
+    auto found =
+        std::make_shared<Result<std::shared_ptr<const WholeWorkflow>>>(fail(ErrorCode::disk_full));
+    when_viewed([found, id](port::View& view) { *found = view.find_workflow(id); },
+                [this, found, again, deleted = workflows_deleted_, decided = std::move(decided)] {
+                    --fetches_;
+                    --questions_;
+                    if (!*found && found->error().code == ErrorCode::disk_full) {
+                        Decision refused;
+                        refused.refused = found->error();
+                        if (Reply reply = decided(refused))
+                            open_.replies.push_back(std::move(reply));
+                        return finish_turn();
+                    }
+                    if (!*found) return lost_disk_(found->error());
+                    if (deleted == workflows_deleted_) take_workflow(*again, **found);
+                    execute(std::move(*again), decided);
+                });
+}
+
+void Core::take_workflow(Command& command, const std::shared_ptr<const WholeWorkflow>& found) {
+    if (auto* retry = std::get_if<engine::RetryWorkflow>(&command)) {
+        retry->fetched = true;
+        if (found && engine_.find_workflow(retry->id) == nullptr)
+            engine_.apply(engine::WorkflowLoaded{found});
+    } else if (auto* start = std::get_if<engine::StartWorkflow>(&command)) {
+        start->fetched = true;
+        start->known = found;
+    } else if (auto* remove = std::get_if<engine::DeleteWorkflow>(&command)) {
+        remove->fetched = true;
+        remove->known = found;
+    }
 }
 
 void Core::match() {
