@@ -60,7 +60,7 @@ class Editor {
     void begin(StepIndex step, WallTime at) {
         Step& row = w_.steps[step];
         TASKD_ASSERT(row.state == StepState::pending);
-        row.tries = w_.head.retries;
+        row.tries = w_.this_try();
         row.state = StepState::active;
         row.began_at = at;
         w_.active.insert(step);

@@ -46,10 +46,14 @@ struct LiveWorkflow {
         const std::uint32_t most = index->plan().tasks_max;
         return most == 0 || tasks < most;
     }
+    // Unlike that of tries before, and of a workflow that had this id before it was deleted.
+    std::uint32_t this_try() const {
+        return static_cast<std::uint32_t>(head.made_at.time_since_epoch().count()) + head.retries;
+    }
     // Of an item, or of the one task of a step.
     TaskId task_id(StepIndex step, std::uint32_t item) const {
         const bool begun = steps[step].state != StepState::pending;
-        return step_task_id(head.id, step, begun ? steps[step].tries : head.retries, item);
+        return step_task_id(head.id, step, begun ? steps[step].tries : this_try(), item);
     }
     // Whether it is cancelled with the workflow, once that goes to its end.
     bool falls(StepIndex step) const {
