@@ -344,6 +344,10 @@ TEST_CASE("workflows read back whole, whatever of them is written") {
     std::map<WorkflowId, WholeWorkflow> expected;
     for (int i = 0; i < 20; ++i) {
         port::ViewChange change{.mark = world.mark};
+        if (expected.size() > 5) {
+            change.gone_workflows.push_back(expected.rbegin()->first);
+            expected.erase(std::prev(expected.end()));
+        }
         for (int n = 0; n < 3; ++n) {
             const bool there = !expected.empty() && world.random.chance(1, 2);
             WholeWorkflow fresh{random_workflow(world.random), random_plan(world.random), {}};
@@ -364,10 +368,6 @@ TEST_CASE("workflows read back whole, whatever of them is written") {
             const auto step = static_cast<StepIndex>(world.random.below(whole.steps.size()));
             whole.steps[step] = random_step(world.random);
             each.steps.emplace_back(step, whole.steps[step]);
-        }
-        if (expected.size() > 5) {
-            change.gone_workflows.push_back(expected.rbegin()->first);
-            expected.erase(std::prev(expected.end()));
         }
         REQUIRE(world.view->store(change));
         if (i % 5 == 0) world.reopen();
