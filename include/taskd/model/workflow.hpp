@@ -49,7 +49,7 @@ enum class ItemState : std::uint8_t {
 
 struct Step {
     StepState state = StepState::pending;
-    std::uint32_t tries = 0;  // how often its workflow was tried again before it began
+    std::uint32_t tries = 0;  // tells the tasks of this try from those of others
     std::optional<WallTime> began_at;
     std::optional<WallTime> ended_at;
     std::optional<EngineTime> until;  // sleeps, or is waited for, until then
