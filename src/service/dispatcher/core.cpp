@@ -232,7 +232,9 @@ void Core::fetch_workflow_and_run(Command command, WorkflowId id, Decided decide
                         return finish_turn();
                     }
                     if (!*found) return lost_disk_(found->error());
-                    if (deleted == workflows_deleted_) take_workflow(*again, **found);
+                    // What may be old is asked again; who only deletes it is not misled by it.
+                    const bool deletes = std::holds_alternative<engine::DeleteWorkflow>(*again);
+                    if (deletes || deleted == workflows_deleted_) take_workflow(*again, **found);
                     execute(std::move(*again), decided);
                 });
 }

@@ -38,7 +38,7 @@ void WorkflowApi::act(Call call, WorkflowId id, engine::Command command) {
                       if (error.code != ErrorCode::workflow_not_found)
                           return [shared, error] { shared->answer(error); };
                       // What has ended may be in the view alone.
-                      return [this, shared, id, error] {
+                      return [this, shared, id] {
                           find(id.to_string(), {0, 0}, [shared](const Result<Found>& found) {
                               if (!found) return shared->answer(found.error());
                               shared->answer(
