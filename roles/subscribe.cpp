@@ -238,10 +238,11 @@ const Command& subscribe_command() {
         {.name = "subscribe",
          .arguments = "--group GROUP [PATTERN]",
          .summary = "read events as a member of a group",
-         .text = "Members of a group share its events; each group has all of them. Patterns: a "
-                 "word of the topic may be * (any), ** (any number of words) or (a|b). An event "
-                 "is acknowledged once it is printed, or its command has ended with 0; else it "
-                 "comes again later.",
+         .text =
+             "Members of a group share its events; each group has all of them. Patterns: a word "
+             "of the topic may\nbe * (any), ** (any number of words) or (a|b). An event is "
+             "acknowledged once it is printed, or its\ncommand has ended with 0; else it comes "
+             "again later.",
          .options = with_client_rows(subscribe_rows(), "1m"),
          .positional_min = 0,
          .positional_max = 1,

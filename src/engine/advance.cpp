@@ -91,11 +91,6 @@ class Sources {
     std::uint64_t bytes_ = 0;
 };
 
-TaskError error_of(ErrorCode code, std::string text = {}) {
-    const ErrorRow& row = row_of(code);
-    return {std::string{row.name}, text.empty() ? std::string{row.text} : std::move(text), true};
-}
-
 TaskError as_task_error(const Error& error) {
     return error_of(error.code, error.detail);
 }

@@ -17,11 +17,6 @@ Decision there_already(const Workflow& there, const WorkflowPlan& plan,
     return refuse(ErrorCode::id_conflict, command.id.to_string());
 }
 
-TaskError error_of(ErrorCode code, std::string text = {}) {
-    const ErrorRow& row = row_of(code);
-    return {std::string{row.name}, text.empty() ? std::string{row.text} : std::move(text), true};
-}
-
 Decision still_running(const Workflow& workflow) {
     return refuse(ErrorCode::workflow_running, "it is " + std::string{to_text(workflow.state)});
 }

@@ -35,6 +35,11 @@ Decision refuse(ErrorCode code, std::string detail, std::optional<std::size_t> i
     return decision;
 }
 
+TaskError error_of(ErrorCode code, std::string text) {
+    const ErrorRow& row = row_of(code);
+    return {std::string{row.name}, text.empty() ? std::string{row.text} : std::move(text), true};
+}
+
 NextTry after_failure(const Context& context, const Task& task, const TaskError& error,
                       Duration least) {
     const auto& never = task.spec.no_retry;

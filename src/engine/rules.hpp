@@ -10,6 +10,9 @@ Decision refuse(ErrorCode code, std::string detail = {}, std::optional<std::size
 // The wait before the next try; `tries` counts those so far.
 Duration backoff_after(const Backoff& backoff, std::uint32_t tries, Random& random);
 
+// Not to be tried again; with the text of the table unless another is given.
+TaskError error_of(ErrorCode code, std::string text = {});
+
 // When a task is tried again; nothing when it is not.
 struct NextTry {
     std::optional<EngineTime> due_at;

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "engine/state.hpp"
+#include "engine/rules.hpp"
 #include "taskd/base/assert.hpp"
 
 namespace taskd::engine {
@@ -11,12 +11,6 @@ namespace {
 
 bool is_good(const Step& step) {
     return step.state == StepState::succeeded || (step.state == StepState::skipped && !step.error);
-}
-
-TaskError error_of(ErrorCode code, std::string detail) {
-    const ErrorRow& row = row_of(code);
-    return {std::string{row.name}, detail.empty() ? std::string{row.text} : std::move(detail),
-            true};
 }
 
 std::uint32_t& count_of(Workflow& head, StepState state) {
@@ -213,7 +207,7 @@ class Editor {
             if (row.items[i] == ItemState::failed) ++expansion.failed;
         }
         w_.tasks += expansion.active;
-        if (expansion.failed > 0) expansion.error = error_of(ErrorCode::step_failed, {});
+        if (expansion.failed > 0) expansion.error = error_of(ErrorCode::step_failed);
     }
 
     void leave_ready(StepIndex step) {

@@ -71,6 +71,23 @@ Result<Operation> parse_operation(std::string_view body) {
     return operation;
 }
 
+Result<std::string> parse_reason(std::string_view body) {
+    std::string reason;
+    if (body.empty()) return reason;
+    if (auto checked = check_json(body); !checked) return fail(std::move(checked));
+    const auto fields = split_object(body);
+    if (!fields) return std::unexpected{fields.error()};
+    for (const auto& [name, raw] : *fields) {
+        if (name != "reason") return fail(ErrorCode::unknown_field, name);
+        auto text = read_string(raw, name);
+        if (!text) return text;
+        if (text->size() > limits::reason_bytes_max)
+            return fail(ErrorCode::invalid_field, "reason is longer than 1000 bytes");
+        reason = std::move(*text);
+    }
+    return reason;
+}
+
 void write_operation(std::string& out, const Operation& operation) {
     JsonWriter json{out};
     json.begin_object()

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "io/store/changed_tasks.hpp"
+#include "io/store/each_row.hpp"
 #include "io/store/sqlite_db.hpp"
 #include "io/store/view_bodies.hpp"
 #include "io/store/view_copying.hpp"
@@ -429,26 +430,6 @@ Result<void> SqliteView::Impl::each_live(const std::function<void(const TaskHead
         take(*head);
     }
 }
-
-namespace {
-
-// Every row of a statement whose first column holds an encoded value.
-template <class Decode, class Take>
-Result<void> each_row(SqliteStatement& statement, Decode decode, const Take& take) {
-    for (;;) {
-        const auto row = statement.step();
-        if (!row) return std::unexpected{row.error()};
-        if (!*row) return {};
-        const auto value = decode(statement.bytes(0));
-        if (!value) {
-            statement.reset();
-            return std::unexpected{value.error()};
-        }
-        take(*value);
-    }
-}
-
-}  // namespace
 
 Result<void> SqliteView::Impl::each_queue(const std::function<void(const QueueRules&)>& take) {
     return each_row(queues_, protocol::decode_queue_row, take);

@@ -1,5 +1,7 @@
 #include "io/store/view_topics.hpp"
 
+#include "io/store/each_row.hpp"
+
 #include <algorithm>
 
 #include "taskd/protocol/record_codec.hpp"
@@ -212,26 +214,6 @@ Result<std::optional<EventSequence>> ViewTopics::event_at(const std::string& top
     if (low == end) return std::nullopt;
     return EventSequence{low};
 }
-
-namespace {
-
-// Every row of a statement whose first column holds an encoded value.
-template <class Decode, class Take>
-Result<void> each_row(SqliteStatement& statement, Decode decode, const Take& take) {
-    for (;;) {
-        const auto row = statement.step();
-        if (!row) return std::unexpected{row.error()};
-        if (!*row) return {};
-        const auto value = decode(statement.bytes(0));
-        if (!value) {
-            statement.reset();
-            return std::unexpected{value.error()};
-        }
-        take(*value);
-    }
-}
-
-}  // namespace
 
 Result<void> ViewTopics::each_topic(const std::function<void(const Topic&)>& take) {
     return each_row(topics_, protocol::decode_topic_row, take);

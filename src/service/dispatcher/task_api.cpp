@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/operation_json.hpp"
 #include "taskd/protocol/task_json.hpp"
 
 namespace taskd::service {
@@ -281,45 +282,32 @@ void TaskApi::get_result(Call call) {
 }
 
 void TaskApi::cancel(Call call) {
-    std::string reason;
-    if (!call.request.body.empty()) {
-        if (auto checked = protocol::check_json(call.request.body); !checked)
-            return call.answer(checked.error());
-        const auto fields = protocol::split_object(call.request.body);
-        if (!fields) return call.answer(fields.error());
-        for (const auto& [key, raw] : *fields) {
-            if (key != "reason") return call.answer(Error{ErrorCode::unknown_field, key});
-            auto text = protocol::read_string(raw, key);
-            if (!text) return call.answer(text.error());
-            if (text->size() > limits::reason_bytes_max)
-                return call.answer(
-                    Error{ErrorCode::invalid_field, "reason is longer than 1000 bytes"});
-            reason = std::move(*text);
-        }
-    }
+    auto reason = protocol::parse_reason(call.request.body);
+    if (!reason) return call.answer(reason.error());
     auto shared = share(std::move(call));
-    find_task(shared->parameters[0], [this, shared, reason](Result<Task> task) {
-        if (!task) return shared->answer(task.error());
-        core_.execute(
-            engine::Cancel{task->spec.id, reason},
-            [this, shared,
-             seen = std::move(*task)](const engine::Decision& decision) -> Core::Reply {
-                const bool forgotten =
-                    decision.refused && decision.refused->code == ErrorCode::task_not_found;
-                if (forgotten && seen.state == TaskState::cancelled)
-                    return [shared, seen] { shared->answer(200, brief(seen, false)); };
-                if (forgotten)
-                    return [shared, seen] {
-                        shared->answer(Error{ErrorCode::task_finished,
-                                             "it is " + std::string{to_text(seen.state)}});
+    find_task(
+        shared->parameters[0], [this, shared, reason = std::move(*reason)](Result<Task> task) {
+            if (!task) return shared->answer(task.error());
+            core_.execute(
+                engine::Cancel{task->spec.id, reason},
+                [this, shared,
+                 seen = std::move(*task)](const engine::Decision& decision) -> Core::Reply {
+                    const bool forgotten =
+                        decision.refused && decision.refused->code == ErrorCode::task_not_found;
+                    if (forgotten && seen.state == TaskState::cancelled)
+                        return [shared, seen] { shared->answer(200, brief(seen, false)); };
+                    if (forgotten)
+                        return [shared, seen] {
+                            shared->answer(Error{ErrorCode::task_finished,
+                                                 "it is " + std::string{to_text(seen.state)}});
+                        };
+                    if (decision.refused)
+                        return [shared, error = *decision.refused] { shared->answer(error); };
+                    return [shared, body = brief(*core_.engine().find(seen.spec.id), false)] {
+                        shared->answer(200, body);
                     };
-                if (decision.refused)
-                    return [shared, error = *decision.refused] { shared->answer(error); };
-                return [shared, body = brief(*core_.engine().find(seen.spec.id), false)] {
-                    shared->answer(200, body);
-                };
-            });
-    });
+                });
+        });
 }
 
 }  // namespace taskd::service

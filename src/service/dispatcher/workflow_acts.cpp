@@ -1,5 +1,6 @@
 // What people do to workflows that have begun; and what lets go of those that have ended.
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/operation_json.hpp"
 #include "taskd/protocol/workflow_json.hpp"
 #include "taskd/service/workflow_api.hpp"
 
@@ -7,25 +8,6 @@ namespace taskd::service {
 namespace {
 
 constexpr std::size_t sweep_page = 100;
-
-// {"reason": ...}, or nothing at all.
-Result<std::string> read_reason(std::string_view body) {
-    if (body.empty()) return std::string{};
-    if (auto checked = protocol::check_json(body); !checked)
-        return std::unexpected{checked.error()};
-    const auto fields = protocol::split_object(body);
-    if (!fields) return std::unexpected{fields.error()};
-    std::string reason;
-    for (const auto& [name, raw] : *fields) {
-        if (name != "reason") return fail(ErrorCode::unknown_field, name);
-        auto text = protocol::read_string(raw, name);
-        if (!text) return text;
-        reason = std::move(*text);
-    }
-    if (reason.size() > limits::reason_bytes_max)
-        return fail(ErrorCode::invalid_field, "reason: too long");
-    return reason;
-}
 
 }  // namespace
 
@@ -50,7 +32,7 @@ void WorkflowApi::act(Call call, WorkflowId id, engine::Command command) {
 }
 
 void WorkflowApi::cancel(Call call) {
-    auto reason = read_reason(call.request.body);
+    auto reason = protocol::parse_reason(call.request.body);
     if (!reason) return call.answer(reason.error());
     const std::string name = call.parameters[0];
     auto shared = std::make_shared<Call>(std::move(call));
