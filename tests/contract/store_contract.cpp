@@ -4,6 +4,7 @@
 #include "disk_worlds.hpp"
 #include "files_vfs.hpp"
 #include "io/store/body_files.hpp"
+#include "io/store/sqlite_db.hpp"
 #include "journal_driver.hpp"
 #include "manual_clock.hpp"
 #include "random_model.hpp"
@@ -236,6 +237,42 @@ TEST_CASE("a view ahead of its journal is a mismatch") {
     for (const std::string& name : std::vector(world.files().list(paths.journal).value()))
         REQUIRE(world.files().remove(paths.journal + "/" + name));
     CHECK(codes_of(world.check().value()) == std::vector{ErrorCode::store_mismatch});
+}
+
+TEST_CASE("workflows are checked: heads, plans and steps belong together") {
+    SimFiles disk{1};
+    Random random{1};
+    const FilesVfs vfs{disk};
+    const auto store = io::open_store(disk, "/data", random).value();
+    const auto make = [&](const char* damage) {
+        auto view = io::SqliteView::open(
+            {.path = store.paths.view, .store_id = store.id, .vfs = vfs.name(), .files = &disk});
+        REQUIRE(view.has_value());
+        port::ViewChange change{.mark = {}};
+        WorkflowChange& each = change.workflows.emplace_back();
+        each.workflow = random_workflow(random);
+        each.plan = random_plan(random);
+        each.workflow.steps = static_cast<std::uint32_t>(each.plan->steps.size());
+        each.steps.emplace_back(0, random_step(random));
+        REQUIRE((*view)->store(change));
+        view->reset();
+        auto db = io::SqliteDb::open(store.paths.view, vfs.name(), SQLITE_OPEN_READWRITE);
+        REQUIRE(db);
+        REQUIRE(db->run("PRAGMA locking_mode = EXCLUSIVE"));
+        REQUIRE(db->run(damage));
+        *db = {};
+        SimFiles copy{2};
+        const FilesVfs copy_vfs{copy};
+        REQUIRE(copy.make_dir("/data"));
+        for (const auto& [path, bytes] : disk.snapshot())
+            copy.set_content(path, bytes);
+        return codes_of(io::check_store(copy, "/data", copy_vfs.name()).value());
+    };
+    CHECK(make("SELECT 1").empty());
+    CHECK(make("UPDATE workflow_steps SET row = x'01'").size() == 2);
+    CHECK(make("DELETE FROM workflow_steps; UPDATE workflows SET head = x'01'").size() == 3);
+    CHECK(make("DELETE FROM workflows; DELETE FROM workflow_plans").size() == 1);
+    CHECK(make("DELETE FROM workflow_steps; DELETE FROM workflow_plans").size() == 1);
 }
 
 TEST_CASE("what a killed process left in the view's log is checked and left as it is") {

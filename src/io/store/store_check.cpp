@@ -84,6 +84,7 @@ class Checker {
         if (done && is_backup_) done = check_beside(*db);
         if (done) done = check_rows(*db);
         if (done) done = check_topics(*db);
+        if (done) done = check_workflows(*db);
         if (!done) return done;
         const auto mark = db->number("SELECT sequence FROM mark");
         if (!mark) return std::unexpected{mark.error()};
@@ -160,6 +161,47 @@ class Checker {
         return each_row(*letters, [](std::string_view bytes) -> Result<void> {
             const auto letter = protocol::decode_letter_row(bytes);
             return letter ? Result<void>{} : std::unexpected{letter.error()};
+        });
+    }
+
+    // Every workflow decodes, has the plan its head speaks of, and no step that is not in it.
+    Result<void> check_workflows(SqliteDb& db) {
+        const auto version = db.number("PRAGMA user_version");
+        if (!version) return std::unexpected{version.error()};
+        constexpr std::int64_t with_workflows = 9;
+        if (*version < with_workflows) return {};
+        std::map<std::string, std::size_t> planned;  // steps, by id
+        auto plans = db.prepare("SELECT plan, id FROM workflow_plans");
+        if (!plans) return std::unexpected{plans.error()};
+        auto done = each_row(*plans, [&](std::string_view bytes) -> Result<void> {
+            const auto plan = protocol::decode_plan_row(bytes);
+            if (!plan) return std::unexpected{plan.error()};
+            planned[std::string{plans->bytes(1)}] = (*plan)->steps.size();
+            return {};
+        });
+        if (!done) return done;
+        auto heads = db.prepare("SELECT head, id FROM workflows");
+        if (!heads) return std::unexpected{heads.error()};
+        done = each_row(*heads, [&](std::string_view bytes) -> Result<void> {
+            const auto head = protocol::decode_workflow_row(bytes);
+            if (!head) return std::unexpected{head.error()};
+            const auto plan = planned.find(std::string{heads->bytes(1)});
+            if (head->id.bytes() == heads->bytes(1) && plan != planned.end() &&
+                plan->second == head->steps)
+                return {};
+            return fail(ErrorCode::view_corrupt,
+                        head->id.to_string() + ": workflow and plan differ");
+        });
+        if (!done) return done;
+        auto steps = db.prepare("SELECT row, id, step FROM workflow_steps");
+        if (!steps) return std::unexpected{steps.error()};
+        return each_row(*steps, [&](std::string_view bytes) -> Result<void> {
+            const auto step = protocol::decode_step_row(bytes);
+            if (!step) return std::unexpected{step.error()};
+            const auto plan = planned.find(std::string{steps->bytes(1)});
+            const auto place = static_cast<std::size_t>(steps->number(2));
+            if (plan != planned.end() && place < plan->second) return {};
+            return fail(ErrorCode::view_corrupt, "a step that is in no plan");
         });
     }
 
