@@ -15,6 +15,13 @@ find_package(PkgConfig REQUIRED)
 find_package(mimalloc 2.0 REQUIRED)
 pkg_check_modules(httplib REQUIRED IMPORTED_TARGET cpp-httplib)
 
+# The build of Lua whose errors are C++ exceptions: a longjmp would skip destructors.
+find_path(LUA_INCLUDE lua.h PATH_SUFFIXES lua5.4 REQUIRED)
+find_library(LUA_LIBRARY liblua5.4-c++.a REQUIRED)
+add_library(taskd_lua_library INTERFACE)
+target_include_directories(taskd_lua_library SYSTEM INTERFACE ${LUA_INCLUDE})
+target_link_libraries(taskd_lua_library INTERFACE ${LUA_LIBRARY} ${CMAKE_DL_LIBS})
+
 find_path(ASIO_INCLUDE asio.hpp REQUIRED)
 find_library(HTTP_PARSER http_parser REQUIRED)
 

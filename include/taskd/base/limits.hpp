@@ -357,6 +357,27 @@ inline constexpr std::size_t delivery_questions_max = 10'000;
 // Topics and groups that have figures of their own in /metrics; others are summed.
 inline constexpr std::size_t metric_topics_max = 100;
 
+// A program of a user: its source, and what one run of it may take. memory_limit,
+// instruction_limit. What runs longer than a slice lets others run in between.
+inline constexpr std::size_t program_bytes_max = 1 * mebibyte;
+inline constexpr std::size_t program_memory_default = 16 * mebibyte;
+inline constexpr std::size_t program_memory_least = 64 * kibibyte;
+inline constexpr std::uint64_t program_instructions_default = 100'000'000;  // without waiting
+inline constexpr Duration program_time_max = 10s;                           // the same
+inline constexpr std::uint64_t program_slice = 20'000;
+inline constexpr std::size_t program_value_depth_max = 64;  // of tables handed in or out
+// A pool of a function: calls at a time, and what waits for its turn (pool_full).
+inline constexpr std::size_t pool_machines_default = 8;
+inline constexpr std::size_t pool_machines_max = 1'024;
+inline constexpr std::size_t pool_waiting_default = 1'000;
+inline constexpr Duration pool_idle_default = 60s;
+// Processes of a node, what waits for one of them, and for one of the lanes that carry messages.
+inline constexpr std::size_t processes_max = 1'000'000;
+inline constexpr std::size_t process_inbox_max = 1'024;
+inline constexpr std::size_t relay_lanes = 4;
+inline constexpr std::size_t relay_lane_packages_max = 1'024;
+inline constexpr Duration send_wait_default = 5s;
+
 // Shutdown: what is held may finish for this long.
 inline constexpr Duration drain_timeout = 30s;
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "taskd/base/result.hpp"
+
 namespace taskd::runtime {
 
 struct ProcessId {
@@ -17,6 +19,7 @@ struct ProcessId {
     friend bool operator==(const ProcessId&, const ProcessId&) = default;
 };
 std::string to_text(const ProcessId& id);
+Result<ProcessId> parse_process_id(std::string_view text);  // invalid_field
 
 class ProcessIds {
   public:

@@ -1,0 +1,106 @@
+// The processes of this node: programs that live, have an inbox, begin others, watch and link to
+// each other, and are looked after. Thread-safe.
+//
+// What comes to a program unasked has a topic that begins with '@': "@exit" of one it monitors,
+// "@link_down" of one it is linked to (when it traps those; else it ends too), "@cancel" when it is
+// asked to end, "@outdated" when its program has a newer version.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "taskd/base/limits.hpp"
+#include "taskd/lua/machine.hpp"
+#include "taskd/lua/scheduler.hpp"
+#include "taskd/port/log.hpp"
+#include "taskd/runtime/relay.hpp"
+#include "taskd/runtime/topology.hpp"
+
+namespace taskd::lua {
+
+struct ProgramSpec {
+    ProgramPtr program;
+    std::string method;
+    MachineLimits limits = {};
+};
+
+struct HostSettings {
+    std::string name = "lua";  // in process ids
+    std::size_t processes_max = limits::processes_max;
+    std::size_t inbox_max = limits::process_inbox_max;
+};
+
+// All outlive the host, whose processes the scheduler runs.
+struct HostPorts {
+    Scheduler& scheduler;
+    Alarms& alarms;
+    const runtime::Commands& commands;
+    runtime::Relay& relay;
+    runtime::Topology& topology;
+    runtime::ProcessIds& ids;
+    const port::Clock& clock;
+    port::Log& log;
+};
+
+struct ProcessEnded {
+    std::string program;
+    Result<Value> result;  // the first value that it returned
+};
+
+struct SpawnRequest {
+    std::string program;
+    std::vector<Value> arguments = {};
+    runtime::ProcessNumber parent = 0;
+    bool link = false;                                     // parent and child
+    bool monitor = false;                                  // the parent is told of the end
+    std::function<void(const ProcessEnded&)> on_end = {};  // on any thread; must not block
+};
+
+struct HostCounts {
+    std::size_t alive = 0;
+    std::uint64_t spawned = 0;
+    std::uint64_t failed = 0;    // ended with an error
+    std::uint64_t received = 0;  // messages put into inboxes
+    std::uint64_t refused = 0;   // for want of room
+};
+
+class Host final : public runtime::Receiver {
+  public:
+    Host(HostSettings settings, const HostPorts& ports);
+    // Ends all processes and waits until none runs. The scheduler still works.
+    ~Host() override;
+    Host(const Host&) = delete;
+    Host& operator=(const Host&) = delete;
+
+    // The modules `process` and `time`, and the handlers of their commands.
+    std::vector<Module> modules() const;
+    Result<void> add_commands(runtime::Commands& commands);
+    // What programs may require; outlives the host. Before the first spawn().
+    void set_modules(const std::vector<Module>* modules);
+
+    // New, or newer: then processes of the old one are told.
+    void set_program(const std::string& name, ProgramSpec spec);
+    void remove_program(const std::string& name);
+    std::vector<std::string> programs() const;
+
+    // function_not_found, too_many_processes, memory_limit, process_ended (the parent).
+    Result<runtime::ProcessId> spawn(SpawnRequest request);
+    // process_not_found. Ends it at its next turn.
+    Result<void> terminate(runtime::ProcessNumber number, const std::string& why);
+    // Asks it to end ("@cancel"), and terminates it after `grace`.
+    Result<void> cancel(runtime::ProcessNumber number, const std::string& why, Duration grace);
+
+    void deliver(runtime::Package package, runtime::Delivered delivered) override;
+
+    HostCounts counts() const;
+    std::size_t memory_bytes(runtime::ProcessNumber number) const;  // 0: not there
+
+    struct Impl;  // what its parts share
+
+  private:
+    std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace taskd::lua

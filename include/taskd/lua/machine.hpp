@@ -1,0 +1,78 @@
+// One program at work: a sandboxed Lua state of its own with bounds on memory and on what it does
+// without waiting. It runs until it is done, waits for the answer to a command, or has had its
+// slice. On one thread at a time.
+//
+// The sandbox has Lua's own functions without those that reach files, the process, bytecode or the
+// inside of other functions (io, os, debug, package, load, dofile, string.dump, collectgarbage),
+// without finalizers (`__gc`), and with patterns, string.rep and the table functions bounded.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "taskd/base/limits.hpp"
+#include "taskd/base/result.hpp"
+#include "taskd/lua/module.hpp"
+#include "taskd/lua/program.hpp"
+#include "taskd/model/value.hpp"
+#include "taskd/port/clock.hpp"
+
+namespace taskd::lua {
+
+struct MachineLimits {
+    std::size_t memory_bytes = limits::program_memory_default;
+    std::uint64_t instructions = limits::program_instructions_default;
+    Duration time = limits::program_time_max;
+    std::uint64_t slice = limits::program_slice;
+};
+
+struct MachineSettings {
+    ProgramPtr program;
+    MachineLimits limits = {};
+    const std::vector<Module>* modules = nullptr;             // outlive the machine
+    const port::Clock* clock = nullptr;                       // the same
+    std::function<void(const std::string& line)> print = {};  // what the program prints
+};
+
+// Where a machine stands after it ran.
+enum class Standing : std::uint8_t {
+    done,     // `values` are what it returned
+    failed,   // `error`; the machine is spent
+    command,  // waits for the answer to `command` with `values`
+    slice,    // has had its slice and would go on
+};
+
+struct Turn {
+    Standing standing = Standing::done;
+    runtime::CommandId command = 0;
+    std::vector<Value> values = {};
+    Error error = {ErrorCode::internal, {}};
+    std::string trace = {};  // where it failed, for the log
+};
+
+class Machine {
+  public:
+    // memory_limit when not even the sandbox has room.
+    static Result<std::unique_ptr<Machine>> make(MachineSettings settings);
+    ~Machine();
+    Machine(const Machine&) = delete;
+    Machine& operator=(const Machine&) = delete;
+
+    // Calls `method` of what the program returns, or that itself when it is a function and `method`
+    // is empty. The program's own text runs once, before the first call. Only when nothing runs.
+    Turn call(const std::string& method, const std::vector<Value>& arguments);
+    Turn answer(const Result<Value>& answer);  // after Standing::command
+    Turn go_on();                              // after Standing::slice
+
+    std::size_t memory_bytes() const;
+
+  private:
+    struct Impl;
+    explicit Machine(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace taskd::lua

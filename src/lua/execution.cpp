@@ -1,0 +1,164 @@
+#include "execution.hpp"
+
+#include "taskd/base/assert.hpp"
+
+namespace taskd::lua {
+namespace {
+
+// Commands answered at once within one turn on a thread; then others have theirs.
+constexpr int answers_a_turn = 64;
+
+}  // namespace
+
+Execution::Execution(Scheduler& scheduler, const runtime::Commands& commands, std::uint64_t number,
+                     std::unique_ptr<Machine> machine)
+    : scheduler_{scheduler}, commands_{commands}, number_{number}, machine_{std::move(machine)} {}
+
+void Execution::start(std::string method, std::vector<Value> arguments, Done done) {
+    method_ = std::move(method);
+    arguments_ = std::move(arguments);
+    done_ = std::move(done);
+    scheduler_.submit(shared_from_this());
+}
+
+void Execution::stop(Error why) {
+    {
+        const std::lock_guard lock{mutex_};
+        if (state_ == State::ended || stopped_) return;
+        stopped_ = std::move(why);
+        if (state_ != State::waiting) return;
+        state_ = State::queued;
+    }
+    scheduler_.submit(shared_from_this());
+}
+
+void Execution::replace(std::unique_ptr<Machine> machine, std::string method,
+                        std::vector<Value> arguments) {
+    {
+        const std::lock_guard lock{mutex_};
+        TASKD_ASSERT(state_ == State::waiting || state_ == State::dispatching);
+        ++question_;
+        next_ = Next::call;
+        machine_.swap(machine);
+        method_ = std::move(method);
+        arguments_ = std::move(arguments);
+        if (state_ == State::dispatching) {
+            answered_ = true;
+            return;
+        }
+        state_ = State::queued;
+    }
+    scheduler_.submit(shared_from_this());
+}
+
+void Execution::answered(std::uint64_t question, Result<Value> answer) {
+    {
+        const std::lock_guard lock{mutex_};
+        // Late: it was stopped or replaced meanwhile.
+        if (question != question_) return;
+        if (state_ == State::dispatching) {
+            answer_ = std::move(answer);
+            next_ = Next::answer;
+            answered_ = true;
+            return;
+        }
+        if (state_ != State::waiting) return;
+        answer_ = std::move(answer);
+        next_ = Next::answer;
+        state_ = State::queued;
+    }
+    scheduler_.submit(shared_from_this());
+}
+
+Turn Execution::take_turn() {
+    switch (next_) {
+        case Next::call:
+            return machine_->call(method_, arguments_);
+        case Next::answer:
+            return machine_->answer(answer_);
+        case Next::go_on:
+            break;
+    }
+    return machine_->go_on();
+}
+
+void Execution::dispatch(Turn& turn) {
+    std::uint64_t question = 0;
+    {
+        const std::lock_guard lock{mutex_};
+        state_ = State::dispatching;
+        answered_ = false;
+        question = ++question_;
+    }
+    commands_.dispatch(turn.command,
+                       {.process = number_,
+                        .arguments = std::move(turn.values),
+                        .answer = [self = shared_from_this(), question](Result<Value> answer) {
+                            self->answered(question, std::move(answer));
+                        }});
+}
+
+// Whether the thread runs it further at once.
+bool Execution::go_on_after(Turn& turn) {
+    if (turn.standing == Standing::done) {
+        finish({.values = std::move(turn.values), .trace = {}, .machine = std::move(machine_)});
+        return false;
+    }
+    if (turn.standing == Standing::failed) {
+        finish({.values = std::unexpected{std::move(turn.error)},
+                .trace = std::move(turn.trace),
+                .machine = {}});
+        return false;
+    }
+    if (turn.standing == Standing::slice) {
+        next_ = Next::go_on;
+        {
+            const std::lock_guard lock{mutex_};
+            memory_ = machine_->memory_bytes();
+            state_ = State::queued;
+        }
+        scheduler_.submit_last(shared_from_this());
+        return false;
+    }
+    dispatch(turn);
+    const std::lock_guard lock{mutex_};
+    memory_ = machine_->memory_bytes();
+    state_ = answered_ || stopped_ ? State::running : State::waiting;
+    return state_ == State::running;
+}
+
+void Execution::run() {
+    for (int turns = 0;; ++turns) {
+        std::optional<Error> stopped;
+        {
+            const std::lock_guard lock{mutex_};
+            if (state_ == State::ended) return;
+            stopped = stopped_;
+            state_ = turns < answers_a_turn || stopped ? State::running : State::queued;
+            if (state_ == State::queued) break;
+        }
+        if (stopped)
+            return finish(
+                {.values = std::unexpected{std::move(*stopped)}, .trace = {}, .machine = {}});
+        Turn turn = take_turn();
+        if (!go_on_after(turn)) return;
+    }
+    scheduler_.submit_last(shared_from_this());
+}
+
+void Execution::finish(Outcome outcome) {
+    {
+        const std::lock_guard lock{mutex_};
+        state_ = State::ended;
+    }
+    const Done done = std::exchange(done_, nullptr);
+    done(std::move(outcome));
+    machine_.reset();
+}
+
+std::size_t Execution::memory_bytes() const {
+    const std::lock_guard lock{mutex_};
+    return memory_;
+}
+
+}  // namespace taskd::lua

@@ -1,0 +1,345 @@
+#include "taskd/lua/functions.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+
+#include "arguments.hpp"
+#include "execution.hpp"
+
+namespace taskd::lua {
+namespace {
+
+constexpr runtime::CommandId call_command = 40;
+
+// Where a machine prints to: the call that has it.
+struct Printer {
+    std::function<void(const std::string&)> to;
+};
+
+struct Pooled {
+    std::unique_ptr<Machine> machine;
+    std::shared_ptr<Printer> printer;
+    SteadyTime since{};  // idle
+};
+
+struct Call {
+    Functions::CallId id = 0;
+    std::vector<Value> arguments;
+    CallDone done;
+    std::function<void(const std::string&)> print;
+};
+
+struct Pool {
+    ProgramSpec spec;
+    PoolSettings settings;
+    std::uint64_t version = 0;
+    std::vector<Pooled> idle;
+    std::size_t busy = 0;
+    std::deque<Call> waiting;
+    bool sweeps = false;  // an alarm for idle machines is set
+    PoolCounts counts;
+};
+
+}  // namespace
+
+struct Functions::Impl : std::enable_shared_from_this<Functions::Impl> {
+    explicit Impl(const FunctionPorts& its_ports) : ports{its_ports} {}
+
+    Result<Pooled> make(const ProgramSpec& spec) const;
+    void give(const std::string& name, Call call);
+    void begin(const std::string& name, Pool& pool, Call call, std::unique_lock<std::mutex>& lock);
+    void run(const std::string& name, std::uint64_t version, std::string method, Pooled pooled,
+             Call call);
+    void ended(const std::string& name, std::uint64_t version, CallId id,
+               const std::shared_ptr<Printer>& printer, const CallDone& done, Outcome outcome);
+    void sweep(const std::string& name);
+    void sweep_later(const std::string& name, Pool& pool, Duration after);
+
+    const FunctionPorts ports;
+    const std::vector<Module>* modules = nullptr;
+
+    std::mutex mutex;  // guards what follows
+    std::condition_variable all_done;
+    std::map<std::string, Pool> pools;
+    std::unordered_map<CallId, std::shared_ptr<Execution>> running;
+    CallId newest = 0;
+    std::uint64_t versions = 0;
+    bool ending = false;
+};
+
+Result<Pooled> Functions::Impl::make(const ProgramSpec& spec) const {
+    auto printer = std::make_shared<Printer>();
+    auto machine = Machine::make({.program = spec.program,
+                                  .limits = spec.limits,
+                                  .modules = modules,
+                                  .clock = &ports.clock,
+                                  .print = [printer](const std::string& line) {
+                                      if (printer->to) printer->to(line);
+                                  }});
+    if (!machine) return fail(std::move(machine));
+    return Pooled{std::move(*machine), std::move(printer), {}};
+}
+
+void Functions::Impl::give(const std::string& name, Call call) {
+    std::unique_lock lock{mutex};
+    const auto found = pools.find(name);
+    if (found != pools.end() && !ending) return begin(name, found->second, std::move(call), lock);
+    lock.unlock();
+    call.done(fail(ErrorCode::function_not_found, name));
+}
+
+// Gives the call an idle machine or a new one, or lets it wait. Lets go of the lock for that.
+void Functions::Impl::begin(const std::string& name, Pool& pool, Call call,
+                            std::unique_lock<std::mutex>& lock) {
+    if (pool.idle.empty() && pool.busy >= pool.settings.machines_max) {
+        const std::size_t waiting = pool.waiting.size();
+        if (waiting < pool.settings.waiting_max) {
+            pool.waiting.push_back(std::move(call));
+            return;
+        }
+        lock.unlock();
+        call.done(fail(ErrorCode::pool_full, fmt::format("{}: {} calls wait", name, waiting)));
+        return;
+    }
+    ++pool.busy;
+    ++pool.counts.calls;
+    const std::uint64_t version = pool.version;
+    std::string method = pool.spec.method;
+    if (!pool.idle.empty()) {
+        Pooled pooled = std::move(pool.idle.back());
+        pool.idle.pop_back();
+        lock.unlock();
+        return run(name, version, std::move(method), std::move(pooled), std::move(call));
+    }
+    ++pool.counts.made;
+    const ProgramSpec spec = pool.spec;
+    lock.unlock();
+    auto pooled = make(spec);
+    if (pooled) return run(name, version, std::move(method), std::move(*pooled), std::move(call));
+    call.done(std::unexpected{pooled.error()});
+    lock.lock();
+    if (const auto found = pools.find(name);
+        found != pools.end() && found->second.version == version)
+        --found->second.busy;
+    lock.unlock();
+}
+
+void Functions::Impl::run(const std::string& name, std::uint64_t version, std::string method,
+                          Pooled pooled, Call call) {
+    const auto printer = pooled.printer;
+    printer->to = std::move(call.print);
+    const auto execution =
+        std::make_shared<Execution>(ports.scheduler, ports.commands,
+                                    ports.ids.next("functions").number, std::move(pooled.machine));
+    bool too_late = false;
+    {
+        const std::lock_guard lock{mutex};
+        too_late = ending;
+        running.emplace(call.id, execution);
+    }
+    if (too_late) execution->stop({ErrorCode::process_ended, "the node is shutting down"});
+    execution->start(std::move(method), std::move(call.arguments),
+                     [self = shared_from_this(), name, version, id = call.id, printer,
+                      done = std::move(call.done)](Outcome outcome) {
+                         self->ended(name, version, id, printer, done, std::move(outcome));
+                     });
+}
+
+void Functions::Impl::ended(const std::string& name, std::uint64_t version, CallId id,
+                            const std::shared_ptr<Printer>& printer, const CallDone& done,
+                            Outcome outcome) {
+    printer->to = nullptr;
+    Result<Value> value = Value{};
+    if (!outcome.values)
+        value = std::unexpected{outcome.values.error()};
+    else if (!outcome.values->empty())
+        value = std::move(outcome.values->front());
+    if (!outcome.trace.empty())
+        ports.log.warn(
+            "a function failed",
+            {{"function", name}, {"error", value.error().to_string()}, {"trace", outcome.trace}});
+    done(std::move(value));
+    std::unique_lock lock{mutex};
+    running.erase(id);
+    if (running.empty()) all_done.notify_all();
+    const auto found = pools.find(name);
+    if (found == pools.end() || found->second.version != version) return;
+    Pool& pool = found->second;
+    --pool.busy;
+    if (!outcome.machine) ++pool.counts.failed;
+    if (outcome.machine && pool.settings.kind != PoolKind::fresh) {
+        pool.idle.push_back({std::move(outcome.machine), printer, ports.clock.steady()});
+        if (pool.settings.kind == PoolKind::adaptive) sweep_later(name, pool, pool.settings.idle);
+    }
+    if (pool.waiting.empty() || ending) return;
+    Call next = std::move(pool.waiting.front());
+    pool.waiting.pop_front();
+    begin(name, pool, std::move(next), lock);
+}
+
+// ---- adaptive pools -----------------------------------------------------------------------------
+
+void Functions::Impl::sweep_later(const std::string& name, Pool& pool, Duration after) {
+    if (std::exchange(pool.sweeps, true)) return;
+    ports.alarms.set(after, [weak = weak_from_this(), name] {
+        if (const auto self = weak.lock()) self->sweep(name);
+    });
+}
+
+void Functions::Impl::sweep(const std::string& name) {
+    std::vector<Pooled> gone;  // closed outside the lock
+    const std::lock_guard lock{mutex};
+    const auto found = pools.find(name);
+    if (found == pools.end()) return;
+    Pool& pool = found->second;
+    pool.sweeps = false;
+    const SteadyTime old = ports.clock.steady() - pool.settings.idle;
+    for (std::size_t at = 0; at < pool.idle.size();) {
+        if (pool.idle[at].since > old) {
+            ++at;
+            continue;
+        }
+        gone.push_back(std::move(pool.idle[at]));
+        pool.idle.erase(pool.idle.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+    if (!pool.idle.empty()) sweep_later(name, pool, pool.settings.idle);
+}
+
+// ---- what others see ----------------------------------------------------------------------------
+
+Functions::Functions(const FunctionPorts& ports) : impl_{std::make_shared<Impl>(ports)} {}
+
+Functions::~Functions() {
+    std::vector<std::shared_ptr<Execution>> running;
+    std::deque<Call> waiting;
+    {
+        const std::lock_guard lock{impl_->mutex};
+        impl_->ending = true;
+        for (const auto& [id, execution] : impl_->running)
+            running.push_back(execution);
+        for (auto& [name, pool] : impl_->pools)
+            while (!pool.waiting.empty()) {
+                waiting.push_back(std::move(pool.waiting.front()));
+                pool.waiting.pop_front();
+            }
+    }
+    const Error why{ErrorCode::process_ended, "the node is shutting down"};
+    for (Call& call : waiting)
+        call.done(std::unexpected{why});
+    for (const auto& execution : running)
+        execution->stop(why);
+    std::unique_lock lock{impl_->mutex};
+    impl_->all_done.wait(lock, [this] { return impl_->running.empty(); });
+}
+
+Module Functions::module() {
+    return {"functions", {{"call", call_command}}};
+}
+
+Result<void> Functions::add_commands(runtime::Commands& commands) {
+    return commands.add(call_command, "functions.call", [this](runtime::CommandCall call) {
+        auto name = Arguments{call.arguments}.text(0, "name");
+        if (!name) return call.answer(fail(std::move(name)));
+        call.arguments.erase(call.arguments.begin());
+        this->call(*name, std::move(call.arguments), std::move(call.answer));
+    });
+}
+
+void Functions::set_modules(const std::vector<Module>* modules) {
+    impl_->modules = modules;
+}
+
+Result<void> Functions::set(const std::string& name, ProgramSpec spec, PoolSettings settings) {
+    std::vector<Pooled> made;
+    for (std::size_t more = settings.kind == PoolKind::fixed ? settings.machines_max : 0; more > 0;
+         --more) {
+        auto pooled = impl_->make(spec);
+        if (!pooled) return std::unexpected{pooled.error()};
+        made.push_back(std::move(*pooled));
+    }
+    std::vector<Pooled> old;
+    std::deque<Call> waiting;
+    std::unique_lock lock{impl_->mutex};
+    Pool& pool = impl_->pools[name];
+    pool.spec = std::move(spec);
+    pool.settings = settings;
+    pool.version = ++impl_->versions;
+    pool.busy = 0;  // calls of the old version are not counted any more
+    pool.counts.made += made.size();
+    old.swap(pool.idle);
+    pool.idle = std::move(made);
+    waiting.swap(pool.waiting);
+    lock.unlock();
+    for (Call& call : waiting)
+        impl_->give(name, std::move(call));
+    return {};
+}
+
+void Functions::remove(const std::string& name) {
+    std::deque<Call> waiting;
+    {
+        const std::lock_guard lock{impl_->mutex};
+        const auto found = impl_->pools.find(name);
+        if (found == impl_->pools.end()) return;
+        waiting.swap(found->second.waiting);
+        impl_->pools.erase(found);
+    }
+    for (Call& call : waiting)
+        call.done(fail(ErrorCode::function_not_found, name));
+}
+
+Functions::CallId Functions::call(const std::string& name, std::vector<Value> arguments,
+                                  CallDone done, std::function<void(const std::string&)> print) {
+    CallId id = 0;
+    {
+        const std::lock_guard lock{impl_->mutex};
+        id = ++impl_->newest;
+    }
+    impl_->give(name, {.id = id,
+                       .arguments = std::move(arguments),
+                       .done = std::move(done),
+                       .print = std::move(print)});
+    return id;
+}
+
+void Functions::stop(CallId id, const Error& why) {
+    std::shared_ptr<Execution> execution;
+    std::optional<Call> waited;
+    {
+        const std::lock_guard lock{impl_->mutex};
+        const auto found = impl_->running.find(id);
+        if (found != impl_->running.end()) {
+            execution = found->second;
+        } else {
+            for (auto& [name, pool] : impl_->pools) {
+                const auto call = std::ranges::find(pool.waiting, id, &Call::id);
+                if (call == pool.waiting.end()) continue;
+                waited = std::move(*call);
+                pool.waiting.erase(call);
+                break;
+            }
+        }
+    }
+    if (execution) return execution->stop(why);
+    if (waited) waited->done(std::unexpected{why});
+}
+
+PoolCounts Functions::counts(const std::string& name) const {
+    const std::lock_guard lock{impl_->mutex};
+    const auto found = impl_->pools.find(name);
+    if (found == impl_->pools.end()) return {};
+    const Pool& pool = found->second;
+    PoolCounts counts = pool.counts;
+    counts.machines = pool.idle.size() + pool.busy;
+    counts.busy = pool.busy;
+    counts.waiting = pool.waiting.size();
+    return counts;
+}
+
+}  // namespace taskd::lua

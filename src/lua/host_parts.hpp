@@ -1,0 +1,102 @@
+// The inside of a host: its processes by number, and what they share.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+
+#include "execution.hpp"
+#include "taskd/lua/host.hpp"
+
+namespace taskd::lua {
+
+struct Message {
+    std::string from;  // empty: the node itself
+    std::string topic;
+    Value payload;
+};
+Value to_value(Message message);
+
+using Answer = std::function<void(Result<Value>)>;
+
+struct Process {
+    struct Parked {  // a sender that waits for room
+        Message message;
+        runtime::Delivered delivered;
+    };
+    struct Receiving {
+        Answer answer;
+        std::string topic;  // empty: any
+        Alarms::Id alarm = 0;
+        std::uint64_t number = 0;
+    };
+
+    runtime::ProcessNumber number = 0;
+    std::string program;
+    std::shared_ptr<Execution> execution;
+    std::function<void(const ProcessEnded&)> on_end;
+
+    std::mutex mutex;  // guards what follows
+    std::deque<Message> inbox;
+    std::deque<Parked> parked;
+    std::optional<Receiving> receiving;
+    std::uint64_t receives = 0;
+    bool traps = false;
+    bool ended = false;
+};
+using ProcessPtr = std::shared_ptr<Process>;
+
+struct Host::Impl : std::enable_shared_from_this<Host::Impl> {
+    Impl(HostSettings its_settings, const HostPorts& its_ports)
+        : settings{std::move(its_settings)}, ports{its_ports} {}
+
+    ProcessPtr find(runtime::ProcessNumber number) const;
+    Result<runtime::ProcessId> spawn(SpawnRequest request);
+    Result<std::unique_ptr<Machine>> make_machine(const std::string& program, std::string& method,
+                                                  const std::string& shown);
+    void ended(const ProcessPtr& process, Outcome outcome);
+    void take_down(const Process& process, const runtime::ProcessEnd& end, const Error* error);
+    void give(const ProcessPtr& process, Message message, runtime::NoRoom no_room, bool unbounded,
+              runtime::Delivered delivered);
+    void tell(runtime::ProcessNumber number, std::string topic, Value payload);
+    void receive(const ProcessPtr& process, const std::string& topic,
+                 std::optional<Duration> timeout, Answer answer);
+    Result<void> terminate(runtime::ProcessNumber number, const std::string& why);
+    Result<void> cancel(runtime::ProcessNumber number, const std::string& why, Duration grace);
+
+    const HostSettings settings;
+    const HostPorts ports;
+    const std::vector<Module>* modules = nullptr;
+
+    struct Shard {
+        mutable std::mutex mutex;
+        std::unordered_map<runtime::ProcessNumber, ProcessPtr> processes;
+    };
+    std::array<Shard, 16> shards;
+    Shard& shard_of(runtime::ProcessNumber number) { return shards[number % shards.size()]; }
+    const Shard& shard_of(runtime::ProcessNumber number) const {
+        return shards[number % shards.size()];
+    }
+
+    mutable std::mutex programs_mutex;
+    std::map<std::string, ProgramSpec> programs;
+
+    std::mutex alive_mutex;
+    std::condition_variable all_gone;
+    std::size_t alive = 0;
+    bool ending = false;
+
+    std::atomic<std::uint64_t> spawned = 0;
+    std::atomic<std::uint64_t> failed = 0;
+    std::atomic<std::uint64_t> received = 0;
+    std::atomic<std::uint64_t> refused = 0;
+};
+
+// The handlers of `process` and `time`, in host_commands.cpp.
+Result<void> add_process_commands(Host::Impl& host, runtime::Commands& commands);
+
+}  // namespace taskd::lua

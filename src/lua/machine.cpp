@@ -1,0 +1,263 @@
+#include "taskd/lua/machine.hpp"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <cstdlib>
+
+#include "run_state.hpp"
+#include "taskd/base/assert.hpp"
+#include "values.hpp"
+
+namespace taskd::lua {
+
+struct Machine::Impl {
+    explicit Impl(MachineSettings settings) { state.settings = std::move(settings); }
+    ~Impl() {
+        if (lua != nullptr) lua_close(lua);
+    }
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+
+    RunState state;
+    lua_State* lua = nullptr;
+    lua_State* thread = nullptr;  // runs the program; kept by the registry
+};
+
+namespace {
+
+// ---- bounds -------------------------------------------------------------------------------------
+
+void* allocate(void* context, void* block, std::size_t old_size, std::size_t size) {
+    RunState& state = *static_cast<RunState*>(context);
+    if (block == nullptr) old_size = 0;  // then it is the kind of object
+    if (size == 0) {
+        std::free(block);
+        state.memory -= old_size;
+        return nullptr;
+    }
+    if (size > old_size &&
+        (state.over || state.memory + (size - old_size) > state.settings.limits.memory_bytes))
+        return nullptr;
+    void* made = std::realloc(block, size);
+    if (made != nullptr) state.memory = state.memory - old_size + size;
+    return made;
+}
+
+std::string limit_text(const RunState& state) {
+    const MachineLimits& limits = state.settings.limits;
+    switch (*state.over) {
+        case ErrorCode::memory_limit:
+            return fmt::format("{} bytes", limits.memory_bytes);
+        default:
+            return fmt::format("{} instructions or {} s", limits.instructions,
+                               std::chrono::duration<double>(limits.time).count());
+    }
+}
+
+Duration time_taken(const RunState& state) {
+    return state.ran + (state.settings.clock->steady() - state.turn_began);
+}
+
+void look(lua_State* lua, lua_Debug*) {
+    RunState& state = state_of(lua);
+    if (state.over) exceed(lua, *state.over);
+    state.in_slice += hook_step;
+    charge(lua, hook_step);
+    if (time_taken(state) > state.settings.limits.time) exceed(lua, ErrorCode::instruction_limit);
+    if (state.in_slice < state.settings.limits.slice || lua_isyieldable(lua) == 0) return;
+    state.aside = Aside::slice;
+    lua_yield(lua, 0);
+}
+
+// ---- the call: all of it runs within lua_resume -------------------------------------------------
+
+int finish(lua_State* lua, int, lua_KContext) {
+    RunState& state = state_of(lua);
+    auto results = read_values(lua, 2, state.settings.limits.memory_bytes);
+    if (results)
+        state.results = std::move(*results);
+    else
+        state.no_form = results.error();
+    return 0;
+}
+
+// Stack: what the program returned.
+int begin_call(lua_State* lua, int, lua_KContext) {
+    RunState& state = state_of(lua);
+    lua_settop(lua, 1);
+    lua_pushvalue(lua, 1);
+    lua_rawsetp(lua, LUA_REGISTRYINDEX, &state);  // for the next call
+    if (state.method.empty() || lua_type(lua, 1) != LUA_TTABLE) {
+        lua_pushvalue(lua, 1);
+    } else {
+        lua_pushlstring(lua, state.method.data(), state.method.size());
+        lua_rawget(lua, 1);
+    }
+    if (lua_type(lua, -1) != LUA_TFUNCTION)
+        return luaL_error(lua, "the program returns no function '%s'", state.method.c_str());
+    for (const Value& argument : state.call_arguments)
+        if (const auto pushed = push_value(lua, argument); !pushed) {
+            state.no_form = pushed.error();
+            return 0;
+        }
+    lua_callk(lua, static_cast<int>(state.call_arguments.size()), LUA_MULTRET, 0, finish);
+    return finish(lua, LUA_OK, 0);
+}
+
+int run_program(lua_State* lua) {
+    RunState& state = state_of(lua);
+    lua_settop(lua, 0);
+    lua_rawgetp(lua, LUA_REGISTRYINDEX, &state);
+    if (!lua_isnil(lua, 1)) return begin_call(lua, LUA_OK, 0);
+    lua_settop(lua, 0);
+    const Program& program = *state.settings.program;
+    const std::string chunk = "=" + program.name();
+    if (luaL_loadbufferx(lua, program.bytecode().data(), program.bytecode().size(), chunk.c_str(),
+                         "b") != LUA_OK)
+        return lua_error(lua);
+    lua_callk(lua, 0, 1, 0, begin_call);
+    return begin_call(lua, LUA_OK, 0);
+}
+
+int open_all(lua_State* lua) {
+    open_sandbox(lua);
+    lua_State* thread = lua_newthread(lua);
+    set_hook(thread);
+    lua_setfield(lua, LUA_REGISTRYINDEX, "thread");
+    lua_pushlightuserdata(lua, thread);
+    return 1;
+}
+
+// Only ASCII of what is no text: errors go into JSON.
+std::string printable(std::string text) {
+    if (!simdjson::validate_utf8(text)) std::erase_if(text, [](char c) { return (c & 0x80) != 0; });
+    return text;
+}
+
+Turn failed_turn(lua_State* thread, RunState& state, int status) {
+    Turn turn{.standing = Standing::failed};
+    if (status == LUA_ERRMEM && !state.over) state.over = ErrorCode::memory_limit;
+    turn.error = state.over ? Error{*state.over, limit_text(state)} : read_error(thread, -1);
+    turn.error.detail = printable(std::move(turn.error.detail));
+    // Within the limits there may be no room for a trace.
+    lua_sethook(thread, nullptr, 0, 0);
+    state.settings.limits.memory_bytes += limits::program_memory_least;
+    const auto trace = [](lua_State* lua) {
+        luaL_traceback(lua, static_cast<lua_State*>(lua_touserdata(lua, 1)), nullptr, 0);
+        return 1;
+    };
+    if (state.over) return turn;
+    lua_rawgeti(thread, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    lua_State* other = lua_tothread(thread, -1);
+    lua_pop(thread, 1);
+    lua_pushcfunction(other, trace);
+    lua_pushlightuserdata(other, thread);
+    if (lua_pcall(other, 1, 1, 0) == LUA_OK && lua_type(other, -1) == LUA_TSTRING)
+        turn.trace = printable(lua_tostring(other, -1));
+    lua_pop(other, 1);
+    return turn;
+}
+
+Turn ended_turn(RunState& state) {
+    if (state.over)
+        return {.standing = Standing::failed, .error = {*state.over, limit_text(state)}};
+    if (state.no_form)
+        return {.standing = Standing::failed, .error = *std::exchange(state.no_form, {})};
+    return {.standing = Standing::done, .values = std::exchange(state.results, {})};
+}
+
+Turn yielded_turn(RunState& state) {
+    switch (std::exchange(state.aside, Aside::none)) {
+        case Aside::command:
+            state.instructions = 0;
+            state.ran = Duration{0};
+            return {.standing = Standing::command,
+                    .command = state.command,
+                    .values = std::exchange(state.arguments, {})};
+        case Aside::slice:
+            return {.standing = Standing::slice};
+        case Aside::none:
+            break;
+    }
+    return {.standing = Standing::failed,
+            .error = {ErrorCode::program_failed, "coroutine.yield outside a coroutine"}};
+}
+
+Turn resume(lua_State* thread, RunState& state) {
+    state.in_slice = 0;
+    state.turn_began = state.settings.clock->steady();
+    int count = 0;
+    const int status = lua_resume(thread, nullptr, 0, &count);
+    state.ran = time_taken(state);
+    if (status == LUA_YIELD) return yielded_turn(state);
+    if (status != LUA_OK) return failed_turn(thread, state, status);
+    lua_settop(thread, 0);
+    return ended_turn(state);
+}
+
+}  // namespace
+
+void set_hook(lua_State* lua) {
+    lua_sethook(lua, look, LUA_MASKCOUNT, hook_step);
+}
+
+void charge(lua_State* lua, std::uint64_t instructions) {
+    RunState& state = state_of(lua);
+    state.instructions += instructions;
+    if (state.instructions > state.settings.limits.instructions)
+        exceed(lua, ErrorCode::instruction_limit);
+}
+
+// An error would go through the program's message handler, and within a hook that runs without
+// hooks: it could loop for ever. Want of memory goes past all handlers, and from here on there is
+// none.
+void exceed(lua_State* lua, ErrorCode limit) {
+    RunState& state = state_of(lua);
+    if (!state.over) state.over = limit;
+    lua_sethook(lua, look, LUA_MASKCOUNT, 1);
+    lua_newuserdatauv(lua, 1, 0);
+    __builtin_unreachable();
+}
+
+Machine::Machine(std::unique_ptr<Impl> impl) : impl_{std::move(impl)} {}
+Machine::~Machine() = default;
+
+Result<std::unique_ptr<Machine>> Machine::make(MachineSettings settings) {
+    TASKD_ASSERT(settings.program != nullptr && settings.clock != nullptr);
+    auto impl = std::make_unique<Impl>(std::move(settings));
+    impl->lua = lua_newstate(allocate, &impl->state);
+    if (impl->lua == nullptr) return fail(ErrorCode::memory_limit, "to begin with");
+    *static_cast<RunState**>(lua_getextraspace(impl->lua)) = &impl->state;
+    lua_pushcfunction(impl->lua, open_all);
+    if (lua_pcall(impl->lua, 0, 1, 0) != LUA_OK)
+        return fail(ErrorCode::memory_limit, "to begin with");
+    impl->thread = static_cast<lua_State*>(lua_touserdata(impl->lua, -1));
+    lua_pop(impl->lua, 1);
+    return std::unique_ptr<Machine>{new Machine{std::move(impl)}};
+}
+
+Turn Machine::call(const std::string& method, const std::vector<Value>& arguments) {
+    RunState& state = impl_->state;
+    state.method = method;
+    state.call_arguments = arguments;
+    state.instructions = 0;
+    state.ran = Duration{0};
+    lua_pushcfunction(impl_->thread, run_program);
+    return resume(impl_->thread, state);
+}
+
+Turn Machine::answer(const Result<Value>& answer) {
+    impl_->state.answer = answer;
+    return resume(impl_->thread, impl_->state);
+}
+
+Turn Machine::go_on() {
+    return resume(impl_->thread, impl_->state);
+}
+
+std::size_t Machine::memory_bytes() const {
+    return impl_->state.memory;
+}
+
+}  // namespace taskd::lua

@@ -1,0 +1,61 @@
+// What a machine and the functions inside its Lua state share: how much it has used, what it waits
+// for, and what it was answered.
+#pragma once
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "lua_api.hpp"
+#include "taskd/lua/machine.hpp"
+
+namespace taskd::lua {
+
+// Why a Lua thread was put aside and does not come back to the Lua code that resumed it.
+enum class Aside : std::uint8_t { none, command, slice };
+
+struct RunState {
+    MachineSettings settings;
+    std::size_t memory = 0;          // bytes, as the allocator counts
+    std::uint64_t instructions = 0;  // since it last waited
+    std::uint64_t in_slice = 0;
+    Duration ran{0};  // since it last waited, without the turn that runs
+    SteadyTime turn_began{};
+    std::optional<ErrorCode> over;  // the limit that ended it: nothing runs any more
+
+    Aside aside = Aside::none;
+    runtime::CommandId command = 0;
+    std::vector<Value> arguments;  // of the command
+    Result<Value> answer;
+    bool answer_is_thrown = false;
+
+    // Of the call that runs.
+    std::string method;
+    std::vector<Value> call_arguments;
+    std::vector<Value> results;
+    std::optional<Error> no_form;  // arguments or results without a form on the other side
+};
+
+inline RunState& state_of(lua_State* lua) {
+    return **static_cast<RunState**>(lua_getextraspace(lua));
+}
+
+// Counts as so many instructions. Throws Lua's error when that is too much.
+void charge(lua_State* lua, std::uint64_t instructions);
+// Ends the program: whatever it catches, the next instruction throws again.
+[[noreturn]] void exceed(lua_State* lua, ErrorCode limit);
+
+// Puts the running thread aside for a command; what it was answered is what the call returns.
+int wait_for(lua_State* lua, runtime::CommandId command, std::vector<Value> arguments);
+
+// The global functions as the sandbox has them. In a protected call.
+void open_sandbox(lua_State* lua);
+void open_strings(lua_State* lua);     // the table `string` is on top of the stack
+void open_coroutines(lua_State* lua);  // the table `coroutine` is
+void open_modules(lua_State* lua);     // `require`
+
+// How often the hook looks, in instructions.
+inline constexpr int hook_step = 1'000;
+void set_hook(lua_State* lua);
+
+}  // namespace taskd::lua

@@ -1,0 +1,179 @@
+// Functions by name: their pools, what they may hold, how calls end, and newer versions.
+#include "taskd/lua/functions.hpp"
+
+#include <algorithm>
+
+#include "lua_node.hpp"
+
+using namespace taskd;
+using namespace std::chrono_literals;
+using support::SteadyNow;
+
+namespace {
+
+class FunctionBench {
+  public:
+    FunctionBench() : functions_{{scheduler_, alarms_, commands_, ids_, clock_, log_}} {
+        REQUIRE(functions_.add_commands(commands_));
+        REQUIRE(commands_.add(30, "test.hold", [this](runtime::CommandCall call) {
+            const std::lock_guard lock{mutex_};
+            held_.push_back(std::move(call.answer));
+            changed_.notify_all();
+        }));
+        commands_.freeze();
+        modules_ = {lua::Functions::module(), {"test", {{"hold", runtime::CommandId{30}}}}};
+        functions_.set_modules(&modules_);
+    }
+    ~FunctionBench() { let_go(); }
+
+    Result<void> set(const std::string& name, const std::string& source,
+                     lua::PoolSettings settings = {}) {
+        auto made =
+            lua::Program::compile(name, source, {.modules = {"functions", "test"}, .imports = {}});
+        REQUIRE(made);
+        return functions_.set(name, {.program = *made, .method = ""}, settings);
+    }
+    lua::Functions::CallId begin(const std::string& name, std::vector<Value> arguments = {}) {
+        return functions_.call(name, std::move(arguments), [this](Result<Value> value) {
+            const std::lock_guard lock{mutex_};
+            ends_.push_back(value ? value->text : std::string{value.error().name()});
+            changed_.notify_all();
+        });
+    }
+    std::vector<std::string> ends(std::size_t count) {
+        std::unique_lock lock{mutex_};
+        changed_.wait_for(lock, 60s, [&] { return ends_.size() >= count; });
+        return ends_;
+    }
+    std::string call(const std::string& name, std::vector<Value> arguments = {}) {
+        const std::size_t before = ends(0).size();
+        begin(name, std::move(arguments));
+        return ends(before + 1).back();
+    }
+    void wait_for_held(std::size_t count) {
+        std::unique_lock lock{mutex_};
+        CHECK(changed_.wait_for(lock, 60s, [&] { return held_.size() >= count; }));
+    }
+    void let_go() {
+        std::vector<std::function<void(Result<Value>)>> held;
+        {
+            const std::lock_guard lock{mutex_};
+            held.swap(held_);
+        }
+        for (const auto& answer : held)
+            answer(Value::of_text("go"));
+    }
+    lua::Functions& functions() { return functions_; }
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::vector<std::string> ends_;
+    std::vector<std::function<void(Result<Value>)>> held_;
+    SteadyNow clock_;
+    support::SilentLog log_;
+    std::vector<lua::Module> modules_;
+    lua::Alarms alarms_;
+    runtime::Commands commands_;
+    runtime::ProcessIds ids_{"here"};
+    lua::Scheduler scheduler_{2};
+    lua::Functions functions_;
+};
+
+const std::string counting = "local n = 0 return function() n = n + 1 return n end";
+const std::string holding = "local test = require('test') return function() return test.hold() end";
+
+}  // namespace
+
+TEST_CASE("a pool makes machines as its kind says, and throws away those that failed") {
+    FunctionBench bench;
+    REQUIRE(bench.set("lazy", counting));
+    CHECK(bench.functions().counts("lazy").made == 0);
+    CHECK(bench.call("lazy") == "1");
+    CHECK(bench.call("lazy") == "2");
+    CHECK(bench.functions().counts("lazy").made == 1);
+
+    REQUIRE(bench.set("fresh", counting, {.kind = lua::PoolKind::fresh}));
+    CHECK(bench.call("fresh") == "1");
+    CHECK(bench.call("fresh") == "1");
+
+    REQUIRE(bench.set("fixed", counting, {.kind = lua::PoolKind::fixed, .machines_max = 3}));
+    CHECK(bench.functions().counts("fixed").made == 3);
+    CHECK(bench.functions().counts("fixed").machines == 3);
+
+    REQUIRE(bench.set("fails",
+                      "local n = 0 return function(x) n = n + 1 if x then error('x') end "
+                      "return n end"));
+    CHECK(bench.call("fails") == "1");
+    CHECK(bench.call("fails", {Value::of_boolean(true)}) == "program_failed");
+    CHECK(bench.call("fails") == "1");
+    CHECK(bench.functions().counts("fails").made == 2);
+
+    REQUIRE(bench.set("adaptive", counting, {.kind = lua::PoolKind::adaptive, .idle = 20ms}));
+    CHECK(bench.call("adaptive") == "1");
+    for (int tries = 0; bench.functions().counts("adaptive").machines > 0 && tries < 3'000; ++tries)
+        std::this_thread::sleep_for(10ms);
+    CHECK(bench.functions().counts("adaptive").machines == 0);
+    CHECK(bench.call("adaptive") == "1");
+}
+
+TEST_CASE("calls beyond the pool wait their turn, or are refused") {
+    FunctionBench bench;
+    REQUIRE(bench.set("hold", holding, {.machines_max = 2, .waiting_max = 2}));
+    for (int call = 0; call < 4; ++call)
+        bench.begin("hold");
+    bench.wait_for_held(2);
+    CHECK(bench.functions().counts("hold").waiting == 2);
+    CHECK(bench.call("hold") == "pool_full");
+    const auto waiting = bench.begin("hold");
+    CHECK(bench.ends(2).back() == "pool_full");
+    bench.functions().stop(waiting, {ErrorCode::cancelled, {}});
+    bench.let_go();
+    bench.wait_for_held(2);
+    bench.let_go();
+    const auto ends = bench.ends(6);
+    CHECK(std::ranges::count(ends, "go") == 4);
+    CHECK(bench.call("none") == "function_not_found");
+}
+
+TEST_CASE("a call is stopped while it runs, waits for an answer, or waits for its turn") {
+    FunctionBench bench;
+    REQUIRE(bench.set("hold", holding, {.machines_max = 1}));
+    REQUIRE(bench.set("loop", "return function() while true do end end"));
+    const auto held = bench.begin("hold");
+    const auto waits = bench.begin("hold");
+    const auto loops = bench.begin("loop");
+    bench.wait_for_held(1);
+    bench.functions().stop(waits, {ErrorCode::cancelled, {}});
+    CHECK(bench.ends(1) == std::vector<std::string>{"cancelled"});
+    bench.functions().stop(held, {ErrorCode::attempt_timeout, {}});
+    CHECK(bench.ends(2).back() == "attempt_timeout");
+    bench.functions().stop(loops, {ErrorCode::crashed, {}});
+    CHECK(bench.ends(3).back() == "crashed");
+    bench.functions().stop(loops, {ErrorCode::crashed, {}});
+}
+
+TEST_CASE("a newer version takes the next call, also of those that wait") {
+    FunctionBench bench;
+    REQUIRE(bench.set("hold", holding, {.machines_max = 1}));
+    bench.begin("hold");
+    bench.begin("hold");
+    bench.wait_for_held(1);
+    REQUIRE(bench.set("hold", "return function() return 'newer' end", {.machines_max = 1}));
+    CHECK(bench.ends(1) == std::vector<std::string>{"newer"});
+    bench.let_go();
+    CHECK(bench.ends(2).back() == "go");
+    bench.functions().remove("hold");
+    CHECK(bench.call("hold") == "function_not_found");
+}
+
+TEST_CASE("functions call each other") {
+    FunctionBench bench;
+    REQUIRE(bench.set("double", "return function(x) return x * 2 end"));
+    REQUIRE(bench.set("outer",
+                      "local functions = require('functions')\n"
+                      "return function(x) local v, e = functions.call('double', x)\n"
+                      "local _, missing = functions.call('none')\n"
+                      "return v .. missing.kind end"));
+    CHECK(bench.call("outer", {Value::of_number("21")}) == "42function_not_found");
+}

@@ -1,0 +1,125 @@
+// A node of processes as a role wires it, without a network: for tests.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <mutex>
+
+#include "catch.hpp"
+#include "taskd/lua/host.hpp"
+
+namespace taskd::support {
+
+class SteadyNow final : public port::Clock {
+  public:
+    WallTime wall() const override { return WallTime{} + count(); }
+    SteadyTime steady() const override { return SteadyTime{} + count(); }
+
+  private:
+    static Duration count() {
+        return std::chrono::duration_cast<Duration>(
+            std::chrono::steady_clock::now().time_since_epoch());
+    }
+};
+
+class SilentLog final : public port::Log {
+  public:
+    bool takes(port::LogLevel) const override { return true; }
+    void write(port::LogLevel, std::string_view message, Fields fields) override {
+        const std::lock_guard lock{mutex_};
+        lines_.emplace_back(message);
+        for (const port::LogField& field : fields)
+            lines_.back() += " " + std::string{field.name} + "=" + field.value;
+    }
+    std::vector<std::string> lines() const {
+        const std::lock_guard lock{mutex_};
+        return lines_;
+    }
+
+  private:
+    mutable std::mutex mutex_;
+    std::vector<std::string> lines_;
+};
+
+class LuaNode {
+  public:
+    // `report(value)` of the module `test` is what a test waits for.
+    explicit LuaNode(unsigned threads = 3, lua::HostSettings settings = {},
+                     const std::string& name = "here", runtime::NodeLink* link = nullptr,
+                     std::map<std::string, std::string, std::less<>> peers = {})
+        : relay_{{.node = name, .peers = std::move(peers)}, link},
+          ids_{name},
+          topology_{name, settings.name, nullptr},
+          scheduler_{threads},
+          host_{settings, {scheduler_, alarms_, commands_, relay_, topology_, ids_, clock_, log}} {
+        relay_.attach(settings.name, host_);
+        REQUIRE(host_.add_commands(commands_));
+        commands_.freeze();
+        modules_ = host_.modules();
+        modules_.push_back(
+            {"test",
+             {{"report",
+               lua::DirectFunction{[this](const std::vector<Value>& values) -> Result<Value> {
+                   const std::lock_guard lock{mutex_};
+                   reports_.push_back(values.empty() ? Value{} : values[0]);
+                   changed_.notify_all();
+                   return Value{};
+               }}}}});
+        host_.set_modules(&modules_);
+    }
+
+    void program(const std::string& name, const std::string& body, lua::MachineLimits limits = {}) {
+        const std::string source =
+            "local process, time, test = require('process'), require('time'), require('test')\n" +
+            body;
+        auto made = lua::Program::compile(name, source,
+                                          {.modules = {"process", "time", "test"}, .imports = {}});
+        INFO(source);
+        REQUIRE(made);
+        host_.set_program(name, {.program = *made, .method = "", .limits = limits});
+    }
+    runtime::ProcessId spawn(const std::string& name, std::vector<Value> arguments = {}) {
+        const auto id = host_.spawn({.program = name, .arguments = std::move(arguments)});
+        REQUIRE(id);
+        return *id;
+    }
+
+    // The first `count` reports, as texts; numbers as JSON has them.
+    std::vector<std::string> reports(std::size_t count) {
+        std::unique_lock lock{mutex_};
+        changed_.wait_for(lock, std::chrono::seconds{60}, [&] { return reports_.size() >= count; });
+        std::vector<std::string> texts;
+        for (const Value& each : reports_)
+            texts.push_back(each.kind == ValueKind::boolean ? (each.boolean ? "true" : "false")
+                                                            : each.text);
+        return texts;
+    }
+    void wait_until_alone() {
+        for (int tries = 0; host_.counts().alive > 0 && tries < 6'000; ++tries)
+            std::this_thread::sleep_for(std::chrono::milliseconds{10});
+        CHECK(host_.counts().alive == 0);
+    }
+
+    lua::Host& host() { return host_; }
+    runtime::Relay& relay() { return relay_; }
+    runtime::Topology& topology() { return topology_; }
+    const lua::Scheduler& scheduler() const { return scheduler_; }
+
+    SilentLog log;
+
+  private:
+    SteadyNow clock_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::vector<Value> reports_;
+    std::vector<lua::Module> modules_;
+    lua::Alarms alarms_;
+    runtime::Commands commands_;
+    runtime::Relay relay_;
+    runtime::ProcessIds ids_;
+    runtime::Topology topology_;
+    lua::Scheduler scheduler_;
+    lua::Host host_;
+};
+
+}  // namespace taskd::support
