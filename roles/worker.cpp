@@ -71,7 +71,7 @@ std::string advertised(const Options& options, const std::string& host) {
 
 std::vector<std::string_view> worker_words() {
     auto words = type_names();
-    words.insert(words.end(), {"exec", "http"});
+    words.insert(words.end(), {"exec", "http", "lua"});
     return words;
 }
 
@@ -114,10 +114,12 @@ const Command& worker_command() {
         ". With exec it starts PROGRAM for each task: the payload on its standard input, the "
         "result "
         "on its standard output, standard error in the task's log. With http it posts each task to "
-        "a service.";
+        "a service. With lua it calls a function of a sandboxed program.";
     static const Command command{
         {.name = "worker",
-         .arguments = "TYPE | exec --type TYPE -- PROGRAM [ARG…] | http --type TYPE --url URL",
+         .arguments = "TYPE | exec --type TYPE -- PROGRAM [ARG…] | http --type TYPE --url URL | "
+                      "lua --type TYPE "
+                      "--source FILE",
          .summary = "run tasks of one type, by what is built in, a program or a service",
          .text = text,
          .options = with_role_rows(
@@ -130,7 +132,7 @@ const Command& worker_command() {
                    .kind = OptionKind::number,
                    .value = "N",
                    .fallback = "64",
-                   .help = "how many tasks at a time; unless said 4 of exec, 16 of http",
+                   .help = "how many tasks at a time; unless said 4 of exec, 16 of http, 8 of lua",
                    .least = 1,
                    .most = 10'000},
                   {.name = "name", .value = "NAME", .help = "first part of its instance name"},
@@ -150,7 +152,8 @@ const Command& worker_command() {
                       {"taskd worker exec --type resize --timeout 1m -- ./resize.sh --small",
                        "a program a task"},
                       {"taskd worker http --type bill --url http://billing:8080/charge",
-                       "a call a task"}},
+                       "a call a task"},
+                      {"taskd worker lua --type price --source price.lua", "a function a task"}},
          .words = worker_words()},
         run};
     return command;

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "lua_runner.hpp"
 #include "split_list.hpp"
 #include "taskd/io/processes.hpp"
 #include "taskd/io/work_dir.hpp"
@@ -22,6 +23,7 @@ using Runner = std::unique_ptr<service::TaskRunner>;
 constexpr std::uint32_t builtin_concurrency = 64;
 constexpr std::uint32_t exec_concurrency = 4;
 constexpr std::uint32_t http_concurrency = 16;
+constexpr std::uint32_t lua_concurrency = 8;
 constexpr std::size_t http_threads_max = 256;
 
 // The runner, and what it stands on.
@@ -143,6 +145,46 @@ Result<WorkerKind> http_kind(const Options& options) {
         }};
 }
 
+lua::PoolKind pool_kind(const std::string& name) {
+    return name == "inline"   ? lua::PoolKind::fresh
+           : name == "static" ? lua::PoolKind::fixed
+           : name == "lazy"   ? lua::PoolKind::lazy
+                              : lua::PoolKind::adaptive;
+}
+
+Result<WorkerKind> lua_kind(const Options& options) {
+    auto type = read_type(options);
+    if (!type) return fail(std::move(type));
+    if (options.positional().size() != 1 || options.text("source").empty())
+        return fail(ErrorCode::bad_usage, "usage: taskd worker lua --type TYPE --source FILE");
+    auto modules = split_list(options.text("modules"));
+    auto program = load_program(options.text("source"), modules.empty() ? module_names() : modules);
+    if (!program) return fail(std::move(program));
+    LuaSettings settings{.program = std::move(*program), .method = options.text("method")};
+    if (options.bytes("memory-max") > 0) settings.limits.memory_bytes = options.bytes("memory-max");
+    if (options.duration("timeout") > Duration{0})
+        settings.limits.time = options.duration("timeout");
+    settings.limits.instructions = static_cast<std::uint64_t>(options.number("instructions-max"));
+    settings.pool.kind = pool_kind(options.text("pool"));
+    settings.pool.machines_max = options.given("concurrency")
+                                     ? static_cast<std::size_t>(options.number("concurrency"))
+                                     : lua_concurrency;
+    settings.pool.waiting_max = 10'000;  // leases bound them
+    settings.programs.threads = static_cast<unsigned>(options.number("threads"));
+    settings.programs.dispatcher_url = options.text("dispatcher");
+    return WorkerKind{.type = std::move(*type),
+                      .name = "lua",
+                      .concurrency = lua_concurrency,
+                      .make_runner = [settings = std::move(settings)](
+                                         const RunnerPorts& ports,
+                                         const std::string& instance) mutable -> Result<Runner> {
+                          settings.programs.node = instance;
+                          auto made = LuaRunner::make(settings, ports.ground, ports.http);
+                          if (!made) return std::unexpected{made.error()};
+                          return std::move(*made);
+                      }};
+}
+
 }  // namespace
 
 std::string known_types() {
@@ -156,10 +198,11 @@ Result<WorkerKind> read_kind(const Options& options) {
     const std::string& name = options.positional().front();
     if (name == "exec") return exec_kind(options);
     if (name == "http") return http_kind(options);
+    if (name == "lua") return lua_kind(options);
     const work::WorkType* type = work::find_work(work::work_table(), name);
     if (type == nullptr)
         return fail(ErrorCode::unknown_type,
-                    fmt::format("'{}' is none of exec, http, {}", name, known_types()));
+                    fmt::format("'{}' is none of exec, http, lua, {}", name, known_types()));
     if (options.positional().size() != 1)
         return fail(ErrorCode::bad_usage,
                     fmt::format("unexpected argument '{}'", options.positional()[1]));
@@ -177,7 +220,7 @@ std::vector<OptionRow> with_kind_rows(std::vector<OptionRow> own) {
     const OptionRow rows[] = {
         {.name = "type",
          .value = "TYPE",
-         .help = "exec, http: the type of tasks",
+         .help = "exec, http, lua: the type of tasks",
          .from_environment = false},
         {.name = "url",
          .value = "URL",
@@ -187,7 +230,37 @@ std::vector<OptionRow> with_kind_rows(std::vector<OptionRow> own) {
          .kind = OptionKind::duration,
          .value = "TIME",
          .fallback = "0s",
-         .help = "exec, http: of one run; 0: exec as the task says, http 60s"},
+         .help = "exec, http: of one run; 0: exec as the task says, http 60s; lua: of running "
+                 "without waiting"},
+        {.name = "source", .value = "FILE", .help = "lua: the program", .from_environment = false},
+        {.name = "method",
+         .value = "NAME",
+         .help = "lua: which function of what the program returns"},
+        {.name = "modules",
+         .value = "NAMES",
+         .help = "lua: what the program may require, with commas; unless said everything"},
+        {.name = "pool",
+         .kind = OptionKind::choice,
+         .value = "adaptive|lazy|static|inline",
+         .fallback = "adaptive",
+         .help = "lua: when machines are made and let go; inline is one for each task"},
+        {.name = "instructions-max",
+         .kind = OptionKind::number,
+         .value = "N",
+         .fallback = "100000000",
+         .help = "lua: what a program may do without waiting",
+         .least = 10'000},
+        {.name = "threads",
+         .kind = OptionKind::number,
+         .value = "N",
+         .fallback = "2",
+         .help = "lua: that run programs",
+         .least = 1,
+         .most = 256},
+        {.name = "dispatcher",
+         .value = "URL",
+         .fallback = "http://127.0.0.1:4000",
+         .help = "lua: whom the modules tasks, workflows, topics and queue ask"},
         {.name = "result",
          .kind = OptionKind::choice,
          .value = "auto|json|text",
@@ -217,7 +290,7 @@ std::vector<OptionRow> with_kind_rows(std::vector<OptionRow> own) {
          .kind = OptionKind::bytes,
          .value = "SIZE",
          .fallback = "0",
-         .help = "exec: of address space a process"},
+         .help = "exec: of address space a process; lua: of a program, 16M unless said"},
         {.name = "file-size-max",
          .kind = OptionKind::bytes,
          .value = "SIZE",

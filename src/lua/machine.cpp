@@ -1,12 +1,12 @@
 #include "taskd/lua/machine.hpp"
 
 #include <fmt/format.h>
-#include <simdjson.h>
 
 #include <cstdlib>
 
 #include "run_state.hpp"
 #include "taskd/base/assert.hpp"
+#include "taskd/protocol/json.hpp"
 #include "values.hpp"
 
 namespace taskd::lua {
@@ -131,7 +131,7 @@ int open_all(lua_State* lua) {
 
 // Only ASCII of what is no text: errors go into JSON.
 std::string printable(std::string text) {
-    if (!simdjson::validate_utf8(text)) std::erase_if(text, [](char c) { return (c & 0x80) != 0; });
+    if (!protocol::is_utf8(text)) std::erase_if(text, [](char c) { return (c & 0x80) != 0; });
     return text;
 }
 

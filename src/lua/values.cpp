@@ -1,13 +1,13 @@
 #include "values.hpp"
 
 #include <fmt/format.h>
-#include <simdjson.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 
 #include "taskd/base/limits.hpp"
+#include "taskd/protocol/json.hpp"
 
 namespace taskd::lua {
 namespace {
@@ -130,7 +130,7 @@ class Reader {
     Result<std::string> utf8(int index) {
         std::size_t size = 0;
         const char* data = lua_tolstring(lua_, index, &size);
-        if (!simdjson::validate_utf8(data, size))
+        if (!protocol::is_utf8({data, size}))
             return fail(ErrorCode::not_convertible, "a text that is not UTF-8" + where());
         if (auto taken = take(size); !taken) return std::unexpected{taken.error()};
         return std::string{data, size};

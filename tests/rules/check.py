@@ -31,7 +31,7 @@ LAYERS = {
     "service": ["engine", "work", "protocol", "bus", "port"],
     "sim": ["service", "engine", "protocol", "port"],
     "runtime": ["bus", "port"],
-    "lua": ["runtime", "port"],
+    "lua": ["runtime", "protocol", "port"],
     "io": ["protocol", "bus", "port"],
     "web": [],
     "client": ["service", "io"],  # wiring, as roles are, for programs of others

@@ -162,7 +162,7 @@ TEST_CASE("an endless program holds up nobody, and is stopped from outside or by
     for (int round = 0; round < 20; ++round)
         node.spawn("quick", {Value::of_number(std::to_string(round))});
     CHECK(node.reports(20).size() == 20);
-    CHECK(node.host().counts().alive == 1);
+    node.wait_until_alive(1);
     CHECK(node.host().terminate(endless.number, "it goes on and on"));
     node.wait_until_alone();
     node.program("limited", "return function() while true do end end", {.instructions = 200'000});

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include "catch.hpp"
 #include "taskd/lua/host.hpp"
@@ -94,11 +95,12 @@ class LuaNode {
                                                             : each.text);
         return texts;
     }
-    void wait_until_alone() {
-        for (int tries = 0; host_.counts().alive > 0 && tries < 6'000; ++tries)
+    void wait_until_alive(std::size_t count) {
+        for (int tries = 0; host_.counts().alive != count && tries < 6'000; ++tries)
             std::this_thread::sleep_for(std::chrono::milliseconds{10});
-        CHECK(host_.counts().alive == 0);
+        CHECK(host_.counts().alive == count);
     }
+    void wait_until_alone() { wait_until_alive(0); }
 
     lua::Host& host() { return host_; }
     runtime::Relay& relay() { return relay_; }
