@@ -25,7 +25,7 @@ std::vector<Page> settings_pages() {
 
 Result<Page> find_page(std::string_view name) {
     const auto pages = settings_pages();
-    const auto found = std::ranges::find(pages, name, &Page::name);
+    const auto found = std::ranges::find(pages, name, dashed_name);
     if (found != pages.end()) return *found;
     const Command* command = find_command(name);
     if (command != nullptr && command->page.kind == PageKind::client) return command->page;
@@ -33,7 +33,7 @@ Result<Page> find_page(std::string_view name) {
     std::string known;
     for (const Page& page : pages) {
         names.push_back(page.name);
-        known += fmt::format("{}{}", known.empty() ? "" : ", ", page.name);
+        known += fmt::format("{}{}", known.empty() ? "" : ", ", dashed_name(page));
     }
     return fail(ErrorCode::bad_usage,
                 fmt::format("'{}' is none of {}{}", name, known, meant_instead(name, names)));
@@ -149,9 +149,10 @@ int run_show(const Options& options, std::span<const std::string> arguments) {
 
 // ---- check and write -------------------------------------------------------------------------
 
-// "worker" for "/etc/taskd/worker.yaml" and "worker-sum.yaml".
+// "worker" for "/etc/taskd/worker.yaml" and "worker-sum.yaml"; "pizza-order" as it is.
 std::string role_of_file(const std::string& path) {
     const std::string stem = std::filesystem::path{path}.stem().string();
+    if (find_page(stem)) return stem;
     return stem.substr(0, stem.find('-'));
 }
 
