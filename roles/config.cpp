@@ -77,7 +77,8 @@ bool is_shown(const OptionRow& row) {
 std::string write_shown_table(const std::vector<Shown>& all, bool with_origin) {
     std::string out;
     for (const Shown& shown : all) {
-        if (all.size() > 1) out += fmt::format("{}{}\n", out.empty() ? "" : "\n", shown.page.name);
+        if (all.size() > 1)
+            out += fmt::format("{}{}\n", out.empty() ? "" : "\n", dashed_name(shown.page));
         TableRows rows;
         for (const OptionRow& row : shown.page.options) {
             if (!is_shown(row)) continue;
@@ -107,7 +108,7 @@ std::string write_shown_json(const std::vector<Shown>& all) {
     protocol::JsonWriter json{out};
     json.begin_object();
     for (const Shown& shown : all) {
-        json.key(shown.page.name).begin_object();
+        json.key(dashed_name(shown.page)).begin_object();
         for (const OptionRow& row : shown.page.options) {
             if (!is_shown(row)) continue;
             json.key(row.name).begin_object().key("value");

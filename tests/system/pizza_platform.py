@@ -17,6 +17,10 @@ PIZZAS = ["Margherita", "Salami", "Funghi"]
 TOPICS = ["order.placed", "order.ready", "delivery.assigned", "customer.notified", "trace.spans"]
 
 
+# What the tests of this process have seen of each contract: {service: (document, {operations})}.
+SEEN = {}
+
+
 class Service(harness.Role):
     """A service whose answers are held against the contract that it serves."""
 
@@ -25,6 +29,8 @@ class Service(harness.Role):
     def call(self, method, path, body=None, headers=None):
         if self.contract is None:
             self.contract = HttpContract(self.api.get("/openapi.json").json)
+            seen = SEEN.setdefault(self.arguments[1], (self.contract.document, set()))
+            self.contract.seen = seen[1]
         answer = self.api.call(method, path, body, headers)
         self.contract.check(method, path, answer)
         return answer
@@ -203,6 +209,18 @@ class Platform:
             if answer.status == 200:
                 found[each["orderId"]] = answer.json["status"]
         return found
+
+
+def unseen():
+    """Operations and answers that contracts name and no test has met."""
+    missing = []
+    for kind, (document, seen) in sorted(SEEN.items()):
+        for path, item in document["paths"].items():
+            for method in {"get", "put", "post", "delete"} & set(item):
+                for status in item[method]["responses"]:
+                    if status.isdigit() and (method.upper(), path, int(status)) not in seen:
+                        missing.append(f"{kind}: {method.upper()} {path} {status}")
+    return missing
 
 
 def new_key():
