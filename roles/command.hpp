@@ -18,6 +18,7 @@ const Command& dispatcher_command();
 const Command& nameservice_command();
 const Command& worker_command();
 const Command& monitor_command();
+const Command& host_command();
 const Command& up_command();
 const Command& compose_command();
 
@@ -47,6 +48,8 @@ const Command& subscribe_command();
 const Command& topic_command();
 const Command& trace_command();
 const Command& workflow_command();
+const Command& process_command();
+const Command& call_command();
 const Command& doctor_command();
 const Command& simulate_command();
 const Command& schedule_command();

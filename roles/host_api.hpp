@@ -3,6 +3,7 @@
 
 #include "taskd/lua/functions.hpp"
 #include "taskd/lua/host.hpp"
+#include "taskd/lua/modules.hpp"
 #include "taskd/runtime/transcoder.hpp"
 #include "taskd/service/http_front.hpp"
 

@@ -31,14 +31,20 @@ LuaRunner::LuaRunner(LuaSettings settings, Ground& ground, port::HttpExchange& h
     : ground_{ground},
       http_{http},
       settings_{std::move(settings)},
-      programs_{settings_.programs, ground, http} {}
+      ids_{settings_.programs.node},
+      topology_{settings_.programs.node, settings_.programs.host.name, ground.bus.get()} {}
 
 Result<std::unique_ptr<LuaRunner>> LuaRunner::make(LuaSettings settings, Ground& ground,
                                                    port::HttpExchange& http) {
     std::unique_ptr<LuaRunner> runner{new LuaRunner{std::move(settings), ground, http}};
-    if (auto frozen = runner->programs_.freeze(); !frozen) return fail(std::move(frozen));
+    auto programs =
+        Programs::make(runner->settings_.programs,
+                       {ground, http, runner->ids_, runner->commands_, runner->topology_});
+    if (!programs) return fail(std::move(programs));
+    runner->programs_ = std::move(*programs);
+    runner->commands_.freeze();
     const LuaSettings& kept = runner->settings_;
-    auto set = runner->programs_.functions().set(
+    auto set = runner->programs_->functions().set(
         function_name, {.program = kept.program, .method = kept.method, .limits = kept.limits},
         kept.pool);
     if (!set) return fail(std::move(set));
@@ -60,7 +66,7 @@ void LuaRunner::run(service::TaskRun run, std::function<void(service::RunEnd)> d
             if (!alive.expired()) job();
         });
     };
-    running.call = programs_.functions().call(
+    running.call = programs_->functions().call(
         function_name, {std::move(*payload), about(run)},
         [this, lease, on_loop](Result<Value> value) {
             on_loop([this, lease, value = std::move(value)]() mutable {
@@ -73,7 +79,7 @@ void LuaRunner::run(service::TaskRun run, std::function<void(service::RunEnd)> d
     if (!run.timeout) return;
     running.timer = ground_.loop.make();
     running.timer->set(ground_.clock->steady() + *run.timeout, [this, call = running.call] {
-        programs_.functions().stop(call, {ErrorCode::attempt_timeout, {}});
+        programs_->functions().stop(call, {ErrorCode::attempt_timeout, {}});
     });
 }
 
@@ -115,7 +121,7 @@ void LuaRunner::stop(const protocol::LeaseKey& lease, std::function<void()> gone
     const auto found = running_.find(lease);
     if (found == running_.end()) return gone();
     found->second.gone = std::move(gone);
-    programs_.functions().stop(found->second.call, {ErrorCode::cancelled, {}});
+    programs_->functions().stop(found->second.call, {ErrorCode::cancelled, {}});
 }
 
 }  // namespace taskd::roles

@@ -46,7 +46,10 @@ class LuaRunner final : public service::TaskRunner {
     Ground& ground_;
     port::HttpExchange& http_;
     const LuaSettings settings_;
-    Programs programs_;
+    runtime::ProcessIds ids_;
+    runtime::Commands commands_;
+    runtime::Topology topology_;
+    std::unique_ptr<Programs> programs_;
     std::map<protocol::LeaseKey, Running> running_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -7,46 +7,44 @@
 #include "taskd/io/private_files.hpp"
 
 namespace taskd::roles {
-namespace {
 
 lua::Post post_to(io::Loop& loop) {
     return [&loop](std::function<void()> job) { loop.post_from_any_thread(std::move(job)); };
 }
 
-}  // namespace
-
-Programs::Programs(ProgramsSettings settings, Ground& ground, port::HttpExchange& http,
-                   runtime::NodeLink* link)
-    : api_{{.http = http,
-            .post = post_to(ground.loop),
+Programs::Programs(const ProgramsSettings& settings, const ProgramsPorts& ports)
+    : api_{{.http = ports.http,
+            .post = post_to(ports.ground.loop),
             .formats = transcoder(),
             .dispatcher_url = settings.dispatcher_url,
-            .bearer = ground.key.empty() ? std::string{} : ground.key.secret()}},
-      ids_{settings.node},
-      topology_{settings.node, settings.host.name, ground.bus.get()},
+            .bearer = ports.ground.key.empty() ? std::string{} : ports.ground.key.secret()}},
       scheduler_{settings.threads},
-      relay_{{.node = settings.node, .peers = std::move(settings.peers)}, link},
-      events_{*ground.bus, relay_, topology_, post_to(ground.loop)},
+      relay_{{.node = settings.node, .peers = settings.peers}, ports.link},
+      events_{*ports.ground.bus, relay_, ports.topology, post_to(ports.ground.loop)},
       host_{settings.host,
-            {scheduler_, alarms_, commands_, relay_, topology_, ids_, *ground.clock, *ground.log}},
-      functions_{{scheduler_, alarms_, commands_, ids_, *ground.clock, *ground.log}} {
+            {scheduler_, alarms_, ports.commands, relay_, ports.topology, ports.ids,
+             *ports.ground.clock, *ports.ground.log}},
+      functions_{{scheduler_, alarms_, ports.commands, ports.ids, *ports.ground.clock,
+                  *ports.ground.log}} {
     relay_.attach(settings.host.name, host_);
     modules_ = lua::plain_modules(transcoder());
     std::ranges::move(host_.modules(), std::back_inserter(modules_));
     std::ranges::move(api_.modules(), std::back_inserter(modules_));
-    modules_.push_back(lua::log_module(*ground.log));
+    modules_.push_back(lua::log_module(*ports.ground.log));
     modules_.push_back(lua::Functions::module());
     modules_.push_back(lua::Events::module());
     host_.set_modules(&modules_);
     functions_.set_modules(&modules_);
 }
 
-Result<void> Programs::freeze() {
-    for (const auto& added : {host_.add_commands(commands_), functions_.add_commands(commands_),
-                              api_.add_commands(commands_), events_.add_commands(commands_)})
-        if (!added) return added;
-    commands_.freeze();
-    return {};
+Result<std::unique_ptr<Programs>> Programs::make(const ProgramsSettings& settings,
+                                                 const ProgramsPorts& ports) {
+    std::unique_ptr<Programs> made{new Programs{settings, ports}};
+    for (const auto& added :
+         {made->host_.add_commands(ports.commands), made->functions_.add_commands(ports.commands),
+          made->api_.add_commands(ports.commands), made->events_.add_commands(ports.commands)})
+        if (!added) return std::unexpected{added.error()};
+    return made;
 }
 
 const std::vector<std::string>& module_names() {

@@ -18,34 +18,39 @@ namespace taskd::roles {
 
 struct ProgramsSettings {
     std::string node;
-    unsigned threads = 2;
+    unsigned threads = 2;  // that run programs
     std::string dispatcher_url;
     std::map<std::string, std::string, std::less<>> peers = {};
     lua::HostSettings host = {};
 };
 
-// On the loop; `http` and `link` outlive it.
+// All outlive the programs.
+struct ProgramsPorts {
+    Ground& ground;
+    port::HttpExchange& http;
+    runtime::ProcessIds& ids;
+    runtime::Commands& commands;
+    runtime::Topology& topology;
+    runtime::NodeLink* link = nullptr;
+};
+
 class Programs {
   public:
-    Programs(ProgramsSettings settings, Ground& ground, port::HttpExchange& http,
-             runtime::NodeLink* link = nullptr);
-
-    // Hands all handlers to the dispatcher of commands and freezes it: command_twice.
-    Result<void> freeze();
+    // On the loop. Hands its handlers to the dispatcher of commands, which is to be frozen before
+    // anything runs: command_twice.
+    static Result<std::unique_ptr<Programs>> make(const ProgramsSettings& settings,
+                                                  const ProgramsPorts& ports);
 
     lua::Host& host() { return host_; }
     lua::Functions& functions() { return functions_; }
     runtime::Relay& relay() { return relay_; }
-    runtime::Topology& topology() { return topology_; }
-    const runtime::Commands& commands() const { return commands_; }
     lua::SchedulerCounts scheduler_counts() const { return scheduler_.counts(); }
 
   private:
+    Programs(const ProgramsSettings& settings, const ProgramsPorts& ports);
+
     // In the order in which one needs the other: what runs programs ends first.
     lua::Api api_;
-    runtime::ProcessIds ids_;
-    runtime::Topology topology_;
-    runtime::Commands commands_;
     lua::Alarms alarms_;
     std::vector<lua::Module> modules_;
     lua::Scheduler scheduler_;
@@ -54,6 +59,8 @@ class Programs {
     lua::Host host_;
     lua::Functions functions_;
 };
+
+lua::Post post_to(io::Loop& loop);
 
 // All modules there are, for whoever allows every one.
 const std::vector<std::string>& module_names();

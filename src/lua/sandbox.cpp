@@ -138,11 +138,14 @@ void push_module(lua_State* lua, const Module& module) {
     }
 }
 
-int keep_import(lua_State* lua, int, lua_KContext) {  // stack: name, what the program returned
+// Stack: name, what the import returned. It is kept for all who import that program.
+int keep_import(lua_State* lua, int, lua_KContext program) {
+    if (lua_isnil(lua, -1)) {
+        lua_pop(lua, 1);
+        lua_pushboolean(lua, 1);
+    }
     lua_pushvalue(lua, -1);
-    lua_pushvalue(lua, 1);
-    lua_insert(lua, -2);
-    lua_rawset(lua, lua_upvalueindex(1));
+    lua_rawsetp(lua, LUA_REGISTRYINDEX, reinterpret_cast<const void*>(program));
     return 1;
 }
 
@@ -152,30 +155,54 @@ int keep_import(lua_State* lua, int, lua_KContext) {  // stack: name, what the p
     __builtin_unreachable();
 }
 
-int require(lua_State* lua) {  // upvalue: what was asked for before, by name
-    const std::string name = luaL_checkstring(lua, 1);
-    lua_settop(lua, 1);
-    lua_pushvalue(lua, 1);
-    lua_rawget(lua, lua_upvalueindex(1));
+int require(lua_State* lua);
+
+// A function `require` for what that program may reach.
+void push_require(lua_State* lua, const Program& program) {
+    lua_pushlightuserdata(lua, const_cast<Program*>(&program));
+    lua_pushcclosure(lua, require, 1);
+}
+
+// Its globals are everybody's, but for a `require` of its own.
+int load_import(lua_State* lua, const Program& program) {
+    lua_rawgetp(lua, LUA_REGISTRYINDEX, &program);
     if (!lua_isnil(lua, -1)) return 1;
     lua_settop(lua, 1);
+    const std::string chunk = "=" + program.name();
+    if (luaL_loadbufferx(lua, program.bytecode().data(), program.bytecode().size(), chunk.c_str(),
+                         "b") != LUA_OK)
+        lua_error(lua);
+    lua_createtable(lua, 0, 1);
+    push_require(lua, program);
+    lua_setfield(lua, -2, "require");
+    lua_createtable(lua, 0, 2);
+    lua_pushglobaltable(lua);
+    lua_setfield(lua, -2, "__index");
+    lua_setmetatable(lua, -2);
+    lua_setupvalue(lua, -2, 1);
+    const auto context = reinterpret_cast<lua_KContext>(&program);
+    lua_callk(lua, 0, 1, context, keep_import);
+    return keep_import(lua, LUA_OK, context);
+}
+
+int require(lua_State* lua) {  // upvalue: the program that asks
+    const std::string name = luaL_checkstring(lua, 1);
+    lua_settop(lua, 1);
     const RunState& state = state_of(lua);
-    const Reach& reach = state.settings.program->reach();
-    if (const auto found = reach.imports.find(name); found != reach.imports.end()) {
-        const Program& program = *found->second;
-        const std::string chunk = "=" + program.name();
-        if (luaL_loadbufferx(lua, program.bytecode().data(), program.bytecode().size(),
-                             chunk.c_str(), "b") != LUA_OK)
-            lua_error(lua);
-        lua_callk(lua, 0, 1, 0, keep_import);
-        return keep_import(lua, LUA_OK, 0);
-    }
+    const auto& asking = *static_cast<const Program*>(lua_touserdata(lua, lua_upvalueindex(1)));
+    const Reach& reach = asking.reach();
+    if (const auto found = reach.imports.find(name); found != reach.imports.end())
+        return load_import(lua, *found->second);
     if (state.settings.modules != nullptr && reach.modules.contains(name))
-        for (const Module& module : *state.settings.modules)
-            if (module.name == name) {
-                push_module(lua, module);
-                return keep_import(lua, LUA_OK, 0);
-            }
+        for (const Module& module : *state.settings.modules) {
+            if (module.name != name) continue;
+            lua_rawgetp(lua, LUA_REGISTRYINDEX, &module);
+            if (!lua_isnil(lua, -1)) return 1;
+            push_module(lua, module);
+            lua_pushvalue(lua, -1);
+            lua_rawsetp(lua, LUA_REGISTRYINDEX, &module);
+            return 1;
+        }
     throw_error(lua, {ErrorCode::module_not_allowed, name});
 }
 
@@ -198,8 +225,7 @@ int wait_for(lua_State* lua, runtime::CommandId command, std::vector<Value> argu
 }
 
 void open_modules(lua_State* lua) {
-    lua_newtable(lua);
-    lua_pushcclosure(lua, require, 1);
+    push_require(lua, *state_of(lua).settings.program);
     lua_setglobal(lua, "require");
 }
 

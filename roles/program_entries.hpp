@@ -1,0 +1,44 @@
+// Entries that are programs: function.lua, process.lua and library.lua, from files to what a host
+// runs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "taskd/lua/functions.hpp"
+#include "taskd/port/service.hpp"
+#include "taskd/runtime/entries.hpp"
+
+namespace taskd::roles {
+
+struct FunctionEntry {
+    std::string id;
+    lua::ProgramSpec spec;
+    lua::PoolSettings pool;
+};
+
+struct ProcessEntry {
+    std::string id;
+    lua::ProgramSpec spec;
+    std::vector<Value> arguments;
+    bool auto_start = false;
+    port::ServiceSpec service;  // how it is looked after
+};
+
+struct ProgramEntries {
+    std::vector<FunctionEntry> functions;
+    std::vector<ProcessEntry> processes;  // each in front of what needs it
+};
+
+std::vector<runtime::EntryKind> program_kinds();
+
+// Compiles what the entries say; of other kinds it takes nothing. A source is the program's text or
+// "file://NAME" beside the entry's file. bad_program, file_missing, module_not_allowed,
+// dependency_missing and dependency_cycle for imports; each with the entry's place.
+Result<ProgramEntries> compile_entries(const std::vector<Entry>& entries);
+
+// From files and folders, through all stages.
+Result<ProgramEntries> read_programs(const std::vector<std::string>& paths,
+                                     const runtime::StageSettings& settings);
+
+}  // namespace taskd::roles
