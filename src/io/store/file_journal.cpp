@@ -4,6 +4,7 @@
 #include <deque>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "io/store/journal_reading.hpp"
 #include "io/store/journal_segments.hpp"
@@ -38,7 +39,7 @@ class FileJournal::Impl {
           reading_{files, settings_.dir},
           frame_max_{
               std::min(settings_.frame_bytes_max, settings_.segment_bytes - segment_header_bytes)} {
-        TASKD_ASSERT(settings_.segment_bytes >= 2 * segment_header_bytes);
+        TASKD_ASSERT(first_bytes() >= 2 * segment_header_bytes);
         TASKD_ASSERT(settings_.segments_ready >= 1);
     }
 
@@ -60,6 +61,10 @@ class FileJournal::Impl {
                (static_cast<std::uint64_t>(clock_.steady().time_since_epoch().count()) << 24);
     }
 
+    std::size_t first_bytes() const {
+        return std::min(settings_.first_bytes, settings_.segment_bytes);
+    }
+
     Result<void> tidy_folder();
     Result<void> check_range(const JournalWalk& walk, Sequence after) const;
     Result<void> adopt(JournalWalk& walk);
@@ -69,13 +74,19 @@ class FileJournal::Impl {
     Result<std::uint64_t> size_of(const SegmentFile& file);
 
     Result<void> move_on(std::uint64_t total, port::Purpose purpose);
+    bool has_reserve_behind(const SegmentHandle& segment) const;
     [[nodiscard]] std::unexpected<Error> refuse() const;
     void settle(const RecordBatch& batch, std::uint64_t bytes);
+    void close_before(const SegmentHandle& segment);
 
-    std::size_t ready() const;
+    bool is_whole(const Segment& segment) const {
+        return segment.disk.size >= settings_.segment_bytes;
+    }
+    std::size_t whole_ready() const;
     enum class Lack { nothing, segment, spare };
     Lack lack() const;
     std::uint64_t fresh_number() const;
+    Result<void> add_first_reserve();
     Result<void> add_segment(std::uint64_t number);
     Result<void> add_spare(std::uint64_t number);
     bool may_go(const Segment& segment, bool disk_needed) const;
@@ -137,10 +148,17 @@ Result<void> FileJournal::Impl::recover(
     last_ = synced_ = walk.last;
     bytes_written_ = replayed_bytes;
     if (replayed_bytes > 0) lag_marks_.push_back({last_, replayed_bytes});
-    if (ready() > 0) return {};
-    // New work needs a segment in reserve; without one old work still finishes.
-    const auto prepared = prepare();
-    if (!prepared && prepared.error().code != ErrorCode::disk_full) return prepared;
+    return segments_.back() == cursor_ ? add_first_reserve() : Result<void>{};
+}
+
+// New work needs a segment in reserve; without one old work still finishes. A small one will do
+// until the filling lane has made a whole one.
+Result<void> FileJournal::Impl::add_first_reserve() {
+    auto made = store_.fill(fresh_number(), first_bytes());
+    full_ = !made && made.error().code == ErrorCode::disk_full;
+    if (!made) return full_ ? Result<void>{} : std::unexpected{made.error()};
+    segments_.push_back(std::make_shared<Segment>());
+    segments_.back()->disk = std::move(*made);
     return {};
 }
 
@@ -204,7 +222,7 @@ Result<void> FileJournal::Impl::adopt(JournalWalk& walk) {
 // covered.
 Result<void> FileJournal::Impl::secure_tail(JournalWalk& walk, Sequence after) {
     if (!writing_) {
-        auto first = store_.fill(1, settings_.segment_bytes);
+        auto first = store_.fill(1, first_bytes());
         if (!first) return std::unexpected{first.error()};
         writing_ = std::make_shared<Segment>();
         writing_->disk = std::move(*first);
@@ -287,7 +305,7 @@ Result<void> FileJournal::Impl::reserve(std::size_t bytes, port::Purpose purpose
     if (total > limit) return fail(ErrorCode::overloaded, "the journal's open batch is full");
     const std::uint64_t growth = total - open_bytes_;
     if (growth > cursor_->room()) return move_on(total, purpose);
-    if (purpose == port::Purpose::new_work && cursor_ == segments_.back()) return refuse();
+    if (purpose == port::Purpose::new_work && !has_reserve_behind(cursor_)) return refuse();
     cursor_->reserved_end += growth;
     open_bytes_ = total;
     return {};
@@ -299,12 +317,18 @@ Result<void> FileJournal::Impl::move_on(std::uint64_t total, port::Purpose purpo
     while (next != segments_.end() && (*next)->room() < total)
         ++next;
     if (next == segments_.end()) return refuse();
-    if (purpose == port::Purpose::new_work && *next == segments_.back()) return refuse();
+    if (purpose == port::Purpose::new_work && !has_reserve_behind(*next)) return refuse();
     cursor_->reserved_end -= open_bytes_;
     cursor_ = *next;
     cursor_->reserved_end += total;
     open_bytes_ = total;
     return {};
+}
+
+// A small segment is a reserve only while a whole one is on its way.
+bool FileJournal::Impl::has_reserve_behind(const SegmentHandle& segment) const {
+    const SegmentHandle& last = segments_.back();
+    return segment != last && (!full_ || is_whole(*last));
 }
 
 std::unexpected<Error> FileJournal::Impl::refuse() const {
@@ -375,11 +399,7 @@ void FileJournal::Impl::settle(const RecordBatch& batch, std::uint64_t bytes) {
     if (place.segment->first.value == 0) place.segment->first = batch.first;
     place.segment->last = synced_ = batch.last();
     place.segment->synced_end = place.segment->written_end;
-    if (writing_ != place.segment) {
-        writing_->closed = true;
-        writing_->closed_at = clock_.steady();
-        writing_ = place.segment;
-    }
+    if (writing_ != place.segment) close_before(place.segment);
     bytes_written_ += bytes;
     const std::size_t marks = lag_marks_.size();
     const std::uint64_t step_begin = marks >= 2 ? lag_marks_[marks - 2].bytes : bytes_dropped_;
@@ -389,19 +409,29 @@ void FileJournal::Impl::settle(const RecordBatch& batch, std::uint64_t bytes) {
         lag_marks_.back() = {batch.last(), bytes_written_};
 }
 
+// Also those that were too small for the batch, and stay empty.
+void FileJournal::Impl::close_before(const SegmentHandle& segment) {
+    for (const SegmentHandle& each : segments_) {
+        if (each == segment) break;
+        if (std::exchange(each->closed, true)) continue;
+        each->closed_at = clock_.steady();
+    }
+    writing_ = segment;
+}
+
 // The filling lane
 
-std::size_t FileJournal::Impl::ready() const {
+std::size_t FileJournal::Impl::whole_ready() const {
     std::size_t count = 0;
     for (auto each = segments_.rbegin(); each != segments_.rend() && *each != cursor_; ++each)
-        ++count;
+        count += is_whole(**each) ? 1 : 0;
     return count;
 }
 
 // Whether it is the turn of a segment to write to, of the spare that a recovery on a full disk
 // needs, or of nothing.
 FileJournal::Impl::Lack FileJournal::Impl::lack() const {
-    const std::size_t count = ready();
+    const std::size_t count = whole_ready();
     if (count == 0) return Lack::segment;
     if (spares_.empty()) return Lack::spare;
     return count < settings_.segments_ready ? Lack::segment : Lack::nothing;
