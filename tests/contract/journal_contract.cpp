@@ -222,7 +222,9 @@ TEST_CASE("a segment that was too small for a batch goes with those before it") 
     for (int i = 0; i < 40; ++i)
         world.add();
     REQUIRE(world.journal->drop_through(world.last));
-    for (const auto& name : world.disk.files->list(world.settings.dir).value()) {
+    const auto names = world.disk.files->list(world.settings.dir);
+    REQUIRE(names);
+    for (const std::string& name : *names) {
         const auto file =
             world.disk.files->open(world.settings.dir + "/" + name, port::OpenMode::read).value();
         CHECK(file->size().value() == world.settings.segment_bytes);
@@ -247,10 +249,11 @@ TEST_CASE("what is reserved and not used comes back") {
     const std::uint64_t room = journal.stats().bytes_room;
     const RecordBatch batch = history_batch(seed, Sequence{1});
     REQUIRE(journal.reserve(6'000, Purpose::new_work));
-    CHECK(journal.stats().bytes_room <= room - 6'000);
+    const std::uint64_t left = journal.stats().bytes_room;
+    CHECK(left <= room - 6'000);
     journal.seal();
     REQUIRE(journal.commit(batch));
-    CHECK(journal.stats().bytes_room >= room - reserve_bytes(batch) - 100);
+    CHECK(journal.stats().bytes_room >= left + 6'000 - reserve_bytes(batch) - 100);
     CHECK(journal.stats().bytes_room < room);
 }
 
