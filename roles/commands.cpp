@@ -39,7 +39,7 @@ std::span<const Command* const> commands() {
         &worker_command(),   &monitor_command(),   &health_command(),     &config_command(),
         &registry_command(), &store_command(),     &backup_command(),     &restore_command(),
         &doctor_command(),   &simulate_command(),  &compose_command(),    &completion_command(),
-        &man_command(),
+        &man_command(),      &call_command(),
     };
     return table;
 }

@@ -12,6 +12,7 @@
 #include "taskd/io/yaml.hpp"
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/value_json.hpp"
+#include "taskd/service/contracts.hpp"
 #include "taskd/service/entry_push.hpp"
 #include "taskd/service/up.hpp"
 
@@ -24,6 +25,12 @@ using runtime::FieldType;
 
 constexpr std::string_view worker_prefix = "worker.";
 
+// What the list of workers knows nothing of.
+bool is_of_registry(std::string_view field) {
+    return runtime::is_common_field(field) || field == "auto_start" || field == "implements" ||
+           field == "methods";
+}
+
 // As config/workers.json has it.
 std::string worker_json(const Entry& entry) {
     Value worker;
@@ -33,7 +40,7 @@ std::string worker_json(const Entry& entry) {
     for (const ValueField& field : entry.body.fields) {
         if (field.name == "type")
             worker.fields.front().value = field.value;
-        else if (field.name != "meta" && field.name != "needs" && field.name != "auto_start")
+        else if (!is_of_registry(field.name))
             worker.fields.push_back(field);
     }
     return R"({"workers":[)" + protocol::write_json_value(worker) + "]}";
@@ -52,7 +59,9 @@ EntryKind worker_kind(std::string_view name, std::vector<FieldRule> own) {
                                 {"startup"},
                                 {"options", FieldType::map},
                                 {"schema", FieldType::map},
-                                {"auto_start", FieldType::boolean}};
+                                {"auto_start", FieldType::boolean},
+                                {"implements"},
+                                {"methods", FieldType::texts}};
     own.insert(own.end(), std::begin(shared), std::end(shared));
     return {name, std::move(own), check_worker};
 }
@@ -144,6 +153,12 @@ Result<std::vector<Entry>> check(std::vector<Entry> entries, runtime::StageSetti
     auto valid = runtime::run_stages(std::move(entries), settings, entry_kinds());
     if (!valid) return valid;
     if (auto distinct = check_claims(*valid); !distinct) return fail(std::move(distinct));
+    if (const auto fault = service::find_contract_fault(*valid)) {
+        const Entry& entry = *fault->entry;
+        const auto found = entry.field_places.find(fault->field);
+        const std::string& place = found == entry.field_places.end() ? entry.place : found->second;
+        return fail(ErrorCode::config_invalid, place + ": " + entry.id + ": " + fault->what);
+    }
     return valid;
 }
 
@@ -224,6 +239,7 @@ const std::vector<EntryKind>& entry_kinds() {
          {{"document", FieldType::map}, {"file"}, {"description"}},
          check_workflow,
          {"file"}},
+        {"contract", {{"methods", FieldType::map, true}, {"description"}}, service::check_contract},
         {"store",
          {{"bytes_max", FieldType::number},
           {"value_bytes_max", FieldType::number},
@@ -243,6 +259,9 @@ std::vector<service::WorkerEntry> workers_of(const std::vector<Entry>& entries) 
         auto parsed = service::parse_worker_list(worker_json(entry));
         TASKD_ASSERT(parsed);  // it was checked before it was kept
         collect_needs(entry, all, parsed->front().needs);
+        // What it takes are calls of the contract.
+        if (const auto found = all.find(service::implemented_by(entry)); found != all.end())
+            parsed->front().schema = service::schema_of_calls(*found->second);
         workers.push_back(std::move(parsed->front()));
     }
     return workers;

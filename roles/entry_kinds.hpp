@@ -11,7 +11,7 @@
 namespace taskd::roles {
 
 // worker.builtin, worker.exec, worker.http, queue, schedule, topic, subscription,
-// http.endpoint, workflow, store.
+// http.endpoint, workflow, contract, store.
 const std::vector<runtime::EntryKind>& entry_kinds();
 
 // The workers among valid entries that are to be started; each with those of them that it needs,

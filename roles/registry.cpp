@@ -24,8 +24,8 @@ namespace taskd::roles {
 namespace {
 
 constexpr std::size_t versions_shown = 100;
-// Longer than all parts together may take to answer.
-constexpr Duration ask_timeout = 4 * limits::listener_timeout;
+// Longer than all parts together may take to answer, of as many entries as there may be.
+constexpr Duration ask_timeout = std::chrono::minutes{10};
 constexpr std::string_view verbs[] = {"list", "show", "apply", "history", "diff", "restore"};
 
 // Nobody else in this process listens.

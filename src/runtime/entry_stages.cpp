@@ -155,6 +155,10 @@ std::span<const FieldRule> common_fields() {
     return common;
 }
 
+bool is_common_field(std::string_view name) {
+    return std::ranges::find(common, name, &FieldRule::name) != common.end();
+}
+
 Result<Override> parse_override(std::string_view text) {
     const auto bad = [&] {
         return fail(ErrorCode::bad_usage,

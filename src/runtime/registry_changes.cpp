@@ -6,6 +6,11 @@
 #include "taskd/base/duration_text.hpp"
 
 namespace taskd::runtime {
+namespace {
+
+constexpr Duration time_each = std::chrono::milliseconds{20};
+
+}  // namespace
 
 struct RegistryChanges::Change {
     std::vector<Entry> entries;
@@ -73,8 +78,9 @@ void RegistryChanges::ask_next() {
         if (changes.empty()) continue;
         change_->asked.push_back(&listener);
         const std::uint64_t question = ++questions_;
-        timer_->set(clock_.steady() + timeout_, [this, question] {
-            answered(question, fail(ErrorCode::timed_out, "no answer within " + to_text(timeout_)));
+        const Duration time = timeout_ + static_cast<std::int64_t>(changes.size()) * time_each;
+        timer_->set(clock_.steady() + time, [this, question, time] {
+            answered(question, fail(ErrorCode::timed_out, "no answer within " + to_text(time)));
         });
         return listener.prepare(
             changes, [this, question, alive = std::weak_ptr{alive_}](const Result<void>& answer) {

@@ -188,6 +188,62 @@ class Registry(harness.SystemTest):
         (self.entries / "report.yaml.txt").write_text("steps: 1\n", encoding="utf-8")
         self.assertIn("bad_workflow", self.registry("apply", self.entries, code=2))
 
+    def test_a_contract_is_held_where_it_is_called(self):
+        up = self.system.up().start(0)
+        self.file.write_text("""version: "1.0"
+namespace: shop
+entries:
+  - name: payments
+    kind: contract
+    methods:
+      charge: {payload: {type: integer}, result: {type: object, required: [method]}}
+      refund: {payload: {type: integer}, result: {type: integer}}
+  - name: till
+    kind: worker.exec
+    command: [/bin/cat]
+    auto_start: true
+    implements: payments
+    methods: [charge]
+""", encoding="utf-8")
+        self.assertIn("the method refund of shop:payments is missing",
+                      self.registry("apply", self.entries, code=2))
+        self.file.write_text(self.file.read_text(encoding="utf-8").replace(
+            "methods: [charge]", "methods: [charge, refund]"), encoding="utf-8")
+        self.registry("apply", self.entries)
+
+        def call(*words):
+            return self.system.run("call", "shop:payments", *words, "--data", up.data)
+        done = call("charge", "3")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout), {"method": "charge", "payload": 3})
+        for words, error in ((("charge", "three"), "the payload of shop:payments.charge"),
+                             (("refund", "3"), "the result of shop:payments.refund"),
+                             (("more", "3"), "has no method more")):
+            done = call(*words)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(error, done.stderr)
+        harness.wait_until(lambda: "schema" in up.api().get("/v1/queues/till").json,
+                           "the dispatcher holds calls against it too")
+        refused = self.system.run("submit", "till", "--json",
+                                  '{"method": "charge", "payload": "x"}', "--data", up.data)
+        self.assertIn("schema_mismatch", refused.stderr)
+
+    def test_an_endpoint_is_declared_and_answers(self):
+        up = self.system.up().start(0)
+        self.file.write_text(FILE + """  - name: orders
+    kind: http.endpoint
+    path: /orders/{id}
+    method: PUT
+    type: echo
+    payload: request
+""", encoding="utf-8")
+        self.registry("apply", self.entries)
+        answer = up.api().call("PUT", "/orders/7", {"pizza": 1})
+        self.assertEqual((answer.status, answer.json),
+                         (200, {"path": {"id": "7"}, "query": {}, "body": {"pizza": 1}}))
+        self.registry("apply", self.entries, "--disable", "*:orders")
+        self.assertEqual(up.api().call("PUT", "/orders/7", {"pizza": 1}).status, 404)
+
     def test_a_worker_that_needs_another_starts_after_it_and_goes_before_it(self):
         both = FILE + """  - name: shout
     kind: worker.exec

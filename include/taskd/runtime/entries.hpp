@@ -57,6 +57,7 @@ const std::string* embedded_text(const Entry& entry, std::string_view path);
 // Those that every entry may have: meta (a map of whatever), needs (entries), embed (files), and
 // embedded, which the stage of that name makes of it.
 std::span<const FieldRule> common_fields();
+bool is_common_field(std::string_view name);
 
 // config_invalid: no such form, another version, a name that stands twice or is none.
 Result<std::vector<Entry>> parse_entries(const Document& document);

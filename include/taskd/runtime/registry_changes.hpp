@@ -38,7 +38,8 @@ class RegistryChanges {
     using Made = Result<std::optional<port::RegistryVersion>>;
     using Done = std::function<void(const Made&)>;
 
-    // `registry`, `clock` and `timers` outlive it.
+    // `registry`, `clock` and `timers` outlive it. A part has `timeout` to answer, and a little
+    // more for each change that it is asked about.
     RegistryChanges(Registry& registry, const port::Clock& clock, port::Timers& timers,
                     Duration timeout = limits::listener_timeout);
     ~RegistryChanges();

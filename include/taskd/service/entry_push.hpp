@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -52,7 +53,7 @@ class EntryPush {
     // other is asked meanwhile; a hold() makes an end of it without an answer.
     using Answer = std::function<void(Result<void>)>;
     void propose(const std::string& url, const std::vector<Entry>& entries, Answer answer);
-    bool settled() const { return waiting_.empty() && !asking_; }
+    bool settled() const { return waiting_.empty() && asking_.empty(); }
     void stop();
 
   private:
@@ -65,6 +66,7 @@ class EntryPush {
     };
     void want(const std::string& url, const std::vector<Entry>& entries);
     void send_next();
+    void send(const std::string& target, const Wish& wish);
     void answer(Result<void> verdict);
     void took(const std::string& target, const Wish& wish,
               const Result<port::HttpResponse>& answer);
@@ -74,8 +76,8 @@ class EntryPush {
     std::string url_;
     std::map<std::string, Wish> held_;     // by target
     std::map<std::string, Wish> waiting_;  // the same
-    bool asking_ = false;
-    Answer answer_;  // of what is proposed
+    std::set<std::string> asking_;         // targets that are being told
+    Answer answer_;                        // of what is proposed
     std::unique_ptr<port::Timer> again_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come after our end
 };

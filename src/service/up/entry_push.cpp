@@ -23,6 +23,7 @@ using namespace std::chrono_literals;
 
 constexpr Duration ask_timeout = 10s;
 constexpr Duration again_after = 1s;
+constexpr std::size_t proposed_at_once = 8;
 
 constexpr std::string_view schema_kind = "queue.schema";
 constexpr std::string_view schema_path = "/schema";
@@ -187,10 +188,21 @@ void EntryPush::want(const std::string& url, const std::vector<Entry>& entries) 
     held_ = std::move(wishes);
 }
 
+// A proposal is told several at a time, because somebody waits; but the schema of a type follows
+// its rules.
 void EntryPush::send_next() {
-    if (asking_ || waiting_.empty()) return;
-    asking_ = true;
-    const auto [target, wish] = *waiting_.begin();
+    const std::size_t most = answer_ ? proposed_at_once : 1;
+    for (const auto& [target, wish] : waiting_) {
+        if (asking_.size() >= most) return;
+        const bool behind_rules =
+            target.ends_with(schema_path) &&
+            waiting_.contains(target.substr(0, target.size() - schema_path.size()));
+        if (!behind_rules && !asking_.contains(target)) send(target, wish);
+    }
+}
+
+void EntryPush::send(const std::string& target, const Wish& wish) {
+    asking_.insert(target);
     port::HttpRequest request{wish.method, target, {}, wish.body};
     if (!wish.body.empty())
         request.headers.emplace_back("content-type", std::string{protocol::json_type});
@@ -198,7 +210,7 @@ void EntryPush::send_next() {
     ports_.http.send(url_, std::move(request), ask_timeout,
                      [this, target, wish, alive = std::weak_ptr{alive_}](const auto& answer) {
                          if (alive.expired()) return;
-                         asking_ = false;
+                         asking_.erase(target);
                          took(target, wish, answer);
                      });
 }
