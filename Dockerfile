@@ -18,7 +18,7 @@ COPY --from=build --chown=10001:10001 /folders /
 COPY config/workers.json /etc/taskd/workers.json
 USER 10001:10001
 VOLUME ["/data", "/logs"]
-EXPOSE 4000/tcp 4000/udp 5001/tcp 6000/tcp 6000/udp 8080/tcp
+EXPOSE 4000/tcp 4000/udp 5001/tcp 6000/tcp 6000/udp 8080/tcp 8090-8094/tcp
 STOPSIGNAL SIGTERM
 # Of a dispatcher; compose.yaml names the port of each other role.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=6 \

@@ -1,5 +1,6 @@
-// Build tool: turns config/openapi.yaml into a source file that holds it as JSON.
-// usage: openapi_to_cpp IN.yaml OUT.cpp
+// Build tool: turns a contract in YAML into a source file that holds it as JSON, handed out by
+// FUNCTION of NAMESPACE, which HEADER declares.
+// usage: openapi_to_cpp IN.yaml OUT.cpp HEADER NAMESPACE FUNCTION
 #include <yaml-cpp/yaml.h>
 
 #include <charconv>
@@ -69,20 +70,19 @@ void write_node(std::string& out, const YAML::Node& node) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 3) return 2;
+    if (argc != 6) return 2;
+    const std::string space = argv[4];
     try {
         std::string json;
         write_node(json, YAML::LoadFile(argv[1]));
         std::ofstream out{argv[2]};
-        out << "#include \"taskd/protocol/openapi.hpp\"\n\nnamespace taskd::protocol {\nnamespace "
-               "{\n"
-               "constexpr char text[] =\n";
+        out << "#include \"" << argv[3] << "\"\n\nnamespace " << space
+            << " {\nnamespace {\nconstexpr char text[] =\n";
         constexpr std::size_t piece = 2000;  // compilers bound the length of one literal
         for (std::size_t i = 0; i < json.size(); i += piece)
             out << "    R\"~~~(" << json.substr(i, piece) << ")~~~\"\n";
-        out << ";\n}  // namespace\n\nstd::string_view openapi_json() { return {text, sizeof text "
-               "- 1}; }\n\n"
-               "}  // namespace taskd::protocol\n";
+        out << ";\n}  // namespace\n\nstd::string_view " << argv[5]
+            << "() { return {text, sizeof text - 1}; }\n\n}  // namespace " << space << "\n";
         return out.good() ? 0 : 1;
     } catch (const YAML::Exception& error) {
         std::cerr << argv[1] << ": " << error.what() << "\n";

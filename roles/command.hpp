@@ -21,6 +21,14 @@ const Command& monitor_command();
 const Command& up_command();
 const Command& compose_command();
 
+// The pizza platform: applications on what the dispatcher offers to anybody.
+const Command& pizza_order_command();
+const Command& pizza_payment_command();
+const Command& pizza_kitchen_command();
+const Command& pizza_delivery_command();
+const Command& pizza_identity_command();
+const Command& pizza_demo_command();
+
 // For people and scripts.
 const Command& submit_command();
 const Command& result_command();
@@ -37,6 +45,7 @@ const Command& group_command();
 const Command& publish_command();
 const Command& subscribe_command();
 const Command& topic_command();
+const Command& trace_command();
 const Command& workflow_command();
 const Command& doctor_command();
 const Command& simulate_command();
@@ -57,7 +66,8 @@ const Command& man_command();
 
 // All of them, in the order the overview shows them.
 std::span<const Command* const> commands();
-const Command* find_command(std::string_view name);  // nullptr when there is none
+// Of one word, or of two ("pizza order"; also "pizza-order"); nullptr when there is none.
+const Command* find_command(std::string_view name);
 // bad_usage: there is no such command; with the one that may be meant.
 Error no_such_command(std::string_view name);
 std::vector<const Page*> pages_of(PageKind kind);

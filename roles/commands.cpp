@@ -30,28 +30,69 @@ std::string client_file() {
 
 std::span<const Command* const> commands() {
     static const Command* const table[] = {
-        &submit_command(),   &result_command(),    &task_command(),       &list_command(),
-        &logs_command(),     &events_command(),    &explain_command(),    &dead_command(),
-        &redrive_command(),  &operation_command(), &group_command(),      &workflow_command(),
-        &queue_command(),    &publish_command(),   &subscribe_command(),  &topic_command(),
-        &schedule_command(), &cancel_command(),    &stats_command(),      &workers_command(),
-        &load_command(),     &up_command(),        &dispatcher_command(), &nameservice_command(),
-        &worker_command(),   &monitor_command(),   &health_command(),     &config_command(),
-        &registry_command(), &store_command(),     &backup_command(),     &restore_command(),
-        &doctor_command(),   &simulate_command(),  &compose_command(),    &completion_command(),
-        &man_command(),      &call_command(),
+        &submit_command(),
+        &result_command(),
+        &task_command(),
+        &list_command(),
+        &logs_command(),
+        &events_command(),
+        &explain_command(),
+        &dead_command(),
+        &redrive_command(),
+        &operation_command(),
+        &group_command(),
+        &workflow_command(),
+        &queue_command(),
+        &publish_command(),
+        &subscribe_command(),
+        &topic_command(),
+        &trace_command(),
+        &schedule_command(),
+        &cancel_command(),
+        &stats_command(),
+        &workers_command(),
+        &load_command(),
+        &up_command(),
+        &dispatcher_command(),
+        &nameservice_command(),
+        &worker_command(),
+        &monitor_command(),
+        &health_command(),
+        &config_command(),
+        &registry_command(),
+        &call_command(),
+        &store_command(),
+        &backup_command(),
+        &restore_command(),
+        &doctor_command(),
+        &simulate_command(),
+        &compose_command(),
+        &completion_command(),
+        &man_command(),
+        &pizza_order_command(),
+        &pizza_payment_command(),
+        &pizza_kitchen_command(),
+        &pizza_delivery_command(),
+        &pizza_identity_command(),
+        &pizza_demo_command(),
     };
     return table;
 }
 
 const Command* find_command(std::string_view name) {
     const auto all = commands();
-    const auto found =
-        std::ranges::find(all, name, [](const Command* it) { return it->page.name; });
+    const auto found = std::ranges::find_if(all, [&](const Command* it) {
+        return it->page.name == name || dashed_name(it->page) == name;
+    });
     return found == all.end() ? nullptr : *found;
 }
 
 Error no_such_command(std::string_view name) {
+    std::string more;
+    for (const Command* command : commands())
+        if (command->page.name.starts_with(fmt::format("{} ", name)))
+            more += fmt::format("{}{}", more.empty() ? "" : ", ", command->page.name);
+    if (!more.empty()) return {ErrorCode::bad_usage, fmt::format("say which: {}", more)};
     std::vector<std::string_view> names{"help", "version"};
     for (const Command* command : commands())
         names.push_back(command->page.name);

@@ -26,12 +26,45 @@ std::string join(const std::vector<std::string_view>& words, std::string_view be
 }
 
 // `man` takes a command.
-std::vector<std::string_view> first_words(const Page& page, std::span<const Page* const> pages) {
-    if (page.name != "man") return page.words;
-    std::vector<std::string_view> names;
+std::string first_words(const Page& page, std::span<const Page* const> pages) {
+    if (page.name != "man") return join(page.words);
+    std::string names;
     for (const Page* each : pages)
-        names.push_back(each->name);
+        names.append(names.empty() ? "" : " ").append(dashed_name(*each));
     return names;
+}
+
+// The first word of a command's name, and the second if it has one.
+std::string_view first_word(const Page& page) {
+    return page.name.substr(0, page.name.find(' '));
+}
+std::string_view second_word(const Page& page) {
+    return page.name.substr(std::min(page.name.size(), first_word(page).size() + 1));
+}
+
+// What may stand behind `taskd`, each once, with a summary.
+std::vector<std::pair<std::string_view, std::string_view>> command_words(
+    std::span<const Page* const> pages) {
+    std::vector<std::pair<std::string_view, std::string_view>> words;
+    for (const Page* page : pages)
+        if (words.empty() || words.back().first != first_word(*page))
+            words.emplace_back(first_word(*page), second_word(*page).empty()
+                                                      ? page->summary
+                                                      : std::string_view{"several services"});
+    return words;
+}
+
+// Commands of two words: the first, and all that may stand behind it.
+std::vector<std::pair<std::string_view, std::string>> families(std::span<const Page* const> pages) {
+    std::vector<std::pair<std::string_view, std::string>> all;
+    for (const Page* page : pages) {
+        if (second_word(*page).empty()) continue;
+        if (all.empty() || all.back().first != first_word(*page))
+            all.emplace_back(first_word(*page), "");
+        std::string& words = all.back().second;
+        words.append(words.empty() ? "" : " ").append(second_word(*page));
+    }
+    return all;
 }
 
 // Text within single quotes of a shell.
@@ -68,14 +101,14 @@ std::string bash_option(const OptionRow& row) {
 }
 
 std::string bash_command(const Page& page, std::span<const Page* const> pages) {
-    std::string out = fmt::format("    {})\n        case $prev in\n", page.name);
+    std::string out = fmt::format("    {})\n        case $prev in\n", dashed_name(page));
     std::string options = "--help";
     for (const OptionRow& row : page.options) {
         out += bash_option(row);
         options += fmt::format(" --{}", row.name);
     }
     const auto words = first_words(page, pages);
-    out += fmt::format("        esac\n        options='{}' words='{}' ;;\n", options, join(words));
+    out += fmt::format("        esac\n        options='{}' words='{}' ;;\n", options, words);
     return out;
 }
 
@@ -89,18 +122,25 @@ std::string write_bash(std::span<const Page* const> pages) {
         "}\n"
         "_taskd() {\n"
         "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-        "    local options='' words='' commands\n"
+        "    local options='' words='' commands command=${COMP_WORDS[1]}\n"
         "    COMPREPLY=()\n"
         "    # bash takes --option=value apart at the sign.\n"
         "    if [[ $cur == = ]]; then cur=\n"
         "    elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi\n";
     std::vector<std::string_view> names{"help", "version"};
-    for (const Page* page : pages)
-        names.push_back(page->name);
+    for (const auto& [word, summary] : command_words(pages))
+        names.push_back(word);
     out += fmt::format("    commands='{}'\n", join(names));
+    out += "    if ((COMP_CWORD == 1)); then _taskd_words \"$commands\"; return; fi\n";
+    for (const auto& [word, seconds] : families(pages))
+        out += fmt::format(
+            "    if [[ $command == {} ]]; then\n"
+            "        if ((COMP_CWORD == 2)); then _taskd_words '{}'; return; fi\n"
+            "        command=$command-${{COMP_WORDS[2]}}\n"
+            "    fi\n",
+            word, seconds);
     out +=
-        "    if ((COMP_CWORD == 1)); then _taskd_words \"$commands\"; return; fi\n"
-        "    case ${COMP_WORDS[1]} in\n"
+        "    case $command in\n"
         "    help) words=$commands ;;\n";
     for (const Page* page : pages)
         out += bash_command(*page, pages);
@@ -159,23 +199,33 @@ std::string write_zsh(std::span<const Page* const> pages) {
         "    commands=(\n"
         "        'help:how a command is used'\n"
         "        'version:which version this is'\n";
-    for (const Page* page : pages)
-        out += fmt::format("        '{}:{}'\n", page->name, quoted(page->summary));
+    for (const auto& [word, summary] : command_words(pages))
+        out += fmt::format("        '{}:{}'\n", word, quoted(summary));
     out +=
         "    )\n"
         "    if ((CURRENT == 2)); then _describe command commands; return; fi\n"
         "    local command=$words[2]\n"
         "    shift words\n"
-        "    ((CURRENT--))\n"
+        "    ((CURRENT--))\n";
+    for (const auto& [word, seconds] : families(pages))
+        out += fmt::format(
+            "    if [[ $command == {} ]]; then\n"
+            "        if ((CURRENT == 2)); then compadd -- {}; return; fi\n"
+            "        command=$command-$words[2]\n"
+            "        shift words\n"
+            "        ((CURRENT--))\n"
+            "    fi\n",
+            word, seconds);
+    out +=
         "    case $command in\n"
         "    help) _describe command commands ;;\n";
     for (const Page* page : pages) {
-        out += fmt::format("    {})\n        _arguments -s \\\n", page->name);
+        out += fmt::format("    {})\n        _arguments -s \\\n", dashed_name(*page));
         for (const OptionRow& row : page->options)
             out += fmt::format("            {} \\\n", zsh_option(row));
         out += "            '--help[how it is used]' \\\n";
         const auto words = first_words(*page, pages);
-        if (!words.empty()) out += fmt::format("            '1:word:({})' \\\n", join(words));
+        if (!words.empty()) out += fmt::format("            '1:word:({})' \\\n", words);
         out += "            '*:argument:_files' ;;\n";
     }
     return out +
@@ -196,9 +246,16 @@ std::string fish_text(std::string_view text) {
     return out;
 }
 
+// Whether the line is about this command.
+std::string fish_seen(const Page& page) {
+    std::string seen = fmt::format("__fish_seen_subcommand_from {}", first_word(page));
+    if (const auto second = second_word(page); !second.empty())
+        seen += fmt::format("; and __fish_seen_subcommand_from {}", second);
+    return seen;
+}
+
 std::string fish_option(const Page& page, const OptionRow& row) {
-    std::string out = fmt::format("complete -c taskd -n '__fish_seen_subcommand_from {}' -l {}",
-                                  page.name, row.name);
+    std::string out = fmt::format("complete -c taskd -n '{}' -l {}", fish_seen(page), row.name);
     if (row.letter != 0) out += fmt::format(" -s {}", row.letter);
     switch (value_kind(row)) {
         case ValueKind::none:
@@ -226,11 +283,16 @@ std::string write_fish(std::span<const Page* const> pages) {
         "complete -c taskd -n __fish_use_subcommand -a help -d 'how a command is used'\n"
         "complete -c taskd -n __fish_use_subcommand -a version -d 'which version this is'\n";
     std::vector<std::string_view> names;
-    for (const Page* page : pages) {
-        names.push_back(page->name);
-        out += fmt::format("complete -c taskd -n __fish_use_subcommand -a {} -d '{}'\n", page->name,
-                           fish_text(page->summary));
+    for (const auto& [word, summary] : command_words(pages)) {
+        names.push_back(word);
+        out += fmt::format("complete -c taskd -n __fish_use_subcommand -a {} -d '{}'\n", word,
+                           fish_text(summary));
     }
+    for (const auto& [word, seconds] : families(pages))
+        out += fmt::format(
+            "complete -c taskd -n '__fish_seen_subcommand_from {}; and test (count (commandline "
+            "-opc)) -eq 2' -fa '{}'\n",
+            word, seconds);
     out += fmt::format("complete -c taskd -n '__fish_seen_subcommand_from help' -fa '{}'\n",
                        join(names));
     for (const Page* page : pages) {
@@ -241,7 +303,7 @@ std::string write_fish(std::span<const Page* const> pages) {
                 "complete -c taskd -n '__fish_seen_subcommand_from {}; and test (count "
                 "(commandline "
                 "-opc)) -eq 2' -fa '{}'\n",
-                page->name, join(words));
+                first_word(*page), words);
     }
     return out;
 }

@@ -25,7 +25,7 @@ std::vector<Page> settings_pages() {
 
 Result<Page> find_page(std::string_view name) {
     const auto pages = settings_pages();
-    const auto found = std::ranges::find(pages, name, &Page::name);
+    const auto found = std::ranges::find(pages, name, dashed_name);
     if (found != pages.end()) return *found;
     const Command* command = find_command(name);
     if (command != nullptr && command->page.kind == PageKind::client) return command->page;
@@ -33,7 +33,7 @@ Result<Page> find_page(std::string_view name) {
     std::string known;
     for (const Page& page : pages) {
         names.push_back(page.name);
-        known += fmt::format("{}{}", known.empty() ? "" : ", ", page.name);
+        known += fmt::format("{}{}", known.empty() ? "" : ", ", dashed_name(page));
     }
     return fail(ErrorCode::bad_usage,
                 fmt::format("'{}' is none of {}{}", name, known, meant_instead(name, names)));
@@ -77,7 +77,8 @@ bool is_shown(const OptionRow& row) {
 std::string write_shown_table(const std::vector<Shown>& all, bool with_origin) {
     std::string out;
     for (const Shown& shown : all) {
-        if (all.size() > 1) out += fmt::format("{}{}\n", out.empty() ? "" : "\n", shown.page.name);
+        if (all.size() > 1)
+            out += fmt::format("{}{}\n", out.empty() ? "" : "\n", dashed_name(shown.page));
         TableRows rows;
         for (const OptionRow& row : shown.page.options) {
             if (!is_shown(row)) continue;
@@ -107,7 +108,7 @@ std::string write_shown_json(const std::vector<Shown>& all) {
     protocol::JsonWriter json{out};
     json.begin_object();
     for (const Shown& shown : all) {
-        json.key(shown.page.name).begin_object();
+        json.key(dashed_name(shown.page)).begin_object();
         for (const OptionRow& row : shown.page.options) {
             if (!is_shown(row)) continue;
             json.key(row.name).begin_object().key("value");
@@ -149,9 +150,10 @@ int run_show(const Options& options, std::span<const std::string> arguments) {
 
 // ---- check and write -------------------------------------------------------------------------
 
-// "worker" for "/etc/taskd/worker.yaml" and "worker-sum.yaml".
+// "worker" for "/etc/taskd/worker.yaml" and "worker-sum.yaml"; "pizza-order" as it is.
 std::string role_of_file(const std::string& path) {
     const std::string stem = std::filesystem::path{path}.stem().string();
+    if (find_page(stem)) return stem;
     return stem.substr(0, stem.find('-'));
 }
 

@@ -81,7 +81,7 @@ std::string write_exit_codes() {
 }
 
 std::string file_name(const Page& page) {
-    return fmt::format("taskd-{}.1", page.name);
+    return fmt::format("taskd-{}.1", dashed_name(page));
 }
 
 std::vector<const Page*> all_pages() {
@@ -121,7 +121,7 @@ int run(const Options& options) {
 }  // namespace
 
 std::string write_manual(const Page& page) {
-    std::string out = head(fmt::format("taskd-{}", page.name), page.summary);
+    std::string out = head(fmt::format("taskd-{}", dashed_name(page)), page.summary);
     out += fmt::format(".SH SYNOPSIS\n\\fBtaskd {}\\fR", roff(page.name));
     if (!page.options.empty()) out += " [\\fIOPTION\\fR]...";
     if (!page.arguments.empty()) out += fmt::format(" \\fI{}\\fR", roff(page.arguments));
@@ -151,8 +151,8 @@ std::string write_manual(std::span<const Page* const> pages) {
         "default; \\fBtaskd config show\\fR says what holds and why.\n"
         ".SH COMMANDS\n";
     for (const Page* page : pages)
-        out +=
-            fmt::format(".TP\n\\fBtaskd\\-{}\\fR(1)\n{}\n", roff(page->name), roff(page->summary));
+        out += fmt::format(".TP\n\\fBtaskd\\-{}\\fR(1)\n{}\n", roff(dashed_name(*page)),
+                           roff(page->summary));
     return out + write_exit_codes();
 }
 

@@ -58,7 +58,7 @@ struct Example {
 
 // What a subcommand says of itself.
 struct Page {
-    std::string_view name;
+    std::string_view name;       // one word, or two: "pizza order"
     std::string_view arguments;  // "TYPE [ARG…]"
     std::string_view summary;    // one line
     std::string_view text;       // the rest, may be empty
@@ -69,6 +69,9 @@ struct Page {
     std::vector<Example> examples;
     std::vector<std::string_view> words;  // what the first argument may be, for completion
 };
+
+// "pizza-order" of "pizza order": where a name is one word, as in names of files.
+std::string dashed_name(const Page& page);
 
 // The row that names the settings file of such a page; empty for a tool.
 std::string_view config_option(PageKind kind);

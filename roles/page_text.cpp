@@ -1,9 +1,17 @@
 // A page as `taskd help NAME` prints it.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "options.hpp"
 
 namespace taskd::roles {
+
+std::string dashed_name(const Page& page) {
+    std::string name{page.name};
+    std::ranges::replace(name, ' ', '-');
+    return name;
+}
 
 std::string write_page(const Page& page) {
     std::string out = fmt::format("usage: taskd {}{}{}{}\n\n{}\n", page.name,

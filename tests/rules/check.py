@@ -35,10 +35,12 @@ LAYERS = {
     "io": ["protocol", "bus", "port"],
     "web": [],
     "client": ["service", "io"],  # wiring, as roles are, for programs of others
+    "pizza": ["runtime", "io"],  # an application: what any program of others could use
 }
 ROLES = "roles"  # wiring: may use every layer's public headers
 PURE = {"base", "model", "engine", "work", "protocol", "bus"}
 THREADED = {"io", "runtime", "lua"}
+PIZZA = ("roles/pizza/", "src/pizza/", "include/taskd/pizza/")
 
 LINE_COLUMNS_MAX = 100
 FUNCTION_LINES_MAX = 70
@@ -183,6 +185,29 @@ def pure_layers_are_pure(tree):
             yield Fault(path, line, f"{layer} is pure: no {word}; take the value as an argument")
 
 
+def the_application_stays_outside(tree):
+    """The pizza platform shows what any program of others can do: whatever it includes, directly or
+    not, is neither the engine nor a service of taskd."""
+    for path, text, _ in tree.sources():
+        if not path.startswith(PIZZA):
+            continue
+        seen, todo = set(), [(line, target) for line, quoted, target in source.includes(text)
+                             if quoted]
+        while todo:
+            line, target = todo.pop()
+            if target in seen:
+                continue
+            seen.add(target)
+            if re.match(r"(?:taskd/)?(?:engine|service)/", target):
+                yield Fault(path, line, f"the pizza platform may not reach {target}; it uses the "
+                            "public HTTP interface")
+            for name in (f"include/{target}", f"src/{target}", f"roles/{target}",
+                         str(pathlib.PurePosixPath(path).parent / target)):
+                if name in tree.texts:
+                    todo += [(line, more) for _, quoted, more
+                             in source.includes(tree.texts[name]) if quoted]
+
+
 def threads_stay_where_they_belong(tree):
     for path, text, layer in tree.sources():
         if layer is None or layer in THREADED:
@@ -291,6 +316,7 @@ def words(text, pattern):
 RULES = [
     layers_are_kept,
     pure_layers_are_pure,
+    the_application_stays_outside,
     threads_stay_where_they_belong,
     public_headers_name_no_library,
     files_say_what_they_are_for,

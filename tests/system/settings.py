@@ -13,6 +13,7 @@ import termios
 import harness
 
 CONFIG = pathlib.Path(__file__).resolve().parent.parent.parent / "config"
+PIZZA = {f"pizza-{name}" for name in ("order", "payment", "kitchen", "delivery", "identity")}
 
 
 class Settings(harness.SystemTest):
@@ -47,7 +48,7 @@ class Settings(harness.SystemTest):
         self.assertNotIn("default", plain)
         everything = self.system.run("config", "show", "-o", "json")
         self.assertEqual(set(json.loads(everything.stdout)), {
-            "dispatcher", "nameservice", "worker", "monitor", "up", "client"})
+            "dispatcher", "nameservice", "worker", "monitor", "up", "client", *PIZZA})
 
     def test_a_client_takes_its_own_file(self):
         self.system.start_all("sum")
@@ -88,7 +89,7 @@ class Settings(harness.SystemTest):
         files = sorted(CONFIG.glob("*.yaml"))
         files.remove(CONFIG / "openapi.yaml")
         self.assertEqual({path.stem for path in files}, {
-            "client", "dispatcher", "monitor", "nameservice", "up", "worker"})
+            "client", "dispatcher", "monitor", "nameservice", "up", "worker", *PIZZA})
         done = self.system.run("config", "check", *files)
         self.assertEqual(done.returncode, 0, done.stderr)
         for path in files:

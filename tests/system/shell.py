@@ -64,6 +64,8 @@ class Shell(harness.SystemTest):
         ("taskd dispatcher --data fo", {"folder"}, {"forms.txt"}),
         ("taskd man lo", {"load"}, {"list"}),
         ("taskd completion z", {"zsh"}, {"bash"}),
+        ("taskd pizza ki", {"kitchen"}, {"order"}),
+        ("taskd pizza kitchen --cook-m", {"--cook-min", "--cook-max"}, {"--menu"}),
     ]
 
     def files(self):

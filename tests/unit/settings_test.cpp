@@ -160,8 +160,9 @@ TEST_CASE("config/ holds one file a role with every default written out", "[sett
         return text.str();
     };
     for (const Page* page : pages_of(PageKind::role)) {
-        INFO("stale: taskd config write " << page->name << " >config/" << page->name << ".yaml");
-        const std::string text = read(std::string{page->name});
+        const std::string name = dashed_name(*page);
+        INFO("stale: taskd config write " << name << " >config/" << name << ".yaml");
+        const std::string text = read(name);
         CHECK(text == write_role_settings(*page));
         // What it says is what holds without it.
         files() = {{"x.yaml", text}};

@@ -96,6 +96,10 @@ bool SqliteStatement::is_text(int column) const {
     return sqlite3_column_type(statement_.get(), column) == SQLITE_TEXT;
 }
 
+int SqliteStatement::columns() const {
+    return sqlite3_column_count(statement_.get());
+}
+
 Result<SqliteDb> SqliteDb::open(const std::string& path, const std::string& vfs, int flags) {
     sqlite3* handle = nullptr;
     const int code = sqlite3_open_v2(path.c_str(), &handle, flags | SQLITE_OPEN_NOMUTEX,

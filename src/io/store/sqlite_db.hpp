@@ -37,6 +37,7 @@ class SqliteStatement {
     std::string_view bytes(int column) const;  // until the next step
     bool is_null(int column) const;
     bool is_text(int column) const;
+    int columns() const;
 
   private:
     friend class SqliteDb;

@@ -1,0 +1,85 @@
+// A member of a consumer group: makes the group, asks for as many events as it has room for, keeps
+// them while they are worked on, says how each ended. Goes on whatever happens to the broker. What
+// it is given may come twice; whoever handles it must bear that. All on the loop.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "taskd/pizza/broker.hpp"
+#include "taskd/pizza/retry.hpp"
+#include "taskd/port/clock.hpp"
+#include "taskd/port/log.hpp"
+#include "taskd/port/timers.hpp"
+
+namespace taskd::pizza {
+
+struct ConsumerSettings {
+    std::string group;
+    std::string pattern;  // of topics
+    std::string name;     // of this member
+    std::size_t slots = 1;
+    Duration ack_timeout = std::chrono::seconds{30};
+};
+
+struct Delivery {
+    std::string id;
+    std::uint64_t attempt = 1;
+    std::string topic;
+    std::string traceparent;
+    WallTime published_at{};
+    std::string data;  // one JSON value
+};
+
+enum class DeliveryEnd : std::uint8_t { done, failed };
+
+class Consumer {
+  public:
+    using Done = std::function<void(DeliveryEnd, std::string why)>;
+    using Handler = std::function<void(const Delivery&, Done)>;
+
+    Consumer(ConsumerSettings settings, Broker& broker, port::Timers& timers,
+             const port::Clock& clock, port::Log& log, Handler handler);
+
+    void start() { step(); }
+    // Asks for no more; done when what is held has ended and the broker was told, as far as it
+    // answers.
+    void drain(std::function<void()> done);
+    bool connected() const { return made_ && !retry_.failing(); }
+    std::size_t held() const { return held_.size(); }
+
+  private:
+    void step();
+    void make_group();
+    void ask();
+    void take(std::string_view body);
+    void ended(const std::string& id, DeliveryEnd end, const std::string& why);
+    void say();
+    void renew();
+    void failed(const Error& error);
+    void look_drained();
+
+    ConsumerSettings settings_;
+    Broker& broker_;
+    const port::Clock& clock_;
+    port::Log& log_;
+    Handler handler_;
+    std::string target_;
+    std::unique_ptr<port::Timer> timer_;
+    std::unique_ptr<port::Timer> renew_timer_;
+    std::unique_ptr<port::Timer> say_timer_;
+    Retry retry_;
+    Retry say_retry_;
+    bool made_ = false;
+    bool asking_ = false;
+    bool saying_ = false;
+    std::map<std::string, bool> held_;
+    std::vector<std::pair<std::string, std::string>> words_;  // id, and why it failed if it did
+    std::function<void()> drained_;
+    bool stopping_ = false;
+};
+
+}  // namespace taskd::pizza

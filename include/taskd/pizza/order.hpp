@@ -1,0 +1,118 @@
+// The order service: an order is written down, paid, and told to the kitchen, each step durable
+// before the next, so that a crash anywhere neither loses nor doubles it. Contract:
+// config/pizza/order.openapi.yaml. All on the loop.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "taskd/pizza/breaker.hpp"
+#include "taskd/pizza/consumer.hpp"
+#include "taskd/pizza/front.hpp"
+#include "taskd/pizza/outbox.hpp"
+#include "taskd/pizza/service.hpp"
+#include "taskd/pizza/token_source.hpp"
+
+namespace taskd::pizza {
+
+struct OrderSettings {
+    Menu menu;
+    std::string payment;  // "http://127.0.0.1:8091"
+    Duration payment_timeout = std::chrono::seconds{3};
+    std::uint32_t payment_tries = 3;
+    Duration retry_wait = std::chrono::milliseconds{200};  // doubled each time
+    BreakerSettings breaker;
+    TokenSourceSettings tokens;
+};
+
+// How an order stands, as the store has it.
+struct OrderRow {
+    std::string id;
+    std::string status;  // of the contract; CANCELLING: an ERROR whose payment is being given back
+    OrderForm form;
+    TraceSpot trace;
+    std::string key;  // of idempotency; may be empty
+    std::string transaction_id;
+    WallTime ordered_at;
+
+    std::string to_json() const;
+};
+
+class OrderService {
+  public:
+    static std::span<const char* const> formats();  // of its store
+
+    OrderService(OrderSettings settings, World world);
+    ~OrderService();
+
+    void add_routes(Front& front);
+    void start();
+    void drain(std::function<void()> done);
+    void report(port::MetricSink& sink) const;
+    const Breaker& breaker() const { return breaker_; }
+
+  private:
+    // Who waits for an order's fate: a version-2 customer is told more.
+    struct Waiter {
+        Call call;
+        Language language;
+        bool version_2;
+    };
+    // An order whose payment is on its way.
+    struct Flight {
+        OrderRow row;
+        std::vector<Waiter> waiters;  // none: resumed after a crash
+        std::uint32_t tries = 0;
+        std::uint32_t sent = 0;  // that may have reached the payment
+        bool token_renewed = false;
+        TraceSpot pay_trace;
+        WallTime pay_begin;
+        std::unique_ptr<port::Timer> timer;
+    };
+    using FlightPtr = std::shared_ptr<Flight>;
+    struct Made {
+        OrderRow row;
+        bool is_new = false;
+    };
+
+    void place(Call call, bool version_2);
+    void made(Waiter waiter, const OrderRow& asked, Result<Made> made);
+    void fly(const FlightPtr& flight);
+    void try_payment(const FlightPtr& flight);
+    void send_payment(const FlightPtr& flight, const std::string& authorization);
+    void payment_answered(const FlightPtr& flight, Result<port::HttpResponse> answer);
+    void payment_failed(const FlightPtr& flight, const std::string& why);
+    void give_up(const FlightPtr& flight);
+    void land(const FlightPtr& flight, OrderEnd end, std::string transaction_id);
+    void landed(const FlightPtr& flight, OrderEnd end, Result<bool> written);
+    static Result<bool> write_end(io::SqliteStore& store, const OrderRow& row,
+                                  const std::vector<Span>& spans, WallTime now);
+    std::vector<Span> spans_of(const Flight& flight, OrderEnd end, WallTime now) const;
+    void answer(Waiter& waiter, const OrderRow& row, OrderEnd end);
+    void resume();
+    void cancel_next();
+    void cancel(const OrderRow& row, const std::string& authorization);
+    void follow(const Delivery& delivery, Consumer::Done done);
+    void list(Call call);
+    void read(Call call);
+
+    OrderSettings settings_;
+    World world_;
+    Random random_;
+    Breaker breaker_;
+    TokenSource tokens_;
+    Outbox outbox_;
+    Consumer consumer_;
+    Outcomes outcomes_{"order"};
+    std::map<std::string, FlightPtr> flights_;
+    std::unique_ptr<port::Timer> resume_timer_;
+    std::unique_ptr<port::Timer> cancel_timer_;
+    Retry cancel_retry_;
+    bool cancelling_ = false;
+    std::function<void()> drained_;
+};
+
+}  // namespace taskd::pizza

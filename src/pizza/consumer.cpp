@@ -1,0 +1,186 @@
+#include "taskd/pizza/consumer.hpp"
+
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/json_view.hpp"
+#include "taskd/protocol/target.hpp"
+
+namespace taskd::pizza {
+namespace {
+
+using protocol::JsonView;
+
+constexpr Duration poll_wait = std::chrono::seconds{20};
+constexpr Duration timeout = std::chrono::seconds{10};
+constexpr std::size_t words_max = 500;  // said at a time
+constexpr std::int64_t attempts_max = 100;
+constexpr std::int64_t retry_ms = 200;  // first; a minute at most
+
+}  // namespace
+
+Consumer::Consumer(ConsumerSettings settings, Broker& broker, port::Timers& timers,
+                   const port::Clock& clock, port::Log& log, Handler handler)
+    : settings_{std::move(settings)},
+      broker_{broker},
+      clock_{clock},
+      log_{log},
+      handler_{std::move(handler)},
+      target_{"/v1/subscriptions/" + protocol::percent_encode(settings_.group)},
+      timer_{timers.make()},
+      renew_timer_{timers.make()},
+      say_timer_{timers.make()} {}
+
+void Consumer::step() {
+    if (stopping_ || asking_) return;
+    if (!made_) return make_group();
+    if (held_.size() < settings_.slots) ask();
+}
+
+// The same again changes nothing, so every member says it.
+void Consumer::make_group() {
+    std::string body;
+    protocol::JsonWriter json{body};
+    json.begin_object()
+        .field("pattern", settings_.pattern)
+        .field("start", "oldest")
+        .field("attempts_max", attempts_max)
+        .field("ack_timeout_ms", settings_.ack_timeout / std::chrono::milliseconds{1})
+        .key("retry")
+        .begin_object()
+        .field("initial_ms", retry_ms)
+        .field("max_ms", 60'000)
+        .end_object()
+        .end_object();
+    asking_ = true;
+    broker_.ask("PUT", target_, std::move(body), timeout, [this](Result<Broker::Answer> answer) {
+        asking_ = false;
+        if (!answer) return failed(answer.error());
+        made_ = true;
+        log_.info("reads as a member of a group",
+                  {{"group", settings_.group}, {"pattern", settings_.pattern}});
+        step();
+    });
+}
+
+void Consumer::ask() {
+    std::string body;
+    protocol::JsonWriter{body}
+        .begin_object()
+        .field("max", settings_.slots - held_.size())
+        .field("wait_ms", poll_wait / std::chrono::milliseconds{1})
+        .field("consumer", settings_.name)
+        .end_object();
+    asking_ = true;
+    broker_.ask("POST", target_ + "/deliveries", std::move(body), poll_wait + timeout,
+                [this](Result<Broker::Answer> answer) {
+                    asking_ = false;
+                    if (stopping_) return;  // what came comes again, to somebody
+                    if (!answer) {
+                        // A broker with another store does not know the group.
+                        if (answer.error().code == ErrorCode::subscription_not_found) made_ = false;
+                        return failed(answer.error());
+                    }
+                    retry_.reset();
+                    take(answer->body);
+                    step();
+                });
+}
+
+void Consumer::take(std::string_view body) {
+    const JsonView answer{body};
+    for (const JsonView& gap : answer["gaps"].items())
+        log_.error("events are gone that were not read",
+                   {{"topic", gap["topic"].text()}, {"count", gap["count"].text()}});
+    for (const JsonView& each : answer["deliveries"].items()) {
+        const JsonView event = each["event"];
+        Delivery delivery{each["id"].text(),
+                          each["attempt"].number().value_or(1),
+                          event["topic"].text(),
+                          event["traceparent"].text(),
+                          parse_rfc3339(event["published_at"].text()).value_or(WallTime{}),
+                          std::string{event["data"].raw()}};
+        held_[delivery.id] = true;
+        if (held_.size() == 1)
+            renew_timer_->set(clock_.steady() + settings_.ack_timeout / 3, [this] { renew(); });
+        const std::string id = delivery.id;
+        handler_(delivery,
+                 [this, id](DeliveryEnd end, const std::string& why) { ended(id, end, why); });
+    }
+}
+
+void Consumer::ended(const std::string& id, DeliveryEnd end, const std::string& why) {
+    if (held_.erase(id) == 0) return;
+    words_.emplace_back(id, end == DeliveryEnd::done ? std::string{} : why);
+    if (!say_retry_.failing()) say();
+    step();
+}
+
+// What is not said in time comes again, and whoever handles it knows it already.
+void Consumer::say() {
+    if (saying_ || words_.empty()) return look_drained();
+    saying_ = true;
+    const std::size_t count = std::min(words_.size(), words_max);
+    std::string acks;
+    std::string nacks;
+    protocol::JsonWriter ack{acks};
+    protocol::JsonWriter nack{nacks};
+    ack.begin_array();
+    nack.begin_array();
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto& [id, why] = words_[i];
+        if (why.empty()) {
+            ack.string(id);
+            continue;
+        }
+        nack.begin_object().field("id", id).key("error").begin_object();
+        nack.field("code", "not_handled").field("message", why).end_object().end_object();
+    }
+    ack.end_array();
+    nack.end_array();
+    broker_.ask("POST", target_ + "/acks", "{\"acks\":" + acks + ",\"nacks\":" + nacks + "}",
+                timeout, [this, count](Result<Broker::Answer> answer) {
+                    saying_ = false;
+                    if (!answer && !stopping_) {
+                        say_timer_->set(clock_.steady() + say_retry_.next(), [this] { say(); });
+                        return;
+                    }
+                    words_.erase(words_.begin(),
+                                 words_.begin() + static_cast<std::ptrdiff_t>(count));
+                    say_retry_.reset();
+                    say();
+                });
+}
+
+void Consumer::renew() {
+    for (const auto& [id, held] : held_)
+        broker_.ask("POST", "/v1/deliveries/" + protocol::percent_encode(id) + "/renew", {},
+                    timeout, [this, id](Result<Broker::Answer> answer) {
+                        if (!answer && answer.error().code == ErrorCode::stale_delivery)
+                            log_.warn("somebody else has it by now", {{"delivery", id}});
+                    });
+    if (!held_.empty())
+        renew_timer_->set(clock_.steady() + settings_.ack_timeout / 3, [this] { renew(); });
+}
+
+void Consumer::failed(const Error& error) {
+    if (stopping_) return look_drained();
+    if (!retry_.failing())
+        log_.warn("the broker does not answer",
+                  {{"broker", broker_.url()}, {"error", error.to_string()}});
+    timer_->set(clock_.steady() + retry_.next(), [this] { step(); });
+}
+
+void Consumer::drain(std::function<void()> done) {
+    stopping_ = true;
+    drained_ = std::move(done);
+    timer_->clear();
+    if (!saying_ && !words_.empty())
+        say();
+    else
+        look_drained();
+}
+
+void Consumer::look_drained() {
+    if (drained_ && held_.empty() && words_.empty() && !saying_) std::exchange(drained_, nullptr)();
+}
+
+}  // namespace taskd::pizza

@@ -1,0 +1,212 @@
+#include "taskd/pizza/delivery.hpp"
+
+#include <array>
+
+#include "taskd/base/assert.hpp"
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/json_view.hpp"
+
+namespace taskd::pizza {
+namespace {
+
+using protocol::JsonView;
+
+constexpr std::size_t slots = 50;
+constexpr std::string_view notification = "Dein Essen kommt!";
+
+constexpr std::string_view deliveries_table =
+    "CREATE TABLE deliveries(order_id TEXT PRIMARY KEY, pizza TEXT NOT NULL, quantity INTEGER NOT "
+    "NULL, address TEXT NOT NULL, customer TEXT NOT NULL, driver TEXT NOT NULL, assigned_at "
+    "INTEGER NOT NULL, notification TEXT NOT NULL) WITHOUT ROWID;";
+
+// One order, or the newest of all.
+constexpr std::string_view find_deliveries =
+    "SELECT order_id, pizza, quantity, address, customer, driver, assigned_at, notification "
+    "FROM deliveries WHERE ?1 IS NULL OR order_id = ?1 ORDER BY order_id DESC LIMIT ?2";
+
+std::string delivery_json(const io::SqlRow& row) {
+    std::string body;
+    protocol::JsonWriter json{body};
+    json.begin_object()
+        .field("orderId", row.text(0))
+        .field("pizza", row.text(1))
+        .field("quantity", row.number(2));
+    if (!row.text(3).empty()) json.field("address", row.text(3));
+    if (!row.text(4).empty()) json.field("customerName", row.text(4));
+    json.field("status", "ON_THE_WAY")
+        .field("driver", row.text(5))
+        .field("assignedAt", to_rfc3339(WallTime{Duration{row.number(6)}}))
+        .field("notification", row.text(7))
+        .end_object();
+    return body;
+}
+
+}  // namespace
+
+struct DeliveryService::Order {
+    std::string id;
+    std::string pizza;
+    std::int64_t quantity = 0;
+    std::string address;
+    std::string customer;
+    std::vector<std::string> drivers;
+    std::string instance;
+    TraceSpot wait;
+    TraceSpot assign;
+    WallTime ready_at;
+    WallTime taken_at;
+    WallTime now;
+};
+
+std::span<const char* const> DeliveryService::formats() {
+    static const std::string first = std::string{deliveries_table} + std::string{outbox_table};
+    static const std::array<const char*, 1> all{first.c_str()};
+    return all;
+}
+
+DeliveryService::DeliveryService(DeliverySettings settings, World world)
+    : settings_{std::move(settings)},
+      world_{std::move(world)},
+      random_{world_.seed},
+      outbox_{"/pizza/delivery", world_.desk,  world_.broker,
+              world_.timers,     world_.clock, world_.log},
+      consumer_{{.group = "delivery",
+                 .pattern = "order.ready",
+                 .name = world_.instance,
+                 .slots = slots,
+                 .ack_timeout = settings_.ack_timeout},
+                world_.broker,
+                world_.timers,
+                world_.clock,
+                world_.log,
+                [this](const Delivery& delivery, Consumer::Done done) {
+                    take(delivery, std::move(done));
+                }} {
+    TASKD_ASSERT(!settings_.drivers.empty());
+}
+
+void DeliveryService::add_routes(Front& front) {
+    front.add({"GET", "/deliveries", [this](Call call) { list(std::move(call)); }});
+    front.add({"GET", "/deliveries/{orderId}", [this](Call call) { read(std::move(call)); }});
+}
+
+void DeliveryService::start() {
+    outbox_.start();
+    consumer_.start();
+}
+
+void DeliveryService::drain(std::function<void()> done) {
+    consumer_.drain([this, done = std::move(done)] { outbox_.drain(done); });
+}
+
+void DeliveryService::report(port::MetricSink& sink) const {
+    outcomes_.report(sink);
+    sink.put(port::Metric::pizza_outbox_events, outbox_.waiting(), {"delivery"});
+}
+
+void DeliveryService::take(const Delivery& delivery, Consumer::Done done) {
+    const JsonView ready{delivery.data};
+    Order order;
+    order.id = ready["orderId"].text();
+    order.pizza = ready["pizza"].text();
+    order.quantity = static_cast<std::int64_t>(ready["quantity"].number().value_or(0));
+    order.address = ready["address"].text();
+    order.customer = ready["customerName"].text();
+    if (order.id.empty() || order.pizza.empty() || order.quantity < 1)
+        return done(DeliveryEnd::failed, "it is no order: orderId, pizza and quantity");
+    order.drivers = settings_.drivers;
+    order.instance = world_.instance;
+    order.wait = enter_trace(delivery.traceparent, random_);
+    order.assign = order.wait.child(random_);
+    order.ready_at = delivery.published_at;
+    order.taken_at = world_.clock.wall();
+    order.now = order.taken_at;
+    world_.desk.change<std::string>(
+        [order](io::SqliteStore& store) { return assign(store, order); },
+        [this, id = order.id, trace = order.wait.trace_id,
+         done = std::move(done)](Result<std::string> driver) {
+            if (!driver) return done(DeliveryEnd::failed, driver.error().to_string());
+            crash_point("assigned");
+            outcomes_.note(driver->empty() ? "known" : "assigned");
+            if (!driver->empty())
+                world_.log.info(notification,
+                                {{"order", id}, {"driver", *driver}, {"trace_id", trace}});
+            outbox_.nudge();
+            done(DeliveryEnd::done, {});
+        });
+}
+
+// The driver, and the events that tell of him; empty when the order has one already.
+Result<std::string> DeliveryService::assign(io::SqliteStore& store, const Order& order) {
+    auto count = store.rows("SELECT count(*) FROM deliveries");
+    if (!count) return fail(std::move(count));
+    const auto turn = static_cast<std::size_t>(count->front().number(0)) % order.drivers.size();
+    const std::string& driver = order.drivers[turn];
+    auto changed =
+        store.run("INSERT INTO deliveries VALUES(?,?,?,?,?,?,?,?) ON CONFLICT(order_id) DO NOTHING",
+                  {order.id, order.pizza, order.quantity, order.address, order.customer, driver,
+                   order.now.time_since_epoch().count(), std::string{notification}});
+    if (!changed) return fail(std::move(changed));
+    if (*changed == 0) return std::string{};
+    std::string assigned;
+    protocol::JsonWriter{assigned}
+        .begin_object()
+        .field("orderId", order.id)
+        .field("driver", driver)
+        .field("assignedAt", to_rfc3339(order.now))
+        .end_object();
+    std::string notified;
+    protocol::JsonWriter json{notified};
+    json.begin_object().field("orderId", order.id);
+    if (!order.customer.empty()) json.field("customerName", order.customer);
+    json.field("message", notification).field("notifiedAt", to_rfc3339(order.now)).end_object();
+    const OutEvent events[] = {{"delivery.assigned", "delivery.assigned:" + order.id, order.id,
+                                order.assign.traceparent(), order.now, std::move(assigned)},
+                               {"customer.notified", "customer.notified:" + order.id, order.id,
+                                order.assign.traceparent(), order.now, std::move(notified)}};
+    for (const OutEvent& event : events)
+        if (auto put = put_event(store, event); !put) return fail(std::move(put));
+    const Span wait{order.wait,     "wait in order.ready", "delivery", order.instance,
+                    order.ready_at, order.taken_at,        order.id,   {}};
+    const Span given{order.assign,   "assign a driver", "delivery", order.instance,
+                     order.taken_at, order.now,         order.id,   driver};
+    for (const Span& span : {wait, given})
+        if (auto put = put_span(store, span); !put) return fail(std::move(put));
+    return driver;
+}
+
+void DeliveryService::list(Call call) {
+    const auto limit = limit_of(call.target);
+    if (!limit) return call.refuse(limit.error());
+    auto held = std::make_shared<Call>(std::move(call));
+    world_.desk.ask<std::vector<io::SqlRow>>(
+        [limit = *limit](io::SqliteStore& store) {
+            return store.rows(find_deliveries, {{}, limit});
+        },
+        [held](Result<std::vector<io::SqlRow>> rows) {
+            if (!rows) return held->refuse(rows.error());
+            std::string body;
+            protocol::JsonWriter json{body};
+            json.begin_object().key("deliveries").begin_array();
+            for (const io::SqlRow& row : *rows)
+                json.raw(delivery_json(row));
+            json.end_array().end_object();
+            held->answer(200, std::move(body));
+        });
+}
+
+void DeliveryService::read(Call call) {
+    auto held = std::make_shared<Call>(std::move(call));
+    world_.desk.ask<std::vector<io::SqlRow>>(
+        [id = held->parameters.front()](io::SqliteStore& store) {
+            return store.rows(find_deliveries, {id, std::int64_t{1}});
+        },
+        [held](Result<std::vector<io::SqlRow>> rows) {
+            if (!rows) return held->refuse(rows.error());
+            if (rows->empty())
+                return held->refuse(Error{ErrorCode::not_found, held->parameters.front()});
+            held->answer(200, delivery_json(rows->front()));
+        });
+}
+
+}  // namespace taskd::pizza

@@ -1,0 +1,277 @@
+#include "taskd/pizza/kitchen.hpp"
+
+#include <array>
+
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/json_view.hpp"
+
+namespace taskd::pizza {
+namespace {
+
+using protocol::JsonView;
+
+constexpr std::string_view kitchen_tables =
+    "CREATE TABLE cooking(order_id TEXT PRIMARY KEY, pizza TEXT NOT NULL, quantity INTEGER NOT "
+    "NULL, status TEXT NOT NULL, by TEXT NOT NULL, claim TEXT NOT NULL, begun_at INTEGER NOT NULL, "
+    "cooked_at INTEGER) WITHOUT ROWID;"
+    "CREATE TABLE recipes(pizza TEXT PRIMARY KEY, ingredients TEXT NOT NULL) WITHOUT ROWID;"
+    "INSERT INTO recipes VALUES"
+    "('Margherita', '[\"dough\",\"tomatoes\",\"mozzarella\",\"basil\"]'),"
+    "('Salami', '[\"dough\",\"tomatoes\",\"mozzarella\",\"salami\"]'),"
+    "('Funghi', '[\"dough\",\"tomatoes\",\"mozzarella\",\"mushrooms\"]'),"
+    "('Prosciutto', '[\"dough\",\"tomatoes\",\"mozzarella\",\"ham\"]'),"
+    "('Hawaii', '[\"dough\",\"tomatoes\",\"mozzarella\",\"ham\",\"pineapple\"]'),"
+    "('Quattro Formaggi', '[\"dough\",\"mozzarella\",\"gorgonzola\",\"fontina\",\"parmesan\"]');";
+
+std::string cooking_json(const io::SqlRow& row) {
+    std::string body;
+    protocol::JsonWriter json{body};
+    json.begin_object()
+        .field("orderId", row.text(0))
+        .field("pizza", row.text(1))
+        .field("quantity", row.number(2))
+        .field("status", row.text(3))
+        .field("by", row.text(4))
+        .field("begunAt", to_rfc3339(WallTime{Duration{row.number(5)}}));
+    if (!row.is_null(6)) json.field("cookedAt", to_rfc3339(WallTime{Duration{row.number(6)}}));
+    json.end_object();
+    return body;
+}
+
+// One order, or the newest of all.
+constexpr std::string_view find_cooking =
+    "SELECT order_id, pizza, quantity, status, by, begun_at, cooked_at FROM cooking "
+    "WHERE ?1 IS NULL OR order_id = ?1 ORDER BY order_id DESC LIMIT ?2";
+
+}  // namespace
+
+struct KitchenService::Dish {
+    std::string delivery_id;  // the claim: another lease, another claim
+    std::string order_id;
+    std::string pizza;
+    std::int64_t quantity = 0;
+    std::string address;
+    std::string customer;
+    std::uint64_t attempt = 1;
+    TraceSpot wait;
+    TraceSpot cook;
+    WallTime placed_at;
+    WallTime taken_at;
+    Consumer::Done done;
+    std::unique_ptr<port::Timer> timer;
+
+    std::string ready_json(WallTime now, const std::string& by) const {
+        std::string data;
+        protocol::JsonWriter json{data};
+        json.begin_object()
+            .field("orderId", order_id)
+            .field("pizza", pizza)
+            .field("quantity", quantity)
+            .field("preparedAt", to_rfc3339(now))
+            .field("preparedBy", by);
+        if (!address.empty()) json.field("address", address);
+        if (!customer.empty()) json.field("customerName", customer);
+        json.end_object();
+        return data;
+    }
+};
+
+std::span<const char* const> KitchenService::formats() {
+    static const std::string first = std::string{kitchen_tables} + std::string{outbox_table};
+    static const std::array<const char*, 1> all{first.c_str()};
+    return all;
+}
+
+KitchenService::KitchenService(KitchenSettings settings, World world)
+    : settings_{settings},
+      world_{std::move(world)},
+      random_{world_.seed},
+      outbox_{"/pizza/kitchen", world_.desk,  world_.broker,
+              world_.timers,    world_.clock, world_.log},
+      consumer_{{.group = "kitchen",
+                 .pattern = "order.placed",
+                 .name = world_.instance,
+                 .slots = settings_.ovens,
+                 .ack_timeout = settings_.ack_timeout},
+                world_.broker,
+                world_.timers,
+                world_.clock,
+                world_.log,
+                [this](const Delivery& delivery, Consumer::Done done) {
+                    take(delivery, std::move(done));
+                }} {}
+
+void KitchenService::add_routes(Front& front) {
+    front.add({"GET", "/cooking", [this](Call call) { list(std::move(call)); }});
+    front.add({"GET", "/cooking/{orderId}", [this](Call call) { read(std::move(call)); }});
+    front.add({"GET", "/recipes", [this](Call call) { recipes(std::move(call)); }});
+}
+
+void KitchenService::start() {
+    outbox_.start();
+    consumer_.start();
+}
+
+void KitchenService::drain(std::function<void()> done) {
+    consumer_.drain([this, done = std::move(done)] { outbox_.drain(done); });
+}
+
+void KitchenService::report(port::MetricSink& sink) const {
+    outcomes_.report(sink);
+    sink.put(port::Metric::pizza_outbox_events, outbox_.waiting(), {"kitchen"});
+}
+
+void KitchenService::take(const Delivery& delivery, Consumer::Done done) {
+    const JsonView order{delivery.data};
+    auto dish = std::make_shared<Dish>();
+    dish->delivery_id = delivery.id;
+    dish->order_id = order["orderId"].text();
+    dish->pizza = order["pizza"].text();
+    dish->quantity = static_cast<std::int64_t>(order["quantity"].number().value_or(0));
+    dish->address = order["address"].text();
+    dish->customer = order["customerName"].text();
+    dish->attempt = delivery.attempt;
+    if (dish->order_id.empty() || dish->pizza.empty() || dish->quantity < 1)
+        return done(DeliveryEnd::failed, "it is no order: orderId, pizza and quantity");
+    dish->wait = enter_trace(delivery.traceparent, random_);
+    dish->cook = dish->wait.child(random_);
+    dish->placed_at = delivery.published_at;
+    dish->taken_at = world_.clock.wall();
+    dish->done = std::move(done);
+    world_.desk.change<bool>(
+        [dish, by = world_.instance](io::SqliteStore& store) -> Result<bool> {
+            // Whoever holds the lease may take over from one who held it before; what is cooked
+            // stays so.
+            auto changed = store.run(
+                "INSERT INTO cooking VALUES(?1, ?2, ?3, 'COOKING', ?4, ?5, ?6, NULL) "
+                "ON CONFLICT(order_id) DO UPDATE SET by = ?4, claim = ?5, begun_at = ?6 "
+                "WHERE status = 'COOKING'",
+                {dish->order_id, dish->pizza, dish->quantity, by, dish->delivery_id,
+                 dish->taken_at.time_since_epoch().count()});
+            if (!changed) return fail(std::move(changed));
+            return *changed > 0;
+        },
+        [this, dish](Result<bool> claimed) {
+            if (!claimed) return dish->done(DeliveryEnd::failed, claimed.error().to_string());
+            if (*claimed) return cook(dish);
+            outcomes_.note("known");
+            world_.log.info("it is cooked already", {{"order", dish->order_id}});
+            outbox_.nudge();
+            dish->done(DeliveryEnd::done, {});
+        });
+}
+
+void KitchenService::cook(const DishPtr& dish) {
+    crash_point("cooking");
+    world_.log.info("cooking", {{"order", dish->order_id},
+                                {"pizza", dish->pizza},
+                                {"quantity", std::to_string(dish->quantity)},
+                                {"attempt", std::to_string(dish->attempt)},
+                                {"trace_id", dish->cook.trace_id}});
+    ovens_[dish->delivery_id] = dish;
+    dish->timer = world_.timers.make();
+    const auto spread =
+        static_cast<std::uint64_t>((settings_.cook_max - settings_.cook_min).count());
+    const Duration time =
+        settings_.cook_min + Duration{static_cast<std::int64_t>(random_.below(spread + 1))};
+    dish->timer->set(world_.clock.steady() + time,
+                     [this, id = dish->delivery_id] { serve(ovens_.at(id)); });
+}
+
+// By value: the oven is emptied before the end.
+void KitchenService::serve(DishPtr dish) {
+    const WallTime now = world_.clock.wall();
+    world_.desk.change<bool>(
+        [dish, now, by = world_.instance](io::SqliteStore& store) -> Result<bool> {
+            auto changed = store.run(
+                "UPDATE cooking SET status = 'COOKED', cooked_at = ? "
+                "WHERE order_id = ? AND claim = ? AND status = 'COOKING'",
+                {now.time_since_epoch().count(), dish->order_id, dish->delivery_id});
+            if (!changed) return fail(std::move(changed));
+            if (*changed == 0) return false;
+            const OutEvent event{"order.ready",
+                                 "order.ready:" + dish->order_id,
+                                 dish->order_id,
+                                 dish->cook.traceparent(),
+                                 now,
+                                 dish->ready_json(now, by)};
+            if (auto put = put_event(store, event); !put) return fail(std::move(put));
+            const Span wait{dish->wait,      "wait in order.placed", "kitchen",      by,
+                            dish->placed_at, dish->taken_at,         dish->order_id, {}};
+            const Span cook{dish->cook,     "cook", "kitchen",      by,
+                            dish->taken_at, now,    dish->order_id, dish->pizza};
+            for (const Span& span : {wait, cook})
+                if (auto put = put_span(store, span); !put) return fail(std::move(put));
+            return true;
+        },
+        [this, dish](Result<bool> served) {
+            ovens_.erase(dish->delivery_id);
+            if (!served) return dish->done(DeliveryEnd::failed, served.error().to_string());
+            crash_point("cooked");
+            outcomes_.note(*served ? "cooked" : "lost");
+            if (*served)
+                world_.log.info("cooked", {{"order", dish->order_id},
+                                           {"pizza", dish->pizza},
+                                           {"trace_id", dish->cook.trace_id}});
+            else
+                world_.log.warn("another kitchen has taken it over", {{"order", dish->order_id}});
+            outbox_.nudge();
+            dish->done(DeliveryEnd::done, {});
+        });
+}
+
+void KitchenService::list(Call call) {
+    const auto limit = limit_of(call.target);
+    if (!limit) return call.refuse(limit.error());
+    auto held = std::make_shared<Call>(std::move(call));
+    world_.desk.ask<std::vector<io::SqlRow>>(
+        [limit = *limit](io::SqliteStore& store) { return store.rows(find_cooking, {{}, limit}); },
+        [held](Result<std::vector<io::SqlRow>> rows) {
+            if (!rows) return held->refuse(rows.error());
+            std::string body;
+            protocol::JsonWriter json{body};
+            json.begin_object().key("cooking").begin_array();
+            for (const io::SqlRow& row : *rows)
+                json.raw(cooking_json(row));
+            json.end_array().end_object();
+            held->answer(200, std::move(body));
+        });
+}
+
+void KitchenService::read(Call call) {
+    auto held = std::make_shared<Call>(std::move(call));
+    world_.desk.ask<std::vector<io::SqlRow>>(
+        [id = held->parameters.front()](io::SqliteStore& store) {
+            return store.rows(find_cooking, {id, std::int64_t{1}});
+        },
+        [held](Result<std::vector<io::SqlRow>> rows) {
+            if (!rows) return held->refuse(rows.error());
+            if (rows->empty())
+                return held->refuse(Error{ErrorCode::not_found, held->parameters.front()});
+            held->answer(200, cooking_json(rows->front()));
+        });
+}
+
+void KitchenService::recipes(Call call) {
+    auto held = std::make_shared<Call>(std::move(call));
+    world_.desk.ask<std::vector<io::SqlRow>>(
+        [](io::SqliteStore& store) {
+            return store.rows("SELECT pizza, ingredients FROM recipes ORDER BY pizza");
+        },
+        [held](Result<std::vector<io::SqlRow>> rows) {
+            if (!rows) return held->refuse(rows.error());
+            std::string body;
+            protocol::JsonWriter json{body};
+            json.begin_object().key("recipes").begin_array();
+            for (const io::SqlRow& row : *rows)
+                json.begin_object()
+                    .field("pizza", row.text(0))
+                    .key("ingredients")
+                    .raw(row.text(1))
+                    .end_object();
+            json.end_array().end_object();
+            held->answer(200, std::move(body));
+        });
+}
+
+}  // namespace taskd::pizza
