@@ -49,7 +49,7 @@ const Command& topic_command();
 const Command& trace_command();
 const Command& workflow_command();
 const Command& process_command();
-const Command& call_command();
+const Command& function_command();
 const Command& doctor_command();
 const Command& simulate_command();
 const Command& schedule_command();
@@ -63,6 +63,7 @@ const Command& backup_command();
 const Command& restore_command();
 const Command& config_command();
 const Command& registry_command();
+const Command& call_command();
 const Command& completion_command();
 const Command& man_command();
 

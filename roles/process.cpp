@@ -1,4 +1,4 @@
-// taskd process and taskd call: the processes and functions of a host.
+// taskd process and taskd function: the processes and functions of a host.
 #include <fmt/format.h>
 
 #include <list>
@@ -162,19 +162,50 @@ int run_process(const Options& options) {
                    "send PROCESS TOPIC [PAYLOAD] | end PROCESS"});
 }
 
-int run_call(const Options& options) {
-    const auto& words = options.positional();
-    const std::string target = "/v1/functions/" + protocol::percent_encode(words[0]);
+int list_functions(const Options& options) {
+    return with_host(options, [&](service::TaskClient& client) {
+        const auto answer = client.ask("GET", "/v1/functions");
+        if (!answer || options.text("output") == "json") return print_done(options, answer, {});
+        TableRows table{{"FUNCTION", "MACHINES", "BUSY", "WAITING", "CALLS", "FAILED"}};
+        for (const JsonView& row : JsonView{answer->body}["functions"].items())
+            table.push_back({row["name"].text(), row["machines"].text(), row["busy"].text(),
+                             row["waiting"].text(), row["calls"].text(), row["failed"].text()});
+        std::fputs(write_table(table).c_str(), stdout);
+        return 0;
+    });
+}
+
+int call_function(const Options& options, Words words) {
     std::string body;
     if (words.size() > 1) {
         auto payload = service::payload_of_file(words[1]);
         if (!payload) return report(payload.error());
         body = std::move(*payload);
     }
+    const std::string target = "/v1/functions/" + protocol::percent_encode(words[0]);
     return with_host(options, [&](service::TaskClient& client) {
         const auto answer = client.ask("POST", target, body);
         return print_done(options, answer, answer ? answer->body : "");
     });
+}
+
+int run_function(const Options& options) {
+    const Words words = options.positional();
+    const Words rest = words.subspan(1);
+    if (words.front() == "list" && rest.empty()) return list_functions(options);
+    if (words.front() == "call" && (rest.size() == 1 || rest.size() == 2))
+        return call_function(options, rest);
+    return report({ErrorCode::bad_usage, "usage: taskd function list | call FUNCTION [PAYLOAD]"});
+}
+
+OptionRow form_row() {
+    return {.name = "output",
+            .letter = 'o',
+            .kind = OptionKind::choice,
+            .value = "text|json",
+            .fallback = "text",
+            .help = "what is printed",
+            .from_environment = false};
 }
 
 }  // namespace
@@ -187,12 +218,7 @@ const Command& process_command() {
          .summary = "see and change the processes of a host",
          .text = "PROCESS is an id such as {node@lua|7}, or the name a process has registered.",
          .options = with_client_rows(
-             {{.name = "output",
-               .letter = 'o',
-               .kind = OptionKind::choice,
-               .value = "text|json",
-               .fallback = "text",
-               .help = "what is printed"},
+             {form_row(),
               {.name = "reason", .value = "TEXT", .help = "end: what the process is told"},
               {.name = "grace",
                .kind = OptionKind::duration,
@@ -209,17 +235,18 @@ const Command& process_command() {
     return command;
 }
 
-const Command& call_command() {
-    static const Command command{
-        {.name = "call",
-         .arguments = "FUNCTION [PAYLOAD]",
-         .summary = "call a function of a host",
-         .text = "The result goes to stdout as JSON.",
-         .options = with_client_rows({}, "0s"),
-         .positional_min = 1,
-         .positional_max = 2,
-         .examples = {{"taskd call shop:price '{\"size\": 30}'", "prints what it returns"}}},
-        run_call};
+const Command& function_command() {
+    static const Command command{{.name = "function",
+                                  .arguments = "list | call FUNCTION [PAYLOAD]",
+                                  .summary = "see and call the functions of a host",
+                                  .text = "The result of a call goes to stdout as JSON.",
+                                  .options = with_client_rows({form_row()}, "0s"),
+                                  .positional_min = 1,
+                                  .positional_max = 3,
+                                  .examples = {{"taskd function call shop:price '{\"size\": 30}'",
+                                                "prints what it returns"}},
+                                  .words = {"list", "call"}},
+                                 run_function};
     return command;
 }
 

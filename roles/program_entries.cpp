@@ -4,25 +4,19 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 #include <map>
 #include <set>
 
-#include "formats.hpp"
+#include "entry_kinds.hpp"
 #include "programs.hpp"
 #include "taskd/base/duration_text.hpp"
-#include "taskd/io/private_files.hpp"
-#include "taskd/io/yaml.hpp"
 
 namespace taskd::roles {
 namespace {
 
-namespace fs = std::filesystem;
 using runtime::EntryKind;
 using runtime::FieldRule;
 using runtime::FieldType;
-
-constexpr std::string_view file_scheme = "file://";
 
 std::unexpected<Error> wrong(const Entry& entry, std::string_view field, const std::string& what) {
     const auto found = entry.field_places.find(field);
@@ -214,16 +208,14 @@ class Compiler {
     }
 
     static Result<std::string> source_of(const Entry& entry) {
-        std::string source = text(entry, "source");
-        if (!source.starts_with(file_scheme)) return source;
-        const fs::path name{source.substr(file_scheme.size())};
-        const fs::path beside{entry.place.substr(0, entry.place.find(':'))};
-        if (name.is_absolute() || std::ranges::find(name, "..") != name.end())
-            return wrong(entry, "source", "the file lies beside the entry's, or below");
-        auto read = io::read_whole_file((beside.parent_path() / name).string(),
-                                        limits::program_bytes_max + 1);
-        if (!read) return fail(read.error().code, entry.place + ": " + read.error().detail);
-        return read;
+        const Value* source = entry.find("source");
+        const Value* file = entry.find("file");
+        if ((source == nullptr) == (file == nullptr))
+            return wrong(entry, "source", "a program has either a source or a file");
+        if (source != nullptr) return source->text;
+        const std::string* embedded = runtime::embedded_text(entry, file->text);
+        if (embedded == nullptr) return wrong(entry, "file", "it is missing: " + file->text);
+        return *embedded;
     }
 
     std::map<std::string, const Entry*> entries_;
@@ -231,21 +223,9 @@ class Compiler {
     std::set<std::string> open_;
 };
 
-Result<std::vector<std::string>> files_of(const std::string& path) {
-    std::error_code error;
-    if (!fs::is_directory(path, error)) return std::vector{path};
-    std::vector<std::string> files;
-    for (fs::recursive_directory_iterator at{path, error}, end; !error && at != end;
-         at.increment(error))
-        if (at->is_regular_file(error) && is_yaml_file(at->path().string()))
-            files.push_back(at->path().string());
-    if (error) return fail(ErrorCode::file_missing, path + ": " + error.message());
-    std::ranges::sort(files);
-    return files;
-}
-
 std::vector<FieldRule> with_shared(std::vector<FieldRule> own) {
-    const FieldRule shared[] = {{"source", FieldType::text, true},
+    const FieldRule shared[] = {{"source"},
+                                {"file"},
                                 {"modules", FieldType::texts},
                                 {"imports", FieldType::map},
                                 {"description"}};
@@ -256,15 +236,20 @@ std::vector<FieldRule> with_shared(std::vector<FieldRule> own) {
 }  // namespace
 
 std::vector<EntryKind> program_kinds() {
-    return {{"library.lua", with_shared({})},
+    return {{"library.lua", with_shared({}), {}, {"file"}},
             {"function.lua",
-             with_shared({{"method"}, {"limits", FieldType::map}, {"pool", FieldType::map}})},
-            {"process.lua", with_shared({{"method"},
-                                         {"limits", FieldType::map},
-                                         {"arguments", FieldType::any},
-                                         {"auto_start", FieldType::boolean},
-                                         {"startup"},
-                                         {"restart", FieldType::map}})}};
+             with_shared({{"method"}, {"limits", FieldType::map}, {"pool", FieldType::map}}),
+             {},
+             {"file"}},
+            {"process.lua",
+             with_shared({{"method"},
+                          {"limits", FieldType::map},
+                          {"arguments", FieldType::any},
+                          {"auto_start", FieldType::boolean},
+                          {"startup"},
+                          {"restart", FieldType::map}}),
+             {},
+             {"file"}}};
 }
 
 Result<ProgramEntries> compile_entries(const std::vector<Entry>& entries) {
@@ -302,21 +287,9 @@ Result<ProgramEntries> compile_entries(const std::vector<Entry>& entries) {
 
 Result<ProgramEntries> read_programs(const std::vector<std::string>& paths,
                                      const runtime::StageSettings& settings) {
-    std::vector<Entry> entries;
-    for (const std::string& path : paths) {
-        const auto files = files_of(path);
-        if (!files) return std::unexpected{files.error()};
-        for (const std::string& file : *files) {
-            const auto document = io::read_yaml_file(file);
-            if (!document) return std::unexpected{document.error()};
-            auto some = runtime::parse_entries(*document);
-            if (!some) return fail(std::move(some));
-            std::ranges::move(*some, std::back_inserter(entries));
-        }
-    }
-    const auto valid = runtime::run_stages(std::move(entries), settings, program_kinds());
-    if (!valid) return std::unexpected{valid.error()};
-    return compile_entries(*valid);
+    const auto entries = read_entries(paths, settings);
+    if (!entries) return std::unexpected{entries.error()};
+    return compile_entries(*entries);
 }
 
 }  // namespace taskd::roles

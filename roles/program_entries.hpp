@@ -32,9 +32,8 @@ struct ProgramEntries {
 
 std::vector<runtime::EntryKind> program_kinds();
 
-// Compiles what the entries say; of other kinds it takes nothing. A source is the program's text or
-// "file://NAME" beside the entry's file. bad_program, file_missing, module_not_allowed,
-// dependency_missing and dependency_cycle for imports; each with the entry's place.
+// Compiles what the entries say; of other kinds it takes nothing. config_invalid, bad_program,
+// module_not_allowed, dependency_missing and dependency_cycle for imports; each with its place.
 Result<ProgramEntries> compile_entries(const std::vector<Entry>& entries);
 
 // From files and folders, through all stages.
