@@ -25,6 +25,7 @@ using runtime::FieldRule;
 using runtime::FieldType;
 
 constexpr std::string_view worker_prefix = "worker.";
+constexpr std::string_view lua_worker = "worker.lua";
 
 // What the list of workers knows nothing of.
 bool is_of_registry(std::string_view field) {
@@ -38,7 +39,11 @@ std::string worker_json(const Entry& entry) {
     worker.kind = ValueKind::map;
     worker.fields.push_back({"type", Value::of_text(std::string{entry.name()})});
     worker.fields.push_back({"kind", Value::of_text(entry.kind.substr(worker_prefix.size()))});
+    if (entry.kind == lua_worker)
+        if (auto program = program_text(entry))
+            worker.fields.push_back({"program", Value::of_text(std::move(*program))});
     for (const ValueField& field : entry.body.fields) {
+        if (entry.kind == lua_worker && (field.name == "source" || field.name == "file")) continue;
         if (field.name == "type")
             worker.fields.front().value = field.value;
         else if (!is_of_registry(field.name))
@@ -50,7 +55,9 @@ std::string worker_json(const Entry& entry) {
 Result<void> check_worker(const Entry& entry) {
     const auto parsed = service::parse_worker_list(worker_json(entry));
     if (!parsed) return std::unexpected{parsed.error()};
-    return {};
+    if (entry.kind != lua_worker) return {};
+    const auto program = lua::Program::compile(entry.id, parsed->front().program);
+    return program ? Result<void>{} : std::unexpected{program.error()};
 }
 
 EntryKind worker_kind(std::string_view name, std::vector<FieldRule> own) {
@@ -65,6 +72,12 @@ EntryKind worker_kind(std::string_view name, std::vector<FieldRule> own) {
                                 {"methods", FieldType::texts}};
     own.insert(own.end(), std::begin(shared), std::end(shared));
     return {name, std::move(own), check_worker};
+}
+
+EntryKind lua_kind() {
+    EntryKind kind = worker_kind(lua_worker, {{"source"}, {"file"}});
+    kind.embeds = {"file"};
+    return kind;
 }
 
 bool is_true(const Entry& entry, std::string_view field) {
@@ -108,6 +121,7 @@ Result<std::uint64_t> number_of(const Entry& entry, std::string_view field, std:
 Result<void> check_claims(const std::vector<Entry>& entries) {
     std::map<std::string, std::string> claims;
     for (const Entry& entry : entries) {
+        if (is_program(entry)) continue;  // their ids are their names
         std::string what = entry.kind.starts_with(worker_prefix)
                                ? "worker of " + type_of(entry)
                                : entry.kind + " " + service::pushed_name(entry);
@@ -170,6 +184,7 @@ std::vector<EntryKind> own_kinds() {
         worker_kind("worker.builtin", {}),
         worker_kind("worker.exec", {{"command", FieldType::texts, true}}),
         worker_kind("worker.http", {{"url", FieldType::text, true}}),
+        lua_kind(),
         {"queue",
          {{"type"},
           {"concurrency", FieldType::number},

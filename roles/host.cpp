@@ -214,10 +214,12 @@ int run(const Options& options) {
     auto made = make_ground(options, {.role = "host", .instance = options.text("node")});
     if (!made) return report(made.error());
     Ground& ground = **made;
+    const auto remotes = split_list(options.text("remotes"));
     const ProgramsSettings settings{.node = options.text("node"),
                                     .threads = static_cast<unsigned>(options.number("threads")),
                                     .dispatcher_url = options.text("dispatcher"),
-                                    .peers = *peers};
+                                    .peers = *peers,
+                                    .remotes = {remotes.begin(), remotes.end()}};
     runtime::Boot boot{ground.loop, *ground.clock, *ground.log,
                        boot_settings(options, ground.steps)};
     boot.context().put(runtime::clock_key, *ground.clock);
@@ -256,32 +258,36 @@ const Command& host_command() {
          .text = "Entries of the kinds function.lua, process.lua and library.lua, from files and "
                  "folders.\nProcesses with auto_start begin at once and are looked after. Others "
                  "are begun by programs, or with taskd process.",
-         .options =
-             with_role_rows({{.name = "node",
-                              .value = "NAME",
-                              .fallback = "node",
-                              .help = "in process ids; other nodes call it so"},
-                             {.name = "peers",
-                              .value = "LIST",
-                              .help = "other nodes, NAME=http://HOST:PORT with commas"},
-                             {.name = "dispatcher",
-                              .value = "URL",
-                              .fallback = "http://127.0.0.1:4000",
-                              .help = "whom the modules tasks, workflows, topics and queue ask"},
-                             {.name = "threads",
-                              .kind = OptionKind::number,
-                              .value = "N",
-                              .fallback = "2",
-                              .help = "that run programs",
-                              .least = 1,
-                              .most = 256},
-                             {.name = "override",
-                              .value = "LIST",
-                              .help = "NS:NAME:FIELD=VALUE, ';' between several"},
-                             {.name = "disable",
-                              .value = "PATTERNS",
-                              .help = "entries to leave out, with commas"}},
-                            "6500"),
+         .options = with_role_rows(
+             {{.name = "node",
+               .value = "NAME",
+               .fallback = "node",
+               .help = "in process ids; other nodes call it so"},
+              {.name = "peers",
+               .value = "LIST",
+               .help = "other nodes, NAME=http://HOST:PORT with commas"},
+              {.name = "remotes",
+               .value = "LIST",
+               .help =
+                   "HOST:PORT of nodes that programs may reach by address, with commas; * for all"},
+              {.name = "dispatcher",
+               .value = "URL",
+               .fallback = "http://127.0.0.1:4000",
+               .help = "whom the modules tasks, workflows, topics and queue ask"},
+              {.name = "threads",
+               .kind = OptionKind::number,
+               .value = "N",
+               .fallback = "2",
+               .help = "that run programs",
+               .least = 1,
+               .most = 256},
+              {.name = "override",
+               .value = "LIST",
+               .help = "NS:NAME:FIELD=VALUE, ';' between several"},
+              {.name = "disable",
+               .value = "PATTERNS",
+               .help = "entries to leave out, with commas"}},
+             "6500"),
          .positional_min = 1,
          .positional_max = 1'000,
          .kind = PageKind::role,

@@ -168,7 +168,7 @@ class Compiler {
             return fail(ErrorCode::dependency_cycle, entry.place + ": imports of " + entry.id);
         auto reach = reach_of(entry);
         if (!reach) return fail(std::move(reach));
-        const auto source = source_of(entry);
+        const auto source = program_text(entry);
         if (!source) return std::unexpected{source.error()};
         auto made = lua::Program::compile(entry.id, *source, std::move(*reach));
         if (!made) return fail(made.error().code, entry.place + ": " + made.error().detail);
@@ -207,17 +207,6 @@ class Compiler {
         return reach;
     }
 
-    static Result<std::string> source_of(const Entry& entry) {
-        const Value* source = entry.find("source");
-        const Value* file = entry.find("file");
-        if ((source == nullptr) == (file == nullptr))
-            return wrong(entry, "source", "a program has either a source or a file");
-        if (source != nullptr) return source->text;
-        const std::string* embedded = runtime::embedded_text(entry, file->text);
-        if (embedded == nullptr) return wrong(entry, "file", "it is missing: " + file->text);
-        return *embedded;
-    }
-
     std::map<std::string, const Entry*> entries_;
     std::map<std::string, lua::ProgramPtr> done_;
     std::set<std::string> open_;
@@ -252,12 +241,27 @@ std::vector<EntryKind> program_kinds() {
              {"file"}}};
 }
 
+Result<std::string> program_text(const Entry& entry) {
+    const Value* source = entry.find("source");
+    const Value* file = entry.find("file");
+    if ((source == nullptr) == (file == nullptr))
+        return wrong(entry, "source", "a program has either a source or a file");
+    if (source != nullptr) return source->text;
+    const std::string* embedded = runtime::embedded_text(entry, file->text);
+    if (embedded == nullptr) return wrong(entry, "file", "it is missing: " + file->text);
+    return *embedded;
+}
+
+bool is_program(const Entry& entry) {
+    return entry.kind.ends_with(".lua") && !entry.kind.starts_with("worker.");
+}
+
 Result<ProgramEntries> compile_entries(const std::vector<Entry>& entries) {
     ProgramEntries made;
     Compiler compiler{entries};
     for (const Entry& entry : entries) {
         const bool is_function = entry.kind == "function.lua";
-        if (!is_function && entry.kind != "process.lua" && entry.kind != "library.lua") continue;
+        if (!is_program(entry)) continue;
         auto program = compiler.compile(entry);
         if (!program) return fail(std::move(program));
         if (entry.kind == "library.lua") continue;

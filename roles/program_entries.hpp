@@ -31,6 +31,10 @@ struct ProgramEntries {
 };
 
 std::vector<runtime::EntryKind> program_kinds();
+bool is_program(const Entry& entry);  // of one of those kinds
+
+// What its `source` says, or the file that its `file` names: config_invalid.
+Result<std::string> program_text(const Entry& entry);
 
 // Compiles what the entries say; of other kinds it takes nothing. config_invalid, bad_program,
 // module_not_allowed, dependency_missing and dependency_cycle for imports; each with its place.

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,7 @@ struct ProgramsSettings {
     unsigned threads = 2;  // that run programs
     std::string dispatcher_url;
     std::map<std::string, std::string, std::less<>> peers = {};
+    std::set<std::string, std::less<>> remotes = {};  // as runtime::RelaySettings has them
     lua::HostSettings host = {};
 };
 

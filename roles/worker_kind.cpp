@@ -188,6 +188,41 @@ Result<WorkerKind> lua_kind(const Options& options) {
                       }};
 }
 
+std::vector<OptionRow> with_lua_rows(std::vector<OptionRow> own) {
+    const OptionRow rows[] = {
+        {.name = "source", .value = "FILE", .help = "lua: the program", .from_environment = false},
+        {.name = "method",
+         .value = "NAME",
+         .help = "lua: which function of what the program returns"},
+        {.name = "modules",
+         .value = "NAMES",
+         .help = "lua: what the program may require, with commas; unless said everything"},
+        {.name = "pool",
+         .kind = OptionKind::choice,
+         .value = "adaptive|lazy|static|inline",
+         .fallback = "adaptive",
+         .help = "lua: when machines are made and let go; inline is one for each task"},
+        {.name = "instructions-max",
+         .kind = OptionKind::number,
+         .value = "N",
+         .fallback = "100000000",
+         .help = "lua: what a program may do without waiting",
+         .least = 10'000},
+        {.name = "threads",
+         .kind = OptionKind::number,
+         .value = "N",
+         .fallback = "2",
+         .help = "lua: that run programs",
+         .least = 1,
+         .most = 256},
+        {.name = "dispatcher",
+         .value = "URL",
+         .fallback = "http://127.0.0.1:4000",
+         .help = "lua: whom the modules tasks, workflows, topics and queue ask"}};
+    own.insert(own.end(), std::begin(rows), std::end(rows));
+    return own;
+}
+
 }  // namespace
 
 std::string known_types() {
@@ -235,35 +270,6 @@ std::vector<OptionRow> with_kind_rows(std::vector<OptionRow> own) {
          .fallback = "0s",
          .help = "exec, http: of one run; 0: exec as the task says, http 60s; lua: of running "
                  "without waiting"},
-        {.name = "source", .value = "FILE", .help = "lua: the program", .from_environment = false},
-        {.name = "method",
-         .value = "NAME",
-         .help = "lua: which function of what the program returns"},
-        {.name = "modules",
-         .value = "NAMES",
-         .help = "lua: what the program may require, with commas; unless said everything"},
-        {.name = "pool",
-         .kind = OptionKind::choice,
-         .value = "adaptive|lazy|static|inline",
-         .fallback = "adaptive",
-         .help = "lua: when machines are made and let go; inline is one for each task"},
-        {.name = "instructions-max",
-         .kind = OptionKind::number,
-         .value = "N",
-         .fallback = "100000000",
-         .help = "lua: what a program may do without waiting",
-         .least = 10'000},
-        {.name = "threads",
-         .kind = OptionKind::number,
-         .value = "N",
-         .fallback = "2",
-         .help = "lua: that run programs",
-         .least = 1,
-         .most = 256},
-        {.name = "dispatcher",
-         .value = "URL",
-         .fallback = "http://127.0.0.1:4000",
-         .help = "lua: whom the modules tasks, workflows, topics and queue ask"},
         {.name = "result",
          .kind = OptionKind::choice,
          .value = "auto|json|text",
@@ -310,7 +316,7 @@ std::vector<OptionRow> with_kind_rows(std::vector<OptionRow> own) {
          .fallback = "0",
          .help = "exec: processes of the worker's user, all together"}};
     own.insert(own.end(), std::begin(rows), std::end(rows));
-    return own;
+    return with_lua_rows(std::move(own));
 }
 
 }  // namespace taskd::roles

@@ -154,7 +154,8 @@ void Relay::send(Package package, Delivered delivered) {
         impl_->peer.fetch_add(1, std::memory_order_relaxed);
         return impl_->link->send(found->second, std::move(package), std::move(delivered));
     }
-    if (package.to.node.find(':') == std::string::npos)
+    if (package.to.node.find(':') == std::string::npos ||
+        !(settings.remotes.contains(package.to.node) || settings.remotes.contains("*")))
         return delivered(fail(ErrorCode::node_unknown, package.to.node));
     impl_->internode.fetch_add(1, std::memory_order_relaxed);
     const std::string url = "http://" + package.to.node;

@@ -17,7 +17,8 @@ Result<WorkerWork> read_kind(std::string_view value) {
     if (*text == "builtin") return WorkerWork::builtin;
     if (*text == "exec") return WorkerWork::exec;
     if (*text == "http") return WorkerWork::http;
-    return fail(ErrorCode::invalid_field, "kind must be builtin, exec or http");
+    if (*text == "lua") return WorkerWork::lua;
+    return fail(ErrorCode::invalid_field, "kind must be builtin, exec, http or lua");
 }
 
 Result<std::vector<std::string>> read_command(std::string_view value) {
@@ -60,13 +61,18 @@ Result<void> check_kind(const WorkerEntry& entry) {
     if (entry.type.empty()) return fail(ErrorCode::missing_field, "type");
     if (!is_type_name(entry.type)) return fail(ErrorCode::invalid_field, "type");
     const bool exec = entry.work == WorkerWork::exec, http = entry.work == WorkerWork::http;
+    const bool lua = entry.work == WorkerWork::lua;
     if (exec == entry.command.empty())
         return fail(exec ? ErrorCode::missing_field : ErrorCode::invalid_field,
                     "command belongs to kind exec");
     if (http == entry.url.empty())
         return fail(http ? ErrorCode::missing_field : ErrorCode::invalid_field,
                     "url belongs to kind http");
-    if (!exec && !http && work::find_work(work::work_table(), entry.type) == nullptr)
+    if (!lua && !(entry.source.empty() && entry.program.empty()))
+        return fail(ErrorCode::invalid_field, "source and program belong to kind lua");
+    if (lua && entry.source.empty() == entry.program.empty())
+        return fail(ErrorCode::missing_field, "kind lua takes either a source or a program");
+    if (!exec && !http && !lua && work::find_work(work::work_table(), entry.type) == nullptr)
         return fail(ErrorCode::unknown_type, entry.type);
     return {};
 }
@@ -90,6 +96,9 @@ Result<WorkerEntry> parse_entry(std::string_view raw) {
             taken = take(read_command(value), entry.command);
         else if (name == "url")
             taken = take(protocol::read_string(value, name), entry.url);
+        else if (name == "source" || name == "program")
+            taken = take(protocol::read_string(value, name),
+                         name == "source" ? entry.source : entry.program);
         else if (name == "options")
             taken = take(read_options(value), entry.options);
         else if (name == "type" || name == "description")
@@ -143,8 +152,12 @@ WorkerArguments arguments_of(const WorkerEntry& entry) {
     if (entry.work == WorkerWork::builtin) {
         made.front = {entry.type};
     } else {
-        made.front = {entry.work == WorkerWork::exec ? "exec" : "http", "--type=" + entry.type};
+        made.front = {entry.work == WorkerWork::exec   ? "exec"
+                      : entry.work == WorkerWork::http ? "http"
+                                                       : "lua",
+                      "--type=" + entry.type};
         if (!entry.url.empty()) made.front.push_back("--url=" + entry.url);
+        if (!entry.source.empty()) made.front.push_back("--source=" + entry.source);
     }
     for (const auto& [name, value] : entry.options) {
         std::string flag = "--";

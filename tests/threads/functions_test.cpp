@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "catch.hpp"
 #include "lua_node.hpp"
 
 using namespace taskd;

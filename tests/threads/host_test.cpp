@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "catch.hpp"
 #include "lua_node.hpp"
 
 using namespace taskd;
@@ -32,7 +33,7 @@ TEST_CASE("processes begin others and talk to them") {
         "  end");
     node.spawn("asker", {Value::of_text("hi")});
     CHECK(node.reports(3) == std::vector<std::string>{"echo hihi", "true", "@exit true echo"});
-    node.wait_until_alone();
+    CHECK(node.wait_until_alone());
     CHECK(node.host().spawn({.program = "none"}).error().code == ErrorCode::function_not_found);
 }
 
@@ -60,7 +61,7 @@ TEST_CASE("messages of one sender keep their order, and many senders work side b
     for (int sender = 0; sender < 10; ++sender)
         node.spawn("sender", {Value::of_number("500")});
     CHECK(node.reports(1) == std::vector<std::string>{"0"});
-    node.wait_until_alone();
+    CHECK(node.wait_until_alone());
     CHECK(node.host().counts().failed == 0);
 }
 
@@ -134,7 +135,7 @@ TEST_CASE("children end with their parent, and links take down who does not trap
     CHECK(node.topology().rows(0, 10).size() == 6);
     CHECK(node.topology().rows(parent.number, 10)[0].parent == parent.number);
     CHECK(node.host().terminate(parent.number, "enough"));
-    node.wait_until_alone();
+    CHECK(node.wait_until_alone());
     CHECK(node.host().terminate(parent.number, "").error().code == ErrorCode::process_not_found);
 
     node.program("fails", "return function(wait) time.sleep(wait) error('no dough') end");
@@ -149,7 +150,7 @@ TEST_CASE("children end with their parent, and links take down who does not trap
                  "  test.report(m.payload.pid == pid) end");
     node.spawn("linked");
     node.spawn("traps");
-    node.wait_until_alone();
+    CHECK(node.wait_until_alone());
     CHECK(node.reports(3) == std::vector<std::string>{
                                  "family", "@link_down program_failed fails:2: no dough", "true"});
 }
@@ -162,12 +163,12 @@ TEST_CASE("an endless program holds up nobody, and is stopped from outside or by
     for (int round = 0; round < 20; ++round)
         node.spawn("quick", {Value::of_number(std::to_string(round))});
     CHECK(node.reports(20).size() == 20);
-    node.wait_until_alive(1);
+    CHECK(node.wait_until_alive(1));
     CHECK(node.host().terminate(endless.number, "it goes on and on"));
-    node.wait_until_alone();
+    CHECK(node.wait_until_alone());
     node.program("limited", "return function() while true do end end", {.instructions = 200'000});
     node.spawn("limited");
-    node.wait_until_alone();
+    CHECK(node.wait_until_alone());
     const auto lines = node.log.lines();
     CHECK(std::ranges::any_of(lines, [](const std::string& line) {
         return line.find("instruction_limit") != std::string::npos;
@@ -190,7 +191,7 @@ TEST_CASE("cancel asks first, and then ends") {
     CHECK(node.host().cancel(polite.number, "closing", 10s));
     CHECK(node.host().cancel(deaf.number, "closing", 50ms));
     CHECK(node.reports(1) == std::vector<std::string>{"@cancel closing"});
-    node.wait_until_alone();
+    CHECK(node.wait_until_alone());
 }
 
 TEST_CASE("a process goes on as the newest version of its program with its state") {

@@ -1,7 +1,8 @@
 // Carries messages between processes, by the address of the receiver, in three stages:
 //   local      the node is this one: into the mailbox of the host that runs the process
 //   peer       a node of this cluster, whose address the settings tell
-//   internode  any other node whose name is an address itself, "10.0.0.7:4010"
+//   internode  a remote node whose name is its address, "10.0.0.7:4010", if the settings allow it:
+//              what goes there carries the cluster key
 // A message arrives once or not at all, and the sender is told which. Messages of one sender to one
 // receiver arrive in their order. Thread-safe.
 #pragma once
@@ -9,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "taskd/base/limits.hpp"
@@ -52,6 +54,7 @@ class NodeLink {
 struct RelaySettings {
     std::string node;
     std::map<std::string, std::string, std::less<>> peers;  // name to base url
+    std::set<std::string, std::less<>> remotes = {};        // addresses that are allowed; "*": all
     std::size_t lanes = limits::relay_lanes;
     std::size_t lane_packages_max = limits::relay_lane_packages_max;
 };

@@ -107,6 +107,7 @@ class Up {
     port::ServiceSpec spec_of(const Child& child) const;
     const Child& first(Role role) const;
     void start_child(Child& child);
+    std::string program_file(const Child& child) const;  // of a worker whose program is a text
     std::vector<std::string> arguments(const Child& child) const;
     void child_ended(Child& child, std::uint64_t life, const port::ServiceEnd& end);
     void poll();

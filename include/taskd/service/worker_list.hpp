@@ -11,8 +11,9 @@
 
 namespace taskd::service {
 
-// Who does the work: what is built in, a program for each task, a service that is called.
-enum class WorkerWork { builtin, exec, http };
+// Who does the work: what is built in, a program for each task, a service that is called, a
+// function in Lua.
+enum class WorkerWork { builtin, exec, http, lua };
 
 struct WorkerEntry {
     std::string type;
@@ -22,6 +23,8 @@ struct WorkerEntry {
     WorkerWork work = WorkerWork::builtin;
     std::vector<std::string> command;                          // exec
     std::string url;                                           // http
+    std::string source;                                        // lua: a file,
+    std::string program;                                       // or the text itself
     std::vector<std::pair<std::string, std::string>> options;  // "timeout", "30s"
     bool required = true;                 // without it `taskd up` does not start
     std::string schema = {};              // JSON Schema of its payloads; empty: any
@@ -31,9 +34,10 @@ struct WorkerEntry {
 };
 
 // {"workers": [{"type", "kind", "description", "concurrency", "enabled", "startup", "command",
-// "url", "options", "schema"}]}; all but the type may be left out, but for the command of kind exec
-// and the url of kind http. config_invalid names the entry at fault: an unknown field, a type that
-// stands twice or is not built in, a concurrency beyond 1 to 10,000, what does not suit its kind.
+// "url", "source", "program", "options", "schema"}]}; all but the type may be left out, but for the
+// command of kind exec, the url of kind http, and one of source and program of kind lua.
+// config_invalid names the entry at fault: an unknown field, a type that stands twice or is not
+// built in, a concurrency beyond 1 to 10,000, what does not suit its kind.
 Result<std::vector<WorkerEntry>> parse_worker_list(std::string_view text);
 
 // What stands behind `taskd worker` for such an entry, but for its concurrency: words in front of

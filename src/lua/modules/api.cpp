@@ -48,6 +48,8 @@ constexpr Row rows[] = {
     {68, "workflows", "explain", "GET", "/v1/workflows/{}/explain"},
     {69, "workflows", "cancel", "POST", "/v1/workflows/{}/cancel"},
     {70, "workflows", "signal", "POST", "/v1/workflows/{}/signals/{}", Body::value},
+    {81, "workflows", "approve", "POST", "/v1/workflows/{}/steps/{}/approve", Body::value},
+    {82, "workflows", "reject", "POST", "/v1/workflows/{}/steps/{}/reject", Body::value},
     {71, "topics", "publish", "POST", "/v1/topics/{}/events", Body::value},
     {72, "topics", "subscribe", "PUT", "/v1/subscriptions/{}", Body::value},
     {73, "topics", "receive", "POST", "/v1/subscriptions/{}/deliveries", Body::value},

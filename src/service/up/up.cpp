@@ -162,6 +162,10 @@ std::vector<std::string> Up::arguments(const Child& child) const {
             out.insert(out.end(), made.front.begin(), made.front.end());
             option("--nameservice", url_of(nameservice));
             option("--name", child.name);
+            if (child.worker->work == WorkerWork::lua) {
+                option("--dispatcher", url_of(first(Role::dispatcher)));
+                if (!child.worker->program.empty()) option("--source", program_file(child));
+            }
             option("--concurrency", std::to_string(child.worker->concurrency));
             break;
     }
@@ -176,8 +180,16 @@ std::vector<std::string> Up::arguments(const Child& child) const {
     return out;
 }
 
+std::string Up::program_file(const Child& child) const {
+    return settings_.data + "/" + child.name + ".lua";
+}
+
 void Up::start_child(Child& child) {
     ports_.remove(child.port_file);
+    if (child.worker && !child.worker->program.empty())
+        if (auto written = ports_.write(program_file(child), child.worker->program); !written)
+            ports_.log.error("cannot write a program",
+                             {{"service", child.name}, {"error", written.error().to_string()}});
     child.port_told = false;
     child.ready = false;
     child.asking = false;

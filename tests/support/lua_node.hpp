@@ -1,4 +1,4 @@
-// A node of processes as a role wires it, without a network: for tests.
+// A node of processes as a role wires it, without a network: for tests and figures.
 #pragma once
 
 #include <condition_variable>
@@ -6,7 +6,7 @@
 #include <mutex>
 #include <thread>
 
-#include "catch.hpp"
+#include "taskd/base/assert.hpp"
 #include "taskd/lua/host.hpp"
 
 namespace taskd::support {
@@ -54,7 +54,8 @@ class LuaNode {
           scheduler_{threads},
           host_{settings, {scheduler_, alarms_, commands_, relay_, topology_, ids_, clock_, log}} {
         relay_.attach(settings.name, host_);
-        REQUIRE(host_.add_commands(commands_));
+        const auto added = host_.add_commands(commands_);
+        TASKD_ASSERT(added);
         commands_.freeze();
         modules_ = host_.modules();
         modules_.push_back(
@@ -75,13 +76,12 @@ class LuaNode {
             body;
         auto made = lua::Program::compile(name, source,
                                           {.modules = {"process", "time", "test"}, .imports = {}});
-        INFO(source);
-        REQUIRE(made);
+        TASKD_ASSERT(made);
         host_.set_program(name, {.program = *made, .method = "", .limits = limits});
     }
     runtime::ProcessId spawn(const std::string& name, std::vector<Value> arguments = {}) {
         const auto id = host_.spawn({.program = name, .arguments = std::move(arguments)});
-        REQUIRE(id);
+        TASKD_ASSERT(id);
         return *id;
     }
 
@@ -95,12 +95,12 @@ class LuaNode {
                                                             : each.text);
         return texts;
     }
-    void wait_until_alive(std::size_t count) {
+    bool wait_until_alive(std::size_t count) {
         for (int tries = 0; host_.counts().alive != count && tries < 6'000; ++tries)
             std::this_thread::sleep_for(std::chrono::milliseconds{10});
-        CHECK(host_.counts().alive == count);
+        return host_.counts().alive == count;
     }
-    void wait_until_alone() { wait_until_alive(0); }
+    bool wait_until_alone() { return wait_until_alive(0); }
 
     lua::Host& host() { return host_; }
     runtime::Relay& relay() { return relay_; }
