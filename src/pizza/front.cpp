@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "taskd/protocol/datagram.hpp"
 #include "taskd/protocol/json.hpp"
 
 namespace taskd::pizza {
@@ -114,7 +115,8 @@ void Front::add_common() {
              [this](Call call) { call.answer(200, std::string{settings_.asyncapi}); }});
     add({"GET", "/metrics", [this](Call call) {
              const std::string wanted = "Bearer " + settings_.metrics_key;
-             if (!settings_.metrics_key.empty() && call.header("Authorization") != wanted)
+             if (!settings_.metrics_key.empty() &&
+                 !protocol::same_secret(call.header("Authorization"), wanted))
                  return call.refuse(
                      Problem{401, "missing_key", row_of(ErrorCode::missing_key).text},
                      {{"WWW-Authenticate", "Bearer"}});

@@ -426,6 +426,23 @@ class Pizza(harness.SystemTest):
         p.payment.restart()  # reads the new keys, which do not prove that token
         p.place(3)
 
+    def test_what_has_ended_is_let_go_of(self):
+        p = self.platform
+        brief = ["--keep", "1s"]
+        p.start_identity()
+        p.start_payment(*brief)
+        p.start_order(*brief)
+        kitchen = p.start_kitchen(*brief)
+        p.start_delivery(*brief)
+        order = p.place(1)
+        p.wait_delivered([order])
+        header = {"Authorization": "Bearer " + p.token()}
+        harness.wait_until(
+            lambda: not p.order.get("/orders")["orders"] and not kitchen.get("/cooking")["cooking"]
+            and not p.delivery.get("/deliveries")["deliveries"]
+            and p.payment.call("GET", f"/payments/{order}", headers=header).status == 404,
+            "nobody keeps it")
+
     def test_services_refuse_what_they_cannot_be(self):
         def ends(*arguments):
             done = self.system.run("pizza", *arguments, "--port", "0", "--data",

@@ -99,8 +99,9 @@ class Platform:
         return self.service("kitchen", *QUICK_KITCHEN, *self.broker(), *arguments, name=name,
                             data="kitchen").start()
 
-    def start_delivery(self):
-        self.delivery = self.service("delivery", *self.broker(), "--ack-timeout", "1s").start()
+    def start_delivery(self, *arguments):
+        self.delivery = self.service("delivery", *self.broker(), "--ack-timeout", "1s",
+                                     *arguments).start()
         return self.delivery
 
     def start_counter(self):
