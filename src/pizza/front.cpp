@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <charconv>
 
+#include "taskd/base/limits.hpp"
 #include "taskd/protocol/datagram.hpp"
 #include "taskd/protocol/json.hpp"
 
 namespace taskd::pizza {
 namespace {
 
-constexpr std::size_t body_bytes_max = 64 * 1024;
+constexpr std::size_t body_bytes_max = 64 * limits::kibibyte;
 constexpr std::int64_t limit_max = 1000;
 
 bool fits(std::string_view pattern, const std::vector<std::string>& path,
