@@ -60,6 +60,7 @@ const Command& backup_command();
 const Command& restore_command();
 const Command& config_command();
 const Command& registry_command();
+const Command& call_command();
 const Command& completion_command();
 const Command& man_command();
 

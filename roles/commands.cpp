@@ -60,6 +60,7 @@ std::span<const Command* const> commands() {
         &health_command(),
         &config_command(),
         &registry_command(),
+        &call_command(),
         &store_command(),
         &backup_command(),
         &restore_command(),

@@ -104,7 +104,8 @@ class DispatcherPart {
                     &store.files(),
                     store.view.get(),
                     io::read_workflow_text,
-                    &document_lane_},
+                    &document_lane_,
+                    ground.bus.get()},
                    ground.lost_disk()} {}
 
     Result<void> start() {

@@ -1,5 +1,5 @@
-// taskd registry: entries as they are, as they were, and changes of them. Works on the file in the
-// data directory; a running `taskd up` sees each new version by itself.
+// taskd registry: entries as they are, as they were, and changes of them. A running `taskd up` is
+// asked for a change; without one the file in its data directory is changed.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,9 +10,13 @@
 #include "formats.hpp"
 #include "taskd/base/nearest.hpp"
 #include "taskd/io/clock.hpp"
+#include "taskd/io/http_exchange.hpp"
 #include "taskd/io/posix_files.hpp"
 #include "taskd/io/sqlite_history.hpp"
+#include "taskd/protocol/entry_json.hpp"
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/problem.hpp"
+#include "taskd/protocol/task_json.hpp"
 #include "taskd/protocol/value_json.hpp"
 #include "taskd/runtime/registry.hpp"
 
@@ -20,6 +24,8 @@ namespace taskd::roles {
 namespace {
 
 constexpr std::size_t versions_shown = 100;
+// Longer than all parts together may take to answer, of as many entries as there may be.
+constexpr Duration ask_timeout = std::chrono::minutes{10};
 constexpr std::string_view verbs[] = {"list", "show", "apply", "history", "diff", "restore"};
 
 // Nobody else in this process listens.
@@ -52,14 +58,6 @@ class Opened {
     std::unique_ptr<port::Clock> clock_ = io::make_system_clock();
     Silence silence_;
 };
-
-// The whole of it, as it would stand in a file.
-Value value_of(const Entry& entry) {
-    Value value = entry.body;
-    value.fields.insert(value.fields.begin(),
-                        {{"id", Value::of_text(entry.id)}, {"kind", Value::of_text(entry.kind)}});
-    return value;
-}
 
 Result<std::uint64_t> read_version(const std::string& text) {
     std::uint64_t version = 0;
@@ -98,7 +96,7 @@ void print_list(const std::vector<Entry>& entries, const std::string& output) {
         Value list;
         list.kind = ValueKind::list;
         for (const Entry& entry : entries)
-            list.items.push_back(value_of(entry));
+            list.items.push_back(protocol::value_of(entry));
         return print_line(protocol::write_json_value(list));
     }
     if (output == "id") {
@@ -139,8 +137,8 @@ std::string change_text(const port::EntryChange& change) {
     if (!change.before) return "+ " + change.id + "\n";
     if (!change.after) return "- " + change.id + "\n";
     std::string text = "~ " + change.id + "\n";
-    const Value before = value_of(*change.before);
-    const Value after = value_of(*change.after);
+    const Value before = protocol::value_of(*change.before);
+    const Value after = protocol::value_of(*change.after);
     const auto add = [&](char sign, const ValueField& field) {
         text += fmt::format("    {} {}: {}\n", sign, field.name,
                             protocol::write_json_value(field.value));
@@ -162,7 +160,8 @@ void print_changes(const std::vector<port::EntryChange>& changes, const std::str
         writer.begin_object().field("id", change.id);
         for (const auto& [name, entry] :
              {std::pair{"before", &change.before}, std::pair{"after", &change.after}})
-            if (*entry) writer.key(name).raw(protocol::write_json_value(value_of(**entry)));
+            if (*entry)
+                writer.key(name).raw(protocol::write_json_value(protocol::value_of(**entry)));
         writer.end_object();
     }
     writer.end_array();
@@ -188,19 +187,44 @@ int show(Opened& opened, const Options& options) {
     if (entry == nullptr) return report({ErrorCode::not_found, words[1]});
     const std::string& output = options.text("output");
     if (output == "id") return print_line(entry->id), 0;
-    const auto text = transcoder().write(output == "json" ? "json" : "yaml", value_of(*entry));
+    const auto text =
+        transcoder().write(output == "json" ? "json" : "yaml", protocol::value_of(*entry));
     if (!text) return report(text.error());
     std::fputs((*text + (output == "json" ? "\n" : "")).c_str(), stdout);
     return 0;
 }
 
-int tell(const Result<std::optional<port::RegistryVersion>>& made, const Options& options) {
+using Made = Result<std::optional<port::RegistryVersion>>;
+
+int tell(const Made& made, const Options& options) {
     if (!made) return report(made.error());
     if (*made)
         print_versions({**made}, options.text("output"));
     else
         say("nothing has changed");
     return 0;
+}
+
+// Asks the `taskd up` that runs on this data directory, whose parts have a say in it; none when
+// there is none.
+std::optional<Made> ask_running(const Options& options, const protocol::RegistryAsked& asked) {
+    port::HttpRequest request{"POST", "/v1/registry/versions", {}, write_registry_asked(asked)};
+    request.headers.emplace_back("Content-Type", std::string{protocol::json_type});
+    const auto answer = io::http_call("unix:" + registry_socket(options.text("data")),
+                                      std::move(request), ask_timeout);
+    if (!answer && answer.error().code == ErrorCode::timed_out)
+        return Made{std::unexpected{answer.error()}};
+    if (!answer) return std::nullopt;
+    if (answer->status / 100 != 2)
+        return Made{std::unexpected{protocol::parse_problem(answer->body, answer->status)}};
+    if (answer->status != 201) return Made{std::nullopt};
+    const JsonView view{answer->body};
+    port::RegistryVersion version{.number = view["version"].number().value_or(0),
+                                  .at = {},
+                                  .note = view["note"].text(),
+                                  .changes = view["changes"].number().value_or(0)};
+    version.at = parse_rfc3339(view["at"].text()).value_or(WallTime{});
+    return Made{std::move(version)};
 }
 
 int apply(Opened& opened, const Options& options) {
@@ -215,7 +239,10 @@ int apply(Opened& opened, const Options& options) {
                       options.text("output"));
         return 0;
     }
-    return tell(opened.registry->apply(*entries, options.text("note")), options);
+    const std::string& note = options.text("note");
+    if (const auto made = ask_running(options, {*entries, std::nullopt, note}))
+        return tell(*made, options);
+    return tell(opened.registry->apply(*entries, note), options);
 }
 
 int history(Opened& opened, const Options& options) {
@@ -247,6 +274,7 @@ int restore(Opened& opened, const Options& options) {
     if (words.size() != 2) return report({ErrorCode::bad_usage, "restore takes one version"});
     const auto version = read_version(words[1]);
     if (!version) return report(version.error());
+    if (const auto made = ask_running(options, {{}, *version, {}})) return tell(*made, options);
     return tell(opened.registry->restore(*version), options);
 }
 

@@ -21,7 +21,7 @@
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/runtime/boot.hpp"
 #include "taskd/web/default_workers.hpp"
-#include "up_parts.hpp"
+#include "up_entries.hpp"
 
 namespace taskd::roles {
 namespace {
@@ -170,27 +170,30 @@ int run(const Options& options) {
     boot.context().put<bus::Publisher>(runtime::bus_key, *told->bus);
     const auto registry =
         boot.add<RegistryPart>("registry", settings.data, std::ref(boot.context()));
-    std::optional<runtime::Handle<Children>> up;
-    up = boot.add<Children>("children", registry, settings,
-                            service::UpPorts{.processes = processes,
-                                             .http = http,
-                                             .clock = *clock,
-                                             .timers = loop,
-                                             .log = *log,
-                                             .read_port = read_port,
-                                             .remove = io::remove_file,
-                                             .write = io::write_private_file,
-                                             .print = print_child_line},
-                            [&] { tell_ready(boot.get(*up), settings, notes); });
     const auto ids = boot.add<runtime::ProcessIds>("pidgen", node_name());
-    const auto supervisor = boot.add<ChildrenPart>(
-        "supervisor", std::ref(boot.context()), std::ref(loop), std::ref(*told->bus), ids, *up,
+    boot.add<FinderPart>("finder", registry, std::ref(*told->bus));
+    std::optional<runtime::Handle<ChildrenPart>> up;
+    up = boot.add<ChildrenPart>(
+        "supervisor", std::ref(boot.context()), std::ref(loop), std::ref(*told->bus), ids, registry,
+        settings,
+        service::UpPorts{.processes = processes,
+                         .http = http,
+                         .clock = *clock,
+                         .timers = loop,
+                         .log = *log,
+                         .read_port = read_port,
+                         .remove = io::remove_file,
+                         .write = io::write_private_file,
+                         .print = print_child_line},
+        std::function{[&] { tell_ready(boot.get(*up).children(), settings, notes); }},
         std::function{[&](int status) { loop.post([&boot, status] { boot.shutdown(status); }); }});
-    boot.add<EntriesPart>("entries", std::ref(boot.context()), std::ref(http), settings.key,
-                          registry, *up, supervisor);
+    const auto stores =
+        boot.add<StoresPart>("stores", settings.data, std::ref(boot.context()), registry);
+    boot.add<EntriesPart>("lifecycle", std::ref(boot.context()), std::ref(loop), std::ref(http),
+                          settings.key, registry, stores, *up);
     // Children take the same signals the same way.
     SettingsReload reload{options, *told->process_log};
-    const auto pass_on = [&](int number) { boot.get(*up).pass_on(number); };
+    const auto pass_on = [&](int number) { boot.get(*up).children().pass_on(number); };
     if (auto listens = reload.listen(loop, pass_on); !listens) return report(listens.error());
     const int status = boot.run();
     io::remove_file(settings.data + "/endpoints.json");

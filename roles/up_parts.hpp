@@ -1,13 +1,10 @@
-// The components of `taskd up`: its registry, its children, their supervisor, and what keeps the
-// dispatcher as entries say.
+// The components of `taskd up` that its entries stand on: its registry, its children, their
+// supervisor, the finder, the stores.
 #pragma once
 
 #include <charconv>
-#include <chrono>
 #include <functional>
-#include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -15,15 +12,15 @@
 #include "entry_kinds.hpp"
 #include "taskd/base/assert.hpp"
 #include "taskd/io/entropy.hpp"
-#include "taskd/io/http_exchange.hpp"
+#include "taskd/io/key_stores.hpp"
 #include "taskd/io/loop.hpp"
 #include "taskd/io/private_files.hpp"
 #include "taskd/io/sqlite_history.hpp"
 #include "taskd/runtime/event_bus.hpp"
+#include "taskd/runtime/finder.hpp"
 #include "taskd/runtime/keys.hpp"
 #include "taskd/runtime/registry.hpp"
 #include "taskd/runtime/supervisor.hpp"
-#include "taskd/service/entry_push.hpp"
 #include "taskd/service/up.hpp"
 
 namespace taskd::roles {
@@ -42,11 +39,13 @@ class RegistryPart {
         if (!registry) return fail(std::move(registry));
         auto part = std::make_unique<RegistryPart>();
         part->held_path_ = dir + "/registry.held";
+        part->socket_path_ = registry_socket(dir);
         part->history_ = std::move(*history);
         part->registry_ = std::move(*registry);
         return part;
     }
     runtime::Registry& registry() { return *registry_; }
+    const std::string& socket_path() const { return socket_path_; }
 
     // The version that the dispatcher was brought to last, by whichever life of ours; its entries.
     std::vector<Entry> entries_held() {
@@ -61,6 +60,7 @@ class RegistryPart {
 
   private:
     std::string held_path_;
+    std::string socket_path_;
     std::unique_ptr<port::History> history_;
     std::unique_ptr<runtime::Registry> registry_;
 };
@@ -85,141 +85,87 @@ class Children : public service::Up {
     }
 };
 
-// The supervisor of the children. What it says of them keeps their addresses true.
-class ChildrenPart : public runtime::Supervisor {
+// The finder of the registry's entries.
+class FinderPart : public runtime::Finder {
   public:
-    ChildrenPart(runtime::AppContext& context, io::Loop& loop, runtime::EventBus& bus,
-                 runtime::ProcessIds& ids, Children& up, std::function<void(int)> gave_up)
-        : Supervisor{context, ids, io::random_seed(), std::move(gave_up)},
-          loop_{loop},
-          bus_{bus},
-          up_{up} {
-        for (auto& child : up.services())
-            TASKD_ASSERT(add(std::move(child)));  // before the start it cannot fail
+    FinderPart(RegistryPart& registry, runtime::EventBus& bus) : Finder{registry.registry(), bus} {}
+};
+
+// The stores that entries declare: for functions and processes.
+class StoresPart {
+  public:
+    StoresPart(const std::string& dir, runtime::AppContext& context, RegistryPart& registry)
+        : registry_{registry.registry()},
+          folder_{dir + "/stores", context.get(runtime::clock_key)} {
+        follow();
+    }
+    void attach(runtime::AppContext& context) {
+        context.put<port::KeyStores>(runtime::stores_key, folder_);
     }
 
+    // As the newest version says.
+    void follow() {
+        std::set<std::string> now;
+        for (const Entry& entry : registry_.entries()) {
+            if (entry.kind != "store") continue;
+            const auto settings = store_settings(entry);
+            TASKD_ASSERT(settings);  // it was checked before it was kept
+            folder_.declare(entry.id, *settings);
+            now.insert(entry.id);
+        }
+        for (const std::string& id : declared_)
+            if (!now.contains(id)) folder_.withdraw(id);
+        declared_ = std::move(now);
+    }
+
+  private:
+    const runtime::Registry& registry_;
+    io::KeyStoreFolder folder_;
+    std::set<std::string> declared_;
+};
+
+// The children outlive the services that stand for them.
+struct OwnsChildren {
+    explicit OwnsChildren(auto&&... arguments)
+        : children_{std::forward<decltype(arguments)>(arguments)...} {}
+    Children children_;
+};
+
+// The supervisor of the children. What it says of them keeps their addresses true.
+class ChildrenPart : private OwnsChildren, public runtime::Supervisor {
+  public:
+    ChildrenPart(runtime::AppContext& context, io::Loop& loop, runtime::EventBus& bus,
+                 runtime::ProcessIds& ids, RegistryPart& registry, service::UpSettings settings,
+                 service::UpPorts ports, std::function<void()> ready,
+                 std::function<void(int)> gave_up)
+        : OwnsChildren{registry, std::move(settings), std::move(ports), std::move(ready)},
+          Supervisor{context, ids, io::random_seed(), std::move(gave_up)},
+          loop_{loop},
+          bus_{bus} {
+        for (auto& child : children_.services())
+            TASKD_ASSERT(add(std::move(child)));  // before the start it cannot fail
+    }
+    Children& children() { return children_; }
+
     Result<void> start() {
+        if (auto started = children_.start(); !started) return started;
         auto made = bus_.subscribe(
             "supervisor.state.(starting|running|failed)",
             [this](std::function<void()> job) { loop_.post_from_any_thread(std::move(job)); },
-            [this](const bus::Delivery&) { up_.tell_endpoints(); });
+            [this](const bus::Delivery&) { children_.tell_endpoints(); });
         if (!made) return fail(std::move(made));
         changes_ = std::move(*made);
         return {};
+    }
+    void stop() {
+        Supervisor::stop();
+        children_.stop();
     }
 
   private:
     io::Loop& loop_;
     runtime::EventBus& bus_;
-    Children& up_;
     runtime::EventBus::Subscription changes_;
-};
-
-// Keeps workers, queues and schedules as the newest version of the registry says, whoever has
-// written it. Looking costs the loop one read of SQLite's, which waits for no writer.
-class EntriesPart {
-  public:
-    EntriesPart(runtime::AppContext& context, io::HttpExchange& http, protocol::ClusterKey key,
-                RegistryPart& registry, Children& children, ChildrenPart& supervisor)
-        : clock_{context.get(runtime::clock_key)},
-          log_{context.get(runtime::log_key)},
-          part_{registry},
-          registry_{registry.registry()},
-          children_{children},
-          supervisor_{supervisor},
-          push_{std::move(key), {http, context.get(runtime::timers_key), clock_, log_}},
-          timer_{context.get(runtime::timers_key).make()} {
-        for (auto& worker : workers_of(registry_.entries()))
-            running_.emplace(worker.type, std::move(worker));
-        push_.remember(registry.entries_held());
-    }
-
-    Result<void> start_entries() {
-        look();
-        return {};
-    }
-    void stop() {
-        timer_->clear();
-        push_.stop();
-    }
-
-  private:
-    void look() {
-        const auto moved = registry_.catch_up();
-        if (!moved)
-            log_.error("the registry cannot be read", {{"error", moved.error().to_string()}});
-        if (moved && *moved) {
-            log_.info("entries changed", {{"version", std::to_string(registry_.version())}});
-            follow_workers();
-        }
-        const std::string url = children_.url("dispatcher");
-        if (!url.empty() && held_ != registry_.version()) {
-            held_ = registry_.version();
-            auto entries = registry_.entries();
-            std::ranges::move(service::schemas_of(children_.workers()),
-                              std::back_inserter(entries));
-            push_.hold(url, entries);
-        }
-        if (held_ && noted_ != held_ && push_.settled()) note_held();
-        timer_->set(clock_.steady() + std::chrono::seconds{1}, [this] { look(); });
-    }
-
-    void note_held() {
-        noted_ = held_;
-        if (auto noted = part_.note_held(*held_); !noted)
-            log_.error("cannot note the entries held", {{"error", noted.error().to_string()}});
-    }
-
-    // One step of each; the next follows when a worker has finished what it held and is gone.
-    void follow_workers() {
-        std::map<std::string, service::WorkerEntry> wanted;
-        for (auto& worker : workers_of(registry_.entries()))
-            wanted.emplace(worker.type, std::move(worker));
-        std::vector<std::string> going;
-        for (const auto& [type, worker] : running_)
-            if (const auto found = wanted.find(type);
-                found == wanted.end() || found->second != worker)
-                going.push_back(service::Up::name_of(worker));
-        for (const auto& [type, worker] : wanted) {
-            const std::string name = service::Up::name_of(worker);
-            if (running_.contains(type)) continue;
-            if (children_.has(name)) {
-                going.push_back(name);
-                continue;
-            }
-            running_.emplace(type, worker);
-            if (auto added = supervisor_.add(children_.add_worker(worker)); !added)
-                log_.error("cannot start",
-                           {{"service", name}, {"error", added.error().to_string()}});
-        }
-        for (const std::string& name : going)
-            let_go(name);
-    }
-
-    void let_go(const std::string& name) {
-        if (!leaving_.insert(name).second) return;
-        supervisor_.remove(name, [this, name] {
-            leaving_.erase(name);
-            std::erase_if(running_, [&](const auto& each) {
-                return service::Up::name_of(each.second) == name;
-            });
-            children_.forget(name);
-            follow_workers();
-        });
-    }
-
-    port::Clock& clock_;
-    port::Log& log_;
-    RegistryPart& part_;
-    runtime::Registry& registry_;
-    Children& children_;
-    ChildrenPart& supervisor_;
-    service::EntryPush push_;
-    std::map<std::string, service::WorkerEntry> running_;  // of entries, by type
-    std::set<std::string> leaving_;                        // names
-    std::optional<std::uint64_t> held_;   // the version that the dispatcher is told
-    std::optional<std::uint64_t> noted_;  // the one that it has taken
-    std::unique_ptr<port::Timer> timer_;
 };
 
 }  // namespace taskd::roles

@@ -17,11 +17,12 @@ namespace {
 
 class WorkerPart {
   public:
-    static Result<std::unique_ptr<WorkerPart>> make(Ground& ground, Door& door, WorkerKind& kind,
+    static Result<std::unique_ptr<WorkerPart>> make(Ground& ground, Door& door,
+                                                    runtime::ProcessIds& ids, WorkerKind& kind,
                                                     const service::WorkerSettings& settings) {
         std::unique_ptr<WorkerPart> part{new WorkerPart{ground, kind}};
-        auto runner =
-            kind.make_runner({ground, part->http_, part->lane_}, settings.registration.instance);
+        auto runner = kind.make_runner({ground, part->http_, part->lane_, ids},
+                                       settings.registration.instance);
         if (!runner) return std::unexpected{runner.error()};
         part->runner_ = std::move(*runner);
         part->begin(ground, door, settings);
@@ -101,7 +102,9 @@ int run(const Options& options) {
     runtime::Boot boot{ground.loop, *ground.clock, *ground.log,
                        boot_settings(options, ground.steps)};
     auto door = boot.add<Door>("door", std::ref(ground));
-    auto worker = boot.add<WorkerPart>("worker", std::ref(ground), door, std::ref(*kind), settings);
+    auto ids = boot.add<runtime::ProcessIds>("pidgen", settings.registration.instance);
+    auto worker =
+        boot.add<WorkerPart>("worker", std::ref(ground), door, ids, std::ref(*kind), settings);
     boot.add<Announcement>("announcement", std::ref(ground), door, worker);
     return boot.run();
 }

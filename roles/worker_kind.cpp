@@ -8,6 +8,7 @@
 #include "split_list.hpp"
 #include "taskd/io/processes.hpp"
 #include "taskd/io/work_dir.hpp"
+#include "taskd/runtime/told_processes.hpp"
 #include "taskd/service/builtin_runner.hpp"
 #include "taskd/service/call_runner.hpp"
 #include "taskd/service/exec_runner.hpp"
@@ -31,8 +32,9 @@ class ExecPart final : public service::TaskRunner {
              const RunnerPorts& ports)
         : dir_{std::move(dir)},
           processes_{ports.ground.loop},
+          told_{processes_, ports.ids, *ports.ground.bus, "exec"},
           runner_{std::move(settings),
-                  {processes_, ports.http, ports.lane, *ports.ground.clock, ports.ground.loop,
+                  {told_, ports.http, ports.lane, *ports.ground.clock, ports.ground.loop,
                    *ports.ground.log, io::make_private_dir, io::remove_tree}} {}
 
     void run(service::TaskRun run, std::function<void(service::RunEnd)> done) override {
@@ -48,6 +50,7 @@ class ExecPart final : public service::TaskRunner {
   private:
     std::unique_ptr<io::WorkDir> dir_;
     io::ProcessRunner processes_;
+    runtime::ToldProcesses told_;
     service::ExecRunner runner_;
 };
 

@@ -7,6 +7,7 @@
 #include "role.hpp"
 #include "taskd/port/background.hpp"
 #include "taskd/port/http.hpp"
+#include "taskd/runtime/process_ids.hpp"
 #include "taskd/service/task_runner.hpp"
 
 namespace taskd::roles {
@@ -15,6 +16,7 @@ struct RunnerPorts {
     Ground& ground;
     port::HttpExchange& http;
     port::Background& lane;
+    runtime::ProcessIds& ids;  // of the worker's node
 };
 
 struct WorkerKind {

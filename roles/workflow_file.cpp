@@ -7,8 +7,10 @@
 #include <filesystem>
 #include <map>
 
+#include "entry_kinds.hpp"
 #include "taskd/base/limits.hpp"
 #include "taskd/io/private_files.hpp"
+#include "taskd/io/sqlite_history.hpp"
 #include "taskd/io/workflow_text.hpp"
 #include "taskd/io/yaml.hpp"
 #include "taskd/protocol/json.hpp"
@@ -34,6 +36,32 @@ Result<Document> without_batch(Document document, const std::string& path) {
     return expanded;
 }
 
+Result<WorkflowFile> read_text(const std::string& text, const std::string& path,
+                               const std::string& inputs) {
+    auto parsed = io::parse_document(text, "");
+    if (!parsed)
+        return fail(ErrorCode::bad_workflow, io::parse_document(text, path).error().detail);
+    const auto is_batch = protocol::batch_of(*parsed);
+    const bool as_text = is_batch && !*is_batch && text.size() <= text_bytes_max;
+    const auto document = without_batch(std::move(*parsed), path);
+    if (!document) return std::unexpected{document.error()};
+    protocol::WorkflowOptions options;
+    options.file = path;
+    if (!inputs.empty()) options.inputs = inputs;
+    options.any_env = true;
+    auto read = protocol::read_workflow(*document, options);
+    if (!read) return std::unexpected{read.error()};
+    WorkflowFile file{.document = std::move(*read), .json = {}};
+    if (as_text) {
+        protocol::append_json_string(file.json, text);
+        return file;
+    }
+    auto json = protocol::write_document(*document);
+    if (!json) return fail(ErrorCode::bad_workflow, path + json.error().detail);
+    file.json = std::move(*json);
+    return file;
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> matching_files(const std::string& dir,
@@ -53,28 +81,30 @@ Result<std::vector<std::string>> matching_files(const std::string& dir,
 Result<WorkflowFile> read_workflow_file(const std::string& path, const std::string& inputs) {
     const auto text = io::read_whole_file(path, limits::body_bytes_max);
     if (!text) return std::unexpected{text.error()};
-    auto parsed = io::parse_document(*text, "");
-    if (!parsed)
-        return fail(ErrorCode::bad_workflow, io::parse_document(*text, path).error().detail);
-    const auto is_batch = protocol::batch_of(*parsed);
-    const bool as_text = is_batch && !*is_batch && text->size() <= text_bytes_max;
-    const auto document = without_batch(std::move(*parsed), path);
-    if (!document) return std::unexpected{document.error()};
-    protocol::WorkflowOptions options;
-    options.file = path;
-    if (!inputs.empty()) options.inputs = inputs;
-    options.any_env = true;
-    auto read = protocol::read_workflow(*document, options);
-    if (!read) return std::unexpected{read.error()};
-    WorkflowFile file{.document = std::move(*read), .json = {}};
-    if (as_text) {
-        protocol::append_json_string(file.json, *text);
-        return file;
-    }
-    auto json = protocol::write_document(*document);
-    if (!json) return fail(ErrorCode::bad_workflow, path + json.error().detail);
-    file.json = std::move(*json);
-    return file;
+    return read_text(*text, path, inputs);
+}
+
+Result<WorkflowFile> read_workflow_named(const std::string& name, const std::string& data,
+                                         const std::string& inputs) {
+    std::error_code error;
+    if (name.find(':') == std::string::npos || std::filesystem::exists(name, error))
+        return read_workflow_file(name, inputs);
+    const std::string path = data + "/registry.db";
+    if (!std::filesystem::exists(path, error))
+        return fail(ErrorCode::file_missing, name + " is no file, and there is no " + path);
+    const auto history = io::open_history(path);
+    if (!history) return std::unexpected{history.error()};
+    const auto newest = (*history)->newest();
+    if (!newest) return std::unexpected{newest.error()};
+    const auto entries = (*history)->read(*newest);
+    if (!entries) return std::unexpected{entries.error()};
+    const auto entry = std::ranges::find(*entries, name, &Entry::id);
+    if (entry == entries->end() || entry->kind != "workflow")
+        return fail(ErrorCode::workflow_not_found,
+                    name + " is neither a file nor a workflow of the registry in " + data);
+    const auto source = workflow_of(*entry);
+    if (!source) return std::unexpected{source.error()};
+    return read_text(source->text, source->file, inputs);
 }
 
 Result<std::string> read_inputs(const Options& options) {

@@ -20,6 +20,11 @@ struct WorkflowFile {
 // what protocol::read_workflow says.
 Result<WorkflowFile> read_workflow_file(const std::string& path, const std::string& inputs);
 
+// The same of a file, or of an entry "shop:report" of kind workflow in the registry of a data
+// directory. Also: workflow_not_found.
+Result<WorkflowFile> read_workflow_named(const std::string& name, const std::string& data,
+                                         const std::string& inputs);
+
 // --set NAME=TEXT and --set-json NAME=JSON as an object; bad_usage.
 Result<std::string> read_inputs(const Options& options);
 

@@ -45,12 +45,18 @@ int print(const Options& options, const Result<service::TaskClient::Answer>& ans
 
 // ---- files --------------------------------------------------------------------------------------
 
+// Where entries are looked for.
+std::string data_of(const Options& options) {
+    return options.given("data") ? options.text("data") : "taskd-data";
+}
+
 int run_check(const Options& options) {
     const std::string& path = options.positional()[1];
     auto inputs = read_inputs(options);
     if (!inputs) return report(inputs.error());
     // Without any of them: then they are given later.
-    const auto file = read_workflow_file(path, *inputs == "{}" ? std::string{} : *inputs);
+    const auto file =
+        read_workflow_named(path, data_of(options), *inputs == "{}" ? std::string{} : *inputs);
     if (!file) return report(file.error());
     const WorkflowPlan& plan = *file->document.plan;
     for (const std::string& note : file->document.notes)
@@ -173,7 +179,7 @@ Result<std::string> submit_body(const Options& options, const WorkflowFile& file
 int run_file(const Options& options) {
     const auto inputs = read_inputs(options);
     if (!inputs) return report(inputs.error());
-    const auto file = read_workflow_file(options.positional()[1], *inputs);
+    const auto file = read_workflow_named(options.positional()[1], data_of(options), *inputs);
     if (!file) return report(file.error());
     for (const std::string& note : file->document.notes)
         say(note);
@@ -381,20 +387,23 @@ std::vector<OptionRow> rows() {
 const Command& workflow_command() {
     static const Command command{
         {.name = "workflow",
-         .arguments = "check FILE | run FILE | list | show ID | cancel ID | retry ID | explain ID "
-                      "[STEP] | graph ID|FILE | signal ID NAME [JSON|-] | approve ID STEP | reject "
+         .arguments = "check FILE|ENTRY | run FILE|ENTRY | list | show ID | cancel ID | retry ID | "
+                      "explain ID [STEP] | graph ID|FILE | signal ID NAME [JSON|-] | approve ID "
+                      "STEP | reject "
                       "ID STEP",
          .summary = "steps that depend on each other: check, run and watch them",
          .text = "check asks no server and names line and column of the first fault. run prints "
                  "the id, or waits\nwith --wait, --watch or where the document says so, and then "
                  "prints the output; it ends with 5\nwhen the workflow failed. retry goes on from "
-                 "what failed and keeps what succeeded.",
+                 "what failed and keeps what succeeded. ENTRY is the id of a workflow in the "
+                 "registry of --data\n(taskd-data unless said): 'shop:report'.",
          .options = rows(),
          .positional_min = 1,
          .positional_max = 4,
          .kind = PageKind::client,
          .examples = {{"taskd workflow check report.yaml", "line and column of what is wrong"},
                       {"taskd workflow run report.yaml --set city=Bern --watch", ""},
+                      {"taskd workflow run shop:report --data /tmp/first", "one of the registry"},
                       {"taskd workflow show 0199c2f1 --steps", "where it is"},
                       {"taskd workflow explain 0199c2f1", "what it waits for"},
                       {"taskd workflow graph report.yaml --format svg --output-file report.svg",

@@ -1,7 +1,8 @@
-// The stages that entries pass: override, disable, link, validation.
+// The stages that entries pass: override, disable, link, validation; embed has a file of its own.
 #include <algorithm>
 #include <array>
 
+#include "runtime/embed_stage.hpp"
 #include "taskd/model/document_value.hpp"
 #include "taskd/runtime/entries.hpp"
 #include "taskd/runtime/levels.hpp"
@@ -9,9 +10,11 @@
 namespace taskd::runtime {
 namespace {
 
-constexpr std::array<FieldRule, 2> common{{
+constexpr std::array<FieldRule, 4> common{{
     {"meta", FieldType::map},
     {"needs", FieldType::texts},
+    {"embed", FieldType::texts},
+    {"embedded", FieldType::map},
 }};
 
 std::string place_of(const Entry& entry, std::string_view field = {}) {
@@ -152,6 +155,10 @@ std::span<const FieldRule> common_fields() {
     return common;
 }
 
+bool is_common_field(std::string_view name) {
+    return std::ranges::find(common, name, &FieldRule::name) != common.end();
+}
+
 Result<Override> parse_override(std::string_view text) {
     const auto bad = [&] {
         return fail(ErrorCode::bad_usage,
@@ -196,6 +203,8 @@ Result<std::vector<Entry>> run_stages(std::vector<Entry> entries, const StageSet
     std::erase_if(entries,
                   [&](const Entry& entry) { return is_disabled(entry, settings.disabled); });
     if (auto linked = link(entries); !linked) return fail(std::move(linked));
+    if (auto embedded = embed_files(entries, settings, kinds); !embedded)
+        return fail(std::move(embedded));
     for (const Entry& entry : entries)
         if (auto valid = validate(entry, kinds); !valid) return fail(std::move(valid));
     return entries;

@@ -54,6 +54,7 @@ struct EventBus::Impl {
 
     const port::Clock& clock;
     std::atomic<std::size_t> subscribers = 0;
+    std::atomic<std::uint64_t> changes = 0;  // of the routes
     std::atomic<std::uint64_t> delivered = 0;
     std::atomic<std::uint64_t> lost_of_ended = 0;
     std::atomic<std::uint64_t> unheard = 0;  // published while nobody listened
@@ -166,6 +167,7 @@ void EventBus::Impl::remove(bus::Routes::Id id) {
     routes.remove(id);
     states.erase(found_state);
     --subscribers;
+    ++changes;
 }
 
 // ---- for everybody ------------------------------------------------------------------------------
@@ -198,6 +200,7 @@ Result<EventBus::Subscription> EventBus::subscribe(std::string_view pattern, Pos
     impl_->routes.add(state->id, std::move(*parsed));
     impl_->states.emplace(state->id, state);
     ++impl_->subscribers;
+    ++impl_->changes;
     const std::lock_guard lock{impl_->mutex};
     state->first = impl_->number;
     return Subscription{std::move(state)};
@@ -222,6 +225,17 @@ void EventBus::publish(std::string_view topic, std::vector<bus::EventField> fiel
         if (impl_->inbox.size() > 1) return;  // the thread has been told
     }
     impl_->wake.notify_one();
+}
+
+bool EventBus::is_wanted(std::string_view topic) const {
+    std::vector<bus::Routes::Id> ids;
+    const std::lock_guard lock{impl_->routes_mutex};
+    impl_->routes.find(topic, ids);
+    return !ids.empty();
+}
+
+std::uint64_t EventBus::listener_changes() const {
+    return impl_->changes;
 }
 
 BusCounts EventBus::counts() const {

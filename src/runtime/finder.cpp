@@ -1,4 +1,5 @@
-// Finds entries by patterns of their ids.
+#include "taskd/runtime/finder.hpp"
+
 #include <regex>
 
 #include "taskd/runtime/entries.hpp"
@@ -27,6 +28,21 @@ Result<std::vector<Entry>> find_entries(const std::vector<Entry>& entries,
         if (takes) found.push_back(entry);
     }
     return found;
+}
+
+void Finder::attach(AppContext& context) {
+    context.put(finder_key, *this);
+}
+
+Result<EventBus::Subscription> Finder::watch(std::string id, EventBus::Post post,
+                                             std::function<void(const Entry*)> told) {
+    return bus_.subscribe(
+        "registry.entry.*", std::move(post),
+        [this, id = std::move(id), told = std::move(told)](const bus::Delivery& delivery) {
+            // What was missed may have been of this one.
+            if (delivery.lost_before == 0 && delivery.event->field("id") != id) return;
+            told(registry_.find(id));
+        });
 }
 
 }  // namespace taskd::runtime

@@ -36,20 +36,12 @@ Result<std::unique_ptr<Registry>> Registry::open(port::History& history, const p
     return registry;
 }
 
-void Registry::add(RegistryListener& listener) {
-    listeners_.push_back(&listener);
-}
-
 Result<std::optional<port::RegistryVersion>> Registry::apply(const std::vector<Entry>& entries,
                                                              const std::string& note) {
     const auto changes = changes_between(entries_, entries);
     if (changes.empty()) return std::nullopt;
-    if (auto accepted = ask(changes); !accepted) return fail(std::move(accepted));
     auto version = history_.append(version_, clock_.wall(), note, changes);
-    if (!version) {
-        undo(listeners_.size(), changes);
-        return fail(std::move(version));
-    }
+    if (!version) return fail(std::move(version));
     version_ = version->number;
     entries_ = entries;
     std::ranges::sort(entries_, {}, &Entry::id);
@@ -58,9 +50,13 @@ Result<std::optional<port::RegistryVersion>> Registry::apply(const std::vector<E
 }
 
 Result<std::optional<port::RegistryVersion>> Registry::restore(std::uint64_t version) {
-    const auto entries = history_.read(version);
+    const auto entries = read(version);
     if (!entries) return std::unexpected{entries.error()};
-    return apply(*entries, "restored from version " + std::to_string(version));
+    return apply(*entries, note_of_restore(version));
+}
+
+std::string Registry::note_of_restore(std::uint64_t version) {
+    return "restored from version " + std::to_string(version);
 }
 
 Result<bool> Registry::catch_up() {
@@ -79,21 +75,6 @@ Result<bool> Registry::catch_up() {
 const Entry* Registry::find(std::string_view id) const {
     const auto found = std::ranges::find(entries_, id, &Entry::id);
     return found == entries_.end() ? nullptr : &*found;
-}
-
-Result<void> Registry::ask(const std::vector<port::EntryChange>& changes) {
-    for (std::size_t asked = 0; asked < listeners_.size(); ++asked) {
-        auto answer = listeners_[asked]->accept(changes);
-        if (answer) continue;
-        undo(asked, changes);
-        return fail(ErrorCode::entry_refused, answer.error().to_string());
-    }
-    return {};
-}
-
-void Registry::undo(std::size_t asked, const std::vector<port::EntryChange>& changes) {
-    while (asked > 0)
-        listeners_[--asked]->undo(changes);
 }
 
 void Registry::tell(const std::vector<port::EntryChange>& changes) {

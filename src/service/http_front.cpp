@@ -184,6 +184,7 @@ void HttpFront::handle(port::HttpRequest&& request, port::HttpResponder respond)
         allowed += route.method;
         if (route.method == "GET") allowed += ", HEAD";
     }
+    if (allowed.empty() && last_ && last_(call)) return;
     if (allowed.empty()) {
         const Error error{ErrorCode::not_found, call.request.target};
         return turn_away(std::move(call), error);

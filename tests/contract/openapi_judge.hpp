@@ -148,6 +148,7 @@ void try_topics(Judge& judge);
 void try_workflows(Judge& judge);
 void try_backups(Judge& judge);
 void try_events(Judge& judge);
+void try_endpoints(Judge& judge);
 
 inline const std::string unknown_id = "018bcfe5-687b-7000-8000-000000000000";
 

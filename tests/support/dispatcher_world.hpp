@@ -44,7 +44,8 @@ class HeldLane final : public port::Background {
 
 struct DispatcherWorld {
     explicit DispatcherWorld(std::size_t frame_bytes_max = limits::frame_bytes_max,
-                             service::DispatcherSettings settings = {})
+                             service::DispatcherSettings settings = {},
+                             bus::Publisher* bus = nullptr)
         : journal{tape, {.frame_bytes_max = frame_bytes_max}} {
         socket = std::move(*host.bind(4000));
         REQUIRE(disk.make_dir("data"));
@@ -65,7 +66,11 @@ struct DispatcherWorld {
                                      journal,
                                      log_lane,
                                      &metrics,
-                                     &disk},
+                                     &disk,
+                                     nullptr,
+                                     {},
+                                     nullptr,
+                                     bus},
             [this](const Error& error) { lost = error; });
         REQUIRE(service->start());
         REQUIRE(host.serve(4000, service->front()));

@@ -10,6 +10,7 @@ io::FileJournalSettings small_journal(const std::string& dir) {
             .store_id = 0x5eed,
             .salt_seed = 1,
             .segment_bytes = 16 * limits::kibibyte,
+            .first_bytes = 8 * limits::kibibyte,
             .segments_ready = 2,
             .frame_bytes_max = 8 * limits::kibibyte,
             .retain_age = Duration{0},

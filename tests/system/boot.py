@@ -9,10 +9,10 @@ COMPONENTS = {
     "dispatcher": ["0 door", "0 store", "1 dispatcher < door, store",
                    "2 announcement < door, dispatcher"],
     "nameservice": ["0 door", "1 nameservice < door", "2 announcement < door, nameservice"],
-    "worker": ["0 door", "1 worker < door", "2 announcement < door, worker"],
+    "worker": ["0 door", "0 pidgen", "1 worker < door, pidgen", "2 announcement < door, worker"],
     "monitor": ["0 door", "1 monitor < door", "2 announcement < door, monitor"],
-    "up": ["0 registry", "0 pidgen", "1 children < registry", "2 supervisor < pidgen, children",
-           "3 entries < registry, children, supervisor"],
+    "up": ["0 registry", "0 pidgen", "1 finder < registry", "1 supervisor < pidgen, registry",
+           "1 stores < registry", "2 lifecycle < registry, stores, supervisor"],
 }
 
 

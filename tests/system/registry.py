@@ -121,6 +121,154 @@ class Registry(harness.SystemTest):
         harness.wait_until(lambda: pid_of("echo") is None, "it went")
         self.assertEqual({kind: pid_of(kind) for kind in ("sum", "hash")}, before)
 
+    def test_parts_of_a_running_up_may_refuse_a_change(self):
+        up = self.system.up().start(0)
+        self.registry("apply", self.entries)
+        self.assertEqual(self.registry("history", "-o", "id"), "1\n")
+        # It is so when the command ends: nobody has to look again.
+        self.assertEqual(up.api().get("/v1/queues/sum").json["concurrency"], 3)
+        good = self.registry("list", "-o", "json")
+        self.file.write_text(FILE.replace("[/bin/cat]", "[/no/such/program]")
+                             .replace("concurrency: 3", "concurrency: 7"), encoding="utf-8")
+        told = self.registry("apply", self.entries, code=1)
+        self.assertIn("entry_refused", told)
+        self.assertIn("workers: file_missing", told)
+        self.assertIn("/no/such/program", told)
+        self.assertEqual(self.registry("list", "-o", "json"), good)
+        self.assertEqual(up.api().get("/v1/queues/sum").json["concurrency"], 3)
+        # What the dispatcher refuses is undone there too.
+        hook = FILE + """  - name: watcher
+    kind: subscription
+    pattern: 'order.*'
+    group: no-such
+  - name: zoned
+    kind: schedule
+    cron: "30 3 * * *"
+    zone: Europe/Nowhere
+    task: {type: sum}
+"""
+        self.file.write_text(hook.replace("concurrency: 3", "concurrency: 7"), encoding="utf-8")
+        told = self.registry("apply", self.entries, code=1)
+        self.assertIn("dispatcher: unknown_zone", told)
+        self.assertIn("shop:zoned", told)
+        harness.wait_until(lambda: up.api().get("/v1/queues/sum").json["concurrency"] == 3,
+                           "what was taken is undone")
+        harness.wait_until(lambda: up.api().get("/v1/subscriptions/no-such").status == 404,
+                           "and what was made is gone")
+        self.assertEqual(self.registry("history", "-o", "id"), "1\n")
+
+    def test_topics_groups_and_workflows_are_declared_too(self):
+        up = self.system.up().start(0)
+        (self.entries / "report.yaml.txt").write_text(
+            "name: report\nsteps:\n  - {name: total, type: sum, payload: [1, 2]}\n"
+            "output: ${total}\n", encoding="utf-8")
+        self.file.write_text(FILE + """  - name: order.placed
+    kind: topic
+    keep_ms: 86400000
+  - name: kitchen
+    kind: subscription
+    pattern: order.placed
+  - name: report
+    kind: workflow
+    file: report.yaml.txt
+  - name: carts
+    kind: store
+    bytes_max: 1000000
+""", encoding="utf-8")
+        self.registry("apply", self.entries)
+        self.assertEqual(up.api().get("/v1/topics/order.placed").json["keep_ms"], 86400000)
+        self.assertEqual(up.api().get("/v1/subscriptions/kitchen").json["pattern"], "order.placed")
+        done = self.system.run("workflow", "run", "shop:report", "--data", up.data, "--wait", "20s")
+        self.assertEqual((done.returncode, done.stdout), (0, "3\n"), done.stderr)
+        done = self.system.run("workflow", "run", "shop:none", "--data", up.data)
+        self.assertIn("workflow_not_found", done.stderr)
+        self.registry("apply", self.entries, "--disable", "*:kitchen,*:order.placed")
+        self.assertEqual(up.api().get("/v1/subscriptions/kitchen").status, 404)
+        self.assertEqual(up.api().get("/v1/topics/order.placed").status, 200)
+        (self.entries / "report.yaml.txt").write_text("steps: 1\n", encoding="utf-8")
+        self.assertIn("bad_workflow", self.registry("apply", self.entries, code=2))
+
+    def test_a_contract_is_held_where_it_is_called(self):
+        up = self.system.up().start(0)
+        self.file.write_text("""version: "1.0"
+namespace: shop
+entries:
+  - name: payments
+    kind: contract
+    methods:
+      charge: {payload: {type: integer}, result: {type: object, required: [method]}}
+      refund: {payload: {type: integer}, result: {type: integer}}
+  - name: till
+    kind: worker.exec
+    command: [/bin/cat]
+    auto_start: true
+    implements: payments
+    methods: [charge]
+""", encoding="utf-8")
+        self.assertIn("the method refund of shop:payments is missing",
+                      self.registry("apply", self.entries, code=2))
+        self.file.write_text(self.file.read_text(encoding="utf-8").replace(
+            "methods: [charge]", "methods: [charge, refund]"), encoding="utf-8")
+        self.registry("apply", self.entries)
+
+        def call(*words):
+            return self.system.run("call", "shop:payments", *words, "--data", up.data)
+        done = call("charge", "3")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout), {"method": "charge", "payload": 3})
+        for words, error in ((("charge", "three"), "the payload of shop:payments.charge"),
+                             (("refund", "3"), "the result of shop:payments.refund"),
+                             (("more", "3"), "has no method more")):
+            done = call(*words)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(error, done.stderr)
+        harness.wait_until(lambda: "schema" in up.api().get("/v1/queues/till").json,
+                           "the dispatcher holds calls against it too")
+        refused = self.system.run("submit", "till", "--json",
+                                  '{"method": "charge", "payload": "x"}', "--data", up.data)
+        self.assertIn("schema_mismatch", refused.stderr)
+
+    def test_an_endpoint_is_declared_and_answers(self):
+        up = self.system.up().start(0)
+        self.file.write_text(FILE + """  - name: orders
+    kind: http.endpoint
+    path: /orders/{id}
+    method: PUT
+    type: echo
+    payload: request
+""", encoding="utf-8")
+        self.registry("apply", self.entries)
+        answer = up.api().call("PUT", "/orders/7", {"pizza": 1})
+        self.assertEqual((answer.status, answer.json),
+                         (200, {"path": {"id": "7"}, "query": {}, "body": {"pizza": 1}}))
+        self.registry("apply", self.entries, "--disable", "*:orders")
+        self.assertEqual(up.api().call("PUT", "/orders/7", {"pizza": 1}).status, 404)
+
+    def test_a_worker_that_needs_another_starts_after_it_and_goes_before_it(self):
+        both = FILE + """  - name: shout
+    kind: worker.exec
+    command: [/usr/bin/tr, a-z, A-Z]
+    auto_start: true
+    needs: [echo]
+"""
+        self.file.write_text(both, encoding="utf-8")
+        up = self.system.up().start(0)
+        self.registry("apply", self.entries)
+
+        def pid_of(kind):
+            return {each["type"]: each["pid"] for each in up.endpoints()["workers"]}.get(kind)
+        harness.wait_until(lambda: pid_of("shout"), "both are there")
+        first = {kind: pid_of(kind) for kind in ("echo", "shout")}
+        self.registry("apply", self.entries, "--override", "shop:echo:concurrency=2")
+        harness.wait_until(lambda: pid_of("shout") not in (None, 0, first["shout"]),
+                           "whoever needs what changed is started again too")
+        harness.wait_until(lambda: not harness.is_alive(first["echo"]), "and the first is gone")
+        done = self.system.run("submit", "shout", "two", "--data", up.data)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("TWO", done.stdout)
+        self.registry("apply", self.entries, "--disable", "*:shout,*:echo")
+        harness.wait_until(lambda: pid_of("echo") is None and pid_of("shout") is None, "both went")
+
 
 if __name__ == "__main__":
     harness.main()

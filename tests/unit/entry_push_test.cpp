@@ -23,11 +23,12 @@ struct World {
             heard += request.method + " " + request.target + " " + request.body + "; ";
             for (const auto& [name, value] : request.headers)
                 if (name == "Authorization") key = value;
-            respond({status, {}, status == 422 ? R"({"title":"invalid_field"})" : "{}"});
+            respond({status, {}, status == 422 ? body : "{}"});
         }
         std::string heard;
         std::string key;
         int status = 200;
+        std::string body = R"({"title":"invalid_field"})";  // of a refusal
     };
 
     SimWorld sim{1};
@@ -148,6 +149,85 @@ TEST_CASE("what could not be sent is sent again, the newest alone", "[entries]")
     world.sim.run_for(5s);
     CHECK(world.push->settled());
     CHECK(world.errors() == 0);
+}
+
+TEST_CASE("a proposal is answered when all of it is taken, or with what was refused", "[entries]") {
+    World world;
+    std::string answers;
+    const auto propose = [&](const std::vector<Entry>& entries) {
+        world.push->propose("http://127.0.0.1:" + std::to_string(world.port), entries,
+                            [&](const Result<void>& answer) {
+                                answers += answer ? "yes;" : answer.error().to_string() + ";";
+                            });
+        world.sim.run_for(3s);
+        return std::exchange(answers, {});
+    };
+    CHECK(propose({queue, schedule}) == "yes;");
+    world.take();
+    CHECK(propose({queue, schedule}) == "yes;");
+    CHECK(world.take().empty());
+    // Nothing more is said once something is refused; what holds is said again.
+    world.dispatcher.status = 422;
+    world.dispatcher.body =
+        R"({"type":"x","title":"t","status":422,"error":"unknown_zone","detail":"Europe/Nowhere"})";
+    CHECK_THAT(propose({queue, entry("nightly", "schedule", R"({"every_ms":5000,"task":{}})")}),
+               Catch::Matchers::Contains("unknown_zone") &&
+                   Catch::Matchers::Contains("shop:nightly: Europe/Nowhere"));
+    CHECK(world.errors() == 0);
+    CHECK(world.push->settled());
+    world.take();
+    world.dispatcher.status = 200;
+    world.hold({queue, schedule});
+    CHECK(world.take() ==
+          R"(PUT /v1/schedules/nightly {"cron":"30 3 * * *","task":{"type":"sum"}}; )");
+    // A dispatcher that is away is waited for, as long as nobody gives up.
+    world.host.stop_serving(world.port);
+    CHECK(propose({queue}).empty());
+    REQUIRE(world.host.serve(world.port, world.dispatcher));
+    world.sim.run_for(5s);
+    CHECK(answers == "yes;");
+    CHECK(world.take() == "DELETE /v1/schedules/nightly ; ");
+    world.host.stop_serving(world.port);
+    answers.clear();
+    CHECK(propose({}).empty());
+    world.hold({queue});
+    REQUIRE(world.host.serve(world.port, world.dispatcher));
+    world.sim.run_for(5s);
+    CHECK(answers.empty());  // the hold made an end of it
+}
+
+TEST_CASE("many are proposed at a time, the schema of a type behind its rules", "[entries]") {
+    World world;
+    std::vector<Entry> entries;
+    for (int i = 0; i < 40; ++i)
+        entries.push_back(entry("q" + std::to_string(i), "queue", R"({"concurrency":1})"));
+    WorkerEntry worker{.type = "q7"};
+    worker.schema = "{}";
+    std::ranges::move(schemas_of({worker}), std::back_inserter(entries));
+    bool taken = false;
+    world.push->propose("http://127.0.0.1:" + std::to_string(world.port), entries,
+                        [&](const Result<void>& answer) { taken = answer.has_value(); });
+    world.sim.run_for(3s);
+    CHECK(taken);
+    const std::string heard = world.take();
+    const std::size_t rules = heard.find("PUT /v1/queues/q7 ");
+    REQUIRE(rules != std::string::npos);
+    CHECK(heard.find("PUT /v1/queues/q7/schema") > rules);
+    CHECK(std::ranges::count(heard, ';') == 41);
+}
+
+TEST_CASE("topics, groups and routes are told as the dispatcher knows them", "[entries]") {
+    World world;
+    world.hold({entry("order.placed", "topic", R"({"keep_ms":60000})"),
+                entry("kitchen", "subscription", R"({"group":"cooks","pattern":"order.*"})"),
+                entry("orders", "http.endpoint", R"({"path":"/o","type":"t","embed":["x"]})")});
+    CHECK(world.take() == R"(PUT /v1/endpoints/orders {"path":"/o","type":"t"}; )"
+                          R"(PUT /v1/subscriptions/cooks {"pattern":"order.*"}; )"
+                          R"(PUT /v1/topics/order.placed {"keep_ms":60000}; )");
+    world.hold({});
+    CHECK(world.take() ==
+          "DELETE /v1/endpoints/orders ; DELETE /v1/subscriptions/cooks ; "
+          "PUT /v1/topics/order.placed {}; ");
 }
 
 TEST_CASE("after a stop nothing is sent", "[entries]") {

@@ -295,7 +295,8 @@ TEST_CASE("a failed sync poisons the journal, and a restart keeps what was ackno
 }
 
 TEST_CASE("a full disk refuses new work by name, finishes old work, and comes back") {
-    SimFiles disk{1, {.capacity_bytes = 4 * 16 * limits::kibibyte}};
+    // What is written to, two ahead and a spare; and the small one of the last start.
+    SimFiles disk{1, {.capacity_bytes = (4 * 16 + 8) * limits::kibibyte}};
     Script script{disk, 1};
     REQUIRE(script.restart().has_value());
     Sequence last;
@@ -329,6 +330,31 @@ TEST_CASE("a full disk refuses new work by name, finishes old work, and comes ba
     REQUIRE(script.journal->prepare());
     CHECK_FALSE(script.journal->stats().full);
     REQUIRE(append(*script.journal, history_batch(1, last.next()), Purpose::new_work));
+}
+
+TEST_CASE("a disk that holds the first segments alone takes no new work once that is known") {
+    SimFiles disk{1, {.capacity_bytes = 24 * limits::kibibyte}};
+    Script script{disk, 1};
+    REQUIRE(script.restart().has_value());
+    REQUIRE_FALSE(script.journal->stats().full);
+    RecordBatch batch = history_batch(1, Sequence{1});
+    REQUIRE(append(*script.journal, batch, Purpose::new_work));
+    script.acked.push_back(batch);
+    CHECK(script.journal->prepare().error().code == ErrorCode::disk_full);
+    CHECK(script.journal->stats().full);
+    batch = history_batch(1, script.last().next());
+    CHECK(append(*script.journal, batch, Purpose::new_work).error().code == ErrorCode::disk_full);
+    REQUIRE(append(*script.journal, batch, Purpose::old_work));
+    script.acked.push_back(batch);
+    disk.faults.capacity_bytes = 0;  // there is room again
+    REQUIRE(script.journal->prepare());
+    CHECK_FALSE(script.journal->stats().full);
+    batch = history_batch(1, script.last().next());
+    REQUIRE(append(*script.journal, batch, Purpose::new_work));
+    script.acked.push_back(batch);
+    const auto found = script.restart();
+    REQUIRE(found.has_value());
+    script.check(*found);
 }
 
 TEST_CASE("a granted reservation never meets a full disk") {

@@ -357,6 +357,26 @@ inline constexpr std::size_t delivery_questions_max = 10'000;
 // Topics and groups that have figures of their own in /metrics; others are summed.
 inline constexpr std::size_t metric_topics_max = 100;
 
+// Stores of values under keys. One value: value_too_large; all of a store: store_full. A page of a
+// list.
+inline constexpr std::uint64_t store_bytes_default = 64 * mebibyte;
+inline constexpr std::uint64_t store_bytes_most = 16 * 1024 * mebibyte;
+inline constexpr std::size_t store_value_bytes_max = 1 * mebibyte;
+inline constexpr std::size_t store_page_max = 1'000;
+static_assert(store_value_bytes_max < store_bytes_default &&
+              store_bytes_default < store_bytes_most);
+
+// Entries. How long a part may take to say whether it takes a change (entry_refused); files that
+// one entry embeds, and their bytes; methods of a contract (config_invalid).
+inline constexpr Duration listener_timeout = 30s;
+inline constexpr std::size_t embed_files_max = 100;
+inline constexpr std::size_t embed_bytes_max = 1 * mebibyte;
+inline constexpr std::size_t contract_methods_max = 100;
+// Endpoints of a dispatcher: invalid_field. How long one waits for its task unless it says so.
+inline constexpr std::size_t endpoints_max = 1'000;
+inline constexpr Duration endpoint_wait_default = 30s;
+inline constexpr Duration endpoint_wait_most = 10min;
+
 // Shutdown: what is held may finish for this long.
 inline constexpr Duration drain_timeout = 30s;
 

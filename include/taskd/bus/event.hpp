@@ -1,6 +1,7 @@
 // What happened, as parts of one process tell each other: a topic and named texts. Pure.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -38,6 +39,10 @@ class Publisher {
     virtual ~Publisher() = default;
     // `topic` is_topic(); from any thread.
     virtual void publish(std::string_view topic, std::vector<EventField> fields) = 0;
+    // Whether anybody listens to it, and a number that is another whenever somebody has begun or
+    // ended to: for whoever would have much to make that nobody hears.
+    virtual bool is_wanted(std::string_view /*topic*/) const { return true; }
+    virtual std::uint64_t listener_changes() const { return 0; }
 };
 
 }  // namespace taskd::bus

@@ -19,7 +19,9 @@ struct FileJournalSettings {
     std::uint64_t store_id = 0;   // segments of another store are refused
     std::uint64_t salt_seed = 0;  // fresh chance at each start: old bytes must never pass for new
     std::size_t segment_bytes = limits::segment_bytes;
-    std::size_t segments_ready = 2;  // zero-filled ahead of the one being written; from 1
+    // What recovery has to fill itself, so that a start need not wait for whole segments.
+    std::size_t first_bytes = limits::mebibyte;
+    std::size_t segments_ready = 2;  // whole ones, filled ahead of the one being written; from 1
     std::size_t frame_bytes_max = limits::frame_bytes_max;
     // What the view covers is kept for readers that resume, until it is this old or this much.
     Duration retain_age = std::chrono::hours{1};

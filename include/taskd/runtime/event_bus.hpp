@@ -69,6 +69,9 @@ class EventBus final : public bus::Publisher {
 
     void publish(std::string_view topic, std::vector<bus::EventField> fields) override;
 
+    bool is_wanted(std::string_view topic) const override;
+    std::uint64_t listener_changes() const override;
+
     BusCounts counts() const;
 
     // Whether the calling thread is in a handler that was given such an event: what it says then

@@ -3,6 +3,7 @@
 
 #include "taskd/bus/event.hpp"
 #include "taskd/port/clock.hpp"
+#include "taskd/port/key_store.hpp"
 #include "taskd/port/log.hpp"
 #include "taskd/port/timers.hpp"
 #include "taskd/runtime/app_context.hpp"
@@ -13,5 +14,8 @@ inline constexpr ContextKey<port::Clock> clock_key{"clock"};
 inline constexpr ContextKey<port::Timers> timers_key{"timers"};
 inline constexpr ContextKey<port::Log> log_key{"log"};
 inline constexpr ContextKey<bus::Publisher> bus_key{"bus"};
+
+// Of roles that have them.
+inline constexpr ContextKey<port::KeyStores> stores_key{"stores"};
 
 }  // namespace taskd::runtime

@@ -7,9 +7,11 @@
 #include <string>
 
 #include "taskd/service/backups.hpp"
+#include "taskd/service/bus_events.hpp"
 #include "taskd/service/core.hpp"
 #include "taskd/service/disk_guard.hpp"
 #include "taskd/service/doctor.hpp"
+#include "taskd/service/endpoint_api.hpp"
 #include "taskd/service/event_api.hpp"
 #include "taskd/service/group_api.hpp"
 #include "taskd/service/http_front.hpp"
@@ -59,6 +61,7 @@ struct DispatcherPorts {
     port::ViewCopy* copies = nullptr;  // of the view; none, or no files: no backups
     ReadWorkflow read_workflow = {};   // none: no workflows over HTTP
     port::Background* document_lane = nullptr;  // where documents are read
+    bus::Publisher* bus = nullptr;              // of the process; none: nobody there is told
 };
 
 class Dispatcher {
@@ -79,6 +82,8 @@ class Dispatcher {
   private:
     std::optional<NotReady> not_ready() const;
     void start_upkeep();
+    Result<void> start_endpoints();
+    void start_report();
     void start_topics();
     void tell(const RecordBatch& batch);
 
@@ -109,7 +114,9 @@ class Dispatcher {
     std::unique_ptr<TopicKeeper> topic_keeper_;
     std::unique_ptr<Webhooks> webhooks_;
     std::unique_ptr<OwnEvents> own_events_;
+    std::unique_ptr<BusEvents> bus_events_;
     std::unique_ptr<WorkflowApi> workflows_;
+    std::unique_ptr<EndpointApi> endpoints_;
     HttpFront front_;
     bool started_ = false;
     bool draining_ = false;

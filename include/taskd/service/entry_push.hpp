@@ -1,9 +1,12 @@
-// Brings entries of the kinds queue and schedule to a dispatcher, and keeps it so: what changes is
-// sent again, what is gone is taken away, what could not be sent is tried again. On the loop.
+// Brings entries to a dispatcher, those of queues, schedules, topics and subscriptions, and keeps
+// it so: what changes is sent again, what is gone is taken away, what could not be sent is tried
+// again. On the loop.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +25,10 @@ namespace taskd::service {
 // leaves the other rules of a queue as they are.
 std::vector<Entry> schemas_of(const std::vector<WorkerEntry>& workers);
 
+// The kinds that a dispatcher is told of.
+bool is_pushed_kind(std::string_view kind);
+// What the dispatcher calls it: the field that says so, else the entry's name.
+std::string pushed_name(const Entry& entry);
 // Whether a dispatcher would understand it: the errors of its own parsers.
 Result<void> check_pushed_entry(const Entry& entry);
 
@@ -41,7 +48,12 @@ class EntryPush {
     // These are to hold at this dispatcher from now on; entries of other kinds are left out. What
     // others have set there stays.
     void hold(const std::string& url, const std::vector<Entry>& entries);
-    bool settled() const { return waiting_.empty() && !asking_; }
+    // The same as a question: answers once, that the dispatcher has taken all of it, or what it has
+    // refused, and then nothing more is sent. What it took stays so until the next hold(). None
+    // other is asked meanwhile; a hold() makes an end of it without an answer.
+    using Answer = std::function<void(Result<void>)>;
+    void propose(const std::string& url, const std::vector<Entry>& entries, Answer answer);
+    bool settled() const { return waiting_.empty() && asking_.empty(); }
     void stop();
 
   private:
@@ -52,7 +64,10 @@ class EntryPush {
         std::string body;
         friend bool operator==(const Wish&, const Wish&) = default;
     };
+    void want(const std::string& url, const std::vector<Entry>& entries);
     void send_next();
+    void send(const std::string& target, const Wish& wish);
+    void answer(Result<void> verdict);
     void took(const std::string& target, const Wish& wish,
               const Result<port::HttpResponse>& answer);
 
@@ -61,7 +76,8 @@ class EntryPush {
     std::string url_;
     std::map<std::string, Wish> held_;     // by target
     std::map<std::string, Wish> waiting_;  // the same
-    bool asking_ = false;
+    std::set<std::string> asking_;         // targets that are being told
+    Answer answer_;                        // of what is proposed
     std::unique_ptr<port::Timer> again_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come after our end
 };

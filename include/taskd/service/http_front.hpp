@@ -72,13 +72,16 @@ class HttpFront : public port::HttpHandler {
               FrontWatch watch = {});
 
     void add(Route route);
+    // Asked about paths that no route has; it may take the call, and then answers it.
+    void add_last(std::function<bool(Call&)> serve) { last_ = std::move(serve); }
+    // missing_key, wrong_key.
+    std::optional<Error> refused(const port::HttpRequest& request) const;
     void handle(port::HttpRequest&& request, port::HttpResponder respond) override;
 
     const std::vector<Route>& routes() const { return routes_; }
     void report(port::MetricSink& sink) const;
 
   private:
-    std::optional<Error> refused(const port::HttpRequest& request) const;
     void enter(const Route& route, Call call) const;
     void health(Call call) const;
     struct Line;  // what the log will say of a request
@@ -99,6 +102,7 @@ class HttpFront : public port::HttpHandler {
     FrontWatch watch_;
     Random random_;
     std::vector<Route> routes_;
+    std::function<bool(Call&)> last_;
     std::vector<Figures> figures_;  // beside routes_
     Figures unrouted_;
 };

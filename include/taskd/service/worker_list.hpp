@@ -23,8 +23,9 @@ struct WorkerEntry {
     std::vector<std::string> command;                          // exec
     std::string url;                                           // http
     std::vector<std::pair<std::string, std::string>> options;  // "timeout", "30s"
-    bool required = true;     // without it `taskd up` does not start
-    std::string schema = {};  // JSON Schema of its payloads; empty: any
+    bool required = true;                 // without it `taskd up` does not start
+    std::string schema = {};              // JSON Schema of its payloads; empty: any
+    std::vector<std::string> needs = {};  // children that are ready before it starts; of entries
 
     friend bool operator==(const WorkerEntry&, const WorkerEntry&) = default;
 };

@@ -1,14 +1,9 @@
 #include "taskd/io/file_journal.hpp"
 
 #include <algorithm>
-#include <deque>
-#include <mutex>
-#include <optional>
+#include <utility>
 
-#include "io/store/journal_reading.hpp"
-#include "io/store/journal_segments.hpp"
-#include "io/store/journal_walk.hpp"
-#include "io/store/segment_store.hpp"
+#include "io/store/file_journal_impl.hpp"
 #include "taskd/base/assert.hpp"
 #include "taskd/protocol/record_codec.hpp"
 
@@ -27,89 +22,6 @@ static_assert(limits::frame_bytes_max + segment_header_bytes <= limits::segment_
 constexpr std::uint64_t lag_step_bytes = 64 * limits::kibibyte;
 
 }  // namespace
-
-class FileJournal::Impl {
-  public:
-    Impl(port::Files& files, const port::Clock& clock, FileJournalSettings settings)
-        : settings_{std::move(settings)},
-          files_{files},
-          clock_{clock},
-          store_{files, settings_.dir, settings_.store_id, salt_seed()},
-          reading_{files, settings_.dir},
-          frame_max_{
-              std::min(settings_.frame_bytes_max, settings_.segment_bytes - segment_header_bytes)} {
-        TASKD_ASSERT(settings_.segment_bytes >= 2 * segment_header_bytes);
-        TASKD_ASSERT(settings_.segments_ready >= 1);
-    }
-
-    Result<void> recover(Sequence after,
-                         const std::function<Result<void>(const RecordBatch&)>& replay);
-    Result<void> reserve(std::size_t bytes, port::Purpose purpose);
-    void seal();
-    Result<void> commit(const RecordBatch& batch);
-    Result<void> prepare();
-    Result<void> drop_through(Sequence covered);
-    port::JournalStats stats() const;
-    Result<void> read(Sequence after, const std::function<bool(const RecordBatch&)>& take);
-    Sequence oldest() const;
-
-  private:
-    std::uint64_t salt_seed() const {
-        return settings_.salt_seed ^
-               static_cast<std::uint64_t>(clock_.wall().time_since_epoch().count()) ^
-               (static_cast<std::uint64_t>(clock_.steady().time_since_epoch().count()) << 24);
-    }
-
-    Result<void> tidy_folder();
-    Result<void> check_range(const JournalWalk& walk, Sequence after) const;
-    Result<void> adopt(JournalWalk& walk);
-    Result<SegmentFile> find_spare(std::uint64_t size, Sequence after);
-    Result<void> secure_tail(JournalWalk& walk, Sequence after);
-    Result<void> drop_odd_spares();
-    Result<std::uint64_t> size_of(const SegmentFile& file);
-
-    Result<void> move_on(std::uint64_t total, port::Purpose purpose);
-    [[nodiscard]] std::unexpected<Error> refuse() const;
-    void settle(const RecordBatch& batch, std::uint64_t bytes);
-
-    std::size_t ready() const;
-    enum class Lack { nothing, segment, spare };
-    Lack lack() const;
-    std::uint64_t fresh_number() const;
-    Result<void> add_segment(std::uint64_t number);
-    Result<void> add_spare(std::uint64_t number);
-    bool may_go(const Segment& segment, bool disk_needed) const;
-    Result<bool> retire_oldest(bool disk_needed);
-
-    const FileJournalSettings settings_;
-    port::Files& files_;
-    const port::Clock& clock_;
-    SegmentStore store_;
-    JournalReading reading_;  // of the readers' lane
-    const std::size_t frame_max_;
-
-    // Of the commit lane.
-    SegmentHandle writing_;
-    std::string buffer_;
-    std::uint64_t batch_last_ = 0;
-    Sequence last_;
-
-    std::mutex retire_mutex_;  // one at a time takes the oldest segment away
-
-    mutable std::mutex mutex_;            // guards all below; never held while the disk works
-    std::deque<SegmentHandle> segments_;  // old, being written, ready
-    std::deque<SegmentFile> spares_;
-    SegmentHandle cursor_;          // where the batch being filled will stand
-    std::uint64_t open_bytes_ = 0;  // reserved for it
-    std::deque<SealedBatch> sealed_;
-    std::optional<Error> poison_;  // set by the first failed commit
-    bool full_ = false;
-    Sequence covered_;
-    Sequence synced_;  // last sequence that readers may read
-    std::uint64_t bytes_written_ = 0;
-    std::uint64_t bytes_dropped_ = 0;  // of those written, covered by the view
-    std::deque<LagMark> lag_marks_;
-};
 
 // Recovery
 
@@ -137,10 +49,17 @@ Result<void> FileJournal::Impl::recover(
     last_ = synced_ = walk.last;
     bytes_written_ = replayed_bytes;
     if (replayed_bytes > 0) lag_marks_.push_back({last_, replayed_bytes});
-    if (ready() > 0) return {};
-    // New work needs a segment in reserve; without one old work still finishes.
-    const auto prepared = prepare();
-    if (!prepared && prepared.error().code != ErrorCode::disk_full) return prepared;
+    return segments_.back() == cursor_ ? add_first_reserve() : Result<void>{};
+}
+
+// New work needs a segment in reserve; without one old work still finishes. A small one will do
+// until the filling lane has made a whole one.
+Result<void> FileJournal::Impl::add_first_reserve() {
+    auto made = store_.fill(fresh_number(), first_bytes());
+    full_ = !made && made.error().code == ErrorCode::disk_full;
+    if (!made) return full_ ? Result<void>{} : std::unexpected{made.error()};
+    segments_.push_back(std::make_shared<Segment>());
+    segments_.back()->disk = std::move(*made);
     return {};
 }
 
@@ -204,7 +123,7 @@ Result<void> FileJournal::Impl::adopt(JournalWalk& walk) {
 // covered.
 Result<void> FileJournal::Impl::secure_tail(JournalWalk& walk, Sequence after) {
     if (!writing_) {
-        auto first = store_.fill(1, settings_.segment_bytes);
+        auto first = store_.fill(1, first_bytes());
         if (!first) return std::unexpected{first.error()};
         writing_ = std::make_shared<Segment>();
         writing_->disk = std::move(*first);
@@ -287,7 +206,7 @@ Result<void> FileJournal::Impl::reserve(std::size_t bytes, port::Purpose purpose
     if (total > limit) return fail(ErrorCode::overloaded, "the journal's open batch is full");
     const std::uint64_t growth = total - open_bytes_;
     if (growth > cursor_->room()) return move_on(total, purpose);
-    if (purpose == port::Purpose::new_work && cursor_ == segments_.back()) return refuse();
+    if (purpose == port::Purpose::new_work && !has_reserve_behind(cursor_)) return refuse();
     cursor_->reserved_end += growth;
     open_bytes_ = total;
     return {};
@@ -299,12 +218,18 @@ Result<void> FileJournal::Impl::move_on(std::uint64_t total, port::Purpose purpo
     while (next != segments_.end() && (*next)->room() < total)
         ++next;
     if (next == segments_.end()) return refuse();
-    if (purpose == port::Purpose::new_work && *next == segments_.back()) return refuse();
+    if (purpose == port::Purpose::new_work && !has_reserve_behind(*next)) return refuse();
     cursor_->reserved_end -= open_bytes_;
     cursor_ = *next;
     cursor_->reserved_end += total;
     open_bytes_ = total;
     return {};
+}
+
+// A small segment is a reserve only while a whole one is on its way.
+bool FileJournal::Impl::has_reserve_behind(const SegmentHandle& segment) const {
+    const SegmentHandle& last = segments_.back();
+    return segment != last && (!full_ || is_whole(*last));
 }
 
 std::unexpected<Error> FileJournal::Impl::refuse() const {
@@ -375,11 +300,7 @@ void FileJournal::Impl::settle(const RecordBatch& batch, std::uint64_t bytes) {
     if (place.segment->first.value == 0) place.segment->first = batch.first;
     place.segment->last = synced_ = batch.last();
     place.segment->synced_end = place.segment->written_end;
-    if (writing_ != place.segment) {
-        writing_->closed = true;
-        writing_->closed_at = clock_.steady();
-        writing_ = place.segment;
-    }
+    if (writing_ != place.segment) close_before(place.segment);
     bytes_written_ += bytes;
     const std::size_t marks = lag_marks_.size();
     const std::uint64_t step_begin = marks >= 2 ? lag_marks_[marks - 2].bytes : bytes_dropped_;
@@ -389,19 +310,29 @@ void FileJournal::Impl::settle(const RecordBatch& batch, std::uint64_t bytes) {
         lag_marks_.back() = {batch.last(), bytes_written_};
 }
 
+// Also those that were too small for the batch, and stay empty.
+void FileJournal::Impl::close_before(const SegmentHandle& segment) {
+    for (const SegmentHandle& each : segments_) {
+        if (each == segment) break;
+        if (std::exchange(each->closed, true)) continue;
+        each->closed_at = clock_.steady();
+    }
+    writing_ = segment;
+}
+
 // The filling lane
 
-std::size_t FileJournal::Impl::ready() const {
+std::size_t FileJournal::Impl::whole_ready() const {
     std::size_t count = 0;
     for (auto each = segments_.rbegin(); each != segments_.rend() && *each != cursor_; ++each)
-        ++count;
+        count += is_whole(**each) ? 1 : 0;
     return count;
 }
 
 // Whether it is the turn of a segment to write to, of the spare that a recovery on a full disk
 // needs, or of nothing.
 FileJournal::Impl::Lack FileJournal::Impl::lack() const {
-    const std::size_t count = ready();
+    const std::size_t count = whole_ready();
     if (count == 0) return Lack::segment;
     if (spares_.empty()) return Lack::spare;
     return count < settings_.segments_ready ? Lack::segment : Lack::nothing;

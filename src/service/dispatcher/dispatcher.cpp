@@ -30,13 +30,15 @@ Dispatcher::~Dispatcher() = default;
 Result<void> Dispatcher::start() {
     if (auto recovered = core_.recover(); !recovered) return recovered;
     const auto& core = ports_.core;
+    if (ports_.bus != nullptr) bus_events_ = std::make_unique<BusEvents>(core_, *ports_.bus);
     link_ = std::make_unique<WorkerLink>(settings_.workers, core_, ports_.socket, ports_.resolver,
                                          core.clock, core.timers, core.log);
-    watch_ = std::make_unique<RegistryWatch>(settings_.nameservice_url, settings_.workers.key,
-                                             ports_.http, core.clock, core.timers, core.log,
-                                             [this](const RegistrySnapshot& registry) {
-                                                 link_->set_registrations(registry.registrations);
-                                             });
+    watch_ = std::make_unique<RegistryWatch>(
+        settings_.nameservice_url, settings_.workers.key, ports_.http, core.clock, core.timers,
+        core.log, [this](const RegistrySnapshot& registry) {
+            link_->set_registrations(registry.registrations);
+            if (bus_events_) bus_events_->on_workers(registry.registrations);
+        });
     core_.on_output([this](const engine::Output& output) {
         if (const auto* ended = std::get_if<engine::TaskEnded>(&output)) waiters_.ended(ended->id);
         if (const auto* over = std::get_if<engine::WorkflowOver>(&output))
@@ -83,6 +85,20 @@ Result<void> Dispatcher::start() {
         workflows_->add_routes(front_);
         workflows_->start();
     }
+    if (auto begun = start_endpoints(); !begun) return begun;
+    start_report();
+    started_ = true;
+    return {};
+}
+
+Result<void> Dispatcher::start_endpoints() {
+    endpoints_ = std::make_unique<EndpointApi>(settings_.disk.dir + "/endpoints.json",
+                                               EndpointPorts{ports_.files, ports_.core.space_lane},
+                                               front_, settings_.workers.key);
+    return endpoints_->start();
+}
+
+void Dispatcher::start_report() {
     if (ports_.metrics != nullptr)
         ports_.metrics->add([this](port::MetricSink& sink) {
             core_.report(sink);
@@ -94,8 +110,6 @@ Result<void> Dispatcher::start() {
             webhooks_->report(sink);
             if (workflows_) workflows_->report(sink);
         });
-    started_ = true;
-    return {};
 }
 
 // What is durable now.
@@ -106,6 +120,7 @@ void Dispatcher::tell(const RecordBatch& batch) {
     topic_api_->on_records(batch);
     webhooks_->on_records(batch);
     own_events_->on_records(batch);
+    if (bus_events_) bus_events_->on_records(batch);
 }
 
 void Dispatcher::start_topics() {

@@ -1,8 +1,18 @@
 #include "taskd/service/entry_push.hpp"
 
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "taskd/base/assert.hpp"
+#include "taskd/model/pattern.hpp"
+#include "taskd/model/topic.hpp"
+#include "taskd/protocol/endpoint_json.hpp"
+#include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/queue_json.hpp"
 #include "taskd/protocol/schedule_json.hpp"
 #include "taskd/protocol/target.hpp"
+#include "taskd/protocol/topic_json.hpp"
 #include "taskd/protocol/value_json.hpp"
 #include "taskd/service/http_front.hpp"
 
@@ -13,36 +23,78 @@ using namespace std::chrono_literals;
 
 constexpr Duration ask_timeout = 10s;
 constexpr Duration again_after = 1s;
+constexpr std::size_t proposed_at_once = 8;
 
 constexpr std::string_view schema_kind = "queue.schema";
 constexpr std::string_view schema_path = "/schema";
 
-bool is_pushed(const Entry& entry) {
-    return entry.kind == "queue" || entry.kind == "schedule" || entry.kind == schema_kind;
-}
+// What the dispatcher knows of, and what it is told when nobody speaks of it any more.
+struct PushedKind {
+    std::string_view kind;
+    std::string_view path;
+    std::string_view name_field;  // of the entry; empty: its name is the only one
+    std::string_view gone_method;
+    std::string_view gone_body;
+};
+constexpr PushedKind pushed_kinds[] = {
+    // A queue without rules is as if nobody had spoken of it; a topic's events stay.
+    {"queue", "/v1/queues/", "type", "PUT", "{}"},
+    {schema_kind, "/v1/queues/", "type", "PUT", "null"},
+    {"schedule", "/v1/schedules/", "", "DELETE", ""},
+    {"topic", "/v1/topics/", "topic", "PUT", "{}"},
+    {"subscription", "/v1/subscriptions/", "group", "DELETE", ""},
+    {"http.endpoint", "/v1/endpoints/", "", "DELETE", ""},
+};
 
-std::string type_of(const Entry& entry) {
-    const Value* type = entry.find("type");
-    return type == nullptr ? std::string{entry.name()} : type->text;
+// Of every entry, and nothing to the dispatcher.
+constexpr std::string_view registry_fields[] = {"meta", "needs", "embed", "embedded"};
+
+const PushedKind* find_kind(std::string_view kind) {
+    const auto found = std::ranges::find(pushed_kinds, kind, &PushedKind::kind);
+    return found == std::end(pushed_kinds) ? nullptr : found;
 }
 
 // What the dispatcher takes: all but what only the registry knows.
 std::string body_of(const Entry& entry) {
     if (entry.kind == schema_kind) return protocol::write_json_value(*entry.find("schema"));
+    const std::string_view name_field = find_kind(entry.kind)->name_field;
     Value body;
     body.kind = ValueKind::map;
     for (const ValueField& field : entry.body.fields)
-        if (field.name != "meta" && field.name != "needs" &&
-            !(entry.kind == "queue" && field.name == "type"))
+        if (std::ranges::find(registry_fields, field.name) == std::end(registry_fields) &&
+            (name_field.empty() || field.name != name_field))
             body.fields.push_back(field);
     return protocol::write_json_value(body);
 }
 
 std::string target_of(const Entry& entry) {
-    if (entry.kind == "queue") return "/v1/queues/" + protocol::percent_encode(type_of(entry));
-    if (entry.kind == schema_kind)
-        return "/v1/queues/" + protocol::percent_encode(type_of(entry)) + std::string{schema_path};
-    return "/v1/schedules/" + protocol::percent_encode(entry.name());
+    std::string target{find_kind(entry.kind)->path};
+    target += protocol::percent_encode(pushed_name(entry));
+    if (entry.kind == schema_kind) target += schema_path;
+    return target;
+}
+
+const PushedKind& kind_at(std::string_view target) {
+    for (const PushedKind& each : pushed_kinds)
+        if (target.starts_with(each.path) &&
+            target.ends_with(schema_path) == (each.kind == schema_kind))
+            return each;
+    TASKD_ASSERT(false);
+    return pushed_kinds[0];
+}
+
+Result<void> check_name(const Entry& entry) {
+    const std::string name = pushed_name(entry);
+    const bool is_name = entry.kind == "queue"   ? is_type_name(name)
+                         : entry.kind == "topic" ? is_topic(name)
+                                                 : is_group_name(name);
+    if (is_name) return {};
+    return fail(ErrorCode::invalid_field, "'" + name + "' is no name of a " + entry.kind);
+}
+
+template <class Parsed>
+Result<void> only_error(const Result<Parsed>& parsed) {
+    return parsed ? Result<void>{} : std::unexpected{parsed.error()};
 }
 
 }  // namespace
@@ -60,17 +112,32 @@ std::vector<Entry> schemas_of(const std::vector<WorkerEntry>& workers) {
     return entries;
 }
 
+bool is_pushed_kind(std::string_view kind) {
+    return find_kind(kind) != nullptr;
+}
+
+std::string pushed_name(const Entry& entry) {
+    const PushedKind* kind = find_kind(entry.kind);
+    const Value* said =
+        kind == nullptr || kind->name_field.empty() ? nullptr : entry.find(kind->name_field);
+    return said == nullptr ? std::string{entry.name()} : said->text;
+}
+
 Result<void> check_pushed_entry(const Entry& entry) {
-    if (entry.kind == "queue") {
-        if (!is_type_name(type_of(entry)))
-            return fail(ErrorCode::invalid_field, "'" + type_of(entry) + "' is no type");
-        const auto rules = protocol::parse_queue_rules(body_of(entry));
-        return rules ? Result<void>{} : std::unexpected{rules.error()};
+    if (entry.kind == "schedule") {
+        const auto schedule = protocol::parse_schedule(body_of(entry), std::string{entry.name()});
+        if (!schedule) return std::unexpected{schedule.error()};
+        return only_error(Plan::make(*schedule, WallTime{}));
     }
-    const auto schedule = protocol::parse_schedule(body_of(entry), std::string{entry.name()});
-    if (!schedule) return std::unexpected{schedule.error()};
-    const auto plan = Plan::make(*schedule, WallTime{});
-    return plan ? Result<void>{} : std::unexpected{plan.error()};
+    if (entry.kind == "http.endpoint")
+        return only_error(protocol::parse_endpoint(body_of(entry), std::string{entry.name()}));
+    if (auto named = check_name(entry); !named) return named;
+    const std::string body = body_of(entry);
+    if (entry.kind == "queue") return only_error(protocol::parse_queue_rules(body));
+    if (entry.kind == "topic") return only_error(protocol::parse_topic_rules(body, {}));
+    const auto group = protocol::parse_subscription(body, pushed_name(entry));
+    if (!group) return std::unexpected{group.error()};
+    return only_error(Pattern::parse(group->pattern));
 }
 
 EntryPush::EntryPush(protocol::ClusterKey key, EntryPushPorts ports)
@@ -79,20 +146,36 @@ EntryPush::EntryPush(protocol::ClusterKey key, EntryPushPorts ports)
 // As held in no way that a wish could equal: what still holds is said again.
 void EntryPush::remember(const std::vector<Entry>& entries) {
     for (const Entry& entry : entries)
-        if (is_pushed(entry)) held_[target_of(entry)] = {entry.id, {}, {}};
+        if (is_pushed_kind(entry.kind)) held_[target_of(entry)] = {entry.id, {}, {}};
 }
 
 void EntryPush::hold(const std::string& url, const std::vector<Entry>& entries) {
+    answer_ = nullptr;
+    want(url, entries);
+    send_next();
+}
+
+void EntryPush::propose(const std::string& url, const std::vector<Entry>& entries, Answer answer) {
+    want(url, entries);
+    answer_ = std::move(answer);
+    if (settled()) return this->answer({});
+    send_next();
+}
+
+void EntryPush::answer(Result<void> verdict) {
+    if (const auto answer = std::exchange(answer_, nullptr)) answer(std::move(verdict));
+}
+
+void EntryPush::want(const std::string& url, const std::vector<Entry>& entries) {
     url_ = url;
     std::map<std::string, Wish> wishes;
     for (const Entry& entry : entries)
-        if (is_pushed(entry)) wishes[target_of(entry)] = {entry.id, "PUT", body_of(entry)};
+        if (is_pushed_kind(entry.kind))
+            wishes[target_of(entry)] = {entry.id, "PUT", body_of(entry)};
     for (const auto& [target, wish] : held_) {
         if (wishes.contains(target) || wish.method == "DELETE") continue;
-        // A queue without rules is as if nobody had spoken of it.
-        const bool is_queue = target.starts_with("/v1/queues/");
-        const std::string nothing = target.ends_with(schema_path) ? "null" : "{}";
-        waiting_[target] = {wish.id, is_queue ? "PUT" : "DELETE", is_queue ? nothing : ""};
+        const PushedKind& kind = kind_at(target);
+        waiting_[target] = {wish.id, std::string{kind.gone_method}, std::string{kind.gone_body}};
     }
     for (const auto& [target, wish] : wishes)
         if (const auto found = held_.find(target); found == held_.end() || found->second != wish)
@@ -103,13 +186,23 @@ void EntryPush::hold(const std::string& url, const std::vector<Entry>& entries) 
             waiting_.contains(target.substr(0, target.size() - schema_path.size())))
             waiting_[target] = wish;
     held_ = std::move(wishes);
-    send_next();
 }
 
+// A proposal is told several at a time, because somebody waits; but the schema of a type follows
+// its rules.
 void EntryPush::send_next() {
-    if (asking_ || waiting_.empty()) return;
-    asking_ = true;
-    const auto [target, wish] = *waiting_.begin();
+    const std::size_t most = answer_ ? proposed_at_once : 1;
+    for (const auto& [target, wish] : waiting_) {
+        if (asking_.size() >= most) return;
+        const bool behind_rules =
+            target.ends_with(schema_path) &&
+            waiting_.contains(target.substr(0, target.size() - schema_path.size()));
+        if (!behind_rules && !asking_.contains(target)) send(target, wish);
+    }
+}
+
+void EntryPush::send(const std::string& target, const Wish& wish) {
+    asking_.insert(target);
     port::HttpRequest request{wish.method, target, {}, wish.body};
     if (!wish.body.empty())
         request.headers.emplace_back("content-type", std::string{protocol::json_type});
@@ -117,7 +210,7 @@ void EntryPush::send_next() {
     ports_.http.send(url_, std::move(request), ask_timeout,
                      [this, target, wish, alive = std::weak_ptr{alive_}](const auto& answer) {
                          if (alive.expired()) return;
-                         asking_ = false;
+                         asking_.erase(target);
                          took(target, wish, answer);
                      });
 }
@@ -129,11 +222,18 @@ void EntryPush::took(const std::string& target, const Wish& wish,
     const bool is_refused = !is_done && status / 100 == 4 && status != 408 && status != 429;
     const auto entry = waiting_.find(target);
     const bool is_newest = entry != waiting_.end() && entry->second == wish;
-    if (is_refused)
+    if (is_refused && !answer_)
         ports_.log.error("an entry is refused by the dispatcher",
                          {{"entry", wish.id}, {"answer", answer->body}});
     if (is_done) ports_.log.info("entry set", {{"entry", wish.id}, {"at", target}});
     if ((is_done || is_refused) && is_newest) waiting_.erase(entry);
+    if (is_refused && answer_) {
+        waiting_.clear();
+        Error error = protocol::parse_problem(answer->body, status);
+        error.detail = wish.id + (error.detail.empty() ? "" : ": " + error.detail);
+        return this->answer(std::unexpected{std::move(error)});
+    }
+    if (is_done && settled()) return this->answer({});
     if (is_done || is_refused || !is_newest) return send_next();
     ports_.log.debug("an entry could not be sent yet", {{"entry", wish.id}});
     again_->set(ports_.clock.steady() + again_after, [this] { send_next(); });
@@ -142,6 +242,7 @@ void EntryPush::took(const std::string& target, const Wish& wish,
 void EntryPush::stop() {
     again_->clear();
     waiting_.clear();
+    answer_ = nullptr;
 }
 
 }  // namespace taskd::service

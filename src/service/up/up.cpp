@@ -117,6 +117,8 @@ port::ServiceSpec Up::spec_of(const Child& child) const {
         spec.needs = {first(Role::nameservice).name};
     else if (child.role != Role::nameservice)
         spec.needs = {first(Role::dispatcher).name};
+    if (child.worker)
+        spec.needs.insert(spec.needs.end(), child.worker->needs.begin(), child.worker->needs.end());
     if (!is_required(child)) spec.startup = port::Startup::optional;
     spec.start_timeout = child.role == Role::dispatcher ? Duration{0} : settings_.start_max;
     spec.stop_timeout = settings_.drain_max;

@@ -1,0 +1,54 @@
+// Contracts: named methods with the schemas of what they take and answer. An entry implements one,
+// callers bind by its name; a call is a task of the implementing worker's type, with the payload
+// {"method", "payload"}. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "taskd/base/result.hpp"
+#include "taskd/model/entry.hpp"
+#include "taskd/protocol/json_schema.hpp"
+
+namespace taskd::service {
+
+// An entry of kind contract by itself: its methods and their schemas. invalid_field, bad_schema.
+Result<void> check_contract(const Entry& contract);
+
+// The contract that an entry says it implements, its name made whole; empty when it says none.
+std::string implemented_by(const Entry& entry);
+// All entries together: who implements a contract offers its methods, all of them and no other, and
+// a contract is implemented once. The fault's entry and field are told, for its place.
+struct ContractFault {
+    const Entry* entry = nullptr;
+    std::string_view field;
+    std::string what;
+};
+std::optional<ContractFault> find_contract_fault(const std::vector<Entry>& entries);
+
+// The schema of the payloads of all calls, as of a type's tasks.
+std::string schema_of_calls(const Entry& contract);
+
+class BoundMethod {
+  public:
+    // not_found when there is no such contract or method, or nobody implements it.
+    static Result<BoundMethod> bind(const std::vector<Entry>& entries, const std::string& contract,
+                                    const std::string& method);
+
+    const std::string& type() const { return type_; }  // of the tasks that calls are
+    // The payload of such a task; bad_json, schema_mismatch.
+    Result<std::string> call(std::string_view payload) const;
+    // Whether it is what the contract says of results; schema_mismatch.
+    Result<void> check_result(std::string_view result) const;
+
+  private:
+    std::string name_;  // "shop:payments.charge"
+    std::string method_;
+    std::string type_;
+    std::optional<protocol::JsonSchema> payload_;
+    std::optional<protocol::JsonSchema> result_;
+};
+
+}  // namespace taskd::service

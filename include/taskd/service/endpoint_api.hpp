@@ -1,0 +1,51 @@
+// Routes that people declare, each backed by a task: what they say of them, and the requests that
+// come there. Kept in a file beside the store. On the loop.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "taskd/port/background.hpp"
+#include "taskd/port/files.hpp"
+#include "taskd/protocol/endpoint_json.hpp"
+#include "taskd/service/http_front.hpp"
+
+namespace taskd::service {
+
+struct EndpointPorts {
+    port::Files* files = nullptr;  // none: they last as long as the process
+    port::Background& lane;        // where the file is written
+};
+
+class EndpointApi {
+  public:
+    // Tasks are submitted at the front, as anybody does, with `key`.
+    EndpointApi(std::string path, EndpointPorts ports, HttpFront& front, protocol::ClusterKey key);
+
+    // Reads the file, before the loop runs: store_damaged, io_failed. Then serves.
+    Result<void> start();
+
+  private:
+    using Endpoints = std::map<std::string, protocol::Endpoint>;
+
+    void list(Call call);
+    void get(Call call);
+    void put(Call call);
+    void remove(Call call);
+    // Answers once it is durable.
+    void change(Call call, const std::string& name, std::optional<protocol::Endpoint> to);
+    std::optional<protocol::Endpoint> set(const std::string& name,
+                                          std::optional<protocol::Endpoint> to);
+    bool serve(Call& call);
+    void submit(const protocol::Endpoint& endpoint, const protocol::PathValues& values, Call call);
+
+    const std::string path_;
+    EndpointPorts ports_;
+    HttpFront& front_;
+    protocol::ClusterKey key_;
+    Endpoints endpoints_;
+};
+
+}  // namespace taskd::service

@@ -1,0 +1,80 @@
+// taskd call: a method of a contract, by its name, whoever implements it.
+#include <filesystem>
+
+#include "client.hpp"
+#include "outcome.hpp"
+#include "payload.hpp"
+#include "taskd/io/clock.hpp"
+#include "taskd/io/entropy.hpp"
+#include "taskd/io/sqlite_history.hpp"
+#include "taskd/service/contracts.hpp"
+
+namespace taskd::roles {
+namespace {
+
+Result<std::vector<Entry>> read_registry(const std::string& dir) {
+    const std::string path = dir + "/registry.db";
+    std::error_code error;
+    if (!std::filesystem::exists(path, error))
+        return fail(ErrorCode::file_missing, "there is no " + path);
+    const auto history = io::open_history(path);
+    if (!history) return std::unexpected{history.error()};
+    const auto newest = (*history)->newest();
+    if (!newest) return std::unexpected{newest.error()};
+    return (*history)->read(*newest);
+}
+
+int run(const Options& options) {
+    const auto& words = options.positional();
+    const auto entries = read_registry(options.given("data") ? options.text("data") : "taskd-data");
+    if (!entries) return report(entries.error());
+    const auto method = service::BoundMethod::bind(*entries, words[0], words[1]);
+    if (!method) return report(method.error());
+    const auto said = read_payload(options, std::span{words}.subspan(2));
+    if (!said) return report(said.error());
+    const auto payload = method->call(said->empty() ? "null" : *said);
+    if (!payload) return report(payload.error());
+    TaskSpec spec;
+    spec.type = method->type();
+    spec.payload = Blob{*payload};
+    Random random{io::random_seed()};
+    spec.id = TaskId::make(io::make_system_clock()->wall(), random);
+    return with_client(options, [&](service::TaskClient& client) {
+        const auto outcome = client.submit(spec, options.duration("wait"));
+        if (outcome && outcome->state == "succeeded")
+            if (auto matched = method->check_result(outcome->result); !matched)
+                return report(matched.error());
+        return print_outcome(client, outcome, options.text("output"));
+    });
+}
+
+}  // namespace
+
+const Command& call_command() {
+    static const Command command{
+        {.name = "call",
+         .arguments = "CONTRACT METHOD [ARG…]",
+         .summary = "call a method of a contract, and print its result",
+         .text = "CONTRACT is the id of an entry of kind contract in the registry of --data "
+                 "(taskd-data unless\nsaid). The call is a task of whoever implements it; what it "
+                 "is given and what it answers\nmust match the contract. ARGs are those of "
+                 "taskd submit.",
+         .options = with_client_rows({payload_row(),
+                                      {.name = "wait",
+                                       .kind = OptionKind::duration,
+                                       .value = "DURATION",
+                                       .fallback = "10m",
+                                       .help = "how long to wait for the end",
+                                       .from_environment = false},
+                                      output_row()},
+                                     "5s"),
+         .positional_min = 2,
+         .positional_max = 10'000,
+         .kind = PageKind::client,
+         .examples = {{"taskd call shop:payments charge --json '{\"amount\": 3}' --data DIR",
+                       "as the contract says"}}},
+        run};
+    return command;
+}
+
+}  // namespace taskd::roles

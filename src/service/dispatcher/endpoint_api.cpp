@@ -1,0 +1,269 @@
+#include "taskd/service/endpoint_api.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "taskd/base/duration_text.hpp"
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/json_view.hpp"
+
+namespace taskd::service {
+namespace {
+
+using protocol::Endpoint;
+using protocol::JsonView;
+
+constexpr std::size_t file_bytes_max = limits::body_bytes_max;
+
+// As a whole or not at all.
+Result<void> write_file(port::Files& files, const std::string& path, const std::string& content) {
+    const std::string fresh = path + ".tmp";
+    auto file = files.open(fresh, port::OpenMode::create);
+    if (!file) return std::unexpected{file.error()};
+    auto done = (*file)->truncate(0);
+    if (done) done = (*file)->write(0, content);
+    if (done) done = (*file)->sync();
+    if (done) done = files.rename(fresh, path);
+    if (done) done = files.sync_dir(path.substr(0, path.rfind('/')));
+    return done;
+}
+
+Result<std::string> read_file(port::Files& files, const std::string& path) {
+    const auto file = files.open(path, port::OpenMode::read);
+    if (!file && file.error().code == ErrorCode::file_missing) return "[]";
+    if (!file) return std::unexpected{file.error()};
+    const auto size = (*file)->size();
+    if (!size) return std::unexpected{size.error()};
+    std::string text(std::min<std::uint64_t>(*size, file_bytes_max), '\0');
+    const auto count = (*file)->read(0, text);
+    if (!count) return std::unexpected{count.error()};
+    text.resize(*count);
+    return text;
+}
+
+std::string write_all(const std::map<std::string, Endpoint>& endpoints) {
+    std::string out;
+    protocol::JsonWriter json{out};
+    json.begin_array();
+    for (const auto& [name, endpoint] : endpoints)
+        json.raw(protocol::write_endpoint(endpoint));
+    json.end_array();
+    return out;
+}
+
+Result<Endpoint> read_one(std::string_view raw) {
+    const auto fields = protocol::split_object(raw);
+    if (!fields) return std::unexpected{fields.error()};
+    std::string body;
+    protocol::JsonWriter json{body};
+    json.begin_object();
+    std::string name;
+    for (const auto& [field, value] : *fields) {
+        if (field == "name")
+            name = protocol::read_string(value, field).value_or("");
+        else
+            json.key(field).raw(value);
+    }
+    json.end_object();
+    return protocol::parse_endpoint(body, std::move(name));
+}
+
+void put_texts(protocol::JsonWriter& json, std::string_view name,
+               const protocol::PathValues& some) {
+    json.key(name).begin_object();
+    for (const auto& [key, value] : some) {
+        std::string quoted;
+        protocol::append_json_string(quoted, key);
+        json.field(std::string_view{quoted}.substr(1, quoted.size() - 2), value);
+    }
+    json.end_object();
+}
+
+// The task that a request asks for.
+std::string submit_body(const Endpoint& endpoint, const protocol::PathValues& values,
+                        const Call& call) {
+    const std::string body = call.request.body.empty() ? "null" : call.request.body;
+    std::string out;
+    protocol::JsonWriter json{out};
+    json.begin_object().field("type", endpoint.type);
+    const auto more = protocol::split_object(endpoint.task);
+    for (const auto& [name, raw] : more.value_or(protocol::JsonFields{}))
+        json.key(name).raw(raw);
+    json.key("payload");
+    if (!endpoint.whole_request) {
+        json.raw(body);
+    } else {
+        json.begin_object();
+        put_texts(json, "path", values);
+        put_texts(json, "query", call.target.query);
+        json.key("body").raw(body).end_object();
+    }
+    json.end_object();
+    return out;
+}
+
+// What a task that ended without success is, for who asked over HTTP.
+port::HttpResponse failed(const Endpoint& endpoint, const JsonView& task,
+                          const std::string& trace) {
+    const std::string code = task["error"]["code"].text();
+    const ErrorRow* known = find_error(code);
+    Error error{known != nullptr ? known->code : ErrorCode::worker_failed,
+                task["error"]["message"].text()};
+    if (known == nullptr && !code.empty()) error.detail = code + ": " + error.detail;
+    if (code.empty()) error.detail = "the task is " + task["state"].text();
+    auto response = problem_response(error, {{}, {}, trace});
+    auto said = endpoint.statuses.find(code);
+    if (said == endpoint.statuses.end()) said = endpoint.statuses.find("*");
+    if (said != endpoint.statuses.end()) response.status = said->second;
+    return response;
+}
+
+port::HttpResponse answer_of(const Endpoint& endpoint, port::HttpResponse submitted,
+                             const std::string& trace) {
+    const JsonView task{submitted.body};
+    if (submitted.status == 202) {
+        const std::string id = task["id"].text();
+        auto response = json_response(202, std::move(submitted.body));
+        response.headers.emplace_back("Location", "/v1/tasks/" + id + "/result");
+        return response;
+    }
+    if (submitted.status != 200) return submitted;
+    if (task["state"].text() != "succeeded") return failed(endpoint, task, trace);
+    const std::string result{task["result"].raw()};
+    return json_response(200, result.empty() ? "null" : result);
+}
+
+}  // namespace
+
+EndpointApi::EndpointApi(std::string path, EndpointPorts ports, HttpFront& front,
+                         protocol::ClusterKey key)
+    : path_{std::move(path)}, ports_{ports}, front_{front}, key_{std::move(key)} {}
+
+Result<void> EndpointApi::start() {
+    if (ports_.files != nullptr) {
+        const auto text = read_file(*ports_.files, path_);
+        if (!text) return std::unexpected{text.error()};
+        const auto valid = protocol::check_json(*text);
+        const auto all = valid ? protocol::split_array(*text)
+                               : Result<std::vector<std::string_view>>{fail(ErrorCode::bad_json)};
+        if (!all) return fail(ErrorCode::store_damaged, path_);
+        for (const std::string_view raw : *all) {
+            auto endpoint = read_one(raw);
+            if (!endpoint)
+                return fail(ErrorCode::store_damaged, path_ + ": " + endpoint.error().detail);
+            endpoints_.emplace(endpoint->name, std::move(*endpoint));
+        }
+    }
+    const auto to = [this](void (EndpointApi::*handler)(Call)) {
+        return [this, handler](Call call) { (this->*handler)(std::move(call)); };
+    };
+    front_.add({"GET", "/v1/endpoints", {}, to(&EndpointApi::list)});
+    front_.add({"GET", "/v1/endpoints/{name}", {}, to(&EndpointApi::get)});
+    front_.add({"PUT", "/v1/endpoints/{name}", {}, to(&EndpointApi::put)});
+    front_.add({"DELETE", "/v1/endpoints/{name}", {}, to(&EndpointApi::remove)});
+    front_.add_last([this](Call& call) { return serve(call); });
+    return {};
+}
+
+void EndpointApi::list(Call call) {
+    call.answer(200, "{\"endpoints\":" + write_all(endpoints_) + "}");
+}
+
+void EndpointApi::get(Call call) {
+    const auto found = endpoints_.find(call.parameters[0]);
+    if (found == endpoints_.end())
+        return call.answer(Error{ErrorCode::not_found, call.parameters[0]});
+    call.answer(200, protocol::write_endpoint(found->second));
+}
+
+void EndpointApi::put(Call call) {
+    const std::string name = call.parameters[0];
+    if (!is_instance_name(name))
+        return call.answer(Error{ErrorCode::invalid_field, "'" + name + "' is no name"});
+    auto endpoint = protocol::parse_endpoint(call.request.body, name);
+    if (!endpoint) return call.answer(endpoint.error());
+    for (const auto& [other, theirs] : endpoints_)
+        if (other != name && overlap(*endpoint, theirs))
+            return call.answer(
+                Error{ErrorCode::invalid_field, endpoint->method + " " + path_text(*endpoint) +
+                                                    " is answered by the endpoint " + other});
+    if (endpoints_.size() >= limits::endpoints_max && !endpoints_.contains(name))
+        return call.answer(
+            Error{ErrorCode::invalid_field, "there are " + std::to_string(limits::endpoints_max) +
+                                                " endpoints, as many as may be"});
+    change(std::move(call), name, std::move(*endpoint));
+}
+
+void EndpointApi::remove(Call call) {
+    const std::string name = call.parameters[0];
+    if (!endpoints_.contains(name)) return call.answer(Error{ErrorCode::not_found, name});
+    change(std::move(call), name, std::nullopt);
+}
+
+// It holds from here on; when it cannot be written, what was there comes back.
+void EndpointApi::change(Call call, const std::string& name, std::optional<Endpoint> to) {
+    auto shared = std::make_shared<Call>(std::move(call));
+    const auto answer = [shared, body = to ? protocol::write_endpoint(*to) : std::string{}] {
+        if (body.empty()) return shared->respond({204, {}, {}});
+        shared->answer(200, body);
+    };
+    const auto before = set(name, std::move(to));
+    if (ports_.files == nullptr) return answer();
+    auto written = std::make_shared<Result<void>>();
+    ports_.lane.run([&files = *ports_.files, path = path_, text = write_all(endpoints_),
+                     written] { *written = write_file(files, path, text); },
+                    [this, shared, name, before, written, answer] {
+                        if (*written) return answer();
+                        set(name, before);
+                        shared->answer(written->error());
+                    });
+}
+
+// Answers what was there.
+std::optional<Endpoint> EndpointApi::set(const std::string& name, std::optional<Endpoint> to) {
+    std::optional<Endpoint> before;
+    if (auto found = endpoints_.extract(name)) before = std::move(found.mapped());
+    if (to) endpoints_.emplace(name, std::move(*to));
+    return before;
+}
+
+bool EndpointApi::serve(Call& call) {
+    protocol::PathValues values;
+    for (const auto& [name, endpoint] : endpoints_)
+        if (endpoint.method == call.request.method &&
+            protocol::fits(endpoint, call.target.path, values)) {
+            if (const auto error = front_.refused(call.request))
+                call.answer(*error);
+            else
+                submit(endpoint, values, std::move(call));
+            return true;
+        }
+    return false;
+}
+
+void EndpointApi::submit(const Endpoint& endpoint, const protocol::PathValues& values, Call call) {
+    if (!endpoint.whole_request && !call.target.query.empty())
+        return call.answer(Error{ErrorCode::unknown_field, call.target.query.front().first});
+    if (!call.request.body.empty()) {
+        if (!port::find_header(call.request.headers, "Content-Type").empty() &&
+            !call.sends(protocol::json_type))
+            return call.answer(Error{ErrorCode::unsupported_media_type, {}});
+        if (auto valid = protocol::check_json(call.request.body); !valid)
+            return call.answer(valid.error());
+    }
+    port::HttpRequest request{"POST", "/v1/tasks", {}, submit_body(endpoint, values, call)};
+    if (endpoint.wait > Duration{0}) request.target += "?wait=" + to_text(endpoint.wait);
+    for (const char* name : {"Idempotency-Key", "traceparent"})
+        if (const auto value = port::find_header(call.request.headers, name); !value.empty())
+            request.headers.emplace_back(name, std::string{value});
+    add_key(request.headers, key_);
+    request.client_gone = call.request.client_gone;
+    const std::string trace = call.trace_id();
+    front_.handle(std::move(request), [endpoint, trace, respond = std::move(call.respond)](
+                                          port::HttpResponse response) mutable {
+        respond(answer_of(endpoint, std::move(response), trace));
+    });
+}
+
+}  // namespace taskd::service
