@@ -33,7 +33,9 @@ class DeliveryPart {
     DeliveryPart(PizzaGround& ground, PizzaDoor& door, PizzaStore& store, const Options& options,
                  std::vector<std::string> drivers)
         : door_{door},
-          service_{{.drivers = std::move(drivers), .ack_timeout = options.duration("ack-timeout")},
+          service_{{.drivers = std::move(drivers),
+                    .ack_timeout = options.duration("ack-timeout"),
+                    .keep = options.duration("keep")},
                    store.world()},
           front_{make_pizza_front(ground, pizza::delivery_contract(), [this] {
               return service_.connected() ? std::vector<std::string>{}

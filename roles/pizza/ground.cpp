@@ -37,7 +37,15 @@ OptionRow data_row(std::string_view service) {
 
 std::vector<OptionRow> with_pizza_rows(std::vector<OptionRow> own, const PizzaShape& shape) {
     own.push_back(data_row(shape.service));
-    if (shape.has_broker)
+    if (shape.has_store)
+        own.push_back(
+            {.name = "keep",
+             .kind = OptionKind::duration,
+             .value = "TIME",
+             .fallback = "30d",
+             .help = "how long what has ended is kept; longer than the broker keeps events",
+             .least = 1'000'000});
+    if (shape.has_store)
         own.push_back({.name = "broker",
                        .value = "URL",
                        .fallback = "http://127.0.0.1:4000",
@@ -70,6 +78,14 @@ std::vector<OptionRow> with_pizza_rows(std::vector<OptionRow> own, const PizzaSh
     return with_log_rows(std::move(own));
 }
 
+// On the loop alone: the lane's jobs log nothing.
+void CountingLog::report(port::MetricSink& sink) const {
+    for (std::size_t i = 0; i < counts_.size(); ++i)
+        sink.put(port::Metric::log_records_total, counts_[i],
+                 {io::to_text(static_cast<port::LogLevel>(i))});
+    sink.put(port::Metric::log_lines_lost_total, inner_->lines_lost());
+}
+
 void PizzaGround::watch() {
     started = clock->steady();
     metrics.add([this](port::MetricSink& sink) {
@@ -77,7 +93,7 @@ void PizzaGround::watch() {
         const Duration up = clock->steady() - started;
         sink.put(port::Metric::uptime_seconds, static_cast<double>(up.count()) * 1e-6);
         sink.put(port::Metric::loop_lag_seconds, lag);
-        sink.put(port::Metric::log_lines_lost_total, log->lines_lost());
+        log->report(sink);
     });
     lag_timer = loop.make();
     look(started);
@@ -101,7 +117,7 @@ Result<std::unique_ptr<PizzaGround>> make_pizza_ground(const Options& options,
         options,
         {.role = "pizza-" + ground->service, .instance = "pizza-" + ground->instance, .file = {}});
     if (!log) return fail(std::move(log));
-    ground->log = std::move(*log);
+    ground->log = std::make_unique<CountingLog>(std::move(*log));
     auto key = read_key_file(options.text("key-file"));
     if (!key) return fail(std::move(key));
     ground->key = std::string{key->secret()};
@@ -112,7 +128,7 @@ Result<std::unique_ptr<PizzaGround>> make_pizza_ground(const Options& options,
     if (!shape.guarded && !is_loopback(ground->host) && !options.toggle("insecure"))
         return fail(ErrorCode::key_required, "say --insecure: anybody who reaches it may ask");
     ground->watch();
-    ground->reload = std::make_unique<SettingsReload>(options, *ground->log);
+    ground->reload = std::make_unique<SettingsReload>(options, ground->log->inner());
     if (auto listens = ground->reload->listen(ground->loop); !listens)
         return fail(std::move(listens));
     return ground;

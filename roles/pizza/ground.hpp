@@ -2,6 +2,7 @@
 // use what any program of others could use, nothing of the engine and the roles' services.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -28,13 +29,30 @@ namespace taskd::roles {
 struct PizzaShape {
     std::string_view service;  // "order"
     std::string_view port;     // unless said
-    bool has_store = true;
-    bool has_broker = true;
-    bool guarded = false;  // it asks for a credential itself, so it may listen anywhere
+    bool has_store = true;     // and a broker that is told of it
+    bool guarded = false;      // it asks for a credential itself, so it may listen anywhere
 };
 
 // The rows of `own`, then those that such a service has.
 std::vector<OptionRow> with_pizza_rows(std::vector<OptionRow> own, const PizzaShape& shape);
+
+// A log that counts what it is given, by level.
+class CountingLog final : public port::Log {
+  public:
+    explicit CountingLog(std::unique_ptr<io::ProcessLog> inner) : inner_{std::move(inner)} {}
+    bool takes(port::LogLevel level) const override { return inner_->takes(level); }
+    void write(port::LogLevel level, std::string_view message,
+               std::initializer_list<port::LogField> fields) override {
+        if (takes(level)) ++counts_[static_cast<std::size_t>(level)];
+        inner_->write(level, message, fields);
+    }
+    void report(port::MetricSink& sink) const;
+    io::ProcessLog& inner() { return *inner_; }
+
+  private:
+    std::unique_ptr<io::ProcessLog> inner_;
+    std::array<std::uint64_t, 5> counts_{};
+};
 
 // The ground a service stands on; it outlives everything the service makes.
 struct PizzaGround {
@@ -43,7 +61,7 @@ struct PizzaGround {
     io::Loop loop;
     std::unique_ptr<port::Clock> clock;
     io::PrometheusMetrics metrics;
-    std::unique_ptr<io::ProcessLog> log;
+    std::unique_ptr<CountingLog> log;
     std::string key;  // the cluster key: for the broker, and for /metrics
     std::string host;
     std::uint16_t port = 0;

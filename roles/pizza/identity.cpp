@@ -10,7 +10,7 @@ namespace taskd::roles {
 namespace {
 
 constexpr PizzaShape shape{
-    .service = "identity", .port = "8094", .has_broker = false, .guarded = true};
+    .service = "identity", .port = "8094", .has_store = false, .guarded = true};
 
 class IdentityPart {
   public:

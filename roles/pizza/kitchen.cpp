@@ -17,7 +17,8 @@ class KitchenPart {
               {.ovens = static_cast<std::size_t>(options.number("ovens")),
                .cook_min = options.duration("cook-min"),
                .cook_max = std::max(options.duration("cook-min"), options.duration("cook-max")),
-               .ack_timeout = options.duration("ack-timeout")},
+               .ack_timeout = options.duration("ack-timeout"),
+               .keep = options.duration("keep")},
               store.world()},
           front_{make_pizza_front(ground, pizza::kitchen_contract(), [this] {
               return service_.connected() ? std::vector<std::string>{}

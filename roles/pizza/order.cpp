@@ -31,7 +31,8 @@ Result<pizza::OrderSettings> settings_of(const Options& options) {
         .tokens = {.provider = secret.empty() ? std::string{} : options.text("identity"),
                    .client_id = options.text("client-id"),
                    .client_secret = std::move(secret),
-                   .audience = "payment"}};
+                   .audience = "payment"},
+        .keep = options.duration("keep")};
 }
 
 class OrderPart {

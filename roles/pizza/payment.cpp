@@ -25,7 +25,8 @@ class PaymentPart {
                .delay_max = std::max(options.duration("delay-min"), options.duration("delay-max")),
                .decline_percent = static_cast<std::uint64_t>(options.number("decline-percent")),
                .fault_percent = static_cast<std::uint64_t>(options.number("fault-percent")),
-               .tokens = !options.toggle("no-tokens")},
+               .tokens = !options.toggle("no-tokens"),
+               .keep = options.duration("keep")},
               store.world(),
               verifier_},
           front_{make_pizza_front(ground, pizza::payment_contract())} {

@@ -19,7 +19,7 @@ namespace {
 using protocol::encode_base64url;
 
 constexpr unsigned rsa_bits = 2048;
-constexpr int coordinate_bytes = 32;  // of P-256
+constexpr std::size_t coordinate_bytes = 32;  // of P-256
 
 template <auto Free>
 struct Freed {
@@ -39,11 +39,11 @@ unsigned char* bytes_of(std::string& text) {
 }
 
 // A number of the key, big-endian; as long as it is, or padded to `size`.
-std::string number_of(const EVP_PKEY* key, const char* name, int size = 0) {
+std::string number_of(const EVP_PKEY* key, const char* name, std::size_t size = 0) {
     BIGNUM* raw = nullptr;
     TASKD_ASSERT(EVP_PKEY_get_bn_param(key, name, &raw) == 1);
     const Number number{raw};
-    const int wanted = size == 0 ? BN_num_bytes(raw) : size;
+    const int wanted = size == 0 ? BN_num_bytes(raw) : static_cast<int>(size);
     std::string bytes(static_cast<std::size_t>(wanted), '\0');
     TASKD_ASSERT(BN_bn2binpad(raw, bytes_of(bytes), wanted) == wanted);
     return encode_base64url(bytes);
@@ -55,8 +55,9 @@ std::string pair_of(std::string_view der) {
     const Signature pair{d2i_ECDSA_SIG(nullptr, &in, static_cast<long>(der.size()))};
     TASKD_ASSERT(pair != nullptr);
     std::string both(2 * coordinate_bytes, '\0');
-    BN_bn2binpad(ECDSA_SIG_get0_r(pair.get()), bytes_of(both), coordinate_bytes);
-    BN_bn2binpad(ECDSA_SIG_get0_s(pair.get()), bytes_of(both) + coordinate_bytes, coordinate_bytes);
+    constexpr int size = coordinate_bytes;
+    TASKD_ASSERT(BN_bn2binpad(ECDSA_SIG_get0_r(pair.get()), bytes_of(both), size) == size);
+    TASKD_ASSERT(BN_bn2binpad(ECDSA_SIG_get0_s(pair.get()), bytes_of(both) + size, size) == size);
     return both;
 }
 

@@ -122,7 +122,10 @@ Result<void> SqliteStore::transaction(const std::function<Result<void>()>& work)
     if (auto begun = impl_->db.run("BEGIN IMMEDIATE"); !begun) return begun;
     auto done = work();
     if (done) done = impl_->db.run("COMMIT");
-    if (!done) static_cast<void>(impl_->db.run("ROLLBACK"));
+    if (done) return done;
+    // On some faults SQLite has rolled back by itself.
+    if (sqlite3_get_autocommit(impl_->db.handle()) == 0)
+        if (auto undone = impl_->db.run("ROLLBACK"); !undone) return undone;
     return done;
 }
 

@@ -113,11 +113,8 @@ TokenVerifier::~TokenVerifier() = default;
 void TokenVerifier::check(std::string_view authorization, std::function<void(Verdict)> then) {
     auto token = protocol::bearer_of(authorization);
     if (!token) return then(std::unexpected{std::move(token.error())});
-    if (!impl_->asking && impl_->wants_keys(*token)) {
-        impl_->waiting.push_back({std::move(*token), std::move(then)});
-        return impl_->ask();
-    }
-    // One whose key may come with the answer that is on its way waits for it.
+    if (!impl_->asking && impl_->wants_keys(*token)) impl_->ask();
+    // One whose key may come with the answer that is on its way waits for it; others need not.
     const bool lacks = !impl_->keys || !impl_->keys->has(protocol::key_id_of(*token));
     if (impl_->asking && lacks)
         return impl_->waiting.push_back({std::move(*token), std::move(then)});

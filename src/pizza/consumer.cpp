@@ -55,6 +55,7 @@ void Consumer::make_group() {
         asking_ = false;
         if (!answer) return failed(answer.error());
         made_ = true;
+        retry_.reset();
         log_.info("reads as a member of a group",
                   {{"group", settings_.group}, {"pattern", settings_.pattern}});
         step();
@@ -62,11 +63,13 @@ void Consumer::make_group() {
 }
 
 void Consumer::ask() {
+    // Behind a failure it is seen at once whether it goes on.
+    const Duration wait = retry_.failing() ? Duration{0} : poll_wait;
     std::string body;
     protocol::JsonWriter{body}
         .begin_object()
         .field("max", settings_.slots - held_.size())
-        .field("wait_ms", poll_wait / std::chrono::milliseconds{1})
+        .field("wait_ms", wait / std::chrono::milliseconds{1})
         .field("consumer", settings_.name)
         .end_object();
     asking_ = true;

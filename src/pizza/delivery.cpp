@@ -41,6 +41,10 @@ std::string delivery_json(const io::SqlRow& row) {
     return body;
 }
 
+constexpr std::string_view old_rows =
+    "DELETE FROM deliveries WHERE order_id IN (SELECT order_id FROM deliveries WHERE "
+    "assigned_at < ?1 LIMIT ?2)";
+
 }  // namespace
 
 struct DeliveryService::Order {
@@ -70,6 +74,7 @@ DeliveryService::DeliveryService(DeliverySettings settings, World world)
       random_{world_.seed},
       outbox_{"/pizza/delivery", world_.desk,  world_.broker,
               world_.timers,     world_.clock, world_.log},
+      sweep_{old_rows, settings_.keep, world_},
       consumer_{{.group = "delivery",
                  .pattern = "order.ready",
                  .name = world_.instance,
@@ -92,6 +97,7 @@ void DeliveryService::add_routes(Front& front) {
 
 void DeliveryService::start() {
     outbox_.start();
+    sweep_.start();
     consumer_.start();
 }
 

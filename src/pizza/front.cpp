@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <charconv>
 
+#include "taskd/base/limits.hpp"
+#include "taskd/protocol/datagram.hpp"
 #include "taskd/protocol/json.hpp"
 
 namespace taskd::pizza {
 namespace {
 
-constexpr std::size_t body_bytes_max = 64 * 1024;
+constexpr std::size_t body_bytes_max = 64 * limits::kibibyte;
 constexpr std::int64_t limit_max = 1000;
 
 bool fits(std::string_view pattern, const std::vector<std::string>& path,
@@ -114,7 +116,8 @@ void Front::add_common() {
              [this](Call call) { call.answer(200, std::string{settings_.asyncapi}); }});
     add({"GET", "/metrics", [this](Call call) {
              const std::string wanted = "Bearer " + settings_.metrics_key;
-             if (!settings_.metrics_key.empty() && call.header("Authorization") != wanted)
+             if (!settings_.metrics_key.empty() &&
+                 !protocol::same_secret(call.header("Authorization"), wanted))
                  return call.refuse(
                      Problem{401, "missing_key", row_of(ErrorCode::missing_key).text},
                      {{"WWW-Authenticate", "Bearer"}});

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "taskd/base/assert.hpp"
+#include "taskd/base/limits.hpp"
 #include "taskd/io/private_files.hpp"
 #include "taskd/protocol/base64url.hpp"
 #include "taskd/protocol/datagram.hpp"
@@ -17,7 +18,7 @@
 namespace taskd::pizza {
 namespace {
 
-constexpr std::size_t keys_file_bytes_max = 1024 * 1024;
+constexpr std::size_t keys_file_bytes_max = limits::mebibyte;
 constexpr std::size_t secret_bytes_min = 16;
 // What others may keep of the keys, and how long an old key stays beside its last token's life.
 constexpr Duration keys_kept = std::chrono::minutes{5};

@@ -43,6 +43,10 @@ constexpr std::string_view find_cooking =
     "SELECT order_id, pizza, quantity, status, by, begun_at, cooked_at FROM cooking "
     "WHERE ?1 IS NULL OR order_id = ?1 ORDER BY order_id DESC LIMIT ?2";
 
+constexpr std::string_view old_rows =
+    "DELETE FROM cooking WHERE order_id IN (SELECT order_id FROM cooking WHERE "
+    "cooked_at < ?1 LIMIT ?2)";
+
 }  // namespace
 
 struct KitchenService::Dish {
@@ -88,6 +92,7 @@ KitchenService::KitchenService(KitchenSettings settings, World world)
       random_{world_.seed},
       outbox_{"/pizza/kitchen", world_.desk,  world_.broker,
               world_.timers,    world_.clock, world_.log},
+      sweep_{old_rows, settings_.keep, world_},
       consumer_{{.group = "kitchen",
                  .pattern = "order.placed",
                  .name = world_.instance,
@@ -109,6 +114,7 @@ void KitchenService::add_routes(Front& front) {
 
 void KitchenService::start() {
     outbox_.start();
+    sweep_.start();
     consumer_.start();
 }
 

@@ -25,6 +25,10 @@ std::optional<OrderEnd> end_of(std::string_view status) {
     return OrderEnd::paid;
 }
 
+constexpr std::string_view old_rows =
+    "DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE ordered_at < ?1 "
+    "AND status NOT IN ('PAYING', 'CANCELLING') LIMIT ?2)";
+
 }  // namespace
 
 std::span<const char* const> OrderService::formats() {
@@ -40,6 +44,7 @@ OrderService::OrderService(OrderSettings settings, World world)
       breaker_{settings_.breaker},
       tokens_{settings_.tokens, world_.http, world_.clock},
       outbox_{"/pizza/order", world_.desk, world_.broker, world_.timers, world_.clock, world_.log},
+      sweep_{old_rows, settings_.keep, world_},
       consumer_{{.group = "order",
                  .pattern = "(order|delivery).(ready|assigned)",
                  .name = world_.instance,
@@ -68,12 +73,14 @@ void OrderService::add_routes(Front& front) {
 
 void OrderService::start() {
     outbox_.start();
+    sweep_.start();
     consumer_.start();
     resume();
     cancel_next();
 }
 
 void OrderService::drain(std::function<void()> done) {
+    draining_ = true;
     resume_timer_->clear();
     cancel_timer_->clear();
     drained_ = [this, done = std::move(done)] {
@@ -92,6 +99,7 @@ void OrderService::report(port::MetricSink& sink) const {
 // ---- taking an order ---------------------------------------------------------------------------
 
 void OrderService::place(Call call, bool version_2) {
+    if (draining_) return call.refuse(Error{ErrorCode::shutting_down, {}});
     const Language language = language_of(call.header("Accept-Language"));
     auto form = read_order(call.request.body, settings_.menu, language);
     if (!form) {

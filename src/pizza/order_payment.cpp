@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 using protocol::JsonView;
 
 constexpr Duration resume_wait = 1s;
+constexpr std::int64_t resume_max = 100;
 
 std::string payment_body(const OrderRow& row) {
     std::string body;
@@ -207,10 +208,14 @@ void OrderService::landed(const FlightPtr& flight, OrderEnd end, Result<bool> wr
 void OrderService::resume() {
     world_.desk.ask<std::vector<OrderRow>>(
         [](io::SqliteStore& store) {
-            return find_orders(store, "status = 'PAYING' ORDER BY id LIMIT 100", {});
+            return find_orders(store, "status = 'PAYING' ORDER BY id LIMIT ?", {resume_max});
         },
         [this](Result<std::vector<OrderRow>> rows) {
-            if (!rows || drained_) return;
+            if (draining_) return;
+            // Not all of them at once, and what could not be read is read later.
+            if (!rows || std::ssize(*rows) == resume_max)
+                resume_timer_->set(world_.clock.steady() + resume_wait, [this] { resume(); });
+            if (!rows) return;
             for (OrderRow& row : *rows) {
                 if (flights_.contains(row.id)) continue;
                 world_.log.info("an order is taken up again",
@@ -224,7 +229,7 @@ void OrderService::resume() {
 
 // What may have been paid for an order that its customer was refused is given back, one by one.
 void OrderService::cancel_next() {
-    if (cancelling_ || drained_) return;
+    if (cancelling_ || draining_) return;
     cancelling_ = true;
     world_.desk.ask<std::vector<OrderRow>>(
         [](io::SqliteStore& store) {
@@ -233,6 +238,9 @@ void OrderService::cancel_next() {
         [this](Result<std::vector<OrderRow>> rows) {
             if (!rows || rows->empty()) {
                 cancelling_ = false;
+                if (!rows)
+                    cancel_timer_->set(world_.clock.steady() + cancel_retry_.next(),
+                                       [this] { cancel_next(); });
                 return;
             }
             const OrderRow row = rows->front();

@@ -15,6 +15,10 @@ constexpr std::string_view payments_table =
     "transaction_id TEXT NOT NULL, cents INTEGER NOT NULL, customer TEXT NOT NULL, "
     "at INTEGER NOT NULL) WITHOUT ROWID;";
 
+constexpr std::string_view old_rows =
+    "DELETE FROM payments WHERE order_id IN (SELECT order_id FROM payments WHERE at < ?1 "
+    "LIMIT ?2)";
+
 }  // namespace
 
 struct PaymentService::Asked {
@@ -56,7 +60,8 @@ PaymentService::PaymentService(PaymentSettings settings, World world, io::TokenV
       verifier_{verifier},
       random_{world_.seed},
       outbox_{"/pizza/payment", world_.desk,  world_.broker,
-              world_.timers,    world_.clock, world_.log} {}
+              world_.timers,    world_.clock, world_.log},
+      sweep_{old_rows, settings_.keep, world_} {}
 
 void PaymentService::add_routes(Front& front) {
     const auto guard = [this](void (PaymentService::*handle)(Call)) {

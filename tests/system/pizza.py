@@ -148,8 +148,8 @@ class Pizza(harness.SystemTest):
             by_order[answer.json["orderId"]] = answer
             if answer.status == 402:
                 self.assertEqual(answer.json["message"], "Die Zahlung wurde abgelehnt")
-        self.assertGreater(fates[201], 5, fates)
-        self.assertGreater(fates[402], 5, fates)
+        self.assertGreater(fates[201], 2, fates)
+        self.assertGreater(fates[402], 2, fates)
         wanted = {201: "PAID", 402: "DECLINED", 503: "CANCELLED"}
         harness.wait_until(lambda: p.payments() == {
             order: wanted[answer.status] for order, answer in by_order.items()},
@@ -230,7 +230,7 @@ class Pizza(harness.SystemTest):
     def test_payment_is_too_slow(self):
         p = self.platform
         p.start_identity()
-        p.start_payment("--delay-min", "600ms", "--delay-max", "600ms")
+        p.start_payment("--delay-min", "1500ms", "--delay-max", "1500ms")
         p.start_order("--payment-timeout", "150ms", "--payment-tries", "2")
         answer = p.order.call("POST", "/orders", p.form(1))
         self.assertEqual(answer.status, 503, answer.text)
@@ -267,12 +267,12 @@ class Pizza(harness.SystemTest):
                 cooked[match.group(1)] = kitchen.name
         self.assertEqual(set(cooked), set(orders))
         shares = collections.Counter(cooked.values())
-        self.assertGreaterEqual(min(shares.values()), 4, shares)
+        self.assertGreaterEqual(min(shares.values()), 3, shares)
         # In turn: neither has a long run of its own.
         line = [cooked[order] for order in p.orders_of("order.ready")]
         longest = max(len(run.group()) for run in re.finditer(
             r"(a+|b+)", "".join(name[-1] for name in line)))
-        self.assertLessEqual(longest, 4, line)
+        self.assertLessEqual(longest, 6, line)
 
     def test_the_order_service_is_away(self):
         p = self.platform
@@ -344,7 +344,7 @@ class Pizza(harness.SystemTest):
 
     def test_tokens(self):
         p = self.platform
-        p.start_identity("--token-time", "3s", "--rotate-every", "700ms")
+        p.start_identity("--token-time", "4s", "--rotate-every", "1500ms")
         p.start_payment("--leeway", "0")
         body = {"orderId": "018bcfe5-687b-7000-8000-000000000001", "customerName": "Ann",
                 "amount": 17}
@@ -369,11 +369,12 @@ class Pizza(harness.SystemTest):
         more["sub"] = "admin"
         refused(f"{head}.{part(more)}.{proof}", "bad_signature")
         refused(p.token("guest", "a-secret-of-a-guest", "kitchen"), "wrong_audience")
+
         # New keys sign meanwhile: tokens of all of them are taken until they end.
-        newer = harness.wait_until(
-            lambda: (lambda token: token if token.split(".")[0] != head else None)(p.token()),
-            "another key signs")
-        harness.wait_until(lambda: pay(newer).status == 200, "its key is known")
+        def by_another_key():
+            token = p.token()
+            return token.split(".")[0] != head and pay(token).status == 200
+        harness.wait_until(by_another_key, "another key signs, and is known")
         self.assertGreaterEqual(len(p.identity.get("/jwks.json")["keys"]), 2)
         harness.wait_until(lambda: pay(good).status == 401, "the first token ends")
         refused(good, "expired")
@@ -425,6 +426,23 @@ class Pizza(harness.SystemTest):
         p.place(2)  # by the token it has
         p.payment.restart()  # reads the new keys, which do not prove that token
         p.place(3)
+
+    def test_what_has_ended_is_let_go_of(self):
+        p = self.platform
+        brief = ["--keep", "1s"]
+        p.start_identity()
+        p.start_payment(*brief)
+        p.start_order(*brief)
+        kitchen = p.start_kitchen(*brief)
+        p.start_delivery(*brief)
+        order = p.place(1)
+        p.wait_delivered([order])
+        header = {"Authorization": "Bearer " + p.token()}
+        harness.wait_until(
+            lambda: not p.order.get("/orders")["orders"] and not kitchen.get("/cooking")["cooking"]
+            and not p.delivery.get("/deliveries")["deliveries"]
+            and p.payment.call("GET", f"/payments/{order}", headers=header).status == 404,
+            "nobody keeps it")
 
     def test_services_refuse_what_they_cannot_be(self):
         def ends(*arguments):

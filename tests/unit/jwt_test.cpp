@@ -296,7 +296,10 @@ TEST_CASE("the verifier finds the keys, keeps them, and asks again for one it do
     // The issuer is away when the keys are old: those that were read go on.
     world.clock.advance(6min);
     world.check(first.sign(claims("", "http://issuer", "\"payment\"", "1800000000")));
+    CHECK(world.said.back() == "good");  // does not wait for the answer
+    CHECK(world.provider.open() == 1);
     world.provider.answer(fail(ErrorCode::unreachable, "nobody"));
+    world.check(first.sign(claims("", "http://issuer", "\"payment\"", "1800000000")));
     CHECK(world.said.back() == "good");
     CHECK(world.verifier.questions() == 5);
 }

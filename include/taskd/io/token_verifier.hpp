@@ -36,8 +36,9 @@ class TokenVerifier {
     TokenVerifier(const TokenVerifier&) = delete;
     TokenVerifier& operator=(const TokenVerifier&) = delete;
 
-    // Of an Authorization header. `then` runs at once when the keys are there. While the issuer is
-    // away the keys that were read last go on; without any it is no_keys.
+    // Of an Authorization header. `then` runs at once when the token's key is there, also when keys
+    // are being read again. While the issuer is away those that were read last go on; without any
+    // it is no_keys.
     void check(std::string_view authorization, std::function<void(Verdict)> then);
 
     std::uint64_t questions() const;  // asked of the issuer

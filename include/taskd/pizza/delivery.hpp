@@ -10,12 +10,14 @@
 #include "taskd/pizza/front.hpp"
 #include "taskd/pizza/outbox.hpp"
 #include "taskd/pizza/service.hpp"
+#include "taskd/pizza/sweep.hpp"
 
 namespace taskd::pizza {
 
 struct DeliverySettings {
     std::vector<std::string> drivers;
     Duration ack_timeout = std::chrono::seconds{30};
+    Duration keep = std::chrono::hours{24 * 30};  // what has ended
 };
 
 class DeliveryService {
@@ -41,6 +43,7 @@ class DeliveryService {
     World world_;
     Random random_;
     Outbox outbox_;
+    Sweep sweep_;
     Consumer consumer_;
     Outcomes outcomes_{"delivery"};
 };

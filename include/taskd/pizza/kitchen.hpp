@@ -12,6 +12,7 @@
 #include "taskd/pizza/front.hpp"
 #include "taskd/pizza/outbox.hpp"
 #include "taskd/pizza/service.hpp"
+#include "taskd/pizza/sweep.hpp"
 
 namespace taskd::pizza {
 
@@ -20,6 +21,7 @@ struct KitchenSettings {
     Duration cook_min = std::chrono::seconds{5};
     Duration cook_max = std::chrono::seconds{10};
     Duration ack_timeout = std::chrono::seconds{30};
+    Duration keep = std::chrono::hours{24 * 30};  // what has ended
 };
 
 class KitchenService {
@@ -48,6 +50,7 @@ class KitchenService {
     World world_;
     Random random_;
     Outbox outbox_;
+    Sweep sweep_;
     Consumer consumer_;
     Outcomes outcomes_{"kitchen"};
     std::map<std::string, DishPtr> ovens_;  // by delivery

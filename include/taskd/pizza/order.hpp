@@ -14,6 +14,7 @@
 #include "taskd/pizza/front.hpp"
 #include "taskd/pizza/outbox.hpp"
 #include "taskd/pizza/service.hpp"
+#include "taskd/pizza/sweep.hpp"
 #include "taskd/pizza/token_source.hpp"
 
 namespace taskd::pizza {
@@ -26,6 +27,7 @@ struct OrderSettings {
     Duration retry_wait = std::chrono::milliseconds{200};  // doubled each time
     BreakerSettings breaker;
     TokenSourceSettings tokens;
+    Duration keep = std::chrono::hours{24 * 30};  // what has ended
 };
 
 // How an order stands, as the store has it.
@@ -105,6 +107,7 @@ class OrderService {
     Breaker breaker_;
     TokenSource tokens_;
     Outbox outbox_;
+    Sweep sweep_;
     Consumer consumer_;
     Outcomes outcomes_{"order"};
     std::map<std::string, FlightPtr> flights_;
@@ -112,6 +115,7 @@ class OrderService {
     std::unique_ptr<port::Timer> cancel_timer_;
     Retry cancel_retry_;
     bool cancelling_ = false;
+    bool draining_ = false;
     std::function<void()> drained_;
 };
 

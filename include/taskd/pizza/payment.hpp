@@ -10,6 +10,7 @@
 #include "taskd/pizza/front.hpp"
 #include "taskd/pizza/outbox.hpp"
 #include "taskd/pizza/service.hpp"
+#include "taskd/pizza/sweep.hpp"
 
 namespace taskd::pizza {
 
@@ -18,7 +19,8 @@ struct PaymentSettings {
     Duration delay_max{0};
     std::uint64_t decline_percent = 20;
     std::uint64_t fault_percent = 0;
-    bool tokens = true;  // asked for
+    bool tokens = true;                           // asked for
+    Duration keep = std::chrono::hours{24 * 30};  // what has ended
 };
 
 class PaymentService {
@@ -28,7 +30,10 @@ class PaymentService {
     PaymentService(PaymentSettings settings, World world, io::TokenVerifier& verifier);
 
     void add_routes(Front& front);
-    void start() { outbox_.start(); }
+    void start() {
+        outbox_.start();
+        sweep_.start();
+    }
     void drain(std::function<void()> done) { outbox_.drain(std::move(done)); }
     void report(port::MetricSink& sink) const;
 
@@ -49,6 +54,7 @@ class PaymentService {
     io::TokenVerifier& verifier_;
     Random random_;
     Outbox outbox_;
+    Sweep sweep_;
     Outcomes outcomes_{"payment"};
     std::set<std::shared_ptr<port::Timer>> delays_;
 };

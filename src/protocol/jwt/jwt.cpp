@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "protocol/jwt/public_key.hpp"
+#include "taskd/base/limits.hpp"
 #include "taskd/protocol/base64url.hpp"
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/json_view.hpp"
@@ -13,8 +14,8 @@
 namespace taskd::protocol {
 namespace {
 
-constexpr std::size_t token_bytes_max = 16 * 1024;  // as much as a request's head
-constexpr double seconds_max = 253'402'300'799.0;   // the year 9999
+constexpr std::size_t token_bytes_max = 16 * limits::kibibyte;  // as much as a request's head
+constexpr double seconds_max = 253'402'300'799.0;               // the year 9999
 
 constexpr std::array<std::string_view, 12> fault_names = {
     "missing",     "malformed",     "unsigned",         "foreign_algorithm",

@@ -81,11 +81,15 @@ Pkey read_rsa(const JsonView& jwk) {
 std::string der_of(std::string_view signature) {
     if (signature.size() != 2 * coordinate_bytes) return {};
     const Signature pair{ECDSA_SIG_new()};
-    Number r = number_of(signature.substr(0, coordinate_bytes));
-    Number s = number_of(signature.substr(coordinate_bytes));
-    if (!pair || !r || !s || ECDSA_SIG_set0(pair.get(), r.get(), s.get()) != 1) return {};
-    (void)r.release();
-    (void)s.release();
+    if (!pair) return {};
+    // The pair takes both over, or neither.
+    BIGNUM* r = number_of(signature.substr(0, coordinate_bytes)).release();
+    BIGNUM* s = number_of(signature.substr(coordinate_bytes)).release();
+    if (ECDSA_SIG_set0(pair.get(), r, s) != 1) {
+        BN_free(r);
+        BN_free(s);
+        return {};
+    }
     const int size = i2d_ECDSA_SIG(pair.get(), nullptr);
     if (size <= 0) return {};
     std::string der(static_cast<std::size_t>(size), '\0');
