@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "taskd/base/assert.hpp"
+#include "taskd/lua/functions.hpp"
 #include "taskd/lua/host.hpp"
 
 namespace taskd::support {
@@ -103,6 +104,7 @@ class LuaNode {
     bool wait_until_alone() { return wait_until_alive(0); }
 
     lua::Host& host() { return host_; }
+    lua::Functions& functions() { return functions_; }
     runtime::Relay& relay() { return relay_; }
     runtime::Topology& topology() { return topology_; }
     const lua::Scheduler& scheduler() const { return scheduler_; }
@@ -122,6 +124,7 @@ class LuaNode {
     runtime::Topology topology_;
     lua::Scheduler scheduler_;
     lua::Host host_;
+    lua::Functions functions_;
 };
 
 }  // namespace taskd::support
