@@ -298,13 +298,14 @@ const Command& registry_command() {
     static const Command command{
         {.name = "registry",
          .arguments = "list [PATTERN] | show ID | apply PATH… | history | diff A [B] | restore N",
-         .summary = "declare queues, schedules and workers in files, with every version kept",
+         .summary = "declare queues, workers, workflows and more in files, with every version kept",
          .text =
              "'apply' makes what the files say the next version: what they do not name is gone. "
              "A PATH is\na YAML file, or a folder of them. PATTERN is an id with * for any "
-             "characters, ~EXPRESSION,\n^BEGINNING or $END. 'diff A' compares with what holds "
-             "now. 'taskd up' with the same --data\nstarts the workers of the newest version, and "
-             "keeps queues and schedules as it says while it runs.",
+             "characters, "
+             "~EXPRESSION,\n^BEGINNING or $END. 'diff A' compares with what holds now. 'taskd up' "
+             "with the same --data\nstarts the workers of the newest version and keeps all else as "
+             "it says. While it runs it is\nasked about each change, and a part of it may refuse.",
          .options = {{.name = "data",
                       .value = "DIR",
                       .fallback = "taskd-data",
