@@ -1,32 +1,19 @@
 // taskd call: a method of a contract, by its name, whoever implements it.
-#include <filesystem>
-
 #include "client.hpp"
+#include "entry_kinds.hpp"
 #include "outcome.hpp"
 #include "payload.hpp"
 #include "taskd/io/clock.hpp"
 #include "taskd/io/entropy.hpp"
-#include "taskd/io/sqlite_history.hpp"
 #include "taskd/service/contracts.hpp"
 
 namespace taskd::roles {
 namespace {
 
-Result<std::vector<Entry>> read_registry(const std::string& dir) {
-    const std::string path = dir + "/registry.db";
-    std::error_code error;
-    if (!std::filesystem::exists(path, error))
-        return fail(ErrorCode::file_missing, "there is no " + path);
-    const auto history = io::open_history(path);
-    if (!history) return std::unexpected{history.error()};
-    const auto newest = (*history)->newest();
-    if (!newest) return std::unexpected{newest.error()};
-    return (*history)->read(*newest);
-}
-
 int run(const Options& options) {
     const auto& words = options.positional();
-    const auto entries = read_registry(options.given("data") ? options.text("data") : "taskd-data");
+    const auto entries =
+        newest_entries(options.given("data") ? options.text("data") : "taskd-data");
     if (!entries) return report(entries.error());
     const auto method = service::BoundMethod::bind(*entries, words[0], words[1]);
     if (!method) return report(method.error());

@@ -7,6 +7,7 @@
 
 #include "formats.hpp"
 #include "taskd/base/assert.hpp"
+#include "taskd/io/sqlite_history.hpp"
 #include "taskd/io/text_files.hpp"
 #include "taskd/io/workflow_text.hpp"
 #include "taskd/io/yaml.hpp"
@@ -316,6 +317,18 @@ Result<io::KeyStoreSettings> store_settings(const Entry& entry) {
 
 Result<std::vector<Entry>> check_entries(std::vector<Entry> entries) {
     return check(std::move(entries), {});
+}
+
+Result<std::vector<Entry>> newest_entries(const std::string& dir) {
+    const std::string path = dir + "/registry.db";
+    std::error_code error;
+    if (!std::filesystem::exists(path, error))
+        return fail(ErrorCode::file_missing, "there is no " + path);
+    const auto history = io::open_history(path);
+    if (!history) return std::unexpected{history.error()};
+    const auto newest = (*history)->newest();
+    if (!newest) return std::unexpected{newest.error()};
+    return (*history)->read(*newest);
 }
 
 std::string registry_socket(const std::string& dir) {

@@ -36,6 +36,9 @@ Result<WorkflowSource> workflow_of(const Entry& entry);
 // What a valid entry of kind store says.
 Result<io::KeyStoreSettings> store_settings(const Entry& entry);
 
+// The entries of the newest version in a data directory's registry. file_missing.
+Result<std::vector<Entry>> newest_entries(const std::string& dir);
+
 // Where a running `taskd up` takes changes of the registry in its data directory.
 std::string registry_socket(const std::string& dir);
 

@@ -208,7 +208,7 @@ int tell(const Made& made, const Options& options) {
 // Asks the `taskd up` that runs on this data directory, whose parts have a say in it; none when
 // there is none.
 std::optional<Made> ask_running(const Options& options, const protocol::RegistryAsked& asked) {
-    port::HttpRequest request{"POST", "/v1/registry/versions", {}, write_registry_asked(asked)};
+    port::HttpRequest request{"POST", "/registry/versions", {}, write_registry_asked(asked)};
     request.headers.emplace_back("Content-Type", std::string{protocol::json_type});
     const auto answer = io::http_call("unix:" + registry_socket(options.text("data")),
                                       std::move(request), ask_timeout);

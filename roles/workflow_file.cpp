@@ -10,7 +10,6 @@
 #include "entry_kinds.hpp"
 #include "taskd/base/limits.hpp"
 #include "taskd/io/private_files.hpp"
-#include "taskd/io/sqlite_history.hpp"
 #include "taskd/io/workflow_text.hpp"
 #include "taskd/io/yaml.hpp"
 #include "taskd/protocol/json.hpp"
@@ -89,15 +88,9 @@ Result<WorkflowFile> read_workflow_named(const std::string& name, const std::str
     std::error_code error;
     if (name.find(':') == std::string::npos || std::filesystem::exists(name, error))
         return read_workflow_file(name, inputs);
-    const std::string path = data + "/registry.db";
-    if (!std::filesystem::exists(path, error))
-        return fail(ErrorCode::file_missing, name + " is no file, and there is no " + path);
-    const auto history = io::open_history(path);
-    if (!history) return std::unexpected{history.error()};
-    const auto newest = (*history)->newest();
-    if (!newest) return std::unexpected{newest.error()};
-    const auto entries = (*history)->read(*newest);
-    if (!entries) return std::unexpected{entries.error()};
+    const auto entries = newest_entries(data);
+    if (!entries)
+        return fail(entries.error().code, name + " is no file, and " + entries.error().detail);
     const auto entry = std::ranges::find(*entries, name, &Entry::id);
     if (entry == entries->end() || entry->kind != "workflow")
         return fail(ErrorCode::workflow_not_found,

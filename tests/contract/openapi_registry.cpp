@@ -13,9 +13,9 @@ struct World {
 
     void ask(const std::string& body, int status, const std::string& error = {},
              const std::string& media = "application/json") {
-        ApiOperation& operation = contract.find("POST", "/v1/registry/versions");
+        ApiOperation& operation = contract.find("POST", "/registry/versions");
         std::optional<port::HttpResponse> answer;
-        front.handle({"POST", "/v1/registry/versions", {{"Content-Type", media}}, body},
+        front.handle({"POST", "/registry/versions", {{"Content-Type", media}}, body},
                      [&](port::HttpResponse got) { answer = std::move(got); });
         INFO(body);
         REQUIRE(answer);
@@ -84,7 +84,7 @@ TEST_CASE("a registry's route keeps to the contract") {
         world.made = fail(code, "as told");
         world.ask(R"({"restore":3})", row_of(code).http_status, std::string{row_of(code).name});
     }
-    const ApiOperation& operation = world.contract.find("POST", "/v1/registry/versions");
+    const ApiOperation& operation = world.contract.find("POST", "/registry/versions");
     CHECK(operation.seen_errors == operation.errors);
     for (const std::string& status : operation.statuses)
         if (status != "default") CHECK(operation.seen_statuses.contains(status));
@@ -97,7 +97,7 @@ TEST_CASE("a registry serves what the contract says of it") {
         if (each.roles.contains("up")) written.insert(each.name());
     std::set<std::string> routed;
     for (const auto& route : world.front.routes())
-        if (route.pattern.starts_with("/v1/"))
+        if (route.pattern.starts_with("/registry/"))
             routed.insert(std::string{route.method} + " " + std::string{route.pattern});
     CHECK(routed == written);
 }

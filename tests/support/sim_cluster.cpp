@@ -164,6 +164,7 @@ void SimCluster::start_dispatcher() {
     journal.store_id = 7;
     journal.salt_seed = random_.next();
     journal.segment_bytes = 96 * limits::kibibyte;
+    journal.first_bytes = 32 * limits::kibibyte;
     journal.frame_bytes_max = 64 * limits::kibibyte;
     journal.retain_age = 1s;
     journal.retain_bytes = 0;

@@ -157,6 +157,16 @@ class Registry(harness.SystemTest):
                            "and what was made is gone")
         self.assertEqual(self.registry("history", "-o", "id"), "1\n")
 
+    def test_after_a_kill_changes_go_to_the_file_until_up_runs_again(self):
+        up = self.system.up().start(0)
+        up.kill()
+        self.assertTrue((up.data / "registry.sock").exists())
+        self.registry("apply", self.entries)
+        self.assertEqual(self.registry("history", "-o", "id"), "1\n")
+        up.start(0)
+        self.file.write_text(FILE.replace("[/bin/cat]", "[/no/such/program]"), encoding="utf-8")
+        self.assertIn("entry_refused", self.registry("apply", self.entries, code=1))
+
     def test_topics_groups_and_workflows_are_declared_too(self):
         up = self.system.up().start(0)
         (self.entries / "report.yaml.txt").write_text(

@@ -88,7 +88,9 @@ TEST_CASE("what a task fails with is an answer with the status that was said for
                    R"({"error":{"code":")" + code + R"(","message":"why","permanent":true}})",
                    "order");
         REQUIRE(answer->has_value());
-        return problem(**answer) + " " + JsonView{(*answer)->body}["detail"].text();
+        const JsonView body{(*answer)->body};
+        CHECK(body["status"].number() == static_cast<std::uint64_t>((*answer)->status));
+        return problem(**answer) + " " + body["detail"].text();
     };
     CHECK(answer_to("sold_out") == "409 worker_failed sold_out: why");
     CHECK(answer_to("bad_payload") == "418 bad_payload why");
@@ -96,6 +98,11 @@ TEST_CASE("what a task fails with is an answer with the status that was said for
     CHECK(answer_to("odd") == "500 worker_failed odd: why");
     world.set("order", R"({"path":"/o","type":"order","errors":{"*":503}})");
     CHECK(answer_to("odd") == "503 worker_failed odd: why");
+    // A task that is not taken is such an error too, when it is named.
+    REQUIRE(world.ask("PUT", "/v1/queues/order/schema", R"({"type":"object"})"));
+    CHECK(problem(**world.begin("POST", "/o", "1")) == "422 schema_mismatch");
+    world.set("order", R"({"path":"/o","type":"order","errors":{"schema_mismatch":400}})");
+    CHECK(problem(**world.begin("POST", "/o", "1")) == "400 schema_mismatch");
 }
 
 TEST_CASE("a task that takes longer than its endpoint waits goes on, and is named") {

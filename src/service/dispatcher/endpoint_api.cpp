@@ -103,6 +103,20 @@ std::string submit_body(const Endpoint& endpoint, const protocol::PathValues& va
     return out;
 }
 
+// A problem under the status that the endpoint names for the code of the error, if it does.
+port::HttpResponse with_status(const Endpoint& endpoint, const std::string& code,
+                               port::HttpResponse response) {
+    auto said = endpoint.statuses.find(code);
+    if (said == endpoint.statuses.end()) said = endpoint.statuses.find("*");
+    if (said == endpoint.statuses.end()) return response;
+    const auto member = [](int status) { return "\"status\":" + std::to_string(status); };
+    const std::string before = member(response.status);
+    if (const auto at = response.body.find(before); at != std::string::npos)
+        response.body.replace(at, before.size(), member(said->second));
+    response.status = said->second;
+    return response;
+}
+
 // What a task that ended without success is, for who asked over HTTP.
 port::HttpResponse failed(const Endpoint& endpoint, const JsonView& task,
                           const std::string& trace) {
@@ -112,11 +126,7 @@ port::HttpResponse failed(const Endpoint& endpoint, const JsonView& task,
                 task["error"]["message"].text()};
     if (known == nullptr && !code.empty()) error.detail = code + ": " + error.detail;
     if (code.empty()) error.detail = "the task is " + task["state"].text();
-    auto response = problem_response(error, {{}, {}, trace});
-    auto said = endpoint.statuses.find(code);
-    if (said == endpoint.statuses.end()) said = endpoint.statuses.find("*");
-    if (said != endpoint.statuses.end()) response.status = said->second;
-    return response;
+    return with_status(endpoint, code, problem_response(error, {{}, {}, trace}));
 }
 
 port::HttpResponse answer_of(const Endpoint& endpoint, port::HttpResponse submitted,
@@ -128,7 +138,11 @@ port::HttpResponse answer_of(const Endpoint& endpoint, port::HttpResponse submit
         response.headers.emplace_back("Location", "/v1/tasks/" + id + "/result");
         return response;
     }
-    if (submitted.status != 200) return submitted;
+    if (submitted.status != 200) {
+        const std::string code = task["error"].text();
+        const bool is_named = endpoint.statuses.contains(code);
+        return is_named ? with_status(endpoint, code, std::move(submitted)) : std::move(submitted);
+    }
     if (task["state"].text() != "succeeded") return failed(endpoint, task, trace);
     const std::string result{task["result"].raw()};
     return json_response(200, result.empty() ? "null" : result);

@@ -19,7 +19,7 @@ std::string write_version(const port::RegistryVersion& version) {
 }
 
 void RegistryApi::add_routes(HttpFront& front) {
-    front.add({"POST", "/v1/registry/versions", {}, [this](Call call) { post(std::move(call)); }});
+    front.add({"POST", "/registry/versions", {}, [this](Call call) { post(std::move(call)); }});
 }
 
 void RegistryApi::post(Call call) {
