@@ -53,7 +53,8 @@ class LuaNode {
           ids_{name},
           topology_{name, settings.name, nullptr},
           scheduler_{threads},
-          host_{settings, {scheduler_, alarms_, commands_, relay_, topology_, ids_, clock_, log}} {
+          host_{settings, {scheduler_, alarms_, commands_, relay_, topology_, ids_, clock_, log}},
+          functions_{{scheduler_, alarms_, commands_, ids_, clock_, log}} {
         relay_.attach(settings.name, host_);
         const auto added = host_.add_commands(commands_);
         TASKD_ASSERT(added);
@@ -69,6 +70,7 @@ class LuaNode {
                    return Value{};
                }}}}});
         host_.set_modules(&modules_);
+        functions_.set_modules(&modules_);
     }
 
     void program(const std::string& name, const std::string& body, lua::MachineLimits limits = {}) {
