@@ -1,8 +1,11 @@
 """--boot-plan of every role: phases, levels, components, the time each took, and then the end."""
 
+import pathlib
 import re
 
 import harness
+
+PROGRAMS = pathlib.Path(__file__).resolve().parents[2] / "config" / "entries" / "programs"
 
 PHASES = ["infrastructure", "load", "activation", "all"]
 COMPONENTS = {
@@ -11,6 +14,11 @@ COMPONENTS = {
     "nameservice": ["0 door", "1 nameservice < door", "2 announcement < door, nameservice"],
     "worker": ["0 door", "0 pidgen", "1 worker < door, pidgen", "2 announcement < door, worker"],
     "monitor": ["0 door", "1 monitor < door", "2 announcement < door, monitor"],
+    "host": ["0 door", "0 pidgen", "1 dispatcher < pidgen", "2 topology < dispatcher",
+             "3 factory < pidgen, dispatcher, topology", "4 functions < factory",
+             "5 supervisor < pidgen, factory, functions",
+             "5 host < door, factory, functions, topology",
+             "6 announcement < door, host, supervisor"],
     "up": ["0 registry", "0 pidgen", "1 finder < registry", "1 supervisor < pidgen, registry",
            "1 stores < registry", "2 lifecycle < registry, stores, supervisor"],
 }
@@ -41,6 +49,8 @@ class Boot(harness.SystemTest):
         self.check("nameservice", "--data", folder / "n")
         self.check("worker", "sum")
         self.check("monitor")
+        self.check("host", PROGRAMS,
+                   phases=["infrastructure", "load", "activation", "entries", "all"])
         self.check("up", "--data", folder / "u",
                    phases=["infrastructure", "load", "activation", "entries", "all"])
 

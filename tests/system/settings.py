@@ -48,7 +48,7 @@ class Settings(harness.SystemTest):
         self.assertNotIn("default", plain)
         everything = self.system.run("config", "show", "-o", "json")
         self.assertEqual(set(json.loads(everything.stdout)), {
-            "dispatcher", "nameservice", "worker", "monitor", "up", "client", *PIZZA})
+            "dispatcher", "nameservice", "worker", "monitor", "host", "up", "client", *PIZZA})
 
     def test_a_client_takes_its_own_file(self):
         self.system.start_all("sum")
@@ -89,7 +89,8 @@ class Settings(harness.SystemTest):
         files = sorted(CONFIG.glob("*.yaml"))
         files.remove(CONFIG / "openapi.yaml")
         self.assertEqual({path.stem for path in files}, {
-            "client", "dispatcher", "monitor", "nameservice", "up", "worker", *PIZZA})
+            "client", "dispatcher", "host", "monitor", "nameservice", "up", "worker",
+            *PIZZA})
         done = self.system.run("config", "check", *files)
         self.assertEqual(done.returncode, 0, done.stderr)
         for path in files:
