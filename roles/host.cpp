@@ -215,11 +215,13 @@ int run(const Options& options) {
     if (!made) return report(made.error());
     Ground& ground = **made;
     const auto remotes = split_list(options.text("remotes"));
-    const ProgramsSettings settings{.node = options.text("node"),
-                                    .threads = static_cast<unsigned>(options.number("threads")),
-                                    .dispatcher_url = options.text("dispatcher"),
-                                    .peers = *peers,
-                                    .remotes = {remotes.begin(), remotes.end()}};
+    const ProgramsSettings settings{
+        .node = options.text("node"),
+        .threads = static_cast<unsigned>(options.number("threads")),
+        .dispatcher_url = options.text("dispatcher"),
+        .peers = *peers,
+        .remotes = {remotes.begin(), remotes.end()},
+        .host = {.processes_max = static_cast<std::size_t>(options.number("processes-max"))}};
     runtime::Boot boot{ground.loop, *ground.clock, *ground.log,
                        boot_settings(options, ground.steps)};
     boot.context().put(runtime::clock_key, *ground.clock);
@@ -281,6 +283,13 @@ const Command& host_command() {
                .help = "that run programs",
                .least = 1,
                .most = 256},
+              {.name = "processes-max",
+               .kind = OptionKind::number,
+               .value = "N",
+               .fallback = "100000",
+               .help = "alive at a time; an idle one takes some 20 KiB",
+               .least = 1,
+               .most = static_cast<std::int64_t>(limits::processes_max)},
               {.name = "override",
                .value = "LIST",
                .help = "NS:NAME:FIELD=VALUE, ';' between several"},

@@ -27,7 +27,6 @@ Programs::Programs(const ProgramsSettings& settings, const ProgramsPorts& ports)
              *ports.ground.clock, *ports.ground.log}},
       functions_{{scheduler_, alarms_, ports.commands, ports.ids, *ports.ground.clock,
                   *ports.ground.log}} {
-    relay_.attach(settings.host.name, host_);
     modules_ = lua::plain_modules(transcoder());
     std::ranges::move(host_.modules(), std::back_inserter(modules_));
     std::ranges::move(api_.modules(), std::back_inserter(modules_));

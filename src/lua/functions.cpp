@@ -94,7 +94,8 @@ void Functions::Impl::give(const std::string& name, Call call) {
     call.done(fail(ErrorCode::function_not_found, name));
 }
 
-// Gives the call an idle machine or a new one, or lets it wait. Lets go of the lock for that.
+// Gives the call an idle machine or a new one, or lets it wait. Lets go of the lock for that. When
+// a machine cannot be made, the next that waits has its turn.
 void Functions::Impl::begin(const std::string& name, Pool& pool, Call call,
                             std::unique_lock<std::mutex>& lock) {
     if (pool.idle.empty() && pool.busy >= pool.settings.machines_max) {
@@ -108,9 +109,9 @@ void Functions::Impl::begin(const std::string& name, Pool& pool, Call call,
         return;
     }
     ++pool.busy;
-    ++pool.counts.calls;
     const std::uint64_t version = pool.version;
     std::string method = pool.spec.method;
+    ++pool.counts.calls;
     if (!pool.idle.empty()) {
         Pooled pooled = std::move(pool.idle.back());
         pool.idle.pop_back();
@@ -119,15 +120,22 @@ void Functions::Impl::begin(const std::string& name, Pool& pool, Call call,
     }
     ++pool.counts.made;
     const ProgramSpec spec = pool.spec;
-    lock.unlock();
-    auto pooled = make(spec);
-    if (pooled) return run(name, version, std::move(method), std::move(*pooled), std::move(call));
-    call.done(std::unexpected{pooled.error()});
-    lock.lock();
-    if (const auto found = pools.find(name);
-        found != pools.end() && found->second.version == version)
-        --found->second.busy;
-    lock.unlock();
+    for (;;) {
+        lock.unlock();
+        auto pooled = make(spec);
+        if (pooled)
+            return run(name, version, std::move(method), std::move(*pooled), std::move(call));
+        call.done(std::unexpected{pooled.error()});
+        lock.lock();
+        const auto found = pools.find(name);
+        if (found == pools.end() || found->second.version != version) return;
+        if (found->second.waiting.empty()) {
+            --found->second.busy;
+            return;
+        }
+        call = std::move(found->second.waiting.front());
+        found->second.waiting.pop_front();
+    }
 }
 
 void Functions::Impl::run(const std::string& name, std::uint64_t version, std::string method,

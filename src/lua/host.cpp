@@ -289,9 +289,12 @@ void Host::Impl::receive(const ProcessPtr& process, const std::string& topic,
 // ---- what others see ----------------------------------------------------------------------------
 
 Host::Host(HostSettings settings, const HostPorts& ports)
-    : impl_{std::make_shared<Impl>(std::move(settings), ports)} {}
+    : impl_{std::make_shared<Impl>(std::move(settings), ports)} {
+    impl_->ports.relay.attach(impl_->settings.name, *this);
+}
 
 Host::~Host() {
+    impl_->ports.relay.detach(impl_->settings.name);
     {
         const std::lock_guard lock{impl_->alive_mutex};
         impl_->ending = true;

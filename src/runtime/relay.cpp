@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <shared_mutex>
 #include <thread>
 #include <unordered_map>
 
@@ -56,7 +57,7 @@ struct Relay::Impl {
 
     const RelaySettings settings;
     NodeLink* const link;
-    std::mutex receivers_mutex;
+    std::shared_mutex receivers_mutex;  // shared while one is delivered to
     std::unordered_map<std::string, Receiver*> receivers;
     std::atomic<std::uint64_t> local = 0;
     std::atomic<std::uint64_t> peer = 0;
@@ -66,17 +67,13 @@ struct Relay::Impl {
 };
 
 void Relay::Impl::hand_over(Waiting waiting) {
-    Receiver* receiver = nullptr;
-    {
-        const std::lock_guard lock{receivers_mutex};
-        const auto found = receivers.find(waiting.package.to.host);
-        if (found != receivers.end()) receiver = found->second;
-    }
-    if (receiver == nullptr)
+    const std::shared_lock lock{receivers_mutex};
+    const auto found = receivers.find(waiting.package.to.host);
+    if (found == receivers.end())
         return waiting.delivered(fail(ErrorCode::process_not_found,
                                       fmt::format("no host '{}' here", waiting.package.to.host)));
     local.fetch_add(1, std::memory_order_relaxed);
-    receiver->deliver(std::move(waiting.package), std::move(waiting.delivered));
+    found->second->deliver(std::move(waiting.package), std::move(waiting.delivered));
 }
 
 void Relay::Impl::carry(Lane& lane) {
@@ -141,6 +138,11 @@ Relay::~Relay() {
 void Relay::attach(const std::string& host, Receiver& receiver) {
     const std::lock_guard lock{impl_->receivers_mutex};
     TASKD_ASSERT(impl_->receivers.emplace(host, &receiver).second);
+}
+
+void Relay::detach(const std::string& host) {
+    const std::lock_guard lock{impl_->receivers_mutex};
+    impl_->receivers.erase(host);
 }
 
 void Relay::send(Package package, Delivered delivered) {

@@ -55,7 +55,6 @@ class LuaNode {
           scheduler_{threads},
           host_{settings, {scheduler_, alarms_, commands_, relay_, topology_, ids_, clock_, log}},
           functions_{{scheduler_, alarms_, commands_, ids_, clock_, log}} {
-        relay_.attach(settings.name, host_);
         const auto added = host_.add_commands(commands_);
         TASKD_ASSERT(added);
         commands_.freeze();

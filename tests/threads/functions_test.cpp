@@ -168,6 +168,23 @@ TEST_CASE("a newer version takes the next call, also of those that wait") {
     CHECK(bench.call("hold") == "function_not_found");
 }
 
+TEST_CASE("where no machine can be made every call is told, also those that waited") {
+    FunctionBench bench;
+    REQUIRE(bench.set("hold", holding, {.machines_max = 1}));
+    const auto held = bench.begin("hold");
+    bench.wait_for_held(1);
+    bench.begin("hold");
+    bench.begin("hold");
+    // Smaller than the sandbox itself.
+    const auto program = lua::Program::compile("hold", holding);
+    REQUIRE(
+        bench.functions().set("hold", {*program, "", {.memory_bytes = 4096}}, {.machines_max = 1}));
+    CHECK(bench.ends(2) == std::vector<std::string>{"memory_limit", "memory_limit"});
+    CHECK(bench.functions().counts("hold").busy == 0);
+    bench.functions().stop(held, {ErrorCode::cancelled, {}});
+    CHECK(bench.ends(3).back() == "cancelled");
+}
+
 TEST_CASE("functions call each other") {
     FunctionBench bench;
     REQUIRE(bench.set("double", "return function(x) return x * 2 end"));

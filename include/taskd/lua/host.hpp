@@ -68,6 +68,7 @@ struct HostCounts {
 
 class Host final : public runtime::Receiver {
   public:
+    // The relay delivers to it as long as it lives.
     Host(HostSettings settings, const HostPorts& ports);
     // Ends all processes and waits until none runs. The scheduler still works.
     ~Host() override;

@@ -73,8 +73,10 @@ class Relay {
     Relay(const Relay&) = delete;
     Relay& operator=(const Relay&) = delete;
 
-    // Before anything is sent to the host. The receiver outlives the relay, or is taken out.
+    // Before anything is sent to the host.
     void attach(const std::string& host, Receiver& receiver);
+    // Nothing is delivered to it any more once this returns. Not within deliver().
+    void detach(const std::string& host);
 
     // process_not_found for a host that is none here, node_unknown, mailbox_full, and what the
     // receiver or the other node says. `delivered` may run within the call.

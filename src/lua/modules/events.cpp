@@ -12,7 +12,8 @@ namespace {
 constexpr runtime::CommandId publish_command = 110;
 constexpr runtime::CommandId subscribe_command = 111;
 constexpr std::string_view own_topics = "app.";
-constexpr std::size_t subscriptions_max = 16;  // of one process
+constexpr std::string_view log_topics = "log.";  // what a program logs would come back to it
+constexpr std::size_t subscriptions_max = 16;    // of one process
 
 Value to_value(const bus::Event& event) {
     Value fields;
@@ -63,6 +64,7 @@ Result<Value> Events::Impl::publish(const std::vector<Value>& arguments) {
 }
 
 void Events::Impl::hand_over(std::uint64_t process, const bus::Event& event) {
+    if (event.topic.starts_with(log_topics)) return;
     relay.send({.from = {},
                 .to = topology.id_of(process),
                 .name = {},
