@@ -132,9 +132,6 @@ class SimCluster {
     SimWorld world_;
     support::SimFiles disk_;
     support::SimFiles name_disk_;
-    std::unique_ptr<DispatcherLife> dispatcher_;
-    std::unique_ptr<NameServiceLife> nameservice_;
-    std::map<unsigned, std::unique_ptr<WorkerLife>> workers_;
     std::map<TaskId, Promise> promises_;
     std::map<GroupId, bool> groups_;      // and whether it is acknowledged
     std::set<OperationAction> operated_;  // kinds of operations begun
@@ -147,6 +144,10 @@ class SimCluster {
     std::uint64_t keys_met_ = 0;
     std::uint64_t groups_done_ = 0;
     std::uint64_t lives_ = 0;
+    // They go first: a dispatcher's lanes finish what they were given, and that is witnessed.
+    std::unique_ptr<DispatcherLife> dispatcher_;
+    std::unique_ptr<NameServiceLife> nameservice_;
+    std::map<unsigned, std::unique_ptr<WorkerLife>> workers_;
 };
 
 // The types that simulated workers know: "echo", "sleep" (payload: milliseconds), "flaky" (fails
