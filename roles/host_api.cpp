@@ -188,7 +188,7 @@ void HostApi::message(Call call) {
         return call.answer(Error{ErrorCode::node_unknown, package.to.node});
     if (const Value* payload = find(*given, "payload")) package.payload = *payload;
     const Value* wait = find(*given, "wait");
-    if (wait != nullptr && wait->boolean) package.no_room = runtime::NoRoom::wait;
+    if (wait != nullptr && wait->boolean) package.wait = limits::send_wait_default;
     ports_.relay.send(std::move(package),
                       [answer = answering(std::move(call), ports_.post)](Result<void> sent) {
                           answer([sent = std::move(sent)](Call& its) { answer_done(its, sent); });
@@ -245,7 +245,7 @@ void HttpLink::send(const std::string& base_url, runtime::Package package,
         message.fields.push_back({"from", Value::of_text(to_text(package.from))});
     message.fields.push_back({"topic", Value::of_text(std::move(package.topic))});
     message.fields.push_back({"payload", std::move(package.payload)});
-    if (package.no_room == runtime::NoRoom::wait)
+    if (package.wait > Duration{0})  // the other node's wait
         message.fields.push_back({"wait", Value::of_boolean(true)});
     auto body = formats_.write("json", message);
     if (!body) return delivered(fail(std::move(body)));

@@ -133,8 +133,10 @@ void Host::Impl::ended(const ProcessPtr& process, Outcome outcome) {
         process->receiving.reset();
     }
     if (alarm != 0) ports.alarms.clear(alarm);
-    for (Process::Parked& each : parked)
+    for (Process::Parked& each : parked) {
+        ports.alarms.clear(each.alarm);
         each.delivered(fail(ErrorCode::process_ended, "before there was room"));
+    }
     if (error != nullptr) {
         failed.fetch_add(1, std::memory_order_relaxed);
         ports.log.warn("a process failed",
@@ -207,12 +209,32 @@ Result<void> Host::Impl::cancel(runtime::ProcessNumber number, const std::string
 
 void Host::Impl::tell(runtime::ProcessNumber number, std::string topic, Value payload) {
     if (const ProcessPtr process = find(number))
-        give(process, {{}, std::move(topic), std::move(payload)}, runtime::NoRoom::refuse, true,
+        give(process, {{}, std::move(topic), std::move(payload)}, Duration{0}, true,
              [](const Result<void>&) {});
 }
 
-void Host::Impl::give(const ProcessPtr& process, Message message, runtime::NoRoom no_room,
-                      bool unbounded, runtime::Delivered delivered) {
+// With the process's lock held. Once its time is over the message does not come any more.
+void Host::Impl::park(const ProcessPtr& process, Message message, Duration wait,
+                      runtime::Delivered delivered) {
+    const std::uint64_t number = ++process->waits;
+    const Alarms::Id alarm = ports.alarms.set(wait, [weak = std::weak_ptr{process}, number] {
+        const auto self = weak.lock();
+        if (!self) return;
+        runtime::Delivered late;
+        {
+            const std::lock_guard inner{self->mutex};
+            const auto found = std::ranges::find(self->parked, number, &Process::Parked::number);
+            if (found == self->parked.end()) return;
+            late = std::move(found->delivered);
+            self->parked.erase(found);
+        }
+        late(fail(ErrorCode::mailbox_full, "all the time that it waited"));
+    });
+    process->parked.push_back({std::move(message), std::move(delivered), number, alarm});
+}
+
+void Host::Impl::give(const ProcessPtr& process, Message message, Duration wait, bool unbounded,
+                      runtime::Delivered delivered) {
     Result<void> outcome;
     Answer receiver;
     Alarms::Id alarm = 0;
@@ -227,9 +249,8 @@ void Host::Impl::give(const ProcessPtr& process, Message message, runtime::NoRoo
             receiving.reset();
         } else if (unbounded || process->inbox.size() < settings.inbox_max) {
             process->inbox.push_back(std::move(message));
-        } else if (no_room == runtime::NoRoom::wait) {
-            process->parked.push_back({std::move(message), std::move(delivered)});
-            return;
+        } else if (wait > Duration{0}) {
+            return park(process, std::move(message), wait, std::move(delivered));
         } else {
             outcome = fail(ErrorCode::mailbox_full, "of the process");
         }
@@ -259,7 +280,7 @@ void Host::Impl::receive(const ProcessPtr& process, const std::string& topic,
             inbox.push_back(std::move(admitted->message));
         }
         if (!message && timeout != Duration{0}) {
-            const std::uint64_t number = ++process->receives;
+            const std::uint64_t number = ++process->waits;
             process->receiving.emplace(std::move(answer), topic, 0, number);
             if (timeout)
                 process->receiving->alarm =
@@ -279,6 +300,7 @@ void Host::Impl::receive(const ProcessPtr& process, const std::string& topic,
         }
     }
     if (admitted) {
+        ports.alarms.clear(admitted->alarm);
         received.fetch_add(1, std::memory_order_relaxed);
         admitted->delivered({});
     }
@@ -375,7 +397,7 @@ void Host::deliver(runtime::Package package, runtime::Delivered delivered) {
     impl_->give(process,
                 {package.from.number == 0 ? std::string{} : to_text(package.from),
                  std::move(package.topic), std::move(package.payload)},
-                package.no_room, false, std::move(delivered));
+                package.wait, false, std::move(delivered));
 }
 
 HostCounts Host::counts() const {

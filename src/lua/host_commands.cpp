@@ -88,9 +88,9 @@ class Desk {
         Arguments given{call.arguments};
         auto wait = given.option_duration(3, "wait");
         if (!wait) return call.answer(fail(std::move(wait)));
-        if (*wait) package->no_room = runtime::NoRoom::wait;
+        package->wait = wait->value_or(Duration{0});
         host_.ports.relay.send(std::move(*package),
-                               [answer = answer_within(call, *wait)](const Result<void>& sent) {
+                               [answer = std::move(call.answer)](const Result<void>& sent) {
                                    answer(as_value(sent));
                                });
     }
@@ -254,19 +254,6 @@ class Desk {
                           host_.settings.name, 0};
         }
         return package;
-    }
-
-    // The call's answer, or mailbox_full when none has come within the time. What comes later is
-    // dropped, so a message may arrive after all.
-    Answer answer_within(const CommandCall& call, const std::optional<Duration>& time) {
-        if (!time) return call.answer;
-        const Alarms::Id alarm = host_.ports.alarms.set(*time, [answer = call.answer] {
-            answer(fail(ErrorCode::mailbox_full, "all the time that it waited"));
-        });
-        return [&alarms = host_.ports.alarms, alarm, answer = call.answer](Result<Value> sent) {
-            alarms.clear(alarm);
-            answer(std::move(sent));
-        };
     }
 
     Host::Impl& host_;

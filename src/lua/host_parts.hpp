@@ -27,6 +27,8 @@ struct Process {
     struct Parked {  // a sender that waits for room
         Message message;
         runtime::Delivered delivered;
+        std::uint64_t number = 0;
+        Alarms::Id alarm = 0;
     };
     struct Receiving {
         Answer answer;
@@ -44,7 +46,7 @@ struct Process {
     std::deque<Message> inbox;
     std::deque<Parked> parked;
     std::optional<Receiving> receiving;
-    std::uint64_t receives = 0;
+    std::uint64_t waits = 0;  // numbers of those who wait: for a message, or for room
     bool traps = false;
     bool ended = false;
 };
@@ -60,7 +62,9 @@ struct Host::Impl : std::enable_shared_from_this<Host::Impl> {
                                                   const std::string& shown);
     void ended(const ProcessPtr& process, Outcome outcome);
     void take_down(const Process& process, const runtime::ProcessEnd& end, const Error* error);
-    void give(const ProcessPtr& process, Message message, runtime::NoRoom no_room, bool unbounded,
+    void give(const ProcessPtr& process, Message message, Duration wait, bool unbounded,
+              runtime::Delivered delivered);
+    void park(const ProcessPtr& process, Message message, Duration wait,
               runtime::Delivered delivered);
     void tell(runtime::ProcessNumber number, std::string topic, Value payload);
     void receive(const ProcessPtr& process, const std::string& topic,

@@ -97,7 +97,7 @@ void Relay::Impl::carry(Lane& lane) {
 }
 
 void Relay::Impl::put(Lane& lane, Package package, Delivered delivered) {
-    const bool waits = package.no_room == NoRoom::wait;
+    const bool waits = package.wait > Duration{0};
     bool full = false;
     {
         const std::lock_guard lock{lane.mutex};

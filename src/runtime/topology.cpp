@@ -18,11 +18,14 @@ Topology::One* Topology::find(ProcessNumber number) {
     return found == processes_.end() ? nullptr : &found->second;
 }
 
-Result<void> Topology::both(ProcessNumber a, ProcessNumber b, One*& first, One*& second) {
-    first = find(a);
-    second = find(b);
+template <class Change>
+Result<void> Topology::change(ProcessNumber a, ProcessNumber b, Change make) {
+    const std::lock_guard lock{mutex_};
+    One* first = find(a);
+    One* second = find(b);
     if (first == nullptr) return missing(id_of(a));
     if (second == nullptr) return missing(id_of(b));
+    make(*first, *second);
     return {};
 }
 
@@ -69,44 +72,32 @@ ProcessEnd Topology::end(ProcessNumber number, const std::string& how) {
 }
 
 Result<void> Topology::link(ProcessNumber a, ProcessNumber b) {
-    const std::lock_guard lock{mutex_};
-    One* first = nullptr;
-    One* second = nullptr;
-    if (auto there = both(a, b, first, second); !there) return there;
     if (a == b) return fail(ErrorCode::invalid_field, "a process is not linked to itself");
-    first->links.insert(b);
-    second->links.insert(a);
-    return {};
+    return change(a, b, [&](One& first, One& second) {
+        first.links.insert(b);
+        second.links.insert(a);
+    });
 }
 
 Result<void> Topology::unlink(ProcessNumber a, ProcessNumber b) {
-    const std::lock_guard lock{mutex_};
-    One* first = nullptr;
-    One* second = nullptr;
-    if (auto there = both(a, b, first, second); !there) return there;
-    first->links.erase(b);
-    second->links.erase(a);
-    return {};
+    return change(a, b, [&](One& first, One& second) {
+        first.links.erase(b);
+        second.links.erase(a);
+    });
 }
 
 Result<void> Topology::monitor(ProcessNumber watcher, ProcessNumber watched) {
-    const std::lock_guard lock{mutex_};
-    One* first = nullptr;
-    One* second = nullptr;
-    if (auto there = both(watcher, watched, first, second); !there) return there;
-    first->watches.insert(watched);
-    second->watchers.insert(watcher);
-    return {};
+    return change(watcher, watched, [&](One& first, One& second) {
+        first.watches.insert(watched);
+        second.watchers.insert(watcher);
+    });
 }
 
 Result<void> Topology::demonitor(ProcessNumber watcher, ProcessNumber watched) {
-    const std::lock_guard lock{mutex_};
-    One* first = nullptr;
-    One* second = nullptr;
-    if (auto there = both(watcher, watched, first, second); !there) return there;
-    first->watches.erase(watched);
-    second->watchers.erase(watcher);
-    return {};
+    return change(watcher, watched, [&](One& first, One& second) {
+        first.watches.erase(watched);
+        second.watchers.erase(watcher);
+    });
 }
 
 Result<void> Topology::give_name(ProcessNumber number, const std::string& name) {

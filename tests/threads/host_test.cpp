@@ -101,6 +101,27 @@ TEST_CASE("a full inbox refuses, or lets the sender wait") {
     // Nobody can get the word to it through a full inbox: it ends when its node does.
 }
 
+TEST_CASE("a message whose sender has waited long enough does not come any more") {
+    LuaNode node{2, {.inbox_max = 1}};
+    node.program("slow",
+                 "return function()\n"
+                 "  process.register('slow')\n"
+                 "  process.receive{topic = 'never', timeout = 0.2}\n"
+                 "  local first, second = process.receive(0), process.receive(0.05)\n"
+                 "  test.report(first.payload)\n"
+                 "  test.report(second == nil) end");
+    node.program("pusher",
+                 "return function()\n"
+                 "  process.send('slow', 'n', 1)\n"
+                 "  local ok, e = process.send('slow', 'n', 2, {wait = 0.01})\n"
+                 "  test.report(e.kind) end");
+    node.spawn("slow");
+    while (node.topology().find_name("slow") == 0)
+        std::this_thread::yield();
+    node.spawn("pusher");
+    CHECK(node.reports(3) == std::vector<std::string>{"mailbox_full", "1", "true"});
+}
+
 TEST_CASE("receiving waits for what was asked for, and no longer than that") {
     LuaNode node;
     node.program("picky",

@@ -37,13 +37,13 @@ class OtherNodes final : public NodeLink {
 };
 
 Package package_to(const std::string& node, const std::string& host, std::string payload,
-                   NoRoom no_room = NoRoom::refuse) {
+                   Duration wait = {}) {
     return {.from = {"a", "lua", 1},
             .to = {node, host, 1},
             .name = "it",
             .topic = "t",
             .payload = Value::of_text(std::move(payload)),
-            .no_room = no_room};
+            .wait = wait};
 }
 
 }  // namespace
@@ -166,7 +166,7 @@ TEST_CASE("a lane that is full refuses, or lets the sender wait, and keeps the o
         relay.send(package_to("a", "lua", "2"), note("2"));
         relay.send(package_to("a", "lua", "3"), note("3"));
         relay.send(package_to("a", "lua", "4"), note("4"));
-        relay.send(package_to("a", "lua", "5", NoRoom::wait), note("5"));
+        relay.send(package_to("a", "lua", "5", std::chrono::seconds{5}), note("5"));
         CHECK(relay.counts().refused == 1);
         gate.count_down();
         while (relay.counts().local < 4)

@@ -20,16 +20,13 @@
 
 namespace taskd::runtime {
 
-// What the sender wants when there is no room: to wait for some, or to be told.
-enum class NoRoom : std::uint8_t { wait, refuse };
-
 struct Package {
     ProcessId from;
     ProcessId to;
     std::string name;  // of the receiver, in place of its number (which is 0 then)
     std::string topic;
     Value payload;
-    NoRoom no_room = NoRoom::refuse;
+    Duration wait{0};  // for room in the inbox; 0: told at once that there is none
 };
 
 // Told once: the package is in the receiver's inbox, or why not.

@@ -73,7 +73,8 @@ class Topology {
         std::set<ProcessNumber> watches;
     };
     One* find(ProcessNumber number);
-    Result<void> both(ProcessNumber a, ProcessNumber b, One*& first, One*& second);
+    template <class Change>  // of what two processes know of each other
+    Result<void> change(ProcessNumber a, ProcessNumber b, Change make);
     void tell(std::string_view topic, ProcessNumber number, const std::string& runs,
               const std::string& how) const;
 

@@ -127,6 +127,9 @@ class RequestWriter {
             case Body::none:
                 return {};
             case Body::value:
+                if (const Value* wait = given_.option(at_, "wait_ms"))
+                    question_.timeout += std::chrono::milliseconds{
+                        std::strtoll(wait->text.substr(0, 9).c_str(), nullptr, 10)};
                 body = given_.take(at_++);
                 break;
             case Body::submit: {
