@@ -61,7 +61,7 @@ class Compose(Composed):
     def test_a_task_survives_its_workers_container(self):
         self.up("--scale", "worker-wait=2", "worker-wait")
         wait_until(self.everybody_is_healthy, "the second worker is healthy")
-        task = self.client("submit", "wait", "5", "--detach").strip()
+        task = self.client("submit", "wait", "15", "--detach").strip()
 
         def held():
             shown = json.loads(self.client("task", task, "-o", "json"))
@@ -70,7 +70,7 @@ class Compose(Composed):
         for one in self.containers_of("worker-wait"):
             if worker in self.logged(one["Id"]):
                 self.engine.docker("kill", "--signal", "KILL", one["Id"])
-        self.client("result", task, "--wait", "60s")
+        self.client("result", task, "--wait", "120s")
         attempts = json.loads(self.client("task", task, "-o", "json"))["attempts"]
         self.assertEqual([one["outcome"] for one in attempts], ["crashed", "succeeded"])
         self.up("--scale", "worker-wait=2", "worker-wait")
