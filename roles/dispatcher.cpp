@@ -89,6 +89,7 @@ class DispatcherPart {
           document_lane_{ground.loop, "documents"},
           resolver_{ground.loop},
           http_{ground.loop},
+          hosts_{ground.loop, {.threads_max = 64, .waiting_max = 1'000}},
           service_{settings(ground, door, store, options),
                    {{*store.journal, *store.view, journal_lane_, space_lane_, view_lane_,
                      *ground.clock, ground.loop, *ground.log},
@@ -105,7 +106,8 @@ class DispatcherPart {
                     store.view.get(),
                     io::read_workflow_text,
                     &document_lane_,
-                    ground.bus.get()},
+                    ground.bus.get(),
+                    &hosts_},
                    ground.lost_disk()} {}
 
     Result<void> start() {
@@ -114,7 +116,10 @@ class DispatcherPart {
         return {};
     }
     void drain(std::function<void()> done) { service_.drain(std::move(done)); }
-    void stop() { http_.stop(); }
+    void stop() {
+        http_.stop();
+        hosts_.stop();
+    }
 
   private:
     static service::DispatcherSettings settings(const Ground& ground, const Door& door,
@@ -149,6 +154,7 @@ class DispatcherPart {
     io::Lane document_lane_;
     io::Resolver resolver_;
     io::HttpExchange http_;
+    io::HttpExchange hosts_;  // calls of functions last, and are not to hold up the others
     io::ZoneCalendar calendar_;
     service::Dispatcher service_;
 };

@@ -74,6 +74,7 @@ std::vector<OptionRow> with_boot_rows(std::vector<OptionRow> own) {
 runtime::BootSettings boot_settings(const Options& options, std::vector<runtime::PlanStep> steps) {
     runtime::BootSettings settings;
     settings.infrastructure = std::move(steps);
+    settings.own_level = level::own;
     if (options.toggle("boot-plan"))
         settings.plan_only = [](const runtime::BootPlan& plan) {
             std::fputs(to_text(plan).c_str(), stdout);

@@ -62,6 +62,7 @@ struct DispatcherPorts {
     ReadWorkflow read_workflow = {};   // none: no workflows over HTTP
     port::Background* document_lane = nullptr;  // where documents are read
     bus::Publisher* bus = nullptr;              // of the process; none: nobody there is told
+    port::HttpExchange* hosts = nullptr;        // calls of functions; none: as `http`
 };
 
 class Dispatcher {
