@@ -89,6 +89,7 @@ class DispatcherPart {
           document_lane_{ground.loop, "documents"},
           resolver_{ground.loop},
           http_{ground.loop},
+          webhook_http_{ground.loop, {.threads_max = service::Webhooks::calls_max}},
           hosts_{ground.loop, {.threads_max = 64, .waiting_max = 1'000}},
           service_{settings(ground, door, store, options),
                    {{*store.journal, *store.view, journal_lane_, space_lane_, view_lane_,
@@ -107,6 +108,7 @@ class DispatcherPart {
                     io::read_workflow_text,
                     &document_lane_,
                     ground.bus.get(),
+                    &webhook_http_,
                     &hosts_},
                    ground.lost_disk()} {}
 
@@ -118,6 +120,7 @@ class DispatcherPart {
     void drain(std::function<void()> done) { service_.drain(std::move(done)); }
     void stop() {
         http_.stop();
+        webhook_http_.stop();
         hosts_.stop();
     }
 
@@ -154,6 +157,7 @@ class DispatcherPart {
     io::Lane document_lane_;
     io::Resolver resolver_;
     io::HttpExchange http_;
+    io::HttpExchange webhook_http_;
     io::HttpExchange hosts_;  // calls of functions last, and are not to hold up the others
     io::ZoneCalendar calendar_;
     service::Dispatcher service_;

@@ -62,7 +62,9 @@ struct DispatcherPorts {
     ReadWorkflow read_workflow = {};   // none: no workflows over HTTP
     port::Background* document_lane = nullptr;  // where documents are read
     bus::Publisher* bus = nullptr;              // of the process; none: nobody there is told
-    port::HttpExchange* hosts = nullptr;        // calls of functions; none: as `http`
+    // For webhooks, whose receivers may hang, Webhooks::calls_max calls at a time; none: `http`.
+    port::HttpExchange* webhook_http = nullptr;
+    port::HttpExchange* hosts = nullptr;  // calls of functions; none: as `http`
 };
 
 class Dispatcher {

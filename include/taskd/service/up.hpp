@@ -111,7 +111,7 @@ class Up {
     port::ServiceSpec spec_of(const Child& child) const;
     const Child& first(Role role) const;
     void start_child(Child& child);
-    std::string program_file(const Child& child) const;  // of a worker whose program is a text
+    std::string program_file(const Child& child) const;   // of a worker whose program is a text
     std::string contract_file(const Child& child) const;  // of one whose tasks are calls
     void write_files(const Child& child);
     std::vector<std::string> arguments(const Child& child) const;
