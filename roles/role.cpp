@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "door.hpp"
+#include "formats.hpp"
 #include "key_file.hpp"
 #include "taskd/io/clock.hpp"
 #include "taskd/io/entropy.hpp"
@@ -93,6 +94,8 @@ Result<BusAndLog> make_bus_and_log(const Options& options, const port::Clock& cl
     made.process_log = std::move(*log);
     made.log = std::make_unique<runtime::BusLog>(*made.process_log, *made.bus);
     step.done("log");
+    transcoder();
+    step.done("transcoder");
     return made;
 }
 

@@ -42,7 +42,7 @@ class Boot(harness.SystemTest):
         self.assertEqual([name for name, _ in rows if not name.startswith(" ")], phases)
         steps = [name.strip() for name, _ in rows if name.startswith(" ")]
         self.assertEqual([step for step in steps if step[0].isdigit()], COMPONENTS[role])
-        self.assertEqual(steps[:2], ["event bus", "log"])
+        self.assertEqual(steps[:3], ["event bus", "log", "transcoder"])
         self.assertIn("seal", steps)
         self.assertGreater(rows[-1][1], 0)
 
