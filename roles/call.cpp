@@ -1,14 +1,35 @@
 // taskd call: a method of a contract, by its name, whoever implements it.
+#include <algorithm>
+
 #include "client.hpp"
 #include "entry_kinds.hpp"
 #include "outcome.hpp"
 #include "payload.hpp"
+#include "taskd/base/duration_text.hpp"
 #include "taskd/io/clock.hpp"
 #include "taskd/io/entropy.hpp"
+#include "taskd/protocol/target.hpp"
 #include "taskd/service/contracts.hpp"
 
 namespace taskd::roles {
 namespace {
+
+// Held against the contract here and by the host.
+int call_function(const Options& options, const service::BoundMethod& method,
+                  const std::string& said) {
+    const std::string payload = said.empty() ? "null" : said;
+    if (auto valid = method.check_payload(payload); !valid) return report(valid.error());
+    auto server = find_host(options);
+    if (!server) return report(server.error());
+    const Duration wait = std::min(options.duration("wait"), limits::endpoint_wait_most);
+    const std::string target = "/v1/functions/" + protocol::percent_encode(method.function()) +
+                               "?timeout=" + to_text(wait);
+    Client client{std::move(*server), options.duration("retry-for")};
+    const auto answer = client.api().ask("POST", target, payload);
+    if (!answer) return report(answer.error());
+    print_line(answer->body);
+    return 0;
+}
 
 int run(const Options& options) {
     const auto& words = options.positional();
@@ -19,6 +40,7 @@ int run(const Options& options) {
     if (!method) return report(method.error());
     const auto said = read_payload(options, std::span{words}.subspan(2));
     if (!said) return report(said.error());
+    if (!method->function().empty()) return call_function(options, *method, *said);
     const auto payload = method->call(said->empty() ? "null" : *said);
     if (!payload) return report(payload.error());
     TaskSpec spec;
@@ -42,10 +64,11 @@ const Command& call_command() {
         {.name = "call",
          .arguments = "CONTRACT METHOD [ARG…]",
          .summary = "call a method of a contract, and print its result",
-         .text = "CONTRACT is the id of an entry of kind contract in the registry of --data "
-                 "(taskd-data unless\nsaid). The call is a task of whoever implements it; what it "
-                 "is given and what it answers\nmust match the contract. ARGs are those of "
-                 "taskd submit.",
+         .text =
+             "CONTRACT is the id of an entry of kind contract in the registry of --data "
+             "(taskd-data unless\nsaid). The call is a task of the worker that implements it, or "
+             "one of the function; what\nit is given and what it answers must match the "
+             "contract. ARGs are those of taskd submit.",
          .options = with_client_rows({payload_row(),
                                       {.name = "wait",
                                        .kind = OptionKind::duration,

@@ -16,6 +16,7 @@ namespace taskd::roles {
 namespace {
 
 constexpr std::size_t endpoints_bytes_max = limits::mebibyte;
+constexpr const char* host_url = "http://127.0.0.1:6500";
 
 // What `taskd up` wrote into its data directory.
 Result<std::string> read_endpoints(const std::string& data) {
@@ -81,6 +82,21 @@ Result<Server> find_server(const Options& options) {
         if (!endpoints && options.source("url") != OptionSource::environment)
             return std::unexpected{endpoints.error()};
         if (endpoints) server.url = JsonView{*endpoints}["dispatcher"]["url"].text();
+    }
+    auto key = find_key(options, server.url);
+    if (!key) return fail(std::move(key));
+    server.key = std::move(*key);
+    return server;
+}
+
+Result<Server> find_host(const Options& options) {
+    Server server{options.given("url") ? options.text("url") : host_url, {}};
+    if (options.given("data") &&
+        (!options.given("url") || options.source("data") >= options.source("url"))) {
+        const auto endpoints = read_endpoints(options.text("data"));
+        if (!endpoints) return std::unexpected{endpoints.error()};
+        server.url = JsonView{*endpoints}["host"]["url"].text();
+        if (server.url.empty()) return fail(ErrorCode::not_ready, "no host of programs runs there");
     }
     auto key = find_key(options, server.url);
     if (!key) return fail(std::move(key));

@@ -28,6 +28,10 @@ struct Server {
 // the environment. The key: --key-file, else DATA/key, else the note `taskd up` left; else none.
 Result<Server> find_server(const Options& options);
 
+// The same for a host of programs: --url, else what `taskd up` left under --data, else where one
+// listens by default. not_ready when none runs there.
+Result<Server> find_host(const Options& options);
+
 // The same for the dispatcher that uses a data directory: by what `taskd up` left there or around
 // it, unless --url and --key-file say otherwise.
 Result<Server> find_server_of(const Options& options, const std::string& dir);

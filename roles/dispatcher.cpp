@@ -90,6 +90,7 @@ class DispatcherPart {
           resolver_{ground.loop},
           http_{ground.loop},
           webhook_http_{ground.loop, {.threads_max = service::Webhooks::calls_max}},
+          hosts_{ground.loop, {.threads_max = 64, .waiting_max = 1'000}},
           service_{settings(ground, door, store, options),
                    {{*store.journal, *store.view, journal_lane_, space_lane_, view_lane_,
                      *ground.clock, ground.loop, *ground.log},
@@ -107,7 +108,8 @@ class DispatcherPart {
                     io::read_workflow_text,
                     &document_lane_,
                     ground.bus.get(),
-                    &webhook_http_},
+                    &webhook_http_,
+                    &hosts_},
                    ground.lost_disk()} {}
 
     Result<void> start() {
@@ -119,6 +121,7 @@ class DispatcherPart {
     void stop() {
         http_.stop();
         webhook_http_.stop();
+        hosts_.stop();
     }
 
   private:
@@ -155,6 +158,7 @@ class DispatcherPart {
     io::Resolver resolver_;
     io::HttpExchange http_;
     io::HttpExchange webhook_http_;
+    io::HttpExchange hosts_;  // calls of functions last, and are not to hold up the others
     io::ZoneCalendar calendar_;
     service::Dispatcher service_;
 };

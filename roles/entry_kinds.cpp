@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iterator>
 #include <map>
+#include <set>
 
 #include "formats.hpp"
 #include "program_entries.hpp"
@@ -135,6 +136,24 @@ Result<void> check_claims(const std::vector<Entry>& entries) {
     return {};
 }
 
+std::unexpected<Error> wrong(const Entry& entry, std::string_view field, const std::string& what) {
+    const auto found = entry.field_places.find(field);
+    const std::string& place = found == entry.field_places.end() ? entry.place : found->second;
+    return fail(ErrorCode::config_invalid, place + ": " + entry.id + ": " + what);
+}
+
+// What stands behind an endpoint is there.
+Result<void> check_functions(const std::vector<Entry>& entries, const ProgramEntries& programs) {
+    std::set<std::string_view> names;
+    for (const FunctionEntry& function : programs.functions)
+        names.insert(function.id);
+    for (const Entry& entry : entries)
+        if (const std::string name = service::function_behind(entry);
+            !name.empty() && !names.contains(name))
+            return wrong(entry, "function", "there is no function " + name);
+    return {};
+}
+
 // Those started workers that an entry needs, or that stand behind what it needs.
 void collect_needs(const Entry& entry, const std::map<std::string_view, const Entry*>& all,
                    std::vector<std::string>& names) {
@@ -169,13 +188,11 @@ Result<std::vector<Entry>> check(std::vector<Entry> entries, runtime::StageSetti
     auto valid = runtime::run_stages(std::move(entries), settings, entry_kinds());
     if (!valid) return valid;
     if (auto distinct = check_claims(*valid); !distinct) return fail(std::move(distinct));
-    if (auto compiled = compile_entries(*valid); !compiled) return fail(std::move(compiled));
-    if (const auto fault = service::find_contract_fault(*valid)) {
-        const Entry& entry = *fault->entry;
-        const auto found = entry.field_places.find(fault->field);
-        const std::string& place = found == entry.field_places.end() ? entry.place : found->second;
-        return fail(ErrorCode::config_invalid, place + ": " + entry.id + ": " + fault->what);
-    }
+    if (const auto fault = service::find_contract_fault(*valid))
+        return wrong(*fault->entry, fault->field, fault->what);
+    const auto programs = compile_entries(*valid);
+    if (!programs) return std::unexpected{programs.error()};
+    if (auto there = check_functions(*valid, *programs); !there) return fail(std::move(there));
     return valid;
 }
 
@@ -225,7 +242,8 @@ std::vector<EntryKind> own_kinds() {
         {"http.endpoint",
          {{"method"},
           {"path", FieldType::text, true},
-          {"type", FieldType::text, true},
+          {"type"},
+          {"function"},
           {"payload"},
           {"wait_ms", FieldType::number},
           {"errors", FieldType::map},
@@ -287,8 +305,10 @@ std::vector<service::WorkerEntry> workers_of(const std::vector<Entry>& entries) 
         TASKD_ASSERT(parsed);  // it was checked before it was kept
         collect_needs(entry, all, parsed->front().needs);
         // What it takes are calls of the contract.
-        if (const auto found = all.find(service::implemented_by(entry)); found != all.end())
+        if (const auto found = all.find(service::implemented_by(entry)); found != all.end()) {
             parsed->front().schema = service::schema_of_calls(*found->second);
+            parsed->front().contract = service::methods_text(*found->second);
+        }
         workers.push_back(std::move(parsed->front()));
     }
     return workers;
@@ -346,11 +366,7 @@ Result<std::vector<Entry>> check_entries(std::vector<Entry> entries) {
 }
 
 Result<std::vector<Entry>> newest_entries(const std::string& dir) {
-    const std::string path = dir + "/registry.db";
-    std::error_code error;
-    if (!std::filesystem::exists(path, error))
-        return fail(ErrorCode::file_missing, "there is no " + path);
-    const auto history = io::open_history(path);
+    const auto history = io::read_history(dir + "/registry.db");
     if (!history) return std::unexpected{history.error()};
     const auto newest = (*history)->newest();
     if (!newest) return std::unexpected{newest.error()};

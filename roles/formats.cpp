@@ -1,6 +1,7 @@
 #include "formats.hpp"
 
 #include "taskd/io/yaml_value.hpp"
+#include "taskd/lua/table_text.hpp"
 #include "taskd/protocol/value_json.hpp"
 
 namespace taskd::roles {
@@ -14,6 +15,7 @@ const runtime::Transcoder& transcoder() {
                          return protocol::write_json_value(value);
                      }});
         formats.add({"yaml", io::read_yaml_value, io::write_yaml_value});
+        formats.add({"lua", lua::read_table_text, lua::write_table_text});
         return formats;
     }();
     return made;

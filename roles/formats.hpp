@@ -7,7 +7,7 @@
 
 namespace taskd::roles {
 
-// json, yaml.
+// json, yaml, and lua: the text of a table.
 const runtime::Transcoder& transcoder();
 
 // Whether a file of such a name holds YAML: it ends in .yaml or .yml.

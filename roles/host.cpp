@@ -6,8 +6,7 @@
 #include "door.hpp"
 #include "formats.hpp"
 #include "host_api.hpp"
-#include "program_entries.hpp"
-#include "programs.hpp"
+#include "program_lifecycle.hpp"
 #include "split_list.hpp"
 #include "taskd/io/entropy.hpp"
 #include "taskd/io/http_exchange.hpp"
@@ -18,57 +17,6 @@
 
 namespace taskd::roles {
 namespace {
-
-// A process of an entry, as the supervisor looks after it. On the loop.
-class ProcessService final : public port::Service {
-  public:
-    ProcessService(lua::Host& host, io::Loop& loop, const ProcessEntry& entry)
-        : host_{host}, loop_{loop}, program_{entry.id}, arguments_{entry.arguments} {}
-    ~ProcessService() override { kill(); }
-
-    void start(port::ServiceHandlers handlers) override {
-        handlers_ = std::move(handlers);
-        const std::uint64_t life = ++life_;
-        const auto id = host_.spawn(
-            {.program = program_,
-             .arguments = arguments_,
-             .on_end = [this, life, alive = alive_](const lua::ProcessEnded& end) {
-                 loop_.post_from_any_thread([this, life, alive = std::weak_ptr{alive}, end] {
-                     if (!alive.expired() && life == life_) ended(end);
-                 });
-             }});
-        loop_.post([this, life, id, alive = std::weak_ptr{alive_}] {
-            if (alive.expired() || life != life_) return;
-            if (!id) return ended({program_, std::unexpected{id.error()}});
-            number_ = id->number;
-            handlers_.ready();
-        });
-    }
-    void stop() override {
-        if (number_ != 0) (void)host_.cancel(number_, "stopped", limits::service_stop_timeout);
-    }
-    void kill() override {
-        if (number_ != 0) (void)host_.terminate(number_, "stopped");
-    }
-
-  private:
-    void ended(const lua::ProcessEnded& end) {
-        number_ = 0;
-        const bool done = end.result.has_value();
-        handlers_.ended({.retry = !done,
-                         .status = done ? 0 : row_of(end.result.error().code).exit_code,
-                         .how = done ? "done" : end.result.error().to_string()});
-    }
-
-    lua::Host& host_;
-    io::Loop& loop_;
-    const std::string program_;
-    const std::vector<Value> arguments_;
-    port::ServiceHandlers handlers_;
-    std::uint64_t life_ = 0;
-    runtime::ProcessNumber number_ = 0;
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-};
 
 // What runs processes.
 class Factory {
@@ -96,52 +44,36 @@ class Factory {
     std::unique_ptr<Programs> programs_;
 };
 
-// The functions and processes of the entries.
-class ProgramsPart {
+// Hands the lifecycle what runs its entries.
+class FunctionsPart {
   public:
-    ProgramsPart(Ground& ground, Factory& factory, const ProgramEntries& entries)
-        : ground_{ground}, programs_{factory.programs()}, entries_{entries} {}
-
-    Result<void> start() { return take(entries_); }
-
-    // What is new or newer from now on; processes of older versions are told.
-    Result<void> take(const ProgramEntries& entries) {
-        for (const ProcessEntry& process : entries.processes)
-            programs_.host().set_program(process.id, process.spec);
-        for (const FunctionEntry& function : entries.functions) {
-            if (auto set = programs_.functions().set(function.id, function.spec, function.pool);
-                !set)
-                return set;
-            if (std::ranges::find(names_, function.id) == names_.end())
-                names_.push_back(function.id);
-        }
-        return {};
+    FunctionsPart(Factory& factory, ProgramLifecycle& lifecycle) {
+        lifecycle.bind(factory.programs());
     }
-    const std::vector<std::string>& functions() const { return names_; }
-
-  private:
-    Ground& ground_;
-    Programs& programs_;
-    const ProgramEntries& entries_;
-    std::vector<std::string> names_;
 };
 
 // Answers over HTTP.
 class HostPart {
   public:
-    HostPart(Ground& ground, Door& door, Factory& factory, ProgramsPart& programs,
+    HostPart(Ground& ground, Door& door, Factory& factory, ProgramLifecycle& lifecycle,
              runtime::Topology& topology)
-        : ground_{ground},
-          door_{door},
-          programs_{programs},
-          api_{{factory.programs().host(), factory.programs().functions(),
-                factory.programs().relay(), topology, post_to(ground.loop), transcoder()}},
+        : door_{door},
+          api_{{.host = factory.programs().host(),
+                .functions = factory.programs().functions(),
+                .relay = factory.programs().relay(),
+                .topology = topology,
+                .post = post_to(ground.loop),
+                .formats = transcoder(),
+                .clock = *ground.clock,
+                .timers = ground.loop},
+               {.check = [&lifecycle](const auto& entries) { return lifecycle.check(entries); },
+                .reload = [&lifecycle] { return lifecycle.reload(); },
+                .functions = [&lifecycle] { return lifecycle.functions(); }}},
           front_{ground.key, "host", [this] { return not_ready(); }, ground.front_watch()} {
         api_.add_routes(front_);
     }
 
     Result<void> start() {
-        api_.set_functions(programs_.functions());
         door_.open(front_);
         return {};
     }
@@ -156,27 +88,10 @@ class HostPart {
         return std::nullopt;
     }
 
-    Ground& ground_;
     Door& door_;
-    ProgramsPart& programs_;
     HostApi api_;
     service::HttpFront front_;
     bool draining_ = false;
-};
-
-// Looks after the processes that entries start.
-class ProcessSupervisor : public runtime::Supervisor {
-  public:
-    ProcessSupervisor(runtime::AppContext& context, Ground& ground, runtime::ProcessIds& ids,
-                      Factory& factory, const ProgramEntries& entries,
-                      std::function<void(int)> gave_up)
-        : Supervisor{context, ids, io::random_seed(), std::move(gave_up)} {
-        for (const ProcessEntry& entry : entries.processes) {
-            if (!entry.auto_start) continue;
-            TASKD_ASSERT(add({entry.service, std::make_unique<ProcessService>(
-                                                 factory.programs().host(), ground.loop, entry)}));
-        }
-    }
 };
 
 Result<std::map<std::string, std::string, std::less<>>> read_peers(const std::string& text) {
@@ -209,8 +124,9 @@ int run(const Options& options) {
     if (!stages) return report(stages.error());
     const auto peers = read_peers(options.text("peers"));
     if (!peers) return report(peers.error());
-    const auto entries = read_programs(options.positional(), *stages);
-    if (!entries) return report(entries.error());
+    const ProgramSourceSettings source{options.positional(), *stages, options.text("registry")};
+    if (source.files.empty() == source.registry.empty())
+        return report({ErrorCode::bad_usage, "it takes entries from files, or with --registry"});
     auto made = make_ground(options, {.role = "host", .instance = options.text("node")});
     if (!made) return report(made.error());
     Ground& ground = **made;
@@ -228,25 +144,38 @@ int run(const Options& options) {
     boot.context().put<port::Timers>(runtime::timers_key, ground.loop);
     boot.context().put(runtime::log_key, *ground.log);
     boot.context().put<bus::Publisher>(runtime::bus_key, *ground.bus);
-    auto door = boot.add<Door>("door", std::ref(ground), Speaks::http);
     const auto ids = boot.add<runtime::ProcessIds>("pidgen", settings.node);
+    boot.on_level(ids, level::pidgen);
     const auto commands = boot.add<runtime::Commands>("dispatcher");
     boot.after(commands, "pidgen");
-    const auto topology = boot.add<runtime::Topology>("topology", settings.node, settings.host.name,
-                                                      ground.bus.get());
-    boot.after(topology, "dispatcher");
-    const auto factory = boot.add<Factory>("factory", std::ref(ground), std::cref(settings), ids,
-                                           commands, topology);
-    const auto programs =
-        boot.add<ProgramsPart>("functions", std::ref(ground), factory, std::cref(*entries));
-    const auto supervisor = boot.add<ProcessSupervisor>(
-        "supervisor", std::ref(boot.context()), std::ref(ground), ids, factory, std::cref(*entries),
+    boot.on_level(commands, level::dispatcher);
+    const auto registry = boot.add<ProgramSource>("registry", source);
+    boot.after(registry, "dispatcher");
+    boot.on_level(registry, level::registry);
+    const auto supervisor = boot.add<runtime::Supervisor>(
+        "supervisor", std::ref(boot.context()), ids, io::random_seed(),
         std::function{
             [&](int status) { ground.loop.post([&boot, status] { boot.shutdown(status); }); }});
-    boot.after(supervisor, "functions");
+    boot.after(supervisor, "registry");
+    boot.on_level(supervisor, level::supervisor);
+    const auto topology = boot.add<runtime::Topology>("topology", settings.node, settings.host.name,
+                                                      ground.bus.get());
+    boot.after(topology, "supervisor");
+    boot.on_level(topology, level::topology);
+    const auto lifecycle =
+        boot.add<ProgramLifecycle>("lifecycle", std::ref(ground), registry, supervisor, topology);
+    boot.on_level(lifecycle, level::lifecycle);
+    const auto factory = boot.add<Factory>("factory", std::ref(ground), std::cref(settings), ids,
+                                           commands, topology);
+    boot.after(factory, "lifecycle");
+    boot.on_level(factory, level::factory);
+    const auto functions = boot.add<FunctionsPart>("functions", factory, lifecycle);
+    boot.on_level(functions, level::functions);
+    auto door = boot.add<Door>("door", std::ref(ground), Speaks::http);
     const auto host =
-        boot.add<HostPart>("host", std::ref(ground), door, factory, programs, topology);
-    boot.add<Announcement>("announcement", std::ref(ground), door, host, supervisor);
+        boot.add<HostPart>("host", std::ref(ground), door, factory, lifecycle, topology);
+    boot.after(host, "functions");
+    boot.add<Announcement>("announcement", std::ref(ground), door, host);
     return boot.run();
 }
 
@@ -255,11 +184,12 @@ int run(const Options& options) {
 const Command& host_command() {
     static const Command command{
         {.name = "host",
-         .arguments = "FILE | DIR…",
+         .arguments = "[FILE | DIR…]",
          .summary = "run programs in Lua: processes and functions",
          .text = "Entries of the kinds function.lua, process.lua and library.lua, from files and "
-                 "folders.\nProcesses with auto_start begin at once and are looked after. Others "
-                 "are begun by programs, or with taskd process.",
+                 "folders, or from\na registry. Processes with auto_start begin at once and are "
+                 "looked after. Others are begun by programs, or with taskd process. On SIGHUP it "
+                 "reads them again; a registry is followed by itself.",
          .options = with_role_rows(
              {{.name = "node",
                .value = "NAME",
@@ -290,6 +220,9 @@ const Command& host_command() {
                .help = "alive at a time; an idle one takes some 20 KiB",
                .least = 1,
                .most = static_cast<std::int64_t>(limits::processes_max)},
+              {.name = "registry",
+               .value = "DIR",
+               .help = "data directory whose registry.db has the entries, in place of files"},
               {.name = "override",
                .value = "LIST",
                .help = "NS:NAME:FIELD=VALUE, ';' between several"},
@@ -297,10 +230,10 @@ const Command& host_command() {
                .value = "PATTERNS",
                .help = "entries to leave out, with commas"}},
              "6500"),
-         .positional_min = 1,
          .positional_max = 1'000,
          .kind = PageKind::role,
          .examples = {{"taskd host config/entries/programs", "all entries of a folder"},
+                      {"taskd host --registry taskd-data", "as 'taskd registry apply' says"},
                       {"taskd host shop.yaml --node a --peers b=http://10.0.0.8:6500",
                        "a node that knows another"}}},
         run};

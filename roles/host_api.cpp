@@ -3,6 +3,8 @@
 #include <charconv>
 #include <set>
 
+#include "taskd/base/duration_text.hpp"
+#include "taskd/protocol/entry_json.hpp"
 #include "taskd/protocol/json.hpp"
 
 namespace taskd::roles {
@@ -13,6 +15,7 @@ using service::Call;
 constexpr std::size_t page_default = 100;
 constexpr std::size_t page_max = 1'000;
 constexpr Duration link_timeout = std::chrono::seconds{10};
+constexpr Duration timeout_least = std::chrono::milliseconds{1};
 
 // The body as a map with no fields but these; an empty one is an empty map.
 Result<Value> read_map(const Call& call, const runtime::Transcoder& formats,
@@ -68,6 +71,18 @@ void answer_done(Call& call, const Result<void>& outcome) {
     call.answer(200, "{}");
 }
 
+void answer_held(Call& call, const Result<HeldPrograms>& held) {
+    if (!held) return call.answer(held.error());
+    std::string body;
+    protocol::JsonWriter json{body};
+    json.begin_object()
+        .field("functions", held->functions)
+        .field("processes", held->processes)
+        .field("version", held->version)
+        .end_object();
+    call.answer(200, std::move(body));
+}
+
 }  // namespace
 
 void HostApi::add_routes(service::HttpFront& front) {
@@ -79,7 +94,9 @@ void HostApi::add_routes(service::HttpFront& front) {
     front.add({"POST", "/v1/processes/{process}/end", {}, to(&HostApi::end)});
     front.add({"POST", "/v1/messages", {}, to(&HostApi::message)});
     front.add({"GET", "/v1/functions", {}, to(&HostApi::list_functions)});
-    front.add({"POST", "/v1/functions/{name}", {}, to(&HostApi::call_function)});
+    front.add({"POST", "/v1/functions/{name}", {"timeout"}, to(&HostApi::call_function)});
+    front.add({"POST", "/v1/entries/check", {}, to(&HostApi::check_entries)});
+    front.add({"POST", "/v1/entries/reload", {}, to(&HostApi::reload_entries)});
 }
 
 void HostApi::list(Call call) const {
@@ -199,7 +216,7 @@ void HostApi::list_functions(Call call) const {
     std::string body;
     protocol::JsonWriter json{body};
     json.begin_object().key("functions").begin_array();
-    for (const std::string& name : names_) {
+    for (const std::string& name : entries_.functions()) {
         const lua::PoolCounts counts = ports_.functions.counts(name);
         json.begin_object()
             .field("name", name)
@@ -222,17 +239,46 @@ void HostApi::call_function(Call call) {
         if (!value) return call.answer(value.error());
         arguments.push_back(std::move(*value));
     }
+    Duration timeout{0};
+    if (const std::string* text = call.target.find("timeout")) {
+        const auto read = parse_duration(*text);
+        if (!read || *read < timeout_least || *read > limits::endpoint_wait_most)
+            return call.answer(Error{ErrorCode::invalid_field, "timeout '" + *text + "'"});
+        timeout = *read;
+    }
     const std::string name = call.parameters[0];
-    ports_.functions.call(name, std::move(arguments),
-                          [answer = answering(std::move(call), ports_.post),
-                           &formats = ports_.formats](Result<Value> value) {
-                              answer([value = std::move(value), &formats](Call& its) {
-                                  if (!value) return its.answer(value.error());
-                                  auto json = formats.write("json", *value);
-                                  if (!json) return its.answer(json.error());
-                                  its.answer(200, std::move(*json));
-                              });
-                          });
+    const std::uint64_t number = ++calls_;
+    const auto answer = answering(std::move(call), ports_.post);
+    const auto id = ports_.functions.call(
+        name, std::move(arguments),
+        [this, answer, number, &formats = ports_.formats](Result<Value> value) {
+            answer([this, value = std::move(value), number, &formats](Call& its) {
+                timers_.erase(number);
+                if (!value) return its.answer(value.error());
+                auto json = formats.write("json", *value);
+                if (!json) return its.answer(json.error());
+                its.answer(200, std::move(*json));
+            });
+        });
+    if (timeout == Duration{0}) return;
+    auto timer = ports_.timers.make();
+    timer->set(ports_.clock.steady() + timeout, [&functions = ports_.functions, id, timeout] {
+        functions.stop(id, {ErrorCode::timed_out, "it took longer than " + to_text(timeout)});
+    });
+    timers_.emplace(number, std::move(timer));
+}
+
+// ---- entries ------------------------------------------------------------------------------------
+
+void HostApi::check_entries(Call call) const {
+    const auto asked = protocol::parse_registry_asked(call.request.body);
+    if (!asked) return call.answer(asked.error());
+    if (asked->restore) return call.answer(Error{ErrorCode::invalid_field, "restore"});
+    answer_held(call, entries_.check(entries_of_host(asked->entries)));
+}
+
+void HostApi::reload_entries(Call call) const {
+    answer_held(call, entries_.reload());
 }
 
 void HttpLink::send(const std::string& base_url, runtime::Package package,

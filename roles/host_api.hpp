@@ -1,6 +1,11 @@
 // The HTTP side of a host: its processes, messages to them, and calls of its functions.
 #pragma once
 
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "program_lifecycle.hpp"
 #include "taskd/lua/functions.hpp"
 #include "taskd/lua/host.hpp"
 #include "taskd/lua/modules.hpp"
@@ -9,6 +14,13 @@
 
 namespace taskd::roles {
 
+// What a host holds of its entries, or would hold of others.
+struct HostEntries {
+    std::function<Result<HeldPrograms>(const std::vector<Entry>& entries)> check;
+    std::function<Result<HeldPrograms>()> reload;
+    std::function<std::vector<std::string>()> functions;  // names
+};
+
 struct HostApiPorts {
     lua::Host& host;
     lua::Functions& functions;
@@ -16,15 +28,16 @@ struct HostApiPorts {
     runtime::Topology& topology;
     lua::Post post;  // answers are given on the loop
     const runtime::Transcoder& formats;
+    const port::Clock& clock;
+    port::Timers& timers;
 };
 
 class HostApi {
   public:
-    explicit HostApi(const HostApiPorts& ports) : ports_{ports} {}
+    HostApi(const HostApiPorts& ports, HostEntries entries)
+        : ports_{ports}, entries_{std::move(entries)} {}
 
     void add_routes(service::HttpFront& front);
-    // Once, before requests come: what GET /v1/functions lists.
-    void set_functions(std::vector<std::string> names) { names_ = std::move(names); }
 
   private:
     void list(service::Call call) const;
@@ -33,9 +46,13 @@ class HostApi {
     void message(service::Call call);
     void list_functions(service::Call call) const;
     void call_function(service::Call call);
+    void check_entries(service::Call call) const;
+    void reload_entries(service::Call call) const;
 
     HostApiPorts ports_;
-    std::vector<std::string> names_;
+    HostEntries entries_;
+    std::uint64_t calls_ = 0;
+    std::map<std::uint64_t, std::unique_ptr<port::Timer>> timers_;  // of calls with a bound
 };
 
 // Messages to other nodes: POST /v1/messages of theirs, once.

@@ -14,13 +14,9 @@ namespace {
 
 using Words = std::span<const std::string>;
 
-constexpr const char* host_url = "http://127.0.0.1:6500";
-
-// A host, unless told, is where `taskd host` listens; the key is found as for other commands.
 int with_host(const Options& options, const std::function<int(service::TaskClient&)>& use) {
-    auto server = find_server(options);
+    auto server = find_host(options);
     if (!server) return report(server.error());
-    if (!options.given("url")) server->url = host_url;
     Client client{std::move(*server), options.duration("retry-for")};
     return use(client.api());
 }

@@ -10,6 +10,8 @@
 #include "entry_kinds.hpp"
 #include "programs.hpp"
 #include "taskd/base/duration_text.hpp"
+#include "taskd/protocol/value_json.hpp"
+#include "taskd/service/contracts.hpp"
 
 namespace taskd::roles {
 namespace {
@@ -122,30 +124,57 @@ Result<lua::PoolSettings> pool_of(const Entry& entry) {
     return pool;
 }
 
-Result<port::ServiceSpec> service_of(const Entry& entry) {
-    if (auto known = check_map(entry, "restart",
-                               {"initial_delay", "max_delay", "backoff_factor", "jitter",
-                                "max_attempts", "stable_after"});
-        !known)
-        return fail(std::move(known));
-    port::ServiceSpec service{.name = entry.id};
-    port::RestartPolicy& restart = service.restart;
+Result<double> factor(const Entry& entry, std::string_view name, double otherwise, double least,
+                      double most) {
+    const Value* value = inside(entry, "restart", name);
+    if (value == nullptr) return otherwise;
+    double read = 0;
+    const char* end_of_text = value->text.data() + value->text.size();
+    const auto [end, error] = std::from_chars(value->text.data(), end_of_text, read);
+    if (value->kind != ValueKind::number || error != std::errc{} || end != end_of_text ||
+        !(read >= least && read <= most))
+        return wrong(entry, "restart",
+                     fmt::format("{} takes a number from {} to {}", name, least, most));
+    return read;
+}
+
+Result<port::RestartPolicy> restart_of(const Entry& entry) {
+    port::RestartPolicy restart;
     const auto initial = duration(entry, "restart", "initial_delay", restart.initial_delay);
     const auto most = duration(entry, "restart", "max_delay", restart.max_delay);
-    const auto stable = duration(entry, "restart", "stable_after", service.stable_after);
+    const auto backoff = factor(entry, "backoff_factor", restart.backoff_factor, 1, 100);
+    const auto jitter = factor(entry, "jitter", restart.jitter, 0, 1);
     const auto attempts = number(entry, "restart", "max_attempts", 0, 0, 1'000'000);
     if (!initial) return std::unexpected{initial.error()};
     if (!most) return std::unexpected{most.error()};
-    if (!stable) return std::unexpected{stable.error()};
+    if (!backoff) return std::unexpected{backoff.error()};
+    if (!jitter) return std::unexpected{jitter.error()};
     if (!attempts) return std::unexpected{attempts.error()};
-    restart.initial_delay = *initial;
-    restart.max_delay = *most;
-    restart.max_attempts = static_cast<std::uint32_t>(*attempts);
-    service.stable_after = *stable;
-    for (const auto& [name, into] : {std::pair{"backoff_factor", &restart.backoff_factor},
-                                     std::pair{"jitter", &restart.jitter}})
-        if (const Value* value = inside(entry, "restart", name))
-            *into = std::strtod(value->text.c_str(), nullptr);
+    return port::RestartPolicy{.initial_delay = *initial,
+                               .max_delay = *most,
+                               .backoff_factor = *backoff,
+                               .jitter = *jitter,
+                               .max_attempts = static_cast<std::uint32_t>(*attempts)};
+}
+
+Result<port::ServiceSpec> service_of(const Entry& entry) {
+    if (auto known =
+            check_map(entry, "restart",
+                      {"initial_delay", "max_delay", "backoff_factor", "jitter", "max_attempts",
+                       "stable_threshold", "start_timeout", "stop_timeout"});
+        !known)
+        return fail(std::move(known));
+    port::ServiceSpec service{.name = entry.id};
+    auto restart = restart_of(entry);
+    if (!restart) return std::unexpected{restart.error()};
+    service.restart = *restart;
+    for (const auto& [name, into] : {std::pair{"stable_threshold", &service.stable_after},
+                                     std::pair{"start_timeout", &service.start_timeout},
+                                     std::pair{"stop_timeout", &service.stop_timeout}}) {
+        const auto time = duration(entry, "restart", name, *into);
+        if (!time) return std::unexpected{time.error()};
+        *into = *time;
+    }
     const std::string startup = text(entry, "startup");
     if (!startup.empty() && startup != "required" && startup != "optional")
         return wrong(entry, "startup", "it is required or optional");
@@ -160,6 +189,11 @@ class Compiler {
     explicit Compiler(const std::vector<Entry>& entries) {
         for (const Entry& entry : entries)
             entries_.emplace(entry.id, &entry);
+    }
+
+    const Entry* find(std::string_view id) const {
+        const auto found = entries_.find(id);
+        return found == entries_.end() ? nullptr : found->second;
     }
 
     Result<lua::ProgramPtr> compile(const Entry& entry) {
@@ -194,12 +228,12 @@ class Compiler {
             const std::string id = import.value.text.find(':') == std::string::npos
                                        ? fmt::format("{}:{}", entry.ns(), import.value.text)
                                        : import.value.text;
-            const auto found = entries_.find(id);
-            if (found == entries_.end() || found->second->kind != "library.lua")
+            const Entry* library = find(id);
+            if (library == nullptr || library->kind != "library.lua")
                 return fail(
                     ErrorCode::dependency_missing,
                     fmt::format("{}: imports {}, which is no library.lua", entry.place, id));
-            auto program = compile(*found->second);
+            auto program = compile(*library);
             if (!program) return fail(std::move(program));
             // What an import requires it finds among what its importer may require.
             reach.imports.emplace(import.name, std::move(*program));
@@ -207,10 +241,82 @@ class Compiler {
         return reach;
     }
 
-    std::map<std::string, const Entry*> entries_;
+    std::map<std::string, const Entry*, std::less<>> entries_;
     std::map<std::string, lua::ProgramPtr> done_;
     std::set<std::string> open_;
 };
+
+// Of what a process needs, those processes that begin by themselves, also behind other entries.
+void collect_needs(const Entry& entry, const Compiler& all, std::vector<std::string>& names,
+                   std::set<std::string>& seen) {
+    const Value* needs = entry.find("needs");
+    if (needs == nullptr) return;
+    for (const Value& need : needs->items) {
+        const Entry* other = all.find(need.text);
+        if (other == nullptr || !seen.insert(need.text).second) continue;
+        if (other->kind == "process.lua" && is_true(*other, "auto_start"))
+            names.push_back(other->id);
+        else
+            collect_needs(*other, all, names, seen);
+    }
+}
+
+lua::CallChecks checks_of(service::BoundMethod bound) {
+    const auto shared = std::make_shared<const service::BoundMethod>(std::move(bound));
+    return {[shared](const std::vector<Value>& arguments) {
+                return shared->check_payload(
+                    protocol::write_json_value(arguments.empty() ? Value{} : arguments.front()));
+            },
+            [shared](const Value& result) {
+                return shared->check_result(protocol::write_json_value(result));
+            }};
+}
+
+// One of the entry's own name, or one for each method of the contract that it implements.
+Result<void> add_functions(const Entry& entry, const FunctionEntry& made, const Compiler& all,
+                           std::vector<FunctionEntry>& into) {
+    const std::string id = service::implemented_by(entry);
+    if (id.empty()) {
+        into.push_back(made);
+        return {};
+    }
+    if (entry.find("method") != nullptr)
+        return wrong(entry, "method", "its methods are those of " + id);
+    const Entry* contract = all.find(id);
+    if (contract == nullptr || contract->kind != "contract")
+        return wrong(entry, "implements", "there is no contract " + id);
+    for (const ValueField& method : contract->find("methods")->fields) {
+        auto bound = service::BoundMethod::bind({*contract, entry}, id, method.name);
+        if (!bound) return wrong(entry, "implements", bound.error().to_string());
+        FunctionEntry one = made;
+        one.id = service::function_of(entry, method.name);
+        one.spec.method = method.name;
+        one.checks = checks_of(std::move(*bound));
+        one.contract = protocol::write_json_value(method.value);
+        into.push_back(std::move(one));
+    }
+    return {};
+}
+
+// Methods of an entry may have the name of another entry.
+Result<void> check_names(std::vector<FunctionEntry>& functions) {
+    std::set<std::string_view> names;
+    for (const FunctionEntry& function : functions)
+        if (!names.insert(function.id).second)
+            return fail(ErrorCode::config_invalid, "two functions are called " + function.id);
+    return {};
+}
+
+bool same(const lua::ProgramPtr& a, const lua::ProgramPtr& b) {
+    if (a == b) return true;
+    const lua::Reach& one = a->reach();
+    const lua::Reach& other = b->reach();
+    return a->name() == b->name() && a->bytecode() == b->bytecode() &&
+           one.modules == other.modules &&
+           std::ranges::equal(one.imports, other.imports, [](const auto& x, const auto& y) {
+               return x.first == y.first && same(x.second, y.second);
+           });
+}
 
 std::vector<FieldRule> with_shared(std::vector<FieldRule> own) {
     const FieldRule shared[] = {{"source"},
@@ -227,7 +333,11 @@ std::vector<FieldRule> with_shared(std::vector<FieldRule> own) {
 std::vector<EntryKind> program_kinds() {
     return {{"library.lua", with_shared({}), {}, {"file"}},
             {"function.lua",
-             with_shared({{"method"}, {"limits", FieldType::map}, {"pool", FieldType::map}}),
+             with_shared({{"method"},
+                          {"limits", FieldType::map},
+                          {"pool", FieldType::map},
+                          {"implements"},
+                          {"methods", FieldType::texts}}),
              {},
              {"file"}},
             {"process.lua",
@@ -271,14 +381,15 @@ Result<ProgramEntries> compile_entries(const std::vector<Entry>& entries) {
         if (is_function) {
             const auto pool = pool_of(entry);
             if (!pool) return std::unexpected{pool.error()};
-            made.functions.push_back({entry.id, std::move(spec), *pool});
+            auto added =
+                add_functions(entry, {entry.id, std::move(spec), *pool}, compiler, made.functions);
+            if (!added) return fail(std::move(added));
             continue;
         }
         auto service = service_of(entry);
         if (!service) return fail(std::move(service));
-        if (const Value* needs = entry.find("needs"))
-            for (const Value& need : needs->items)
-                service->needs.push_back(need.text);
+        std::set<std::string> seen{entry.id};
+        collect_needs(entry, compiler, service->needs, seen);
         const Value* arguments = entry.find("arguments");
         if (arguments != nullptr && arguments->kind != ValueKind::list)
             return wrong(entry, "arguments", "it is a list");
@@ -286,14 +397,32 @@ Result<ProgramEntries> compile_entries(const std::vector<Entry>& entries) {
                                   arguments == nullptr ? std::vector<Value>{} : arguments->items,
                                   is_true(entry, "auto_start"), std::move(*service)});
     }
+    if (auto distinct = check_names(made.functions); !distinct) return fail(std::move(distinct));
     return made;
 }
 
-Result<ProgramEntries> read_programs(const std::vector<std::string>& paths,
-                                     const runtime::StageSettings& settings) {
-    const auto entries = read_entries(paths, settings);
-    if (!entries) return std::unexpected{entries.error()};
-    return compile_entries(*entries);
+bool is_of_host(std::string_view kind) {
+    return kind == "contract" || (kind.ends_with(".lua") && !kind.starts_with("worker."));
+}
+
+std::vector<Entry> entries_of_host(const std::vector<Entry>& entries) {
+    std::vector<Entry> some;
+    for (const Entry& entry : entries)
+        if (is_of_host(entry.kind)) some.push_back(entry);
+    return some;
+}
+
+bool same(const lua::ProgramSpec& a, const lua::ProgramSpec& b) {
+    return same(a.program, b.program) && a.method == b.method && a.limits == b.limits;
+}
+
+bool same(const FunctionEntry& a, const FunctionEntry& b) {
+    return a.id == b.id && same(a.spec, b.spec) && a.pool == b.pool && a.contract == b.contract;
+}
+
+bool same_service(const ProcessEntry& a, const ProcessEntry& b) {
+    return a.id == b.id && a.arguments == b.arguments && a.auto_start == b.auto_start &&
+           a.service == b.service;
 }
 
 }  // namespace taskd::roles

@@ -11,10 +11,13 @@
 
 namespace taskd::roles {
 
+// "shop:price", or of one that implements a contract "shop:till.charge", for each method.
 struct FunctionEntry {
     std::string id;
     lua::ProgramSpec spec;
     lua::PoolSettings pool;
+    lua::CallChecks checks = {};
+    std::string contract = {};  // what the checks hold calls against
 };
 
 struct ProcessEntry {
@@ -22,12 +25,18 @@ struct ProcessEntry {
     lua::ProgramSpec spec;
     std::vector<Value> arguments;
     bool auto_start = false;
-    port::ServiceSpec service;  // how it is looked after
+    port::ServiceSpec service;  // how it is looked after; needs others that begin by themselves
 };
+
+// Whether the one does as the other.
+bool same(const lua::ProgramSpec& a, const lua::ProgramSpec& b);
+bool same(const FunctionEntry& a, const FunctionEntry& b);
+// The same of how it is begun and looked after, whatever its program is.
+bool same_service(const ProcessEntry& a, const ProcessEntry& b);
 
 struct ProgramEntries {
     std::vector<FunctionEntry> functions;
-    std::vector<ProcessEntry> processes;  // each in front of what needs it
+    std::vector<ProcessEntry> processes;
 };
 
 std::vector<runtime::EntryKind> program_kinds();
@@ -40,8 +49,8 @@ Result<std::string> program_text(const Entry& entry);
 // module_not_allowed, dependency_missing and dependency_cycle for imports; each with its place.
 Result<ProgramEntries> compile_entries(const std::vector<Entry>& entries);
 
-// From files and folders, through all stages.
-Result<ProgramEntries> read_programs(const std::vector<std::string>& paths,
-                                     const runtime::StageSettings& settings);
+// Those that a host knows what to do with: programs, and the contracts that they implement.
+std::vector<Entry> entries_of_host(const std::vector<Entry>& entries);
+bool is_of_host(std::string_view kind);
 
 }  // namespace taskd::roles

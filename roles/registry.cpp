@@ -8,10 +8,12 @@
 #include "client.hpp"
 #include "entry_kinds.hpp"
 #include "formats.hpp"
+#include "taskd/base/duration_text.hpp"
 #include "taskd/base/nearest.hpp"
 #include "taskd/io/clock.hpp"
 #include "taskd/io/http_exchange.hpp"
 #include "taskd/io/posix_files.hpp"
+#include "taskd/io/private_files.hpp"
 #include "taskd/io/sqlite_history.hpp"
 #include "taskd/protocol/entry_json.hpp"
 #include "taskd/protocol/json.hpp"
@@ -19,6 +21,7 @@
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/protocol/value_json.hpp"
 #include "taskd/runtime/registry.hpp"
+#include "taskd/service/task_client.hpp"
 
 namespace taskd::roles {
 namespace {
@@ -26,7 +29,12 @@ namespace {
 constexpr std::size_t versions_shown = 100;
 // Longer than all parts together may take to answer, of as many entries as there may be.
 constexpr Duration ask_timeout = std::chrono::minutes{10};
-constexpr std::string_view verbs[] = {"list", "show", "apply", "history", "diff", "restore"};
+constexpr std::string_view verbs[] = {"list", "show",    "apply", "history",
+                                      "diff", "restore", "watch"};
+// One question of a watch; and how long it goes on when nobody answers.
+constexpr Duration watch_wait = std::chrono::seconds{30};
+constexpr Duration watch_patience = std::chrono::minutes{1};
+constexpr Duration watch_pause = std::chrono::milliseconds{200};
 
 // Nobody else in this process listens.
 struct Silence final : bus::Publisher {
@@ -278,14 +286,91 @@ int restore(Opened& opened, const Options& options) {
     return tell(opened.registry->restore(*version), options);
 }
 
+// Follows a running `taskd up` from its newest version on, over its restarts.
+class Watch {
+  public:
+    explicit Watch(const Options& options)
+        : options_{options},
+          pattern_{options.positional().size() > 1 ? options.positional()[1] : "*"},
+          clock_{io::make_system_clock()} {}
+
+    int run() {
+        if (options_.positional().size() > 2)
+            return report({ErrorCode::bad_usage, "watch takes one pattern"});
+        if (const auto valid = runtime::find_entries({}, pattern_); !valid)
+            return report(valid.error());
+        heard_ = clock_->steady();
+        for (;;) {
+            const auto told = ask();
+            if (std::ferror(stdout) != 0) return 0;  // nobody reads it any more
+            if (told) {
+                heard_ = clock_->steady();
+                continue;
+            }
+            const bool over = !after_ || clock_->steady() - heard_ >= watch_patience;
+            if (over || !service::is_worth_retrying(told.error().code)) return report(told.error());
+            io::pause_for(watch_pause);
+        }
+    }
+
+  private:
+    Result<void> ask() {
+        std::string target = "/registry/changes";
+        if (after_) target += fmt::format("?after={}&wait={}", *after_, to_text(watch_wait));
+        const auto answer = io::http_call("unix:" + registry_socket(options_.text("data")),
+                                          {"GET", target, {}, {}}, 2 * watch_wait);
+        if (!answer) return fail(ErrorCode::unreachable, "no taskd up runs there");
+        if (answer->status != 200)
+            return std::unexpected{protocol::parse_problem(answer->body, answer->status)};
+        const JsonView told{answer->body};
+        for (const JsonView& change : told["changes"].items())
+            if (auto printed = print(change); !printed) return printed;
+        after_ = told["version"].number();
+        std::fflush(stdout);
+        return {};
+    }
+
+    Result<void> print(const JsonView& change) const {
+        const std::string id = change["id"].text();
+        const std::vector<Entry> one{{.id = id, .kind = {}, .body = {}}};
+        const auto found = runtime::find_entries(one, pattern_);
+        if (!found || found->empty()) return {};
+        const std::string& output = options_.text("output");
+        if (output == "json") return print_line(change.raw()), Result<void>{};
+        if (output == "id") return print_line(id), Result<void>{};
+        port::EntryChange whole{.id = id, .before = {}, .after = {}};
+        for (const auto& [name, side] :
+             {std::pair{"before", &whole.before}, std::pair{"after", &whole.after}}) {
+            if (change[name].empty()) continue;
+            auto entry = protocol::parse_registry_asked(
+                fmt::format(R"({{"entries":[{}]}})", change[name].raw()));
+            if (!entry) return std::unexpected{entry.error()};
+            *side = std::move(entry->entries.front());
+        }
+        std::fputs(change_text(whole).c_str(), stdout);
+        return {};
+    }
+
+    const Options& options_;
+    const std::string pattern_;
+    std::unique_ptr<port::Clock> clock_;
+    std::optional<std::uint64_t> after_;  // told so far
+    SteadyTime heard_{};
+};
+
+int watch(Opened& /*opened*/, const Options& options) {
+    return Watch{options}.run();
+}
+
 int run(const Options& options) {
-    constexpr int (*acts[])(Opened&, const Options&) = {list, show, apply, history, diff, restore};
+    constexpr int (*acts[])(Opened&, const Options&) = {list, show,    apply, history,
+                                                        diff, restore, watch};
     const std::string& verb = options.positional().front();
     const auto found = std::ranges::find(verbs, verb);
     if (found == std::end(verbs))
         return report({ErrorCode::bad_usage,
-                       fmt::format("registry takes list, show, apply, history, diff or restore, "
-                                   "not '{}'{}",
+                       fmt::format("registry takes list, show, apply, history, diff, restore or "
+                                   "watch, not '{}'{}",
                                    verb, meant_instead(verb, verbs))});
     const auto opened = Opened::make(options);
     if (!opened) return report(opened.error());
@@ -297,7 +382,8 @@ int run(const Options& options) {
 const Command& registry_command() {
     static const Command command{
         {.name = "registry",
-         .arguments = "list [PATTERN] | show ID | apply PATH… | history | diff A [B] | restore N",
+         .arguments = "list [PATTERN] | show ID | apply PATH… | history | diff A [B] | restore N | "
+                      "watch [PATTERN]",
          .summary = "declare queues, workers, workflows and more in files, with every version kept",
          .text =
              "'apply' makes what the files say the next version: what they do not name is gone. "
@@ -305,7 +391,8 @@ const Command& registry_command() {
              "characters, "
              "~EXPRESSION,\n^BEGINNING or $END. 'diff A' compares with what holds now. 'taskd up' "
              "with the same --data\nstarts the workers of the newest version and keeps all else as "
-             "it says. While it runs it is\nasked about each change, and a part of it may refuse.",
+             "it says. While it runs it is\nasked about each change, and a part of it may refuse; "
+             "'watch' follows the changes\nof single entries.",
          .options = {{.name = "data",
                       .value = "DIR",
                       .fallback = "taskd-data",
@@ -337,7 +424,8 @@ const Command& registry_command() {
                       {"taskd registry apply entries/ --note 'more room'", "the next version"},
                       {"taskd registry list 'shop:*'", "what holds, of one namespace"},
                       {"taskd registry diff 3", "what has changed since version 3"},
-                      {"taskd registry restore 3", "as it was then, as a new version"}},
+                      {"taskd registry restore 3", "as it was then, as a new version"},
+                      {"taskd registry watch 'shop:*' -o json", "what changes, as it does"}},
          .words = {std::begin(verbs), std::end(verbs)}},
         run};
     return command;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "door.hpp"
+#include "formats.hpp"
 #include "key_file.hpp"
 #include "taskd/io/clock.hpp"
 #include "taskd/io/entropy.hpp"
@@ -74,6 +75,7 @@ std::vector<OptionRow> with_boot_rows(std::vector<OptionRow> own) {
 runtime::BootSettings boot_settings(const Options& options, std::vector<runtime::PlanStep> steps) {
     runtime::BootSettings settings;
     settings.infrastructure = std::move(steps);
+    settings.own_level = level::own;
     if (options.toggle("boot-plan"))
         settings.plan_only = [](const runtime::BootPlan& plan) {
             std::fputs(to_text(plan).c_str(), stdout);
@@ -92,6 +94,8 @@ Result<BusAndLog> make_bus_and_log(const Options& options, const port::Clock& cl
     made.process_log = std::move(*log);
     made.log = std::make_unique<runtime::BusLog>(*made.process_log, *made.bus);
     step.done("log");
+    transcoder();
+    step.done("transcoder");
     return made;
 }
 

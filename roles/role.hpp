@@ -34,6 +34,21 @@ struct BusAndLog {
 Result<BusAndLog> make_bus_and_log(const Options& options, const port::Clock& clock, LogName name,
                                    std::vector<runtime::PlanStep>& steps);
 
+// Where the components stand that a role may share with others; its own stand above them all. A
+// role without one of them has nothing on that level.
+namespace level {
+inline constexpr std::size_t pidgen = 0;
+inline constexpr std::size_t dispatcher = 1;  // of commands
+inline constexpr std::size_t registry = 2;
+inline constexpr std::size_t finder = 3;
+inline constexpr std::size_t supervisor = 3;
+inline constexpr std::size_t topology = 4;
+inline constexpr std::size_t lifecycle = 5;
+inline constexpr std::size_t factory = 6;
+inline constexpr std::size_t functions = 7;
+inline constexpr std::size_t own = 8;
+}  // namespace level
+
 // As the options ask for; the plan goes to stdout.
 runtime::BootSettings boot_settings(const Options& options, std::vector<runtime::PlanStep> steps);
 

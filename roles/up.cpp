@@ -21,7 +21,7 @@
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/runtime/boot.hpp"
 #include "taskd/web/default_workers.hpp"
-#include "up_entries.hpp"
+#include "up_stores.hpp"
 
 namespace taskd::roles {
 namespace {
@@ -86,7 +86,7 @@ std::string node_name() {
 std::map<std::string, std::string, std::less<>> config_files(const std::string& dir) {
     std::map<std::string, std::string, std::less<>> files;
     if (dir.empty()) return files;
-    for (const char* role : {"dispatcher", "nameservice", "monitor", "worker"}) {
+    for (const char* role : {"dispatcher", "nameservice", "monitor", "worker", "host"}) {
         const auto path = std::filesystem::path{dir} / (std::string{role} + ".yaml");
         std::error_code error;
         if (std::filesystem::exists(path, error)) files.emplace(role, path.string());
@@ -120,6 +120,7 @@ Result<service::UpSettings> read_settings(const Options& options) {
                             : settings.data + "/key";
     settings.workers = std::move(*workers);
     settings.port = options.port("port");
+    settings.host = true;
     settings.config_files = config_files(options.text("config-dir"));
     settings.common_flags = log_flags(options);
     if (options.given("lease")) settings.lease = options.text("lease");
@@ -127,7 +128,8 @@ Result<service::UpSettings> read_settings(const Options& options) {
 }
 
 void tell_ready(const service::Up& up, const service::UpSettings& settings, KeyNotes& notes) {
-    for (const char* role : {"dispatcher", "nameservice", "monitor"}) {
+    for (const char* role : {"dispatcher", "nameservice", "monitor", "host"}) {
+        if (up.url(role).empty()) continue;
         print_line(fmt::format("{:<{}} {}", role, name_width, up.url(role)));
         notes.add(up.url(role));
     }
@@ -168,10 +170,13 @@ int run(const Options& options) {
     boot.context().put<port::Timers>(runtime::timers_key, loop);
     boot.context().put(runtime::log_key, *log);
     boot.context().put<bus::Publisher>(runtime::bus_key, *told->bus);
+    const auto ids = boot.add<runtime::ProcessIds>("pidgen", node_name());
+    boot.on_level(ids, level::pidgen);
     const auto registry =
         boot.add<RegistryPart>("registry", settings.data, std::ref(boot.context()));
-    const auto ids = boot.add<runtime::ProcessIds>("pidgen", node_name());
-    boot.add<FinderPart>("finder", registry, std::ref(*told->bus));
+    boot.on_level(registry, level::registry);
+    const auto finder = boot.add<FinderPart>("finder", registry, std::ref(*told->bus));
+    boot.on_level(finder, level::finder);
     std::optional<runtime::Handle<ChildrenPart>> up;
     up = boot.add<ChildrenPart>(
         "supervisor", std::ref(boot.context()), std::ref(loop), std::ref(*told->bus), ids, registry,
@@ -187,10 +192,12 @@ int run(const Options& options) {
                          .print = print_child_line},
         std::function{[&] { tell_ready(boot.get(*up).children(), settings, notes); }},
         std::function{[&](int status) { loop.post([&boot, status] { boot.shutdown(status); }); }});
-    const auto stores =
-        boot.add<StoresPart>("stores", settings.data, std::ref(boot.context()), registry);
-    boot.add<EntriesPart>("lifecycle", std::ref(boot.context()), std::ref(loop), std::ref(http),
-                          settings.key, registry, stores, *up);
+    boot.on_level(*up, level::supervisor);
+    const auto lifecycle =
+        boot.add<EntriesPart>("lifecycle", std::ref(boot.context()), std::ref(loop), std::ref(http),
+                              settings.key, registry, *up);
+    boot.on_level(lifecycle, level::lifecycle);
+    boot.add<StoresPart>("stores", settings.data, std::ref(boot.context()), registry, lifecycle);
     // Children take the same signals the same way.
     SettingsReload reload{options, *told->process_log};
     const auto pass_on = [&](int number) { boot.get(*up).children().pass_on(number); };
@@ -207,11 +214,13 @@ const Command& up_command() {
         {.name = "up",
          .arguments = {},
          .summary = "start everything on this machine and look after it",
-         .text = "Dispatcher, name service, monitor and one worker of each type, as child "
-                 "processes on loopback.\nPORT is the dispatcher's; then come name service, "
-                 "monitor and workers. DIR/endpoints.json\ntells all addresses as soon as all "
-                 "are ready. A child that dies is started again on its port. On SIGHUP each reads "
-                 "its own\nsettings file again.",
+         .text =
+             "Dispatcher, name service, monitor, one worker of each type and a host of programs, "
+             "as child\nprocesses on loopback. PORT is the dispatcher's; then come name service, "
+             "monitor, workers and\nthe host. DIR/endpoints.json\ntells all addresses as soon as "
+             "all "
+             "are ready. A child that dies is started again on its port. On SIGHUP each reads "
+             "its own\nsettings file again.",
          .options = with_log_rows(with_boot_rows(
              {{.name = "data",
                .value = "DIR",

@@ -1,18 +1,16 @@
 // The components of `taskd up` that its entries stand on: its registry, its children, their
-// supervisor, the finder, the stores.
+// supervisor, the finder.
 #pragma once
 
 #include <charconv>
 #include <functional>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "entry_kinds.hpp"
 #include "taskd/base/assert.hpp"
 #include "taskd/io/entropy.hpp"
-#include "taskd/io/key_stores.hpp"
 #include "taskd/io/loop.hpp"
 #include "taskd/io/private_files.hpp"
 #include "taskd/io/sqlite_history.hpp"
@@ -89,39 +87,6 @@ class Children : public service::Up {
 class FinderPart : public runtime::Finder {
   public:
     FinderPart(RegistryPart& registry, runtime::EventBus& bus) : Finder{registry.registry(), bus} {}
-};
-
-// The stores that entries declare: for functions and processes.
-class StoresPart {
-  public:
-    StoresPart(const std::string& dir, runtime::AppContext& context, RegistryPart& registry)
-        : registry_{registry.registry()},
-          folder_{dir + "/stores", context.get(runtime::clock_key)} {
-        follow();
-    }
-    void attach(runtime::AppContext& context) {
-        context.put<port::KeyStores>(runtime::stores_key, folder_);
-    }
-
-    // As the newest version says.
-    void follow() {
-        std::set<std::string> now;
-        for (const Entry& entry : registry_.entries()) {
-            if (entry.kind != "store") continue;
-            const auto settings = store_settings(entry);
-            TASKD_ASSERT(settings);  // it was checked before it was kept
-            folder_.declare(entry.id, *settings);
-            now.insert(entry.id);
-        }
-        for (const std::string& id : declared_)
-            if (!now.contains(id)) folder_.withdraw(id);
-        declared_ = std::move(now);
-    }
-
-  private:
-    const runtime::Registry& registry_;
-    io::KeyStoreFolder folder_;
-    std::set<std::string> declared_;
 };
 
 // The children outlive the services that stand for them.

@@ -7,24 +7,41 @@
 #include "taskd/io/entropy.hpp"
 #include "taskd/io/http_exchange.hpp"
 #include "taskd/io/lane.hpp"
+#include "taskd/io/private_files.hpp"
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/runtime/boot.hpp"
+#include "taskd/service/contract_runner.hpp"
 #include "taskd/service/http_front.hpp"
 #include "worker_kind.hpp"
 
 namespace taskd::roles {
 namespace {
 
+using ContractOfTasks = std::optional<service::ContractResults>;
+
+Result<ContractOfTasks> read_contract(const std::string& path) {
+    if (path.empty()) return std::nullopt;
+    const auto text = io::read_whole_file(path, limits::body_bytes_max);
+    if (!text) return std::unexpected{text.error()};
+    auto made = service::ContractResults::parse(*text);
+    if (!made) return fail(made.error().code, path + ": " + made.error().detail);
+    return std::move(*made);
+}
+
 class WorkerPart {
   public:
     static Result<std::unique_ptr<WorkerPart>> make(Ground& ground, Door& door,
                                                     runtime::ProcessIds& ids, WorkerKind& kind,
-                                                    const service::WorkerSettings& settings) {
+                                                    const service::WorkerSettings& settings,
+                                                    const ContractOfTasks& contract) {
         std::unique_ptr<WorkerPart> part{new WorkerPart{ground, kind}};
         auto runner = kind.make_runner({ground, part->http_, part->lane_, ids},
                                        settings.registration.instance);
         if (!runner) return std::unexpected{runner.error()};
         part->runner_ = std::move(*runner);
+        if (contract)
+            part->runner_ =
+                std::make_unique<service::ContractRunner>(std::move(part->runner_), *contract);
         part->begin(ground, door, settings);
         return part;
     }
@@ -79,6 +96,8 @@ std::vector<std::string_view> worker_words() {
 int run(const Options& options) {
     auto kind = read_kind(options);
     if (!kind) return report(kind.error());
+    const auto contract = read_contract(options.text("contract"));
+    if (!contract) return report(contract.error());
     const SessionId session{io::random_seed() | 1};
     service::WorkerSettings settings;
     const std::string& shown = options.given("name") ? options.text("name") : kind->type;
@@ -103,8 +122,9 @@ int run(const Options& options) {
                        boot_settings(options, ground.steps)};
     auto door = boot.add<Door>("door", std::ref(ground));
     auto ids = boot.add<runtime::ProcessIds>("pidgen", settings.registration.instance);
-    auto worker =
-        boot.add<WorkerPart>("worker", std::ref(ground), door, ids, std::ref(*kind), settings);
+    boot.on_level(ids, level::pidgen);
+    auto worker = boot.add<WorkerPart>("worker", std::ref(ground), door, ids, std::ref(*kind),
+                                       settings, *contract);
     boot.add<Announcement>("announcement", std::ref(ground), door, worker);
     return boot.run();
 }
@@ -138,6 +158,10 @@ const Command& worker_command() {
                    .help = "how many tasks at a time; unless said 4 of exec, 16 of http, 8 of lua",
                    .least = 1,
                    .most = 10'000},
+                  {.name = "contract",
+                   .value = "FILE",
+                   .help = "methods that tasks are calls of, with the schemas of their results",
+                   .from_environment = false},
                   {.name = "name", .value = "NAME", .help = "first part of its instance name"},
                   {.name = "advertise", .value = "HOST", .help = "where the dispatcher reaches it"},
                   {.name = "heartbeat",

@@ -1,5 +1,7 @@
 #include "taskd/io/sqlite_history.hpp"
 
+#include <filesystem>
+
 #include "io/store/sqlite_db.hpp"
 #include "taskd/protocol/value_json.hpp"
 
@@ -23,13 +25,15 @@ class SqliteHistory final : public port::History {
   public:
     explicit SqliteHistory(SqliteDb db) : db_{std::move(db)} {}
 
-    Result<void> prepare() {
+    Result<void> prepare(bool read_only) {
         sqlite3_busy_timeout(db_.handle(), busy_ms);
         const auto version = db_.number("PRAGMA user_version");
         if (!version) return std::unexpected{version.error()};
         if (*version > format)
             return fail(ErrorCode::store_too_new,
                         "the registry has format " + std::to_string(*version));
+        if (read_only)  // whoever makes it has not finished
+            return *version == format ? Result<void>{} : fail(ErrorCode::file_missing, "no tables");
         if (auto done = db_.run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL"); !done)
             return done;
         return *version == format ? Result<void>{} : db_.run(schema);
@@ -123,14 +127,26 @@ class SqliteHistory final : public port::History {
     SqliteDb db_;
 };
 
+Result<std::unique_ptr<port::History>> open(const std::string& path, bool read_only) {
+    auto db = SqliteDb::open(
+        path, {}, read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    if (!db) return std::unexpected{db.error()};
+    auto history = std::make_unique<SqliteHistory>(std::move(*db));
+    if (auto prepared = history->prepare(read_only); !prepared) return fail(std::move(prepared));
+    return history;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<port::History>> open_history(const std::string& path) {
-    auto db = SqliteDb::open(path, {}, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-    if (!db) return std::unexpected{db.error()};
-    auto history = std::make_unique<SqliteHistory>(std::move(*db));
-    if (auto prepared = history->prepare(); !prepared) return fail(std::move(prepared));
-    return history;
+    return open(path, false);
+}
+
+Result<std::unique_ptr<port::History>> read_history(const std::string& path) {
+    std::error_code error;
+    if (!std::filesystem::exists(path, error))
+        return fail(ErrorCode::file_missing, "there is no " + path);
+    return open(path, true);
 }
 
 }  // namespace taskd::io

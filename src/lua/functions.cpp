@@ -38,6 +38,7 @@ struct Call {
 struct Pool {
     ProgramSpec spec;
     PoolSettings settings;
+    std::shared_ptr<const CallChecks> checks;
     std::uint64_t version = 0;
     std::vector<Pooled> idle;
     std::size_t busy = 0;
@@ -45,6 +46,15 @@ struct Pool {
     bool sweeps = false;  // an alarm for idle machines is set
     PoolCounts counts;
 };
+
+CallDone checked(std::shared_ptr<const CallChecks> checks, CallDone done) {
+    return [checks = std::move(checks), done = std::move(done)](Result<Value> value) {
+        if (value)
+            if (auto matched = checks->result(*value); !matched)
+                return done(std::unexpected{matched.error()});
+        done(std::move(value));
+    };
+}
 
 }  // namespace
 
@@ -263,7 +273,13 @@ void Functions::set_modules(const std::vector<Module>* modules) {
     impl_->modules = modules;
 }
 
-Result<void> Functions::set(const std::string& name, ProgramSpec spec, PoolSettings settings) {
+Result<void> Functions::try_out(const ProgramSpec& spec) const {
+    const auto pooled = impl_->make(spec);
+    return pooled ? Result<void>{} : std::unexpected{pooled.error()};
+}
+
+Result<void> Functions::set(const std::string& name, ProgramSpec spec, PoolSettings settings,
+                            CallChecks checks) {
     std::vector<Pooled> made;
     for (std::size_t more = settings.kind == PoolKind::fixed ? settings.machines_max : 0; more > 0;
          --more) {
@@ -277,6 +293,7 @@ Result<void> Functions::set(const std::string& name, ProgramSpec spec, PoolSetti
     Pool& pool = impl_->pools[name];
     pool.spec = std::move(spec);
     pool.settings = settings;
+    pool.checks = std::make_shared<const CallChecks>(std::move(checks));
     pool.version = ++impl_->versions;
     pool.busy = 0;  // calls of the old version are not counted any more
     pool.counts.made += made.size();
@@ -305,10 +322,19 @@ void Functions::remove(const std::string& name) {
 Functions::CallId Functions::call(const std::string& name, std::vector<Value> arguments,
                                   CallDone done, std::function<void(const std::string&)> print) {
     CallId id = 0;
+    std::shared_ptr<const CallChecks> checks;
     {
         const std::lock_guard lock{impl_->mutex};
         id = ++impl_->newest;
+        if (const auto pool = impl_->pools.find(name); pool != impl_->pools.end())
+            checks = pool->second.checks;
     }
+    if (checks && checks->arguments)
+        if (auto taken = checks->arguments(arguments); !taken) {
+            done(fail(std::move(taken)));
+            return id;
+        }
+    if (checks && checks->result) done = checked(std::move(checks), std::move(done));
     impl_->give(name, {.id = id,
                        .arguments = std::move(arguments),
                        .done = std::move(done),

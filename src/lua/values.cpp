@@ -265,6 +265,17 @@ void open_values(lua_State* lua) {
     lua_setglobal(lua, "list");
 }
 
+Result<std::string> number_text(const std::string& json) {
+    lua_Integer whole = 0;
+    const auto [end, error] = std::from_chars(json.data(), json.data() + json.size(), whole);
+    const bool is_whole = json.find_first_of(".eE") == std::string::npos;
+    if (is_whole && error == std::errc{} && json != "-0")
+        return whole == LUA_MININTEGER ? "math.mininteger" : json;
+    const auto number = float_of(json);
+    if (!number) return std::unexpected{number.error()};
+    return is_whole ? json + ".0" : json;
+}
+
 Result<void> push_value(lua_State* lua, const Value& value) {
     luaL_checkstack(lua, 4, "a value too deep");
     switch (value.kind) {

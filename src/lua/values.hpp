@@ -16,6 +16,9 @@ namespace taskd::lua {
 // globals. In a protected call.
 void open_values(lua_State* lua);
 
+// A number of JSON as Lua's text has it: not_convertible when Lua cannot hold it.
+Result<std::string> number_text(const std::string& json);
+
 // Onto the stack. Fails for numbers that Lua cannot hold; then nothing was pushed. May throw Lua's
 // errors.
 Result<void> push_value(lua_State* lua, const Value& value);

@@ -21,6 +21,16 @@ constexpr std::array task_fields = {
     "priority", "timeout_ms", "queue_timeout_ms", "total_timeout_ms", "attempts_max",
     "backoff",  "labels"};
 
+constexpr std::size_t function_bytes_max = 256;
+
+// Of a server, without a path.
+bool is_base_url(std::string_view text) {
+    constexpr std::string_view scheme = "http://";
+    if (!text.starts_with(scheme) || text.size() > limits::webhook_url_bytes_max) return false;
+    const std::string_view rest = text.substr(scheme.size());
+    return !rest.empty() && rest.find_first_of("/?#@ \t\r\n") == std::string_view::npos;
+}
+
 bool is_parameter(std::string_view part) {
     return part.size() > 2 && part.front() == '{' && part.back() == '}';
 }
@@ -91,6 +101,17 @@ Result<void> take_field(Endpoint& endpoint, std::string_view name, std::string_v
         if (is_type_name(endpoint.type)) return {};
         return fail(ErrorCode::invalid_field, "type '" + endpoint.type + "'");
     }
+    if (name == "function") {
+        if (auto taken = take(read_string(raw, name), endpoint.function); !taken) return taken;
+        if (!endpoint.function.empty() && endpoint.function.size() <= function_bytes_max) return {};
+        return fail(ErrorCode::invalid_field, "function '" + endpoint.function + "'");
+    }
+    if (name == "host") {
+        if (auto taken = take(read_string(raw, name), endpoint.host); !taken) return taken;
+        if (is_base_url(endpoint.host)) return {};
+        return fail(ErrorCode::invalid_field,
+                    "host '" + endpoint.host + "' is no http://HOST:PORT");
+    }
     if (name == "payload") return take(one_of(raw, name, payloads), payload);
     if (name == "errors") return take(read_statuses(raw), endpoint.statuses);
     if (name == "wait_ms") {
@@ -102,8 +123,26 @@ Result<void> take_field(Endpoint& endpoint, std::string_view name, std::string_v
     return fail(ErrorCode::unknown_field, std::string{name});
 }
 
+// Either the one or the other stands behind it, with what belongs to it.
+Result<void> check_what_is_behind(const Endpoint& endpoint) {
+    if (endpoint.function.empty()) {
+        if (endpoint.type.empty()) return fail(ErrorCode::missing_field, "type");
+        if (!endpoint.host.empty())
+            return fail(ErrorCode::invalid_field, "host goes with function");
+        return {};
+    }
+    if (!endpoint.type.empty())
+        return fail(ErrorCode::invalid_field, "it has either a type or a function");
+    if (endpoint.host.empty()) return fail(ErrorCode::missing_field, "host");
+    if (endpoint.task.size() > 2)
+        return fail(ErrorCode::invalid_field, "a function is no task: " + endpoint.task);
+    if (endpoint.wait < ms) return fail(ErrorCode::invalid_field, "wait_ms");
+    return {};
+}
+
 // What goes into the submit as it is must be what a submit takes.
 Result<void> check_task(const Endpoint& endpoint) {
+    if (endpoint.type.empty()) return {};
     std::string submit = R"({"type":")" + endpoint.type + R"(")";
     if (endpoint.task.size() > 2)
         submit.append(",").append(endpoint.task, 1, endpoint.task.size() - 2);
@@ -131,7 +170,7 @@ Result<Endpoint> parse_endpoint(std::string_view body, std::string name) {
     }
     task.end_object();
     if (endpoint.path.empty()) return fail(ErrorCode::missing_field, "path");
-    if (endpoint.type.empty()) return fail(ErrorCode::missing_field, "type");
+    if (auto valid = check_what_is_behind(endpoint); !valid) return fail(std::move(valid));
     const bool has_body = endpoint.method != "GET" && endpoint.method != "DELETE";
     endpoint.whole_request = payload.empty() ? !has_body : payload == "request";
     if (auto valid = check_task(endpoint); !valid) return fail(std::move(valid));
@@ -151,9 +190,12 @@ std::string write_endpoint(const Endpoint& endpoint) {
     json.begin_object()
         .field("name", endpoint.name)
         .field("method", endpoint.method)
-        .field("path", path_text(endpoint))
-        .field("type", endpoint.type)
-        .field("payload", endpoint.whole_request ? "request" : "body")
+        .field("path", path_text(endpoint));
+    if (endpoint.function.empty())
+        json.field("type", endpoint.type);
+    else
+        json.field("function", endpoint.function).field("host", endpoint.host);
+    json.field("payload", endpoint.whole_request ? "request" : "body")
         .field("wait_ms", endpoint.wait / ms);
     if (!endpoint.statuses.empty()) {
         json.key("errors").begin_object();

@@ -76,10 +76,15 @@ Result<void> Boot::bring_up() {
 Result<void> Boot::sort_by_level() {
     std::vector<Node> nodes;
     for (const auto& component : components_)
-        nodes.push_back({component->info.name, component->info.needs});
+        nodes.push_back({component->info.name, component->info.needs,
+                         component->level.value_or(settings_.own_level)});
     auto levels = levels_of(nodes);
     if (!levels) return fail(std::move(levels));
     for (std::size_t i = 0; i < components_.size(); ++i) {
+        const std::size_t said = components_[i]->level.value_or((*levels)[i]);
+        if (said != (*levels)[i])
+            return fail(ErrorCode::level_too_low,
+                        "on level " + std::to_string(said) + ": " + path_to(nodes, *levels, i));
         components_[i]->info.level = (*levels)[i];
         order_.push_back(components_[i].get());
     }

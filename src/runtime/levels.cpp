@@ -81,7 +81,9 @@ class Walk {
 }  // namespace
 
 Result<std::vector<std::size_t>> levels_of(const std::vector<Node>& nodes) {
-    std::vector<std::size_t> levels(nodes.size(), 0);
+    std::vector<std::size_t> levels;
+    for (const Node& node : nodes)
+        levels.push_back(node.least);
     Walk walk{nodes, levels};
     for (std::size_t i = 0; i < nodes.size(); ++i)
         if (auto walked = walk.from(i); !walked) return fail(std::move(walked));
@@ -91,17 +93,17 @@ Result<std::vector<std::size_t>> levels_of(const std::vector<Node>& nodes) {
 std::string path_to(const std::vector<Node>& nodes, const std::vector<std::size_t>& levels,
                     std::size_t node) {
     std::string path = nodes[node].name;
-    while (levels[node] > 0) {
+    for (;;) {
+        const std::vector<std::string>& needs = nodes[node].needs;
+        std::size_t highest = nodes.size();
         for (std::size_t i = 0; i < nodes.size(); ++i) {
-            const bool is_needed =
-                std::ranges::find(nodes[node].needs, nodes[i].name) != nodes[node].needs.end();
-            if (!is_needed || levels[i] + 1 != levels[node]) continue;
-            path = nodes[i].name + " > " + path;
-            node = i;
-            break;
+            if (std::ranges::find(needs, nodes[i].name) == needs.end()) continue;
+            if (highest == nodes.size() || levels[i] > levels[highest]) highest = i;
         }
+        if (highest == nodes.size()) return path;
+        node = highest;
+        path = nodes[node].name + " > " + path;
     }
-    return path;
 }
 
 }  // namespace taskd::runtime

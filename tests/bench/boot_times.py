@@ -26,6 +26,7 @@ def boots(taskd, rounds, folder):
              "nameservice": lambda at: ("--data", folder / f"n{at}"),
              "worker": lambda at: ("sum",),
              "monitor": lambda at: (),
+             "host": lambda at: ("--registry", folder / "none"),
              "up": lambda at: ("--data", folder / f"u{at}")}
     for role, arguments in roles.items():
         times = [plan_times(taskd, role, *arguments(at)) for at in range(rounds)]

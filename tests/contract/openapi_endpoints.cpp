@@ -21,6 +21,15 @@ void taskd::test::try_endpoints(Judge& judge) {
           R"("path":"/a","errors":{"x":200})", R"("path":"/a","priority":10)",
           R"("path":"/a","timeout_ms":0)", R"("path":7)"})
         refused(R"({"type":"echo",)" + std::string{wrong} + "}", 422, "invalid_field");
+    const std::string to_host = R"("host":"http://h:1")", f = R"({"path":"/a","function":"a:f")";
+    refused(f + "}", 422, "missing_field");
+    for (const std::string wrong :
+         {f + "," + to_host + R"(,"type":"echo"})", f + "," + to_host + R"(,"priority":1})",
+          f + "," + to_host + R"(,"wait_ms":0})", f + R"(,"host":"h:1"})",
+          f + R"(,"host":"http://h/x"})", f + R"(,"host":7})",
+          std::string{R"({"path":"/a","function":"","host":"http://h"})"},
+          R"({"path":"/a","type":"echo",)" + to_host + "}"})
+        refused(wrong, 422, "invalid_field");
     refused(R"({"path":"/a","type":"no type"})", 422, "invalid_field");
     judge.ask("PUT", one, at + "a%20b", R"({"path":"/a","type":"echo"})", 422, "invalid_field");
     const std::string set = judge.ask("PUT", one, at + "e",
@@ -34,4 +43,8 @@ void taskd::test::try_endpoints(Judge& judge) {
     judge.ask("GET", one, at + "none", "", 404, "not_found");
     judge.ask("DELETE", one, at + "none", "", 404, "not_found");
     judge.ask("DELETE", one, at + "e", "", 204);
+    CHECK(judge.ask("PUT", one, at + "f", f + "," + to_host + R"(,"errors":{"*":418}})", 200) ==
+          R"({"name":"f","method":"POST","path":"/a","function":"a:f","host":"http://h:1",)"
+          R"("payload":"body","wait_ms":30000,"errors":{"*":418}})");
+    judge.ask("DELETE", one, at + "f", "", 204);
 }

@@ -6,6 +6,7 @@
 #include "host_api.hpp"
 #include "lua_node.hpp"
 #include "openapi_judge.hpp"
+#include "taskd/protocol/json_schema.hpp"
 #include "taskd/protocol/value_json.hpp"
 
 using namespace taskd;
@@ -14,6 +15,30 @@ using namespace taskd::test;
 namespace {
 
 const std::string key = "a key of sixteen bytes";
+
+// Timers whose time has come at once: what has a bound is over before it ends by itself.
+class ThreadTimers final : public port::Timers {
+  public:
+    explicit ThreadTimers(std::function<void(std::function<void()>)> poster)
+        : post_{std::move(poster)} {}
+    std::unique_ptr<port::Timer> make() override { return std::make_unique<One>(post_); }
+    void post(std::function<void()> job) override { post_(std::move(job)); }
+
+  private:
+    struct One final : port::Timer {
+        explicit One(std::function<void(std::function<void()>)> poster) : post{std::move(poster)} {}
+        void set(SteadyTime, std::function<void()> job) override {
+            fire = std::make_shared<std::function<void()>>(std::move(job));
+            post([weak = std::weak_ptr{fire}] {
+                if (const auto mine = weak.lock()) (*mine)();
+            });
+        }
+        void clear() override { fire.reset(); }
+        std::function<void(std::function<void()>)> post;
+        std::shared_ptr<std::function<void()>> fire;
+    };
+    std::function<void(std::function<void()>)> post_;
+};
 
 // The loop's place is this thread: what is posted runs while an answer is waited for.
 class HostJudge {
@@ -36,8 +61,23 @@ class HostJudge {
         set("odd", "return function() return print end");
         set("holds", "return function() while true do end end", {},
             {.machines_max = 1, .waiting_max = 0});
+        const auto schema = protocol::JsonSchema::compile(R"({"type":"integer"})");
+        const auto program = lua::Program::compile("half", "return function(n) return n / 2 end");
+        REQUIRE(schema);
+        REQUIRE(program);
+        const auto check = [schema](ErrorCode code, const Value& value) -> Result<void> {
+            if (schema->check(protocol::write_json_value(value))) return {};
+            return fail(code, {});
+        };
+        REQUIRE(node_.functions().set(
+            "half", {*program, "", {}}, {},
+            {.arguments =
+                 [check](const auto& all) {
+                     return check(ErrorCode::schema_mismatch, all.empty() ? Value{} : all.front());
+                 },
+             .result =
+                 [check](const auto& value) { return check(ErrorCode::result_mismatch, value); }}));
         api_.add_routes(front_);
-        api_.set_functions({"echo"});
     }
 
     std::string ask(const std::string& method, const std::string& path, const std::string& target,
@@ -74,6 +114,8 @@ class HostJudge {
     const service::HttpFront& front() const { return front_; }
 
     Contract contract;
+    Result<roles::HeldPrograms> held = roles::HeldPrograms{2, 1, 7};
+    std::vector<Entry> checked;
 
   private:
     void set(const std::string& name, const std::string& source, lua::MachineLimits limits = {},
@@ -96,9 +138,19 @@ class HostJudge {
     std::condition_variable changed_;
     std::deque<std::function<void()>> jobs_;
     runtime::Transcoder formats_;
+    support::SteadyNow now_;
+    ThreadTimers timers_{[this](std::function<void()> job) { post(std::move(job)); }};
     support::LuaNode node_{2, {.processes_max = 3, .inbox_max = 1}};
-    roles::HostApi api_{{node_.host(), node_.functions(), node_.relay(), node_.topology(),
-                         [this](std::function<void()> job) { post(std::move(job)); }, formats_}};
+    roles::HostApi api_{
+        {node_.host(), node_.functions(), node_.relay(), node_.topology(),
+         [this](std::function<void()> job) { post(std::move(job)); }, formats_, now_, timers_},
+        {.check =
+             [this](const std::vector<Entry>& entries) {
+                 checked = entries;
+                 return held;
+             },
+         .reload = [this] { return held; },
+         .functions = [] { return std::vector<std::string>{"echo"}; }}};
     service::HttpFront front_{protocol::ClusterKey{key}, "host", [] { return std::nullopt; }};
 };
 
@@ -147,9 +199,40 @@ void try_functions(HostJudge& judge) {
     judge.ask("POST", one, at + "fails", "", 500, "program_failed");
     judge.ask("POST", one, at + "endless", "", 500, "instruction_limit");
     judge.ask("POST", one, at + "hungry", "", 500, "memory_limit");
+    judge.ask("POST", one, at + "holds?timeout=1ms", "", 504, "timed_out");
+    judge.ask("POST", one, at + "echo?timeout=soon", "", 422, "invalid_field");
+    judge.ask("POST", one, at + "echo?timeout=11m", "", 422, "invalid_field");
+    CHECK(judge.ask("POST", one, at + "half", "4", 200) == "2");
+    judge.ask("POST", one, at + "half", "\"4\"", 422, "schema_mismatch");
+    judge.ask("POST", one, at + "half", "3", 500, "result_mismatch");
     const auto holding = judge.functions().call("holds", {}, [](const Result<Value>&) {});
     judge.ask("POST", one, at + "holds", "", 429, "pool_full");
     judge.functions().stop(holding, {ErrorCode::cancelled, {}});
+}
+
+void try_entries(HostJudge& judge) {
+    const std::string check = "/v1/entries/check", reload = "/v1/entries/reload";
+    const std::string held = R"({"functions":2,"processes":1,"version":7})";
+    const std::string entries = R"({"entries":[{"id":"a:f","kind":"function.lua","source":"x"},
+                                               {"id":"a:q","kind":"queue"}]})";
+    CHECK(judge.ask("POST", check, check, entries, 200) == held);
+    REQUIRE(judge.checked.size() == 1);
+    CHECK(judge.checked.front().id == "a:f");
+    CHECK(judge.ask("POST", reload, reload, "", 200) == held);
+    judge.ask("POST", check, check, "{", 400, "bad_json");
+    judge.ask("POST", check, check, "{}", 422, "missing_field");
+    judge.ask("POST", check, check, R"({"more":1})", 422, "unknown_field");
+    judge.ask("POST", check, check, R"({"restore":1})", 422, "invalid_field");
+    for (const ErrorCode code :
+         {ErrorCode::config_invalid, ErrorCode::bad_program, ErrorCode::module_not_allowed,
+          ErrorCode::dependency_missing, ErrorCode::dependency_cycle, ErrorCode::memory_limit,
+          ErrorCode::file_missing, ErrorCode::io_failed, ErrorCode::view_corrupt}) {
+        judge.held = fail(code, "as told");
+        const ErrorRow& row = row_of(code);
+        judge.ask("POST", reload, reload, "", row.http_status, std::string{row.name});
+        if (judge.contract.find("POST", check).errors.contains(std::string{row.name}))
+            judge.ask("POST", check, check, entries, row.http_status, std::string{row.name});
+    }
 }
 
 }  // namespace
@@ -177,6 +260,7 @@ TEST_CASE("a host answers as the contract says") {
     try_processes(judge);
     try_messages(judge);
     try_functions(judge);
+    try_entries(judge);
     for (const ApiOperation& each : judge.contract.operations) {
         if (!each.roles.contains("host") || !each.path.starts_with("/v1/")) continue;
         INFO(each.name());

@@ -1,5 +1,7 @@
 // The route of a registry: each status and error that the contract lists, and no other.
 #include "openapi_judge.hpp"
+#include "sim_world.hpp"
+#include "taskd/protocol/value_json.hpp"
 #include "taskd/service/registry_api.hpp"
 
 using namespace taskd;
@@ -10,6 +12,35 @@ namespace {
 // Answers a change with what it is told to.
 struct World {
     World() { api.add_routes(front); }
+
+    // Version 1 makes an entry, 2 changes it, 3 takes it away, and so on.
+    Result<std::vector<port::EntryChange>> step(std::uint64_t number) {
+        if (fault != ErrorCode::internal) return fail(fault, "as told");
+        Entry entry{"a:b", "queue", *protocol::read_json_value(R"({"concurrency":1})")};
+        Entry other{"a:b", "queue", *protocol::read_json_value(R"({"concurrency":2})")};
+        if (number % 3 == 1) return std::vector{port::EntryChange{"a:b", {}, entry}};
+        if (number % 3 == 2) return std::vector{port::EntryChange{"a:b", entry, other}};
+        return std::vector{port::EntryChange{"a:b", other, {}}};
+    }
+
+    using Answer = std::shared_ptr<std::optional<port::HttpResponse>>;
+    Answer follow(const std::string& query) {
+        auto answer = std::make_shared<std::optional<port::HttpResponse>>();
+        front.handle({"GET", "/registry/changes" + query, {}, {}},
+                     [answer](port::HttpResponse got) { *answer = std::move(got); });
+        return answer;
+    }
+    std::string told(const Answer& answer) {
+        ApiOperation& operation = contract.find("GET", "/registry/changes");
+        REQUIRE(*answer);
+        const std::string status = std::to_string((*answer)->status);
+        CHECK(operation.statuses.contains(status));
+        operation.seen_statuses.insert(status);
+        if (status == "200") return (*answer)->body;
+        const auto error = protocol::read_string(field((*answer)->body, "error"), "error");
+        operation.seen_errors.insert(*error);
+        return status + " " + *error;
+    }
 
     void ask(const std::string& body, int status, const std::string& error = {},
              const std::string& media = "application/json") {
@@ -35,10 +66,18 @@ struct World {
     service::RegistryApi::Made made = std::nullopt;
     protocol::RegistryAsked asked;
     std::string last;
-    service::RegistryApi api{[this](protocol::RegistryAsked what, const auto& done) {
-        asked = std::move(what);
-        done(made);
-    }};
+    SimWorld world{1};
+    std::uint64_t version = 3;
+    ErrorCode fault = ErrorCode::internal;  // none
+    service::RegistryApi api{{.change =
+                                  [this](protocol::RegistryAsked what, const auto& done) {
+                                      asked = std::move(what);
+                                      done(made);
+                                  },
+                              .version = [this] { return version; },
+                              .step = [this](std::uint64_t number) { return step(number); },
+                              .clock = world.host("up").clock(),
+                              .timers = world.host("up").timers()}};
     service::HttpFront front{{}, "up", [] { return std::nullopt; }};
 };
 
@@ -85,6 +124,50 @@ TEST_CASE("a registry's route keeps to the contract") {
         world.ask(R"({"restore":3})", row_of(code).http_status, std::string{row_of(code).name});
     }
     const ApiOperation& operation = world.contract.find("POST", "/registry/versions");
+    CHECK(operation.seen_errors == operation.errors);
+    for (const std::string& status : operation.statuses)
+        if (status != "default") CHECK(operation.seen_statuses.contains(status));
+}
+
+TEST_CASE("who follows a registry is told of each change, and waits for the next") {
+    World world;
+    const std::string made = R"({"version":1,"id":"a:b","kind":"queue","change":"created",)"
+                             R"("after":{"id":"a:b","kind":"queue","concurrency":1}})";
+    const std::string gone = R"({"version":3,"id":"a:b","kind":"queue","change":"deleted",)"
+                             R"("before":{"id":"a:b","kind":"queue","concurrency":2}})";
+    CHECK(world.told(world.follow("")) == R"({"version":3,"changes":[]})");
+    CHECK(world.told(world.follow("?after=3")) == R"({"version":3,"changes":[]})");
+    CHECK(world.told(world.follow("?after=2")) == R"({"version":3,"changes":[)" + gone + "]}");
+    CHECK_THAT(world.told(world.follow("?after=0&wait=1m")), Catch::Matchers::Contains(made));
+    CHECK(world.told(world.follow("?after=4")) == "404 version_not_found");
+    for (const char* wrong : {"?after=x", "?after=-1", "?after=3&wait=61s", "?after=3&wait=x"})
+        CHECK(world.told(world.follow(wrong)) == "422 invalid_field");
+    CHECK(world.told(world.follow("?more=1")) == "422 unknown_field");
+    const auto waits = world.follow("?after=3&wait=30s");
+    CHECK_FALSE(waits->has_value());
+    world.version = 4;
+    world.api.moved();
+    CHECK_THAT(world.told(waits), Catch::Matchers::Contains(R"("version":4,"id":"a:b")"));
+    const auto over = world.follow("?after=4&wait=30s");
+    world.world.run_for(29s);
+    CHECK_FALSE(over->has_value());
+    world.world.run_for(2s);
+    CHECK(world.told(over) == R"({"version":4,"changes":[]})");
+    world.version = 1'000;
+    CHECK_THAT(world.told(world.follow("?after=4")),
+               Catch::Matchers::Contains(R"({"version":104,)"));
+    for (const ErrorCode code : {ErrorCode::io_failed, ErrorCode::view_corrupt}) {
+        world.fault = code;
+        CHECK(world.told(world.follow("?after=4")) == "500 " + std::string{row_of(code).name});
+    }
+    std::vector<World::Answer> all;
+    for (std::size_t i = 0; i < limits::registry_waiters_max; ++i)
+        all.push_back(world.follow("?after=1000&wait=30s"));
+    CHECK(world.told(world.follow("?after=1000&wait=30s")) == "429 too_many_waiters");
+    world.api.stop();
+    for (const auto& each : all)
+        CHECK(world.told(each) == "503 shutting_down");
+    const ApiOperation& operation = world.contract.find("GET", "/registry/changes");
     CHECK(operation.seen_errors == operation.errors);
     for (const std::string& status : operation.statuses)
         if (status != "default") CHECK(operation.seen_statuses.contains(status));

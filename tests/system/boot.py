@@ -8,19 +8,22 @@ import harness
 PROGRAMS = pathlib.Path(__file__).resolve().parents[2] / "config" / "entries" / "programs"
 
 PHASES = ["infrastructure", "load", "activation", "all"]
+# What roles may share stands below level 8, on the same level everywhere; their own above it.
 COMPONENTS = {
-    "dispatcher": ["0 door", "0 store", "1 dispatcher < door, store",
-                   "2 announcement < door, dispatcher"],
-    "nameservice": ["0 door", "1 nameservice < door", "2 announcement < door, nameservice"],
-    "worker": ["0 door", "0 pidgen", "1 worker < door, pidgen", "2 announcement < door, worker"],
-    "monitor": ["0 door", "1 monitor < door", "2 announcement < door, monitor"],
-    "host": ["0 door", "0 pidgen", "1 dispatcher < pidgen", "2 topology < dispatcher",
-             "3 factory < pidgen, dispatcher, topology", "4 functions < factory",
-             "5 supervisor < pidgen, factory, functions",
-             "5 host < door, factory, functions, topology",
-             "6 announcement < door, host, supervisor"],
-    "up": ["0 registry", "0 pidgen", "1 finder < registry", "1 supervisor < pidgen, registry",
-           "1 stores < registry", "2 lifecycle < registry, stores, supervisor"],
+    "dispatcher": ["8 door", "8 store", "9 dispatcher < door, store",
+                   "10 announcement < door, dispatcher"],
+    "nameservice": ["8 door", "9 nameservice < door", "10 announcement < door, nameservice"],
+    "worker": ["0 pidgen", "8 door", "9 worker < door, pidgen", "10 announcement < door, worker"],
+    "monitor": ["8 door", "9 monitor < door", "10 announcement < door, monitor"],
+    "host": ["0 pidgen", "1 dispatcher < pidgen", "2 registry < dispatcher",
+             "3 supervisor < pidgen, registry", "4 topology < supervisor",
+             "5 lifecycle < registry, supervisor, topology",
+             "6 factory < pidgen, dispatcher, topology, lifecycle",
+             "7 functions < factory, lifecycle", "8 door",
+             "9 host < door, factory, lifecycle, topology, functions",
+             "10 announcement < door, host"],
+    "up": ["0 pidgen", "2 registry", "3 finder < registry", "3 supervisor < pidgen, registry",
+           "5 lifecycle < registry, supervisor", "8 stores < registry, lifecycle"],
 }
 
 
@@ -39,7 +42,7 @@ class Boot(harness.SystemTest):
         self.assertEqual([name for name, _ in rows if not name.startswith(" ")], phases)
         steps = [name.strip() for name, _ in rows if name.startswith(" ")]
         self.assertEqual([step for step in steps if step[0].isdigit()], COMPONENTS[role])
-        self.assertEqual(steps[:2], ["event bus", "log"])
+        self.assertEqual(steps[:3], ["event bus", "log", "transcoder"])
         self.assertIn("seal", steps)
         self.assertGreater(rows[-1][1], 0)
 

@@ -254,7 +254,7 @@ class UpRun:
 
     def pids(self):
         told = self.endpoints()
-        return [told[name]["pid"] for name in ("dispatcher", "nameservice", "monitor")] + [
+        return [told[name]["pid"] for name in ("dispatcher", "nameservice", "monitor", "host")] + [
             each["pid"] for each in told["workers"]]
 
     def api(self, name="dispatcher"):

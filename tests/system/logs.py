@@ -32,8 +32,9 @@ class Logs(harness.SystemTest):
     def test_every_role_logs_alike(self):
         up = self.system.up(*self.options).start()
         self.assertEqual(self.names(), [
-            "dispatcher.log", "monitor.log", "nameservice.log", "up.log", "worker-hash-1.log",
-            "worker-reverse-1.log", "worker-sum-1.log", "worker-upper-1.log", "worker-wait-1.log"])
+            "dispatcher.log", "host.log", "monitor.log", "nameservice.log", "up.log",
+            "worker-hash-1.log", "worker-reverse-1.log", "worker-sum-1.log", "worker-upper-1.log",
+            "worker-wait-1.log"])
         for name in self.names():
             lines = self.lines(name)
             self.assertTrue(lines, name)

@@ -5,6 +5,7 @@ import http.server
 import json
 import pathlib
 import shutil
+import signal
 import threading
 
 import harness
@@ -175,6 +176,51 @@ class Programs(harness.SystemTest):
         process = next(row for row in there.api.get("/v1/processes").json["processes"]
                        if row.get("name") == "sums")
         self.assertGreater(process["number"], 0)
+
+    def test_a_host_reads_its_files_again_on_sighup(self):
+        host = self.host()
+        api = host.api
+        harness.wait_until(lambda: api.get("/v1/processes").json["alive"] == 1, "it runs")
+        self.assertEqual(api.post("/v1/functions/test:echo", 1).json, 1)
+        newer = ENTRIES.replace("return function(value) return value end",
+                                "return function(value) return {value} end")
+        self.entries.write_text(newer + """  - name: second
+    kind: process.lua
+    auto_start: true
+    needs: [sums]
+    modules: [process]
+    source: return function() require("process").receive{topic = "@cancel"} end
+""")
+        host.process.send_signal(signal.SIGHUP)
+        harness.wait_until(lambda: api.get("/v1/processes").json["alive"] == 2, "another began")
+        self.assertEqual(api.post("/v1/functions/test:echo", 1).json, [1])
+        # What is wrong changes nothing; the same over HTTP, where the answer says it.
+        self.entries.write_text(newer.replace("return {value} end", "return {value end"))
+        host.process.send_signal(signal.SIGHUP)
+        host.wait_log("the old ones stay", "bad_program")
+        self.assert_problem(api.post("/v1/entries/reload", None), 422, "bad_program")
+        self.assertEqual(api.post("/v1/functions/test:echo", 1).json, [1])
+        self.assertEqual(api.get("/v1/processes").json["alive"], 2)
+        self.entries.write_text(newer)
+        self.assertEqual(api.call("POST", "/v1/entries/reload").json,
+                         {"functions": 3, "processes": 3, "version": 0})
+        harness.wait_until(lambda: api.get("/v1/processes").json["alive"] == 1, "it was ended")
+        self.assertNotIn("test:second", [row["program"] for row in
+                                         api.get("/v1/processes").json["processes"]])
+
+    def test_a_host_by_itself_follows_a_registry(self):
+        data = self.folder / "data"
+        host = self.system.role("host", "host", "--registry", data).start()
+        self.assert_problem(host.api.post("/v1/functions/test:echo", 1), 404, "function_not_found")
+        done = self.system.run("registry", "apply", self.entries, "--data", data)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        harness.wait_until(lambda: host.api.post("/v1/functions/test:echo", 1).status == 200,
+                           "it has found them")
+        harness.wait_until(lambda: host.api.get("/v1/processes").json["alive"] == 1, "it runs")
+        host.restart()
+        self.assertEqual(host.api.post("/v1/functions/test:echo", 1).json, 1)
+        both = self.system.run("host", str(self.entries), "--registry", data, "--port", "0")
+        self.assertEqual(both.returncode, 2, both.stderr)
 
     def test_a_key_guards_a_host(self):
         self.system.use_key()

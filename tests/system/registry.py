@@ -1,6 +1,11 @@
 """Entries in files: applied, kept with every version, and put to work by taskd up."""
 
 import json
+import os
+import select
+import signal
+import sqlite3
+import subprocess
 
 import harness
 
@@ -22,6 +27,88 @@ entries:
 """
 
 
+PROGRAMS = """version: "1.0"
+namespace: shop
+entries:
+  - name: price
+    kind: function.lua
+    limits: {}
+    source: |
+      return function(n) return n * 2 end
+  - name: keeper
+    kind: process.lua
+    auto_start: true
+    modules: [process, log]
+    source: |
+      local process, log = require("process"), require("log")
+      return function(sum)
+        sum = sum or 0
+        process.register("keeper")
+        log.info("old" .. " keeper with " .. sum)
+        while true do
+          local m = process.receive()
+          if m.topic == "add" then sum = sum + m.payload end
+          if m.topic == "@outdated" then process.upgrade(sum) end
+          if m.topic == "@cancel" then return end
+        end
+      end
+"""
+
+LODGER = """  - name: lodger
+    kind: process.lua
+    auto_start: true
+    needs: [keeper, price]
+    modules: [process]
+    source: |
+      local process = require("process")
+      return function() process.receive{topic = "@cancel"} end
+"""
+
+TILL = """version: "1.0"
+namespace: shop
+entries:
+  - name: payments
+    kind: contract
+    methods:
+      charge: {payload: {type: integer},
+               result: {type: object, properties: {charged: {minimum: 0}}}}
+  - name: till
+    kind: function.lua
+    implements: payments
+    methods: [charge]
+    source: |
+      return {charge = function(amount)
+        if amount == 666 then error{kind = "invalid_field", message = "not that"} end
+        return {charged = amount}
+      end}
+  - name: both
+    kind: function.lua
+    source: |
+      return function(request) return {request.path.what, request.query.b} end
+  - name: slow
+    kind: function.lua
+    modules: [time]
+    source: |
+      return function() require("time").sleep("1h") end
+  - name: charge
+    kind: http.endpoint
+    path: /charge
+    function: till.charge
+    errors: {invalid_field: 400, result_mismatch: 418}
+  - name: twice
+    kind: http.endpoint
+    path: /twice/{what}
+    method: GET
+    function: shop:both
+  - name: slow-route
+    kind: http.endpoint
+    path: /slow
+    method: GET
+    function: slow
+    wait_ms: 200
+"""
+
+
 class Registry(harness.SystemTest):
 
     def setUp(self):
@@ -34,7 +121,10 @@ class Registry(harness.SystemTest):
 
     def registry(self, *arguments, code=0):
         done = self.system.run("registry", *arguments, "--data", self.data)
-        self.assertEqual(done.returncode, code, done.stderr)
+        if code is None:
+            self.assertNotEqual(done.returncode, 0)
+        else:
+            self.assertEqual(done.returncode, code, done.stderr)
         return done.stdout if code == 0 else done.stderr
 
     def test_every_version_is_kept_and_can_come_back(self):
@@ -227,7 +317,7 @@ entries:
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(json.loads(done.stdout), {"method": "charge", "payload": 3})
         for words, error in ((("charge", "three"), "the payload of shop:payments.charge"),
-                             (("refund", "3"), "the result of shop:payments.refund"),
+                             (("refund", "3"), "the result of refund: /: must be an integer"),
                              (("more", "3"), "has no method more")):
             done = call(*words)
             self.assertNotEqual(done.returncode, 0)
@@ -237,6 +327,129 @@ entries:
         refused = self.system.run("submit", "till", "--json",
                                   '{"method": "charge", "payload": "x"}', "--data", up.data)
         self.assertIn("schema_mismatch", refused.stderr)
+        # Whoever calls: what comes of it is held against the contract too.
+        failed = self.system.run("submit", "till", "--json", '{"method": "refund", "payload": 3}',
+                                 "--data", up.data)
+        self.assertIn("result_mismatch", failed.stderr)
+
+    def test_programs_run_in_the_house_and_follow_the_registry(self):
+        programs = PROGRAMS
+        self.file.write_text(programs, encoding="utf-8")
+        self.registry("apply", self.entries)
+        up = self.system.up().start(0)
+
+        def call(name, payload):
+            return self.system.run("function", "call", name, payload, "--data", up.data)
+
+        def alive():
+            return sorted(row["program"] for row in up.api("host").get(
+                "/v1/processes").json["processes"])
+        self.assertEqual(call("shop:price", "3").stdout, "6\n")
+        harness.wait_until(lambda: alive() == ["shop:keeper"], "it began by itself")
+        keeper = up.api("host").get("/v1/processes").json["processes"][0]["number"]
+        self.assertIn("as keeper", self.system.run("process", "tree", "--data", up.data).stdout)
+        # It holds when the command ends, and the process goes on with its state as the newer one.
+        up.api("host").post("/v1/messages", {"to": "keeper", "topic": "add", "payload": 5})
+        programs = programs.replace("n * 2", "n * 3").replace('"old"', '"new"') + LODGER
+        self.file.write_text(programs, encoding="utf-8")
+        self.registry("apply", self.entries)
+        self.assertEqual(call("shop:price", "3").stdout, "9\n")
+        harness.wait_until(lambda: alive() == ["shop:keeper", "shop:lodger"], "another began")
+        harness.wait_until(lambda: "new keeper with 5" in up.log(), "it is the newer one")
+        numbers = {row["program"]: row["number"]
+                   for row in up.api("host").get("/v1/processes").json["processes"]}
+        self.assertEqual(numbers["shop:keeper"], keeper)
+        # What cannot run changes nothing, whatever else the change holds.
+        for wrong, error in (("modules: [process]", "modules: [no_such]"), ("n * 3", "n *")):
+            self.file.write_text(programs.replace(wrong, error), encoding="utf-8")
+            told = self.registry("apply", self.entries, code=None)
+            self.assertRegex(told, "module_not_allowed|bad_program")
+        self.assertEqual(self.registry("history", "-o", "id"), "2\n1\n")
+        self.assertEqual(call("shop:price", "3").stdout, "9\n")
+        # One that is killed comes back with what holds; what is taken away is ended.
+        os.kill(up.endpoints()["host"]["pid"], signal.SIGKILL)
+        harness.wait_until(lambda: call("shop:price", "3").stdout == "9\n", "it is there again")
+        self.registry("apply", self.entries, "--disable", "*:lodger,*:price", "--override",
+                      "shop:keeper:description=x")
+        self.registry("restore", 2)
+        self.file.write_text(programs, encoding="utf-8")
+        self.registry("apply", self.entries, "--disable", "*:lodger,*:price")
+        self.assertIn("function_not_found", call("shop:price", "3").stderr)
+        harness.wait_until(lambda: alive() == ["shop:keeper"], "the other went")
+        up.process.terminate()
+        self.assertEqual(up.process.wait(harness.PATIENCE), 0)
+
+    def test_the_host_is_asked_whether_it_can_run_what_comes_back(self):
+        up = self.system.up().start(0)
+        self.file.write_text(PROGRAMS, encoding="utf-8")
+        self.registry("apply", self.entries)
+        # As a version might lie there that another taskd has taken.
+        with sqlite3.connect(up.data / "registry.db") as db:
+            db.execute("INSERT INTO versions VALUES(2, 0, 'by hand', 1)")
+            db.execute("INSERT INTO changes VALUES('shop:bad', 2, 'function.lua', ?)",
+                       ('{"source":"return +"}',))
+        db.close()
+        harness.wait_until(lambda: "the old ones stay" in up.log(), "the host has seen it")
+        done = self.system.run("function", "call", "shop:price", "3", "--data", up.data)
+        self.assertEqual(done.stdout, "6\n", done.stderr)
+        self.registry("apply", self.entries)
+        self.assertEqual(self.registry("history", "-o", "id"), "3\n2\n1\n")
+        told = self.registry("restore", 2, code=1)
+        self.assertIn("entry_refused", told)
+        self.assertIn("host: bad_program", told)
+        self.assertEqual(self.registry("history", "-o", "id"), "3\n2\n1\n")
+
+    def test_a_registry_is_watched(self):
+        up = self.system.up().start(0)
+        watch = subprocess.Popen(
+            [harness.EXECUTABLE, "registry", "watch", "*:sum", "-o", "json", "--data", up.data],
+            stdout=subprocess.PIPE, text=True, env=self.system.environment)
+        self.addCleanup(watch.wait)
+        self.addCleanup(watch.stdout.close)
+        self.addCleanup(watch.kill)
+        # A first change may come before it asks: what it is told then is the one after.
+        for number in range(100):
+            self.registry("apply", self.entries, "--override", f"shop:sum:concurrency={number + 1}")
+            if select.select([watch.stdout], [], [], 0.2)[0]:
+                break
+        told = json.loads(watch.stdout.readline())
+        self.assertEqual((told["id"], told["kind"]), ("shop:sum", "queue"))
+        self.registry("apply", self.entries, "--disable", "*")
+        while told["change"] != "deleted":
+            told = json.loads(watch.stdout.readline())
+        self.assertEqual(told["before"]["id"], "shop:sum")
+        self.assertNotIn("after", told)
+        nobody = self.system.run("registry", "watch", "--data", self.system.folder / "other")
+        self.assertEqual(nobody.returncode, 4, nobody.stderr)
+
+    def test_a_function_answers_at_an_endpoint_and_keeps_its_contract(self):
+        up = self.system.up().start(0)
+        self.file.write_text(TILL, encoding="utf-8")
+        self.registry("apply", self.entries)
+        self.assertEqual(up.api().call("POST", "/charge", 3).json, {"charged": 3})
+        self.assertEqual(up.api().get("/twice/a?b=c").json, ["a", "c"])
+        self.assert_problem(up.api().call("POST", "/charge", '"x"'), 422, "schema_mismatch")
+        self.assert_problem(up.api().call("POST", "/charge", -1), 418, "result_mismatch")
+        self.assert_problem(up.api().call("POST", "/charge", 666), 400, "invalid_field")
+        self.assert_problem(up.api().get("/slow"), 504, "timed_out")
+
+        def call(*words):
+            return self.system.run("call", "shop:payments", *words, "--data", up.data)
+        self.assertEqual(call("charge", "3").stdout, '{"charged":3}\n')
+        self.assertIn("the payload of shop:payments.charge", call("charge", "three").stderr)
+        self.assertIn("the result of shop:payments.charge", call("charge", "--json=-1").stderr)
+        # The same after all of it was gone at once.
+        up.kill()
+        up.start(0)
+
+        def answers():
+            return up.api().call("POST", "/charge", 4)
+        harness.wait_until(lambda: answers().status == 200, "it answers again")
+        self.assertEqual(answers().json, {"charged": 4})
+        self.file.write_text(TILL.replace("function: till.charge", "function: till.none"),
+                             encoding="utf-8")
+        self.assertIn("there is no function shop:till.none",
+                      self.registry("apply", self.entries, code=2))
 
     def test_an_endpoint_is_declared_and_answers(self):
         up = self.system.up().start(0)

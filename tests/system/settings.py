@@ -131,7 +131,7 @@ class Settings(harness.SystemTest):
         self.assertNotIn("level=debug role=nameservice", log)
         (folder / "dispatcher.yaml").write_text("log-level: loud\n", encoding="utf-8")
         up.process.send_signal(signal.SIGHUP)
-        harness.wait_until(lambda: up.log().count("settings read again") == 8 and
+        harness.wait_until(lambda: up.log().count("settings read again") == 9 and
                            "settings are not valid" in up.log(), "all of them have read")
         self.assertEqual(up.api().get("/readyz").status, 200)
 

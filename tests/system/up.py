@@ -19,7 +19,7 @@ class Up(harness.SystemTest):
         up = self.start()
         told = up.endpoints()
         self.assertEqual({each["type"] for each in told["workers"]}, KINDS)
-        for name in ("dispatcher", "nameservice", "monitor"):
+        for name in ("dispatcher", "nameservice", "monitor", "host"):
             self.assertEqual(set(told[name]), {"url", "pid"})
             self.assertEqual(up.api(name).get("/readyz").status, 200)
         pids = up.pids()
@@ -101,7 +101,7 @@ class Up(harness.SystemTest):
     def test_children_never_outlive_it(self):
         up = self.start()
         pids = up.pids()
-        self.assertEqual(len(pids), 8)
+        self.assertEqual(len(pids), 9)
         up.kill()
         harness.wait_until(lambda: not any(map(harness.is_alive, pids)), "all have ended", 10)
         up.start()  # what the killed one left behind is in nobody's way
@@ -112,13 +112,14 @@ class Up(harness.SystemTest):
         return {each["types"][0]: each["port"] for each in workers}
 
     def test_consecutive_ports(self):
-        first = harness.free_ports(8)
+        first = harness.free_ports(9)
         up = self.start(port=first)
         for offset, name in enumerate(("dispatcher", "nameservice", "monitor")):
             self.assertEqual(up.port_of(name), first + offset)
         ports = self.ports_of_workers(up)
         self.assertEqual([ports[each["type"]] for each in up.endpoints()["workers"]],
                          [first + 3 + at for at in range(5)])
+        self.assertEqual(up.port_of("host"), first + 8)
 
     def test_workers_bring_the_schemas_of_their_payloads(self):
         listing = self.system.folder / "workers.json"

@@ -28,11 +28,11 @@ class FunctionBench {
     ~FunctionBench() { let_go(); }
 
     Result<void> set(const std::string& name, const std::string& source,
-                     lua::PoolSettings settings = {}) {
+                     lua::PoolSettings settings = {}, lua::CallChecks checks = {}) {
         auto made =
             lua::Program::compile(name, source, {.modules = {"functions", "test"}, .imports = {}});
         REQUIRE(made);
-        return functions_.set(name, {.program = *made, .method = ""}, settings);
+        return functions_.set(name, {.program = *made, .method = ""}, settings, std::move(checks));
     }
     lua::Functions::CallId begin(const std::string& name, std::vector<Value> arguments = {}) {
         return functions_.call(name, std::move(arguments), [this](Result<Value> value) {
@@ -194,4 +194,26 @@ TEST_CASE("functions call each other") {
                       "local _, missing = functions.call('none')\n"
                       "return v .. missing.kind end"));
     CHECK(bench.call("outer", {Value::of_number("21")}) == "42function_not_found");
+}
+
+TEST_CASE("what a call is given and what it answers is held against what was said of both") {
+    FunctionBench bench;
+    const auto at_most = [](const std::string& text, ErrorCode code) -> Result<void> {
+        if (text.size() <= 3) return {};
+        return fail(code, text);
+    };
+    const std::string twice = "return function(text) return text .. text end";
+    REQUIRE(bench.set(
+        "twice", twice, {},
+        {.arguments =
+             [=](const std::vector<Value>& all) {
+                 return at_most(all.at(0).text, ErrorCode::schema_mismatch);
+             },
+         .result =
+             [=](const Value& value) { return at_most(value.text, ErrorCode::result_mismatch); }}));
+    CHECK(bench.call("twice", {Value::of_text("a")}) == "aa");
+    CHECK(bench.call("twice", {Value::of_text("abcd")}) == "schema_mismatch");
+    CHECK(bench.call("twice", {Value::of_text("ab")}) == "result_mismatch");
+    REQUIRE(bench.set("twice", twice));  // a newer one, of which nothing is said
+    CHECK(bench.call("twice", {Value::of_text("ab")}) == "abab");
 }

@@ -93,14 +93,19 @@ struct Bare {
 };
 
 struct Fixture {
+    explicit Fixture(std::size_t lowest = 0) : own_level{lowest} {}
+    const std::size_t own_level;
     SimWorld world{1};
     SimMainLoop loop{world};
     MemoryLog log;
     Diary diary;
     int left_with = -1;
-    Boot boot{loop, loop.clock(), log, {.drain_timeout = 30s, .leave = [this](int status) {
-                                            left_with = status;
-                                        }}};
+    Boot boot{loop,
+              loop.clock(),
+              log,
+              {.drain_timeout = 30s, .own_level = own_level, .leave = [this](int status) {
+                   left_with = status;
+               }}};
 
     // c needs a and b, b needs a; added so that the order of adding alone would be right only once.
     void wire() {
@@ -173,6 +178,41 @@ TEST_CASE("a handle arrives as the component it stands for, and the plan says wh
     CHECK(plan[2].name == "bare");
     CHECK(plan[2].level == 2);
     CHECK(plan[2].needs == std::vector<std::string>{"a", "b"});
+}
+
+TEST_CASE("a component stands where it is said to, and not below what it needs", "[boot]") {
+    Fixture fixture;
+    const auto a = fixture.boot.add<Part>("a", std::ref(fixture.diary), "a");
+    const auto b = fixture.boot.add<Part>("b", std::ref(fixture.diary), "b");
+    fixture.boot.on_level(b, 5);
+    const auto c = fixture.boot.add<Part>("c", std::ref(fixture.diary), "c", a, b);
+    fixture.world.at(1s, [&] { fixture.boot.shutdown(); });
+    SECTION("gaps are no fault") {
+        fixture.boot.on_level(c, 7);
+        CHECK(fixture.boot.run() == 0);
+        const auto plan = fixture.boot.plan().components;
+        REQUIRE(plan.size() == 3);
+        CHECK(plan[0].level == 0);
+        CHECK(plan[1].level == 5);
+        CHECK(plan[2].level == 7);
+    }
+    SECTION("too low") {
+        fixture.boot.on_level(c, 5);
+        CHECK(fixture.boot.run() == row_of(ErrorCode::level_too_low).exit_code);
+        CHECK(fixture.diary.text.empty());
+    }
+}
+
+TEST_CASE("components that nothing is said of stand above a role's shared ones", "[boot]") {
+    Fixture fixture{8};
+    const auto shared = fixture.boot.add<Part>("a", std::ref(fixture.diary), "a");
+    fixture.boot.on_level(shared, 3);
+    fixture.boot.add<Part>("b", std::ref(fixture.diary), "b");
+    fixture.world.at(1s, [&] { fixture.boot.shutdown(); });
+    CHECK(fixture.boot.run() == 0);
+    const auto plan = fixture.boot.plan().components;
+    CHECK(plan[0].level == 3);
+    CHECK(plan[1].level == 8);
 }
 
 TEST_CASE("a component that cannot load is named and what stands is taken down", "[boot]") {

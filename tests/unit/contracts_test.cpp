@@ -4,6 +4,7 @@
 #include "catch.hpp"
 #include "taskd/base/limits.hpp"
 #include "taskd/protocol/value_json.hpp"
+#include "taskd/service/contract_runner.hpp"
 
 using namespace taskd;
 using namespace taskd::service;
@@ -82,7 +83,7 @@ TEST_CASE("a call is held against the contract, and so is what it answers", "[co
     CHECK_THAT(refused.error().detail, Contains("the payload of shop:payments.charge"));
     CHECK(bound->call("{").error().code == ErrorCode::bad_json);
     CHECK(bound->check_result("true"));
-    CHECK(bound->check_result("1").error().code == ErrorCode::schema_mismatch);
+    CHECK(bound->check_result("1").error().code == ErrorCode::result_mismatch);
     const auto free = BoundMethod::bind(entries, "shop:payments", "ping");
     CHECK(free->call("[]"));
     CHECK(free->check_result("null"));
@@ -106,4 +107,42 @@ TEST_CASE("what the dispatcher is told takes calls of the contract alone", "[con
           R"({"method":"none","payload":1})", R"({"method":"ping"})", "1",
           R"({"method":"ping","payload":1,"more":1})"})
         CHECK(schema->check(bad).error().code == ErrorCode::schema_mismatch);
+}
+
+TEST_CASE("what a worker answers to a call is held against the contract", "[contracts]") {
+    struct Answers final : TaskRunner {
+        void run(TaskRun, std::function<void(RunEnd)> done) override { done(answer); }
+        void stop(const protocol::LeaseKey&, std::function<void()> gone) override { gone(); }
+        RunEnd answer = "1";
+    };
+    CHECK(ContractResults::parse("{").error().code == ErrorCode::config_invalid);
+    CHECK(ContractResults::parse("[]").error().code == ErrorCode::config_invalid);
+    CHECK(ContractResults::parse(R"({"a":{"result":{"type":7}}})").error().code ==
+          ErrorCode::config_invalid);
+    auto results = ContractResults::parse(R"({"a":{"result":{"type":"integer"}},"b":{}})");
+    REQUIRE(results);
+    auto inner = std::make_unique<Answers>();
+    Answers& answers = *inner;
+    ContractRunner runner{std::move(inner), std::move(*results)};
+    const auto call = [&](const std::string& method) {
+        std::string told;
+        runner.run({.lease = {},
+                    .type = "t",
+                    .payload = R"({"method":")" + method + R"(","payload":1})",
+                    .timeout = {},
+                    .dispatcher_url = {}},
+                   [&](const RunEnd& end) {
+                       told = end ? *end : end.error().error.code + " " + end.error().error.message;
+                       if (!end) told += end.error().error.permanent ? " for good" : "";
+                   });
+        return told;
+    };
+    CHECK(call("a") == "1");
+    answers.answer = R"("x")";
+    CHECK(call("a") == "result_mismatch the result of a: /: must be an integer for good");
+    CHECK(call("b") == R"("x")");
+    answers.answer = "";
+    CHECK(call("a").starts_with("result_mismatch"));
+    answers.answer = std::unexpected{RunFailure{{"odd", "so", false}, {}}};
+    CHECK(call("a") == "odd so");
 }

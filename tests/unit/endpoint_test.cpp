@@ -78,6 +78,56 @@ TEST_CASE("a request at an endpoint is answered with the result of its task") {
     CHECK(problem(world.ask("POST", "/orders", "{")) == "400 bad_json");
 }
 
+TEST_CASE("a function of a host may stand behind an endpoint") {
+    struct Host final : port::HttpHandler {
+        void handle(port::HttpRequest&& request, port::HttpResponder respond) override {
+            asked.push_back(request);
+            if (!silent) respond(answer);
+            kept.push_back(std::move(respond));
+        }
+        std::vector<port::HttpRequest> asked;
+        std::vector<port::HttpResponder> kept;
+        port::HttpResponse answer{200, {}, R"({"price":7})"};
+        bool silent = false;
+    } host;
+    World world;
+    REQUIRE(world.world.host("programs").serve(6500, host));
+    const std::string set = R"({"path":"/price/{size}","function":"shop:price",)"
+                            R"("host":"http://programs:6500","payload":"request","wait_ms":5000,)"
+                            R"("errors":{"invalid_field":400,"timed_out":503}})";
+    world.set("price", set);
+    auto answer = world.begin("POST", "/price/30?for=ann", R"({"a":1})",
+                              {{"traceparent",
+                                "00-00000000000000000000000000000001-"
+                                "0000000000000002-01"}});
+    CHECK(shown(answer) == R"(200 {"price":7})");
+    REQUIRE(host.asked.size() == 1);
+    CHECK(host.asked[0].target == "/v1/functions/shop%3Aprice?timeout=5s");
+    CHECK(host.asked[0].body == R"({"path":{"size":"30"},"query":{"for":"ann"},"body":{"a":1}})");
+    CHECK(port::find_header(host.asked[0].headers, "traceparent").starts_with("00-"));
+    // Errors of the function are those of the request, under the status that was said for them.
+    const auto refused = [&](ErrorCode code) {
+        host.answer = service::problem_response({code, "so"});
+        const auto got = world.begin("POST", "/price/1", "1");
+        REQUIRE(got->has_value());
+        return problem(**got) + " " + JsonView{(*got)->body}["detail"].text();
+    };
+    CHECK(refused(ErrorCode::invalid_field) == "400 invalid_field so");
+    CHECK(refused(ErrorCode::program_failed) == "500 program_failed so");
+    CHECK(refused(ErrorCode::function_not_found) == "404 function_not_found so");
+    host.answer = {200, {}, "null"};
+    CHECK(shown(world.begin("POST", "/price/1", "1")) == "200 null");
+    CHECK(problem(**world.begin("POST", "/price/1", "{")) == "400 bad_json");
+    host.silent = true;
+    const auto late = world.begin("POST", "/price/1", "1");
+    world.world.run_for(8s);
+    CHECK(problem(**late) == "503 timed_out");
+    world.world.host("programs").stop_serving(6500);
+    const auto away = world.begin("POST", "/price/1", "1");
+    world.world.run_for(8s);
+    CHECK(problem(**away) == "502 unreachable");
+}
+
 TEST_CASE("what a task fails with is an answer with the status that was said for it") {
     World world;
     world.set("order", R"({"path":"/o","type":"order","attempts_max":1,
@@ -147,7 +197,8 @@ TEST_CASE("endpoints are there again after a restart, and a disk that fails is t
     SimWorld world{1};
     HeldLane lane{world.host("a")};
     service::HttpFront front{{}, "dispatcher", [] { return std::nullopt; }};
-    service::EndpointApi api{"data/endpoints.json", {&disk, lane}, front, {}};
+    service::EndpointApi api{
+        "data/endpoints.json", {&disk, lane, world.host("a").http()}, front, {}};
     REQUIRE(api.start());
     const auto ask = [&](service::HttpFront& at, const std::string& method, const std::string& path,
                          const std::string& body) {
@@ -164,7 +215,8 @@ TEST_CASE("endpoints are there again after a restart, and a disk that fails is t
     disk.cut_power();
     disk.power_on();
     service::HttpFront later{{}, "dispatcher", [] { return std::nullopt; }};
-    service::EndpointApi again{"data/endpoints.json", {&disk, lane}, later, {}};
+    service::EndpointApi again{
+        "data/endpoints.json", {&disk, lane, world.host("a").http()}, later, {}};
     REQUIRE(again.start());
     CHECK(ask(later, "GET", "/v1/endpoints/a", "") == set);
     disk.faults.sync_fails_at = disk.syncs() + 1;
@@ -178,7 +230,8 @@ TEST_CASE("endpoints are there again after a restart, and a disk that fails is t
     CHECK(ask(later, "DELETE", "/v1/endpoints/a", "") == "204 ");
     disk.set_content("data/endpoints.json", "[{}]");
     service::HttpFront damaged{{}, "dispatcher", [] { return std::nullopt; }};
-    service::EndpointApi none{"data/endpoints.json", {&disk, lane}, damaged, {}};
+    service::EndpointApi none{
+        "data/endpoints.json", {&disk, lane, world.host("a").http()}, damaged, {}};
     CHECK(none.start().error().code == ErrorCode::store_damaged);
 }
 

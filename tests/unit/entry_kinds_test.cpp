@@ -7,6 +7,7 @@
 
 #include "catch.hpp"
 #include "disk_worlds.hpp"
+#include "program_entries.hpp"
 #include "taskd/io/private_files.hpp"
 
 using namespace taskd;
@@ -140,4 +141,101 @@ TEST_CASE("a workflow and a store are what their entries say", "[entries]") {
           R"({"name":"v","steps":[{"name":"s","type":"sum"}]})");
     CHECK(store_settings(entries->at(2)).value() ==
           io::KeyStoreSettings{1'000, 10, Duration{5'000}});
+}
+
+TEST_CASE("an endpoint has a task or a function behind it, which is there", "[entries]") {
+    World world;
+    const std::string head = "  - {name: a, kind: http.endpoint, path: /x";
+    const std::string function = "  - {name: f, kind: function.lua, source: 'return print'}\n";
+    CHECK_THAT(world.fault(head + "}\n"), Contains("type"));
+    CHECK_THAT(world.fault(head + ", type: t, function: f}\n" + function),
+               Contains("either a type or a function"));
+    CHECK_THAT(world.fault(head + ", function: g}\n" + function),
+               Contains("a.yaml:4:") && Contains("there is no function shop:g"));
+    CHECK_THAT(world.fault(head + ", function: f, attempts_max: 2}\n" + function),
+               Contains("attempts_max"));
+    CHECK_THAT(world.fault(head + ", function: f, host: 'http://h'}\n" + function),
+               Contains("'host' is no field"));
+    CHECK(world.read(head + ", function: f}\n" + function));
+    CHECK(world.read(head + ", function: 'shop:f', wait_ms: 100}\n" + function));
+}
+
+TEST_CASE("a function stands for each method of the contract that it implements", "[entries]") {
+    World world;
+    const std::string contract =
+        "  - {name: pay, kind: contract, methods: {charge: {payload: {type: integer}, "
+        "result: {type: boolean}}, refund: {}}}\n";
+    const auto till = [&](const std::string& more) {
+        return contract + "  - {name: till, kind: function.lua, source: 'return {}', " + more +
+               "}\n";
+    };
+    const std::string whole = till("implements: pay, methods: [refund, charge]");
+    const auto entries = world.read(whole);
+    INFO((entries ? "" : entries.error().to_string()));
+    REQUIRE(entries);
+    const auto made = compile_entries(*entries);
+    REQUIRE(made);
+    REQUIRE(made->functions.size() == 2);
+    const FunctionEntry& charge = made->functions[0];
+    CHECK(charge.id == "shop:till.charge");
+    CHECK(charge.spec.method == "charge");
+    CHECK(made->functions[1].id == "shop:till.refund");
+    CHECK(charge.checks.arguments({Value::of_number("1")}));
+    CHECK(charge.checks.arguments({}).error().code == ErrorCode::schema_mismatch);
+    CHECK(charge.checks.result(Value::of_boolean(true)));
+    CHECK(charge.checks.result(Value{}).error().code == ErrorCode::result_mismatch);
+    CHECK_FALSE(same(charge, made->functions[1]));
+    CHECK(same(charge, compile_entries(*entries)->functions[0]));
+    const auto other = world.read(till("implements: pay, methods: [refund, charge]")
+                                      .replace(whole.find("boolean"), 7, "string"));
+    CHECK_FALSE(same(charge, compile_entries(*other)->functions[0]));
+    CHECK_THAT(world.fault(till("implements: pay, methods: [charge]")), Contains("refund"));
+    CHECK_THAT(world.fault(till("implements: pay, methods: [refund, charge], method: x")),
+               Contains("those of shop:pay"));
+    CHECK_THAT(world.fault(till("implements: none, methods: [charge]")), Contains("no contract"));
+    const auto twice =
+        world.read(whole + "  - {name: till.charge, kind: function.lua, source: 'return print'}\n");
+    REQUIRE_FALSE(twice);
+    CHECK_THAT(twice.error().detail, Contains("two functions are called shop:till.charge"));
+}
+
+TEST_CASE("a process needs those processes that begin by themselves", "[entries]") {
+    World world;
+    const auto entries = world.read(
+        "  - {name: a, kind: process.lua, source: 'return print', auto_start: true, "
+        "needs: [q, f, b]}\n"
+        "  - {name: b, kind: process.lua, source: 'return print', needs: [c]}\n"
+        "  - {name: c, kind: process.lua, source: 'return print', auto_start: true}\n"
+        "  - {name: f, kind: function.lua, source: 'return print'}\n"
+        "  - {name: q, kind: queue}\n");
+    REQUIRE(entries);
+    const auto made = compile_entries(*entries);
+    REQUIRE(made);
+    CHECK(made->processes[0].service.needs == std::vector<std::string>{"shop:c"});
+    CHECK(entries_of_host(*entries).size() == 4);
+}
+
+TEST_CASE("how a process is looked after is said with the supervisor's words", "[entries]") {
+    World world;
+    const auto process = [](const std::string& restart) {
+        return "  - {name: a, kind: process.lua, source: 'return print', restart: {" + restart +
+               "}}\n";
+    };
+    const auto entries = world.read(process(
+        "initial_delay: 2s, max_delay: 1m, backoff_factor: 1.5, jitter: 0, max_attempts: 3, "
+        "stable_threshold: 7s, start_timeout: 8s, stop_timeout: 9s"));
+    REQUIRE(entries);
+    const port::ServiceSpec made = compile_entries(*entries)->processes[0].service;
+    CHECK(made.restart ==
+          port::RestartPolicy{std::chrono::seconds{2}, std::chrono::minutes{1}, 1.5, 0, 3});
+    CHECK(made.stable_after == std::chrono::seconds{7});
+    CHECK(made.start_timeout == std::chrono::seconds{8});
+    CHECK(made.stop_timeout == std::chrono::seconds{9});
+    const auto plain = world.read(process(""));
+    const port::ServiceSpec usual = compile_entries(*plain)->processes[0].service;
+    CHECK(usual.restart == port::RestartPolicy{});
+    CHECK(usual.startup == port::Startup::optional);
+    for (const char* wrong : {"jitter: 2", "jitter: x", "backoff_factor: 0.5", "max_attempts: -1",
+                              "stable_threshold: soon", "soon: 1"})
+        CHECK_THAT(world.fault(process(wrong)), Contains("restart"));
 }

@@ -115,6 +115,37 @@ TEST_CASE("what an earlier life held is taken away when it is gone, and else sai
           "PUT /v1/queues/bill {\"concurrency\":2}; DELETE /v1/schedules/nightly ; ");
 }
 
+TEST_CASE("an endpoint of a function is put once it is known where that is called", "[entries]") {
+    World world;
+    const Entry price =
+        entry("price", "http.endpoint", R"({"path":"/price","function":"price","needs":["a:b"]})");
+    CHECK(function_behind(price) == "shop:price");
+    CHECK(check_pushed_entry(price));
+    world.hold({price, queue});
+    CHECK(world.take() == R"(PUT /v1/queues/bill {"concurrency":2}; )");
+    world.hold({with_host(price, "http://h:1"), queue});
+    const std::string put = R"(PUT /v1/endpoints/price {"path":"/price","function":"shop:price",)"
+                            R"("host":"http://h:1"}; )";
+    CHECK(world.take() == put);
+    // While the host is away what the dispatcher holds stays; then it is another's.
+    world.hold({price, queue});
+    CHECK(world.take().empty());
+    world.hold({with_host(price, "http://h:1"), queue});
+    CHECK(world.take().empty());
+    world.hold({with_host(price, "http://h:2"), queue});
+    CHECK_THAT(world.take(), Catch::Matchers::Contains("http://h:2"));
+    world.hold({queue});
+    CHECK(world.take() == "DELETE /v1/endpoints/price ; ");
+    CHECK(with_host(queue, "http://h:1") == queue);
+    // Of an earlier life: neither taken away nor put before that is known.
+    World later;
+    later.push->remember({price});
+    later.hold({price});
+    CHECK(later.take().empty());
+    later.hold({with_host(price, "http://h:1")});
+    CHECK(later.take() == put);
+}
+
 TEST_CASE("a queue's type may be another than its name", "[entries]") {
     World world;
     world.hold({entry("bill", "queue", R"({"type":"charge","concurrency":1})")});

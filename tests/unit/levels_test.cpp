@@ -21,6 +21,16 @@ TEST_CASE("a level is one more than the deepest need", "[levels]") {
     CHECK(levels_of({})->empty());
 }
 
+TEST_CASE("a level may be higher than needs ask for, and what stands above it rises", "[levels]") {
+    const std::vector<Node> nodes{
+        {"api", {"core", "log"}}, {"core", {"store"}}, {"store", {}, 3}, {"log", {}}, {"x", {}, 8}};
+    const auto levels = levels_of(nodes);
+    REQUIRE(levels);
+    CHECK(*levels == std::vector<std::size_t>{5, 4, 3, 0, 8});
+    CHECK(path_to(nodes, *levels, 0) == "store > core > api");
+    CHECK(path_to(nodes, *levels, 4) == "x");
+}
+
 TEST_CASE("a circle and a missing part are named with their path", "[levels]") {
     const auto fault = [](const std::vector<Node>& nodes) {
         const auto levels = levels_of(nodes);

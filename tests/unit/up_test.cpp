@@ -68,7 +68,7 @@ struct Machine {
     MemoryBus bus;
     std::unique_ptr<runtime::Supervisor> supervisor;
 
-    explicit Machine(std::uint16_t port, bool required = true) {
+    explicit Machine(std::uint16_t port, bool required = true, bool programs = false) {
         processes.install("/taskd", [this](const auto& program) { run(program); });
         UpSettings settings;
         settings.program = "/taskd";
@@ -78,6 +78,7 @@ struct Machine {
         settings.port = port;
         settings.workers = {{"sum", "", 7, true}, {"wait", "", 9, true}};
         settings.workers.front().required = required;
+        settings.host = programs;
         settings.config_files = {{"worker", "/etc/worker.yaml"}};
         settings.common_flags = {"--log-level", "warn"};
         settings.drain_max = 10s;
@@ -332,6 +333,51 @@ TEST_CASE("an optional worker that cannot start keeps nobody, and is tried again
     REQUIRE(machine.world.run_until([&] { return machine.supervisor->all_running(); }, 30s));
     machine.world.run_for(1s);
     CHECK_THAT(machine.endpoints(), !Contains("\"pid\":0"));
+}
+
+TEST_CASE("a host of programs is a child as the others are", "[up]") {
+    Machine machine{7000, true, true};
+    REQUIRE(machine.start());
+    machine.slow = "host";
+    machine.world.run_for(10s);
+    CHECK(machine.times_ready == 0);  // it is waited for
+    machine.slow.clear();
+    REQUIRE(machine.wait_ready());
+    CHECK(machine.up->url("host") == "http://127.0.0.1:7005");
+    const port::ProcessSpec host{machine.arguments["host"], {}};
+    CHECK(option(host, "--registry") == "/data");
+    CHECK(option(host, "--dispatcher") == machine.up->url("dispatcher"));
+    CHECK_THAT(machine.endpoints(), Contains(R"("host":{"url":"http://127.0.0.1:7005","pid":)"));
+    const int old = machine.pid_of("host");
+    REQUIRE(machine.processes.kill(old));
+    REQUIRE(machine.world.run_until([&] { return machine.pid_of("host") != old; }, 5s));
+    CHECK(machine.lives.at(machine.pid_of("host")).port == 7005);
+}
+
+TEST_CASE("a host that cannot run its programs keeps nobody from starting", "[up]") {
+    Machine machine{0, true, true};
+    machine.dies_at_once = "host";
+    REQUIRE(machine.start());
+    REQUIRE(machine.world.run_until([&] { return machine.times_ready == 1; }, 30s));
+    machine.world.run_for(10s);
+    CHECK_FALSE(machine.failure);
+    CHECK(machine.starts_of("host") > 3);
+    machine.dies_at_once.clear();
+    REQUIRE(machine.world.run_until([&] { return machine.supervisor->all_running(); }, 30s));
+}
+
+TEST_CASE("a worker whose tasks are calls of a contract is given it", "[up]") {
+    Machine machine{0};
+    REQUIRE(machine.start());
+    REQUIRE(machine.wait_ready());
+    WorkerEntry hash{"hash", "", 3, true};
+    hash.contract = R"({"a":{}})";
+    REQUIRE(machine.supervisor->add(machine.up->add_worker(hash)));
+    REQUIRE(machine.world.run_until([&] { return machine.supervisor->all_running(); }, 30s));
+    const port::ProcessSpec spec{machine.arguments["hash"], {}};
+    CHECK(machine.files[option(spec, "--contract")] == hash.contract);
+    const port::ProcessSpec sum{machine.arguments["sum"], {}};
+    CHECK(option(sum, "--contract").empty());
 }
 
 TEST_CASE("workers come and go while the others run") {

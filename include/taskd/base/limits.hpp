@@ -372,6 +372,11 @@ inline constexpr Duration listener_timeout = 30s;
 inline constexpr std::size_t embed_files_max = 100;
 inline constexpr std::size_t embed_bytes_max = 1 * mebibyte;
 inline constexpr std::size_t contract_methods_max = 100;
+// Who waits for the next change of the entries (too_many_waiters), how long, and the versions that
+// one answer tells of; further ones come with the next.
+inline constexpr std::size_t registry_waiters_max = 100;
+inline constexpr Duration registry_wait_most = 60s;
+inline constexpr std::size_t registry_versions_told_max = 100;
 // Endpoints of a dispatcher: invalid_field. How long one waits for its task unless it says so.
 inline constexpr std::size_t endpoints_max = 1'000;
 inline constexpr Duration endpoint_wait_default = 30s;

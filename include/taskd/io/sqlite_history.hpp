@@ -12,4 +12,8 @@ namespace taskd::io {
 // disk_full, store_locked as SQLite says.
 Result<std::unique_ptr<port::History>> open_history(const std::string& path);
 
+// What somebody else keeps there, to be read alone: append() is not called. file_missing when there
+// is no registry yet.
+Result<std::unique_ptr<port::History>> read_history(const std::string& path);
+
 }  // namespace taskd::io

@@ -25,6 +25,15 @@ struct PoolSettings {
     std::size_t machines_max = limits::pool_machines_default;  // calls at a time
     std::size_t waiting_max = limits::pool_waiting_default;    // then pool_full
     Duration idle = limits::pool_idle_default;                 // adaptive
+
+    friend bool operator==(const PoolSettings&, const PoolSettings&) = default;
+};
+
+// What a call is held against beside the program: before it begins, and when it has answered. On
+// any thread; may be empty.
+struct CallChecks {
+    std::function<Result<void>(const std::vector<Value>& arguments)> arguments = {};
+    std::function<Result<void>(const Value& result)> result = {};
 };
 
 struct FunctionPorts {
@@ -65,11 +74,15 @@ class Functions {
 
     // New, or newer: calls that run end as they began. memory_limit for machines that cannot be
     // made.
-    Result<void> set(const std::string& name, ProgramSpec spec, PoolSettings settings = {});
-    void remove(const std::string& name);
+    Result<void> set(const std::string& name, ProgramSpec spec, PoolSettings settings = {},
+                     CallChecks checks = {});
+    void remove(const std::string& name);  // calls that run end as they began
+    // Whether set() could make a machine of it: memory_limit.
+    Result<void> try_out(const ProgramSpec& spec) const;
 
     // `done` runs once, on any thread, also within the call: function_not_found, pool_full,
-    // memory_limit, or what the program says. `print` takes what the function prints.
+    // memory_limit, what the checks say, or what the program says. `print` takes what the function
+    // prints.
     CallId call(const std::string& name, std::vector<Value> arguments, CallDone done,
                 std::function<void(const std::string&)> print = {});
     void stop(CallId id, const Error& why);  // harmless when it has ended

@@ -27,6 +27,8 @@ struct MachineLimits {
     std::uint64_t instructions = limits::program_instructions_default;
     Duration time = limits::program_time_max;
     std::uint64_t slice = limits::program_slice;
+
+    friend bool operator==(const MachineLimits&, const MachineLimits&) = default;
 };
 
 struct MachineSettings {

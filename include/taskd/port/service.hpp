@@ -42,6 +42,8 @@ struct RestartPolicy {
     double backoff_factor = limits::restart_factor;
     double jitter = limits::restart_jitter;
     std::uint32_t max_attempts = limits::restart_attempts_max;
+
+    friend bool operator==(const RestartPolicy&, const RestartPolicy&) = default;
 };
 
 // Whether all of it ends when the service ends before it was ever ready, or has spent its attempts.
@@ -55,6 +57,8 @@ struct ServiceSpec {
     Duration stop_timeout = limits::service_stop_timeout;    // the same
     Duration stable_after = limits::service_stable_after;    // it ran so long: attempts count anew
     RestartPolicy restart = {};
+
+    friend bool operator==(const ServiceSpec&, const ServiceSpec&) = default;
 };
 
 struct SupervisedService {

@@ -1,5 +1,5 @@
-// Endpoints: routes of the dispatcher's HTTP server that people declare, each backed by a task.
-// Pure.
+// Endpoints: routes of the dispatcher's HTTP server that people declare, each backed by a task, or
+// by a function of a host. Pure.
 #pragma once
 
 #include <map>
@@ -18,9 +18,11 @@ struct Endpoint {
     std::string method;             // "POST"
     std::vector<std::string> path;  // "/orders/{id}" is {"orders", "{id}"}
     std::string type;               // of the task
+    std::string function;           // in place of a task: "shop:price"
+    std::string host;               // where that is called: "http://10.0.0.7:6500"
     bool whole_request = false;     // the payload is path, query and body; else the body alone
     Duration wait = limits::endpoint_wait_default;
-    std::map<std::string, int> statuses;  // of a task's error, by its code; "*": any other
+    std::map<std::string, int> statuses;  // of an error, by its code; "*": any other
     std::string task;                     // further fields of the submit, a JSON object
 
     friend bool operator==(const Endpoint&, const Endpoint&) = default;

@@ -7,7 +7,8 @@
 //
 // An argument that is a Handle declares what a component needs and arrives as a reference to it. A
 // need that no argument shows is said by name with after(); only so can a circle or a missing part
-// be written, and then nothing is loaded. What outlives the boot (the loop, the log) is passed as
+// be written, and then nothing is loaded. A component stands one level above the highest it needs,
+// and where on_level() says. What outlives the boot (the loop, the log) is passed as
 // std::ref. A component may have any of
 //
 //     static constexpr bool loads_beside = true;         // loads on a thread of its own
@@ -56,6 +57,8 @@ class Handle {
 
 struct BootSettings {
     Duration drain_timeout = limits::drain_timeout;
+    // Of components that on_level() does not speak of: the lowest level.
+    std::size_t own_level = 0;
     // Ends the process with this status at once; the second signal calls it.
     std::function<void(int)> leave;  // empty: _exit
     // What was made before the boot, as the plan tells it.
@@ -79,6 +82,13 @@ class Boot {
     template <class T>
     void after(Handle<T> component, std::string name) {
         components_[component.number_]->info.needs.push_back(std::move(name));
+    }
+
+    // `component` stands on this level, and on no other: level_too_low when its needs put it
+    // higher.
+    template <class T>
+    void on_level(Handle<T> component, std::size_t level) {
+        components_[component.number_]->level = level;
     }
 
     // Loads level by level, starts, runs until a signal or shutdown(), drains and stops in reverse.
@@ -112,6 +122,7 @@ class Boot {
         virtual Result<void> start_entries() = 0;
 
         ComponentInfo info;
+        std::optional<std::size_t> level;  // said by on_level()
         bool loads_beside = false;
         bool drains_first = false;
         bool loaded = false;

@@ -18,7 +18,7 @@ struct PlanStep {
 
 struct ComponentInfo {
     std::string name;
-    std::size_t level = 0;  // 0 needs nothing; else one more than the deepest it needs
+    std::size_t level = 0;  // above all that it needs
     std::vector<std::string> needs;
     Duration load_time{0};
 };

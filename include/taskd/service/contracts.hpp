@@ -1,6 +1,7 @@
 // Contracts: named methods with the schemas of what they take and answer. An entry implements one,
-// callers bind by its name; a call is a task of the implementing worker's type, with the payload
-// {"method", "payload"}. Pure.
+// callers bind by its name. A call is a task of the implementing worker's type, with the payload
+// {"method", "payload"}; or of the function that stands for the method, "shop:till.charge", with
+// the payload alone. Pure.
 #pragma once
 
 #include <optional>
@@ -28,8 +29,13 @@ struct ContractFault {
 };
 std::optional<ContractFault> find_contract_fault(const std::vector<Entry>& entries);
 
+// Its methods with their schemas, as JSON.
+std::string methods_text(const Entry& contract);
 // The schema of the payloads of all calls, as of a type's tasks.
 std::string schema_of_calls(const Entry& contract);
+
+// The function of a program that stands for a method.
+std::string function_of(const Entry& entry, std::string_view method);
 
 class BoundMethod {
   public:
@@ -37,16 +43,20 @@ class BoundMethod {
     static Result<BoundMethod> bind(const std::vector<Entry>& entries, const std::string& contract,
                                     const std::string& method);
 
-    const std::string& type() const { return type_; }  // of the tasks that calls are
-    // The payload of such a task; bad_json, schema_mismatch.
+    const std::string& type() const { return type_; }          // of the tasks that calls are
+    const std::string& function() const { return function_; }  // in place of tasks, or empty
+    // bad_json, schema_mismatch.
+    Result<void> check_payload(std::string_view payload) const;
+    // The payload of such a task, once it is checked.
     Result<std::string> call(std::string_view payload) const;
-    // Whether it is what the contract says of results; schema_mismatch.
+    // Whether it is what the contract says of results; result_mismatch.
     Result<void> check_result(std::string_view result) const;
 
   private:
     std::string name_;  // "shop:payments.charge"
     std::string method_;
     std::string type_;
+    std::string function_;
     std::optional<protocol::JsonSchema> payload_;
     std::optional<protocol::JsonSchema> result_;
 };

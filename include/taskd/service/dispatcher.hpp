@@ -64,6 +64,7 @@ struct DispatcherPorts {
     bus::Publisher* bus = nullptr;              // of the process; none: nobody there is told
     // For webhooks, whose receivers may hang, Webhooks::calls_max calls at a time; none: `http`.
     port::HttpExchange* webhook_http = nullptr;
+    port::HttpExchange* hosts = nullptr;  // calls of functions; none: as `http`
 };
 
 class Dispatcher {

@@ -1,5 +1,5 @@
-// Routes that people declare, each backed by a task: what they say of them, and the requests that
-// come there. Kept in a file beside the store. On the loop.
+// Routes that people declare, each backed by a task or by a function of a host: what they say of
+// them, and the requests that come there. Kept in a file beside the store. On the loop.
 #pragma once
 
 #include <functional>
@@ -17,11 +17,13 @@ namespace taskd::service {
 struct EndpointPorts {
     port::Files* files = nullptr;  // none: they last as long as the process
     port::Background& lane;        // where the file is written
+    port::HttpExchange& http;      // to hosts
 };
 
 class EndpointApi {
   public:
-    // Tasks are submitted at the front, as anybody does, with `key`.
+    // Tasks are submitted at the front, and functions called at their hosts, as anybody does, with
+    // `key`.
     EndpointApi(std::string path, EndpointPorts ports, HttpFront& front, protocol::ClusterKey key);
 
     // Reads the file, before the loop runs: store_damaged, io_failed. Then serves.
@@ -39,7 +41,9 @@ class EndpointApi {
     std::optional<protocol::Endpoint> set(const std::string& name,
                                           std::optional<protocol::Endpoint> to);
     bool serve(Call& call);
-    void submit(const protocol::Endpoint& endpoint, const protocol::PathValues& values, Call call);
+    void begin(const protocol::Endpoint& endpoint, const protocol::PathValues& values, Call call);
+    void submit(const protocol::Endpoint& endpoint, const std::string& payload, Call call);
+    void call_function(const protocol::Endpoint& endpoint, std::string payload, Call call);
 
     const std::string path_;
     EndpointPorts ports_;

@@ -1,6 +1,6 @@
-// Brings entries to a dispatcher, those of queues, schedules, topics and subscriptions, and keeps
-// it so: what changes is sent again, what is gone is taken away, what could not be sent is tried
-// again. On the loop.
+// Brings entries to a dispatcher, those of queues, schedules, topics, subscriptions and endpoints,
+// and keeps it so: what changes is sent again, what is gone is taken away, what could not be sent
+// is tried again. On the loop.
 #pragma once
 
 #include <functional>
@@ -29,6 +29,11 @@ std::vector<Entry> schemas_of(const std::vector<WorkerEntry>& workers);
 bool is_pushed_kind(std::string_view kind);
 // What the dispatcher calls it: the field that says so, else the entry's name.
 std::string pushed_name(const Entry& entry);
+// The function behind an entry of kind http.endpoint, its name made whole; empty: a task is.
+std::string function_behind(const Entry& entry);
+// Such an entry, and where its function is called. Without that a dispatcher is not told of it, and
+// what it holds of it stays.
+Entry with_host(Entry entry, const std::string& url);
 // Whether a dispatcher would understand it: the errors of its own parsers.
 Result<void> check_pushed_entry(const Entry& entry);
 

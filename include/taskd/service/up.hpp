@@ -1,7 +1,7 @@
-// Everything on one machine: dispatcher, name service, monitor and one worker of each type as child
-// processes. Each is a service: when it starts, ends and is started again is the supervisor's; how
-// it starts, when it is ready and where it is found is ours. On the loop, by ports alone; the loop
-// serves nobody else.
+// Everything on one machine: dispatcher, name service, monitor, one worker of each type and a host
+// of programs as child processes. Each is a service: when it starts, ends and is started again is
+// the supervisor's; how it starts, when it is ready and where it is found is ours. On the loop, by
+// ports alone; the loop serves nobody else.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,9 @@ struct UpSettings {
     std::string data;      // absolute
     std::string key_file;  // the same
     protocol::ClusterKey key;
-    std::uint16_t port = 0;  // dispatcher's; then name service, monitor, workers. 0: free ones
+    // The dispatcher's; then name service, monitor, workers, host. 0: free ones.
+    std::uint16_t port = 0;
+    bool host = false;  // there is one, and it runs the programs of the registry in `data`
     std::vector<WorkerEntry> workers;       // those to start
     std::vector<std::string> common_flags;  // for every child
     // By role: "worker" to "/etc/taskd/worker.yaml". A role without one reads none.
@@ -59,7 +61,8 @@ struct UpPorts {
 
 class Up {
   public:
-    // `ready` is told once when all children are that are required.
+    // `ready` is told once when all children are that are required, and the host is, or has shown
+    // that it cannot be.
     Up(UpSettings settings, UpPorts ports, std::function<void()> ready);
     ~Up();
 
@@ -85,7 +88,7 @@ class Up {
     std::string endpoints() const;                  // the content of endpoints.json
 
   private:
-    enum class Role { nameservice, dispatcher, monitor, worker };
+    enum class Role { nameservice, dispatcher, monitor, worker, host };
     struct Child {
         Role role;
         std::string name;
@@ -97,6 +100,7 @@ class Up {
         bool port_told = false;  // by this life of it
         bool ready = false;
         bool asking = false;
+        bool ended_once = false;
         std::uint64_t life = 0;
         std::string instance;  // a worker's, as it was last ready
     };
@@ -107,7 +111,9 @@ class Up {
     port::ServiceSpec spec_of(const Child& child) const;
     const Child& first(Role role) const;
     void start_child(Child& child);
-    std::string program_file(const Child& child) const;  // of a worker whose program is a text
+    std::string program_file(const Child& child) const;   // of a worker whose program is a text
+    std::string contract_file(const Child& child) const;  // of one whose tasks are calls
+    void write_files(const Child& child);
     std::vector<std::string> arguments(const Child& child) const;
     void child_ended(Child& child, std::uint64_t life, const port::ServiceEnd& end);
     void poll();
@@ -116,6 +122,7 @@ class Up {
     void ask_workers();
     void took_workers(const Result<port::HttpResponse>& answer);
     void became_ready(Child& child);
+    void look_if_all_ready();
     std::string url_of(const Child& child) const;
 
     UpSettings settings_;

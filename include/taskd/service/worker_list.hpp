@@ -28,6 +28,7 @@ struct WorkerEntry {
     std::vector<std::pair<std::string, std::string>> options;  // "timeout", "30s"
     bool required = true;                 // without it `taskd up` does not start
     std::string schema = {};              // JSON Schema of its payloads; empty: any
+    std::string contract = {};            // methods that its tasks are calls of; of entries
     std::vector<std::string> needs = {};  // children that are ready before it starts; of entries
 
     friend bool operator==(const WorkerEntry&, const WorkerEntry&) = default;

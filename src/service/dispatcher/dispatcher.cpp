@@ -92,9 +92,11 @@ Result<void> Dispatcher::start() {
 }
 
 Result<void> Dispatcher::start_endpoints() {
-    endpoints_ = std::make_unique<EndpointApi>(settings_.disk.dir + "/endpoints.json",
-                                               EndpointPorts{ports_.files, ports_.core.space_lane},
-                                               front_, settings_.workers.key);
+    endpoints_ =
+        std::make_unique<EndpointApi>(settings_.disk.dir + "/endpoints.json",
+                                      EndpointPorts{ports_.files, ports_.core.space_lane,
+                                                    ports_.hosts ? *ports_.hosts : ports_.http},
+                                      front_, settings_.workers.key);
     return endpoints_->start();
 }
 

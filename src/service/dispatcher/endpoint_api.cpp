@@ -7,6 +7,8 @@
 #include "taskd/base/duration_text.hpp"
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/json_view.hpp"
+#include "taskd/protocol/problem.hpp"
+#include "taskd/protocol/target.hpp"
 
 namespace taskd::service {
 namespace {
@@ -15,6 +17,7 @@ using protocol::Endpoint;
 using protocol::JsonView;
 
 constexpr std::size_t file_bytes_max = limits::body_bytes_max;
+constexpr Duration host_patience = std::chrono::seconds{2};  // beyond what a call may take
 
 // As a whole or not at all.
 Result<void> write_file(port::Files& files, const std::string& path, const std::string& content) {
@@ -80,26 +83,29 @@ void put_texts(protocol::JsonWriter& json, std::string_view name,
     json.end_object();
 }
 
+// What stands behind the endpoint is given.
+std::string payload_of(const Endpoint& endpoint, const protocol::PathValues& values,
+                       const Call& call) {
+    std::string body = call.request.body.empty() ? "null" : call.request.body;
+    if (!endpoint.whole_request) return body;
+    std::string out;
+    protocol::JsonWriter json{out};
+    json.begin_object();
+    put_texts(json, "path", values);
+    put_texts(json, "query", call.target.query);
+    json.key("body").raw(body).end_object();
+    return out;
+}
+
 // The task that a request asks for.
-std::string submit_body(const Endpoint& endpoint, const protocol::PathValues& values,
-                        const Call& call) {
-    const std::string body = call.request.body.empty() ? "null" : call.request.body;
+std::string submit_body(const Endpoint& endpoint, const std::string& payload) {
     std::string out;
     protocol::JsonWriter json{out};
     json.begin_object().field("type", endpoint.type);
     const auto more = protocol::split_object(endpoint.task);
     for (const auto& [name, raw] : more.value_or(protocol::JsonFields{}))
         json.key(name).raw(raw);
-    json.key("payload");
-    if (!endpoint.whole_request) {
-        json.raw(body);
-    } else {
-        json.begin_object();
-        put_texts(json, "path", values);
-        put_texts(json, "query", call.target.query);
-        json.key("body").raw(body).end_object();
-    }
-    json.end_object();
+    json.key("payload").raw(payload).end_object();
     return out;
 }
 
@@ -127,6 +133,17 @@ port::HttpResponse failed(const Endpoint& endpoint, const JsonView& task,
     if (known == nullptr && !code.empty()) error.detail = code + ": " + error.detail;
     if (code.empty()) error.detail = "the task is " + task["state"].text();
     return with_status(endpoint, code, problem_response(error, {{}, {}, trace}));
+}
+
+// What a call of a function came to.
+port::HttpResponse answer_of_host(const Endpoint& endpoint,
+                                  const Result<port::HttpResponse>& answer,
+                                  const std::string& trace) {
+    if (answer && answer->status == 200) return json_response(200, answer->body);
+    const Error error =
+        answer ? protocol::parse_problem(answer->body, answer->status) : answer.error();
+    return with_status(endpoint, std::string{row_of(error.code).name},
+                       problem_response(error, {{}, {}, trace}));
 }
 
 port::HttpResponse answer_of(const Endpoint& endpoint, port::HttpResponse submitted,
@@ -250,13 +267,13 @@ bool EndpointApi::serve(Call& call) {
             if (const auto error = front_.refused(call.request))
                 call.answer(*error);
             else
-                submit(endpoint, values, std::move(call));
+                begin(endpoint, values, std::move(call));
             return true;
         }
     return false;
 }
 
-void EndpointApi::submit(const Endpoint& endpoint, const protocol::PathValues& values, Call call) {
+void EndpointApi::begin(const Endpoint& endpoint, const protocol::PathValues& values, Call call) {
     if (!endpoint.whole_request && !call.target.query.empty())
         return call.answer(Error{ErrorCode::unknown_field, call.target.query.front().first});
     if (!call.request.body.empty()) {
@@ -266,7 +283,31 @@ void EndpointApi::submit(const Endpoint& endpoint, const protocol::PathValues& v
         if (auto valid = protocol::check_json(call.request.body); !valid)
             return call.answer(valid.error());
     }
-    port::HttpRequest request{"POST", "/v1/tasks", {}, submit_body(endpoint, values, call)};
+    std::string payload = payload_of(endpoint, values, call);
+    if (endpoint.function.empty()) return submit(endpoint, payload, std::move(call));
+    call_function(endpoint, std::move(payload), std::move(call));
+}
+
+// The host ends a call that takes too long, and says so.
+void EndpointApi::call_function(const Endpoint& endpoint, std::string payload, Call call) {
+    port::HttpRequest request{"POST",
+                              "/v1/functions/" + protocol::percent_encode(endpoint.function) +
+                                  "?timeout=" + to_text(endpoint.wait),
+                              {{"Content-Type", std::string{protocol::json_type}}},
+                              std::move(payload)};
+    if (const auto value = port::find_header(call.request.headers, "traceparent"); !value.empty())
+        request.headers.emplace_back("traceparent", std::string{value});
+    add_key(request.headers, key_);
+    const std::string trace = call.trace_id();
+    auto shared = std::make_shared<Call>(std::move(call));
+    ports_.http.send(endpoint.host, std::move(request), endpoint.wait + host_patience,
+                     [endpoint, trace, shared](const Result<port::HttpResponse>& answer) {
+                         shared->respond(answer_of_host(endpoint, answer, trace));
+                     });
+}
+
+void EndpointApi::submit(const Endpoint& endpoint, const std::string& payload, Call call) {
+    port::HttpRequest request{"POST", "/v1/tasks", {}, submit_body(endpoint, payload)};
     if (endpoint.wait > Duration{0}) request.target += "?wait=" + to_text(endpoint.wait);
     for (const char* name : {"Idempotency-Key", "traceparent"})
         if (const auto value = port::find_header(call.request.headers, name); !value.empty())

@@ -12,6 +12,7 @@ namespace taskd::service {
 namespace {
 
 constexpr std::string_view contract_kind = "contract";
+constexpr std::string_view function_kind = "function.lua";
 
 const Value* field_of(const Value& map, std::string_view name) {
     const auto found = std::ranges::find(map.fields, name, &ValueField::name);
@@ -115,6 +116,10 @@ std::optional<ContractFault> find_contract_fault(const std::vector<Entry>& entri
     return std::nullopt;
 }
 
+std::string methods_text(const Entry& contract) {
+    return protocol::write_json_value(*contract.find("methods"));
+}
+
 // One of the methods, each with its own payload.
 std::string schema_of_calls(const Entry& contract) {
     std::string out;
@@ -151,18 +156,29 @@ Result<BoundMethod> BoundMethod::bind(const std::vector<Entry>& entries,
     bound.name_ = contract + "." + method;
     bound.method_ = method;
     const Value* type = entry->find("type");
-    bound.type_ = type == nullptr ? std::string{entry->name()} : type->text;
+    if (entry->kind == function_kind)
+        bound.function_ = function_of(*entry, method);
+    else
+        bound.type_ = type == nullptr ? std::string{entry->name()} : type->text;
     bound.payload_ = std::move(*payload);
     bound.result_ = std::move(*result);
     return bound;
 }
 
+std::string function_of(const Entry& entry, std::string_view method) {
+    return entry.id + "." + std::string{method};
+}
+
+Result<void> BoundMethod::check_payload(std::string_view payload) const {
+    if (auto valid = protocol::check_json(payload); !valid) return valid;
+    if (!payload_) return {};
+    auto matched = payload_->check(payload);
+    if (matched) return {};
+    return fail(matched.error().code, "the payload of " + name_ + ": " + matched.error().detail);
+}
+
 Result<std::string> BoundMethod::call(std::string_view payload) const {
-    if (auto valid = protocol::check_json(payload); !valid) return std::unexpected{valid.error()};
-    if (payload_)
-        if (auto matched = payload_->check(payload); !matched)
-            return fail(matched.error().code,
-                        "the payload of " + name_ + ": " + matched.error().detail);
+    if (auto valid = check_payload(payload); !valid) return std::unexpected{valid.error()};
     std::string out;
     protocol::JsonWriter{out}
         .begin_object()
@@ -177,7 +193,8 @@ Result<void> BoundMethod::check_result(std::string_view result) const {
     if (!result_) return {};
     auto matched = result_->check(result);
     if (matched) return {};
-    return fail(matched.error().code, "the result of " + name_ + ": " + matched.error().detail);
+    return fail(ErrorCode::result_mismatch,
+                "the result of " + name_ + ": " + matched.error().detail);
 }
 
 }  // namespace taskd::service

@@ -46,6 +46,9 @@ constexpr PushedKind pushed_kinds[] = {
     {"http.endpoint", "/v1/endpoints/", "", "DELETE", ""},
 };
 
+constexpr std::string_view endpoint_kind = "http.endpoint";
+constexpr std::string_view any_host = "http://host";  // to look at the rest of an endpoint
+
 // Of every entry, and nothing to the dispatcher.
 constexpr std::string_view registry_fields[] = {"meta", "needs", "embed", "embedded"};
 
@@ -65,6 +68,10 @@ std::string body_of(const Entry& entry) {
             (name_field.empty() || field.name != name_field))
             body.fields.push_back(field);
     return protocol::write_json_value(body);
+}
+
+bool waits_for_host(const Entry& entry) {
+    return !function_behind(entry).empty() && entry.find("host") == nullptr;
 }
 
 std::string target_of(const Entry& entry) {
@@ -123,6 +130,22 @@ std::string pushed_name(const Entry& entry) {
     return said == nullptr ? std::string{entry.name()} : said->text;
 }
 
+std::string function_behind(const Entry& entry) {
+    const Value* name = entry.kind == endpoint_kind ? entry.find("function") : nullptr;
+    if (name == nullptr) return {};
+    if (name->text.find(':') != std::string::npos) return name->text;
+    return std::string{entry.ns()} + ":" + name->text;
+}
+
+Entry with_host(Entry entry, const std::string& url) {
+    std::string function = function_behind(entry);
+    if (function.empty() || url.empty()) return entry;
+    for (ValueField& field : entry.body.fields)
+        if (field.name == "function") field.value.text = std::move(function);
+    entry.body.fields.push_back({"host", Value::of_text(url)});
+    return entry;
+}
+
 Result<void> check_pushed_entry(const Entry& entry) {
     if (entry.kind == "schedule") {
         const auto schedule = protocol::parse_schedule(body_of(entry), std::string{entry.name()});
@@ -130,7 +153,8 @@ Result<void> check_pushed_entry(const Entry& entry) {
         return only_error(Plan::make(*schedule, WallTime{}));
     }
     if (entry.kind == "http.endpoint")
-        return only_error(protocol::parse_endpoint(body_of(entry), std::string{entry.name()}));
+        return only_error(protocol::parse_endpoint(body_of(with_host(entry, std::string{any_host})),
+                                                   std::string{entry.name()}));
     if (auto named = check_name(entry); !named) return named;
     const std::string body = body_of(entry);
     if (entry.kind == "queue") return only_error(protocol::parse_queue_rules(body));
@@ -169,9 +193,15 @@ void EntryPush::answer(Result<void> verdict) {
 void EntryPush::want(const std::string& url, const std::vector<Entry>& entries) {
     url_ = url;
     std::map<std::string, Wish> wishes;
-    for (const Entry& entry : entries)
-        if (is_pushed_kind(entry.kind))
-            wishes[target_of(entry)] = {entry.id, "PUT", body_of(entry)};
+    for (const Entry& entry : entries) {
+        if (!is_pushed_kind(entry.kind)) continue;
+        const std::string target = target_of(entry);
+        const auto held = held_.find(target);
+        if (!waits_for_host(entry))
+            wishes[target] = {entry.id, "PUT", body_of(entry)};
+        else if (held != held_.end())
+            wishes[target] = held->second;
+    }
     for (const auto& [target, wish] : held_) {
         if (wishes.contains(target) || wish.method == "DELETE") continue;
         const PushedKind& kind = kind_at(target);

@@ -60,6 +60,7 @@ Up::Up(UpSettings settings, UpPorts ports, std::function<void()> ready)
     add(Role::monitor, "monitor", {});
     for (const WorkerEntry& worker : settings_.workers)
         add(Role::worker, name_of(worker), worker);
+    if (settings_.host) add(Role::host, "host", {});
 }
 
 Up::~Up() = default;
@@ -166,7 +167,13 @@ std::vector<std::string> Up::arguments(const Child& child) const {
                 option("--dispatcher", url_of(first(Role::dispatcher)));
                 if (!child.worker->program.empty()) option("--source", program_file(child));
             }
+            if (!child.worker->contract.empty()) option("--contract", contract_file(child));
             option("--concurrency", std::to_string(child.worker->concurrency));
+            break;
+        case Role::host:
+            out.emplace_back("host");
+            option("--registry", settings_.data);
+            option("--dispatcher", url_of(first(Role::dispatcher)));
             break;
     }
     option("--host", std::string{host});
@@ -184,12 +191,24 @@ std::string Up::program_file(const Child& child) const {
     return settings_.data + "/" + child.name + ".lua";
 }
 
+std::string Up::contract_file(const Child& child) const {
+    return settings_.data + "/" + child.name + ".contract.json";
+}
+
+void Up::write_files(const Child& child) {
+    if (!child.worker) return;
+    for (const auto& [path, content] : {std::pair{program_file(child), child.worker->program},
+                                        std::pair{contract_file(child), child.worker->contract}})
+        if (!content.empty())
+            if (auto written = ports_.write(path, content); !written)
+                ports_.log.error("cannot write a file", {{"service", child.name},
+                                                         {"path", path},
+                                                         {"error", written.error().to_string()}});
+}
+
 void Up::start_child(Child& child) {
     ports_.remove(child.port_file);
-    if (child.worker && !child.worker->program.empty())
-        if (auto written = ports_.write(program_file(child), child.worker->program); !written)
-            ports_.log.error("cannot write a program",
-                             {{"service", child.name}, {"error", written.error().to_string()}});
+    write_files(child);
     child.port_told = false;
     child.ready = false;
     child.asking = false;
@@ -222,8 +241,10 @@ void Up::child_ended(Child& child, std::uint64_t life, const port::ServiceEnd& e
     if (life != child.life) return;
     child.process.reset();
     child.ready = false;
+    child.ended_once = true;
     const auto handlers = std::exchange(child.handlers, {});
     handlers.ended(end);
+    look_if_all_ready();
 }
 
 // Looks after everything that is not ready yet.
@@ -310,19 +331,28 @@ void Up::became_ready(Child& child) {
     if (!child.process || child.ready) return;
     child.ready = true;
     child.handlers.ready();
+    look_if_all_ready();
+}
+
+void Up::look_if_all_ready() {
     if (told_ || !all_ready()) return;
     told_ = true;
     tell_endpoints();
     ready_();
 }
 
+// A host with programs that cannot run keeps nobody from submitting tasks.
 bool Up::is_required(const Child& child) {
+    if (child.role == Role::host) return false;
     return !child.worker || child.worker->required;
 }
 
 bool Up::all_ready() const {
-    return std::ranges::all_of(
-        children_, [](const auto& child) { return child->ready || !is_required(*child); });
+    return std::ranges::all_of(children_, [](const auto& child) {
+        const bool is_awaited =
+            is_required(*child) || (child->role == Role::host && !child->ended_once);
+        return child->ready || !is_awaited;
+    });
 }
 
 std::string Up::url_of(const Child& child) const {
@@ -341,10 +371,10 @@ std::string Up::endpoints() const {
     protocol::JsonWriter json{out};
     const auto pid = [](const Child& child) { return child.process ? child.process->pid() : 0; };
     json.begin_object();
-    for (const Role role : {Role::dispatcher, Role::nameservice, Role::monitor}) {
-        const Child& child = first(role);
-        json.key(child.name).begin_object();
-        json.field("url", url_of(child)).field("pid", pid(child)).end_object();
+    for (const auto& child : children_) {
+        if (child->role == Role::worker) continue;
+        json.key(child->name).begin_object();
+        json.field("url", url_of(*child)).field("pid", pid(*child)).end_object();
     }
     json.key("workers").begin_array();
     for (const auto& child : children_)
