@@ -4,6 +4,7 @@
 #include "taskd/lua/functions.hpp"
 #include "taskd/lua/host.hpp"
 #include "taskd/lua/modules.hpp"
+#include "taskd/lua/node_watches.hpp"
 #include "taskd/runtime/transcoder.hpp"
 #include "taskd/service/http_front.hpp"
 
@@ -16,6 +17,7 @@ struct HostApiPorts {
     runtime::Topology& topology;
     lua::Post post;  // answers are given on the loop
     const runtime::Transcoder& formats;
+    lua::WatchDesk& desk;
 };
 
 class HostApi {
@@ -31,6 +33,7 @@ class HostApi {
     void spawn(service::Call call);
     void end(service::Call call);
     void message(service::Call call);
+    void watch(service::Call call);
     void list_functions(service::Call call) const;
     void call_function(service::Call call);
 

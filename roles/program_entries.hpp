@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "taskd/io/key_stores.hpp"
 #include "taskd/lua/functions.hpp"
 #include "taskd/port/service.hpp"
 #include "taskd/runtime/entries.hpp"
@@ -25,9 +26,15 @@ struct ProcessEntry {
     port::ServiceSpec service;  // how it is looked after
 };
 
+struct StoreEntry {
+    std::string id;
+    io::KeyStoreSettings settings;
+};
+
 struct ProgramEntries {
     std::vector<FunctionEntry> functions;
     std::vector<ProcessEntry> processes;  // each in front of what needs it
+    std::vector<StoreEntry> stores;       // that programs may use
 };
 
 std::vector<runtime::EntryKind> program_kinds();
@@ -36,7 +43,7 @@ bool is_program(const Entry& entry);  // of one of those kinds
 // What its `source` says, or the file that its `file` names: config_invalid.
 Result<std::string> program_text(const Entry& entry);
 
-// Compiles what the entries say; of other kinds it takes nothing. config_invalid, bad_program,
+// Compiles what the entries say; of other kinds it takes stores alone. config_invalid, bad_program,
 // module_not_allowed, dependency_missing and dependency_cycle for imports; each with its place.
 Result<ProgramEntries> compile_entries(const std::vector<Entry>& entries);
 

@@ -79,9 +79,11 @@ Result<Pooled> Functions::Impl::make(const ProgramSpec& spec) const {
                                   .limits = spec.limits,
                                   .modules = modules,
                                   .clock = &ports.clock,
-                                  .print = [printer](const std::string& line) {
-                                      if (printer->to) printer->to(line);
-                                  }});
+                                  .print =
+                                      [printer](const std::string& line) {
+                                          if (printer->to) printer->to(line);
+                                      },
+                                  .pool = ports.memory});
     if (!machine) return fail(std::move(machine));
     return Pooled{std::move(*machine), std::move(printer), {}};
 }

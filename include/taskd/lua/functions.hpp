@@ -34,6 +34,7 @@ struct FunctionPorts {
     runtime::ProcessIds& ids;
     const port::Clock& clock;
     port::Log& log;
+    MemoryPool* memory = nullptr;  // of all programs; none: without a bound
 };
 
 struct PoolCounts {
@@ -69,7 +70,8 @@ class Functions {
     void remove(const std::string& name);
 
     // `done` runs once, on any thread, also within the call: function_not_found, pool_full,
-    // memory_limit, or what the program says. `print` takes what the function prints.
+    // memory_limit, host_memory_full, or what the program says. `print` takes what the function
+    // prints.
     CallId call(const std::string& name, std::vector<Value> arguments, CallDone done,
                 std::function<void(const std::string&)> print = {});
     void stop(CallId id, const Error& why);  // harmless when it has ended
