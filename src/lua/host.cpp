@@ -294,7 +294,7 @@ void Host::Impl::give(const ProcessPtr& process, Message message, Duration wait,
             alarm = receiving->alarm;
             receiving.reset();
         } else if (unbounded) {  // of the node itself
-            flooded = process->inbox.size() >= limits::process_signals_max;
+            flooded = process->inbox.size() >= settings.signals_max;
             if (!flooded) {
                 if (ports.memory != nullptr) ports.memory->take_anyway(message.bytes);
                 process->inbox_bytes += message.bytes;

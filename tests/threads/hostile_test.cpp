@@ -19,26 +19,25 @@ class Trial {
   public:
     explicit Trial(LuaNode& node) : node_{node} {}
 
-    void begin(const std::string& body, lua::MachineLimits limits = {}) {
-        const std::string name = "p" + std::to_string(++programs_);
+    // Its number.
+    int begin(const std::string& body, lua::MachineLimits limits = {}) {
+        const int number = ++programs_;
+        const std::string name = "p" + std::to_string(number);
         node_.program(name, body, limits);
-        const auto id =
-            node_.host().spawn({.program = name, .on_end = [this](const lua::ProcessEnded& end) {
-                                    const std::lock_guard lock{mutex_};
-                                    last_ = end.result;
-                                    ++ends_;
-                                    changed_.notify_all();
-                                }});
+        const auto id = node_.host().spawn(
+            {.program = name, .on_end = [this, number](const lua::ProcessEnded& end) {
+                 const std::lock_guard lock{mutex_};
+                 ends_.emplace(number, end.result);
+                 changed_.notify_all();
+             }});
         REQUIRE(id);
+        return number;
     }
     Result<Value> run(const std::string& body, lua::MachineLimits limits = {}) {
+        const int number = begin(body, limits);
         std::unique_lock lock{mutex_};
-        const int before = ends_;
-        lock.unlock();
-        begin(body, limits);
-        lock.lock();
-        REQUIRE(changed_.wait_for(lock, 60s, [&] { return ends_ > before; }));
-        return last_;
+        REQUIRE(changed_.wait_for(lock, 60s, [&] { return ends_.contains(number); }));
+        return ends_.at(number);
     }
     std::string ends_as(const std::string& body, lua::MachineLimits limits = {}) {
         const auto end = run(body, limits);
@@ -50,8 +49,7 @@ class Trial {
     std::mutex mutex_;
     std::condition_variable changed_;
     int programs_ = 0;
-    int ends_ = 0;
-    Result<Value> last_;
+    std::map<int, Result<Value>> ends_;
 };
 
 }  // namespace
@@ -300,7 +298,7 @@ TEST_CASE("who asks others to end again and again fills no inbox") {
 }
 
 TEST_CASE("who does not read what the node tells it ends, and so do those it began") {
-    LuaNode node;
+    LuaNode node{3, {.signals_max = 500}};
     Trial trial{node};
     node.program("short", "return function() end");
     CHECK(trial.ends_as("return function()\n"

@@ -31,6 +31,7 @@ struct HostSettings {
     std::size_t processes_max = limits::processes_max;
     std::size_t inbox_max = limits::process_inbox_max;
     std::size_t inbox_bytes_max = limits::process_inbox_bytes_max;
+    std::size_t signals_max = limits::process_signals_max;
 };
 
 // All outlive the host, whose processes the scheduler runs.
