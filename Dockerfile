@@ -4,6 +4,8 @@ WORKDIR /taskd
 COPY dev ./
 RUN ./dev setup
 COPY . .
+# A shared compiler cache, if there is one: --build-arg CCACHE_REMOTE_STORAGE=http://…
+ARG CCACHE_REMOTE_STORAGE=
 RUN ./dev build && strip build/release/taskd
 # What the loader needs, under the paths where it looks for it.
 RUN mkdir -p /image/usr/bin /folders/data /folders/logs \

@@ -89,6 +89,7 @@ class DispatcherPart {
           document_lane_{ground.loop, "documents"},
           resolver_{ground.loop},
           http_{ground.loop},
+          webhook_http_{ground.loop, {.threads_max = service::Webhooks::calls_max}},
           service_{settings(ground, door, store, options),
                    {{*store.journal, *store.view, journal_lane_, space_lane_, view_lane_,
                      *ground.clock, ground.loop, *ground.log},
@@ -105,7 +106,8 @@ class DispatcherPart {
                     store.view.get(),
                     io::read_workflow_text,
                     &document_lane_,
-                    ground.bus.get()},
+                    ground.bus.get(),
+                    &webhook_http_},
                    ground.lost_disk()} {}
 
     Result<void> start() {
@@ -114,7 +116,10 @@ class DispatcherPart {
         return {};
     }
     void drain(std::function<void()> done) { service_.drain(std::move(done)); }
-    void stop() { http_.stop(); }
+    void stop() {
+        http_.stop();
+        webhook_http_.stop();
+    }
 
   private:
     static service::DispatcherSettings settings(const Ground& ground, const Door& door,
@@ -149,6 +154,7 @@ class DispatcherPart {
     io::Lane document_lane_;
     io::Resolver resolver_;
     io::HttpExchange http_;
+    io::HttpExchange webhook_http_;
     io::ZoneCalendar calendar_;
     service::Dispatcher service_;
 };

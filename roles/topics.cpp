@@ -30,13 +30,23 @@ std::string gap_text(const JsonView& gap) {
                        gap["to"].text(), gap["at"].text());
 }
 
+// Of the group that is furthest behind; a topic alone tells of each.
+std::string lag_text(const JsonView& topic) {
+    if (!topic["largest_lag"].empty()) return topic["largest_lag"].text();
+    std::uint64_t most = 0;
+    const auto groups = topic["groups"].items();
+    for (const JsonView& group : groups)
+        most = std::max(most, group["lag"].number().value_or(0));
+    return groups.empty() ? "" : std::to_string(most);
+}
+
 void print_topics(const std::vector<JsonView>& topics) {
-    TableRows rows{{"TOPIC", "EVENTS", "BYTES", "OLDEST", "NEWEST", "KEEPS"}};
+    TableRows rows{{"TOPIC", "EVENTS", "BYTES", "OLDEST", "NEWEST", "LAG", "KEEPS"}};
     for (const JsonView& topic : topics) {
         const Duration age = std::chrono::milliseconds{
             static_cast<std::int64_t>(topic["keep_ms"].number().value_or(0))};
         rows.push_back({topic["topic"].text(), topic["count"].text(), topic["bytes"].text(),
-                        topic["oldest"].text(), topic["newest"].text(),
+                        topic["oldest"].text(), topic["newest"].text(), lag_text(topic),
                         fmt::format("{}, {} bytes, {} events", to_text(age),
                                     topic["keep_bytes"].text(), topic["keep_count"].text())});
     }

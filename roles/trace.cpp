@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "client.hpp"
 #include "taskd/protocol/json.hpp"
@@ -72,28 +74,41 @@ std::string short_duration(Duration duration) {
 
 class Tree {
   public:
-    explicit Tree(const std::vector<ToldSpan>& spans) : spans_{spans} {}
+    explicit Tree(const std::vector<ToldSpan>& spans) : spans_{spans} {
+        for (std::size_t i = 0; i < spans_.size(); ++i) {
+            ids_.insert(spans_[i].id);
+            below_[spans_[i].parent].push_back(i);
+        }
+    }
 
-    // What has no parent here begins the tree: also spans below one that was not told.
+    // What has no parent here begins the tree: also spans below one that was not told, and the
+    // first of those that name each other. Each stands in it once.
     TableRows rows() {
         rows_ = {{"SPAN", "SERVICE", "BEGINS", "TOOK", ""}};
         for (const ToldSpan& span : spans_)
-            if (std::ranges::find(spans_, span.parent, &ToldSpan::id) == spans_.end()) put(span, 0);
+            if (!ids_.contains(span.parent)) put(span, 0);
+        for (const ToldSpan& span : spans_)
+            put(span, 0);
         return std::move(rows_);
     }
 
   private:
     void put(const ToldSpan& span, std::size_t depth) {
-        rows_.push_back({std::string(2 * depth, ' ') + span.name, span.service,
+        if (!shown_.insert(span.id).second) return;
+        const std::size_t indent = 2 * std::min(depth, depth_max);
+        rows_.push_back({std::string(indent, ' ') + span.name, span.service,
                          "+" + short_duration(span.start - spans_.front().start),
                          short_duration(span.end - span.start), span.note});
-        if (depth >= depth_max) return;
-        for (const ToldSpan& each : spans_)
-            if (each.parent == span.id && each.id != span.id) put(each, depth + 1);
+        if (depth >= depth_max) return;  // what is below stands at the end
+        for (const std::size_t i : below_[span.id])
+            put(spans_[i], depth + 1);
     }
 
     static constexpr std::size_t depth_max = 50;  // beyond it something is wrong
     const std::vector<ToldSpan>& spans_;
+    std::set<std::string> ids_;
+    std::set<std::string> shown_;
+    std::map<std::string, std::vector<std::size_t>> below_;  // by parent
     TableRows rows_;
 };
 

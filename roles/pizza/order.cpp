@@ -57,13 +57,15 @@ class OrderPart {
     OrderPart(PizzaGround& ground, PizzaDoor& door, PizzaStore& store,
               pizza::OrderSettings settings)
         : door_{door},
-          service_{std::move(settings), store.world()},
+          payments_{ground.loop, {.threads_max = pizza::OrderService::payments_at_once + 2}},
+          service_{std::move(settings), store.world(), payments_},
           front_{make_pizza_front(ground, pizza::order_contract())} {
         service_.add_routes(*front_);
         ground.metrics.add([this](port::MetricSink& sink) { service_.report(sink); });
     }
 
     PizzaDoor& door_;
+    io::HttpExchange payments_;
     pizza::OrderService service_;
     std::unique_ptr<pizza::Front> front_;
 };

@@ -202,9 +202,11 @@ Decision decide_end(const Context& context, const EndDeliveries& command) {
         const auto open = group->sub.open.find(item.event);
         const bool acknowledged = item.end == DeliveryEnd::acknowledged;
         if (open == group->sub.open.end() || ended.contains(item.event)) {
-            const bool dead = group->dead.contains(item.event);
-            if (dead)
+            const auto next = group->sub.next.find(item.event.topic);
+            if (group->dead.contains(item.event))
                 refused = stale_delivery("it is a dead letter");
+            else if (next != group->sub.next.end() && item.event.sequence >= next->second)
+                refused = stale_delivery("it was not delivered yet");
             else if (!acknowledged)
                 refused = stale_delivery("it is settled");
             continue;

@@ -126,6 +126,9 @@ void Topics::apply(Sequence, const TopicRemoved& record) {
     });
     std::erase_if(changes_.events,
                   [&](const auto& each) { return each.event->topic == record.topic; });
+    // One of the same name begins at 1 again: what was known of this one's places would be wrong.
+    if (std::erase_if(ids_, [&](const auto& each) { return each.second.topic == record.topic; }))
+        std::erase_if(id_order_, [&](const std::string& id) { return !ids_.contains(id); });
     for (auto& [name, group] : groups_)
         leave(group, record.topic);
     changed_topics_.erase(record.topic);

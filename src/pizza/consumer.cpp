@@ -75,16 +75,16 @@ void Consumer::ask() {
     asking_ = true;
     broker_.ask("POST", target_ + "/deliveries", std::move(body), poll_wait + timeout,
                 [this](Result<Broker::Answer> answer) {
-                    asking_ = false;
-                    if (stopping_) return;  // what came comes again, to somebody
-                    if (!answer) {
-                        // A broker with another store does not know the group.
-                        if (answer.error().code == ErrorCode::subscription_not_found) made_ = false;
-                        return failed(answer.error());
+                    if (answer && !stopping_) {  // else what came comes again, to somebody
+                        retry_.reset();
+                        take(answer->body);  // still asking: what ends at once asks for no more
                     }
-                    retry_.reset();
-                    take(answer->body);
-                    step();
+                    asking_ = false;
+                    if (stopping_) return;
+                    if (answer) return step();
+                    // A broker with another store does not know the group.
+                    if (answer.error().code == ErrorCode::subscription_not_found) made_ = false;
+                    failed(answer.error());
                 });
 }
 

@@ -64,7 +64,7 @@ struct DeliveryService::Order {
 
 std::span<const char* const> DeliveryService::formats() {
     static const std::string first = std::string{deliveries_table} + std::string{outbox_table};
-    static const std::array<const char*, 1> all{first.c_str()};
+    static const std::array<const char*, 2> all{first.c_str(), parked_table};
     return all;
 }
 
@@ -102,12 +102,13 @@ void DeliveryService::start() {
 }
 
 void DeliveryService::drain(std::function<void()> done) {
+    outbox_.hurry();
     consumer_.drain([this, done = std::move(done)] { outbox_.drain(done); });
 }
 
 void DeliveryService::report(port::MetricSink& sink) const {
     outcomes_.report(sink);
-    sink.put(port::Metric::pizza_outbox_events, outbox_.waiting(), {"delivery"});
+    outbox_.report(sink, "delivery");
 }
 
 void DeliveryService::take(const Delivery& delivery, Consumer::Done done) {
@@ -118,8 +119,9 @@ void DeliveryService::take(const Delivery& delivery, Consumer::Done done) {
     order.quantity = static_cast<std::int64_t>(ready["quantity"].number().value_or(0));
     order.address = ready["address"].text();
     order.customer = ready["customerName"].text();
-    if (order.id.empty() || order.pizza.empty() || order.quantity < 1)
-        return done(DeliveryEnd::failed, "it is no order: orderId, pizza and quantity");
+    if (const auto fault =
+            fault_of(order.id, order.pizza, order.quantity, order.address, order.customer))
+        return done(DeliveryEnd::failed, "it is no order: " + *fault);
     order.drivers = settings_.drivers;
     order.instance = world_.instance;
     order.wait = enter_trace(delivery.traceparent, random_);
@@ -137,8 +139,11 @@ void DeliveryService::take(const Delivery& delivery, Consumer::Done done) {
             if (!driver->empty())
                 world_.log.info(notification,
                                 {{"order", id}, {"driver", *driver}, {"trace_id", trace}});
-            outbox_.nudge();
-            done(DeliveryEnd::done, {});
+            // Its customer is told last; what was sent before waits no longer.
+            outbox_.after("customer.notified:" + id, [done](bool told) {
+                done(told ? DeliveryEnd::done : DeliveryEnd::failed,
+                     told ? "" : "assigned, and not told yet");
+            });
         });
 }
 

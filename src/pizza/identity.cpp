@@ -22,6 +22,7 @@ constexpr std::size_t keys_file_bytes_max = limits::mebibyte;
 constexpr std::size_t secret_bytes_min = 16;
 // What others may keep of the keys, and how long an old key stays beside its last token's life.
 constexpr Duration keys_kept = std::chrono::minutes{5};
+constexpr Duration rotate_again = std::chrono::minutes{1};  // behind a failure
 
 std::string sha256_hex(std::string_view text) {
     std::array<unsigned char, 32> digest{};
@@ -192,9 +193,10 @@ void IdentityService::plan() {
     const Duration left =
         std::clamp<Duration>(settings_.rotate_every - age, Duration{0}, settings_.rotate_every);
     timer_->set(clock_.steady() + left, [this] {
-        if (auto rotated = rotate(); !rotated)
-            log_.error("there is no new key", {{"error", rotated.error().to_string()}});
-        plan();
+        auto rotated = rotate();
+        if (rotated) return plan();
+        log_.error("there is no new key", {{"error", rotated.error().to_string()}});
+        timer_->set(clock_.steady() + rotate_again, [this] { plan(); });
     });
 }
 
@@ -316,9 +318,11 @@ void IdentityService::token(Call call) {
     const auto refuse = [&](int status, std::string_view error, std::string_view description,
                             port::HttpHeaders headers = {}) {
         outcomes_.note(error);
-        log_.warn("no token is issued", {{"error", std::string{error}},
-                                         {"detail", std::string{description}},
-                                         {"trace_id", call.trace.trace_id}});
+        if (const auto left_out = refusals_.turn(clock_.steady()))
+            log_.warn("no token is issued", {{"error", std::string{error}},
+                                             {"detail", std::string{description}},
+                                             {"trace_id", call.trace.trace_id},
+                                             {"more", std::to_string(*left_out)}});
         headers.emplace_back("Cache-Control", "no-store");
         call.answer(status, oauth_error(error, description), std::move(headers));
     };

@@ -38,6 +38,13 @@ std::string cooking_json(const io::SqlRow& row) {
     return body;
 }
 
+std::string ready_id(const std::string& order) {
+    return "order.ready:" + order;
+}
+
+// What became of an order when a kitchen would have it.
+enum class Claim : std::uint8_t { ours, cooked, cooked_not_told };
+
 // One order, or the newest of all.
 constexpr std::string_view find_cooking =
     "SELECT order_id, pizza, quantity, status, by, begun_at, cooked_at FROM cooking "
@@ -82,7 +89,7 @@ struct KitchenService::Dish {
 
 std::span<const char* const> KitchenService::formats() {
     static const std::string first = std::string{kitchen_tables} + std::string{outbox_table};
-    static const std::array<const char*, 1> all{first.c_str()};
+    static const std::array<const char*, 2> all{first.c_str(), parked_table};
     return all;
 }
 
@@ -119,12 +126,13 @@ void KitchenService::start() {
 }
 
 void KitchenService::drain(std::function<void()> done) {
+    outbox_.hurry();
     consumer_.drain([this, done = std::move(done)] { outbox_.drain(done); });
 }
 
 void KitchenService::report(port::MetricSink& sink) const {
     outcomes_.report(sink);
-    sink.put(port::Metric::pizza_outbox_events, outbox_.waiting(), {"kitchen"});
+    outbox_.report(sink, "kitchen");
 }
 
 void KitchenService::take(const Delivery& delivery, Consumer::Done done) {
@@ -137,15 +145,16 @@ void KitchenService::take(const Delivery& delivery, Consumer::Done done) {
     dish->address = order["address"].text();
     dish->customer = order["customerName"].text();
     dish->attempt = delivery.attempt;
-    if (dish->order_id.empty() || dish->pizza.empty() || dish->quantity < 1)
-        return done(DeliveryEnd::failed, "it is no order: orderId, pizza and quantity");
+    if (const auto fault =
+            fault_of(dish->order_id, dish->pizza, dish->quantity, dish->address, dish->customer))
+        return done(DeliveryEnd::failed, "it is no order: " + *fault);
     dish->wait = enter_trace(delivery.traceparent, random_);
     dish->cook = dish->wait.child(random_);
     dish->placed_at = delivery.published_at;
     dish->taken_at = world_.clock.wall();
     dish->done = std::move(done);
-    world_.desk.change<bool>(
-        [dish, by = world_.instance](io::SqliteStore& store) -> Result<bool> {
+    world_.desk.change<Claim>(
+        [dish, by = world_.instance](io::SqliteStore& store) -> Result<Claim> {
             // Whoever holds the lease may take over from one who held it before; what is cooked
             // stays so.
             auto changed = store.run(
@@ -155,16 +164,30 @@ void KitchenService::take(const Delivery& delivery, Consumer::Done done) {
                 {dish->order_id, dish->pizza, dish->quantity, by, dish->delivery_id,
                  dish->taken_at.time_since_epoch().count()});
             if (!changed) return fail(std::move(changed));
-            return *changed > 0;
+            if (*changed > 0) return Claim::ours;
+            auto waits = has_event(store, ready_id(dish->order_id));
+            if (!waits) return fail(std::move(waits));
+            return *waits ? Claim::cooked_not_told : Claim::cooked;
         },
-        [this, dish](Result<bool> claimed) {
-            if (!claimed) return dish->done(DeliveryEnd::failed, claimed.error().to_string());
-            if (*claimed) return cook(dish);
+        [this, dish](Result<Claim> claim) {
+            if (!claim) return dish->done(DeliveryEnd::failed, claim.error().to_string());
+            if (*claim == Claim::ours) return cook(dish);
             outcomes_.note("known");
             world_.log.info("it is cooked already", {{"order", dish->order_id}});
-            outbox_.nudge();
-            dish->done(DeliveryEnd::done, {});
+            if (*claim == Claim::cooked) return dish->done(DeliveryEnd::done, {});
+            tell(dish);
         });
+}
+
+// Acknowledged once the broker knows that it is ready: a kitchen that dies before has told nobody,
+// and the order comes to another one.
+void KitchenService::tell(const DishPtr& dish) {
+    outbox_.after(ready_id(dish->order_id), [dish](bool told) {
+        if (told)
+            dish->done(DeliveryEnd::done, {});
+        else
+            dish->done(DeliveryEnd::failed, "cooked, and not told yet");
+    });
 }
 
 void KitchenService::cook(const DishPtr& dish) {
@@ -195,12 +218,9 @@ void KitchenService::serve(DishPtr dish) {
                 {now.time_since_epoch().count(), dish->order_id, dish->delivery_id});
             if (!changed) return fail(std::move(changed));
             if (*changed == 0) return false;
-            const OutEvent event{"order.ready",
-                                 "order.ready:" + dish->order_id,
-                                 dish->order_id,
-                                 dish->cook.traceparent(),
-                                 now,
-                                 dish->ready_json(now, by)};
+            const OutEvent event{
+                "order.ready", ready_id(dish->order_id), dish->order_id, dish->cook.traceparent(),
+                now,           dish->ready_json(now, by)};
             if (auto put = put_event(store, event); !put) return fail(std::move(put));
             const Span wait{dish->wait,      "wait in order.placed", "kitchen",      by,
                             dish->placed_at, dish->taken_at,         dish->order_id, {}};
@@ -221,7 +241,7 @@ void KitchenService::serve(DishPtr dish) {
                                            {"trace_id", dish->cook.trace_id}});
             else
                 world_.log.warn("another kitchen has taken it over", {{"order", dish->order_id}});
-            outbox_.nudge();
+            if (*served) return tell(dish);
             dish->done(DeliveryEnd::done, {});
         });
 }

@@ -17,14 +17,6 @@ bool same_form(const OrderForm& a, const OrderForm& b) {
            a.customer_name == b.customer_name;
 }
 
-// Of an order whose fate is known; none while it is paid for.
-std::optional<OrderEnd> end_of(std::string_view status) {
-    if (status == "PAYING") return std::nullopt;
-    if (status == "PAYMENT_FAILED") return OrderEnd::declined;
-    if (status == "ERROR" || status == "CANCELLING") return OrderEnd::unpaid;
-    return OrderEnd::paid;
-}
-
 constexpr std::string_view old_rows =
     "DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE ordered_at < ?1 "
     "AND status NOT IN ('PAYING', 'CANCELLING') LIMIT ?2)";
@@ -33,16 +25,17 @@ constexpr std::string_view old_rows =
 
 std::span<const char* const> OrderService::formats() {
     static const std::string first = std::string{orders_table} + std::string{outbox_table};
-    static const std::array<const char*, 1> all{first.c_str()};
+    static const std::array<const char*, 2> all{first.c_str(), parked_table};
     return all;
 }
 
-OrderService::OrderService(OrderSettings settings, World world)
+OrderService::OrderService(OrderSettings settings, World world, port::HttpExchange& payments)
     : settings_{std::move(settings)},
       world_{std::move(world)},
+      payments_{payments},
       random_{world_.seed},
       breaker_{settings_.breaker},
-      tokens_{settings_.tokens, world_.http, world_.clock},
+      tokens_{settings_.tokens, payments, world_.clock},
       outbox_{"/pizza/order", world_.desk, world_.broker, world_.timers, world_.clock, world_.log},
       sweep_{old_rows, settings_.keep, world_},
       consumer_{{.group = "order",
@@ -91,7 +84,7 @@ void OrderService::drain(std::function<void()> done) {
 
 void OrderService::report(port::MetricSink& sink) const {
     outcomes_.report(sink);
-    sink.put(port::Metric::pizza_outbox_events, outbox_.waiting(), {"order"});
+    outbox_.report(sink, "order");
     sink.put(port::Metric::pizza_breaker_open, breaker_.state() == BreakerState::closed ? 0.0 : 1.0,
              {});
 }
@@ -113,6 +106,21 @@ void OrderService::place(Call call, bool version_2) {
                     german ? "Die Bestellung ist nicht vollständig" : "the order is not complete",
                     {},
                     std::move(form.error().fields)});
+    }
+    if (flights_.size() >= open_max) {
+        outcomes_.note("busy");
+        const bool german = language == Language::german;
+        return call.refuse(
+            Problem{503,
+                    "busy",
+                    german ? "zu viele Bestellungen auf einmal, bitte später versuchen"
+                           : "too many orders at once, please try again later",
+                    {},
+                    {},
+                    {},
+                    {},
+                    true},
+            {{"Retry-After", "5"}});
     }
     const std::string key{call.header("Idempotency-Key")};
     if (key.size() > key_bytes_max)

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <optional>
 
+#include "taskd/base/ids.hpp"
 #include "taskd/protocol/json.hpp"
 
 namespace taskd::pizza {
@@ -59,6 +60,11 @@ constexpr Words bad_quantity{"muss eine ganze Zahl von 1 bis 20 sein",
 constexpr Words off_menu{"steht nicht auf der Karte", "is not on the menu"};
 constexpr Words not_known{"ist kein Feld einer Bestellung", "is no field of an order"};
 
+std::size_t chars_of(std::string_view text) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
 // Reads the fields one by one and gathers what is wrong.
 class Reader {
   public:
@@ -73,8 +79,7 @@ class Reader {
         if (!read) return fault(name, no_text);
         const std::string_view value = trim(*read);
         if (value.empty()) return fault(name, blank);
-        const auto chars = std::ranges::count_if(value, [](char c) { return (c & 0xC0) != 0x80; });
-        if (static_cast<std::size_t>(chars) > chars_max) return fault(name, too_long);
+        if (chars_of(value) > chars_max) return fault(name, too_long);
         if (std::ranges::any_of(value, [](char c) { return static_cast<unsigned char>(c) < ' '; }))
             return fault(name, control);
         return std::string{value};
@@ -135,9 +140,10 @@ Result<std::int64_t> parse_cents(std::string_view text) {
     const std::string_view euros = text.substr(0, point);
     std::string_view rest = text.substr(std::min(text.size(), point + 1));
     std::int64_t cents = 0;
+    if (euros.starts_with('-')) return wrong();
     const auto [end, error] = std::from_chars(euros.data(), euros.data() + euros.size(), cents);
     if (error != std::errc{} || end != euros.data() + euros.size()) return wrong();
-    if (cents < 0 || cents > cents_max || rest.size() > 15) return wrong();
+    if (cents > cents_max || rest.size() > 15) return wrong();
     if (point + 1 == text.size()) return wrong();
     cents *= 100;
     for (std::int64_t worth = 10; !rest.empty(); worth /= 10, rest.remove_prefix(1)) {
@@ -148,6 +154,18 @@ Result<std::int64_t> parse_cents(std::string_view text) {
     }
     if (cents == 0 || cents > cents_max) return wrong();
     return cents;
+}
+
+std::optional<std::string> fault_of(std::string_view order_id, std::string_view pizza,
+                                    std::int64_t quantity, std::string_view address,
+                                    std::string_view customer) {
+    const auto id = TaskId::parse(order_id);
+    if (!id || id->to_string() != order_id) return "orderId";
+    if (pizza.empty() || chars_of(pizza) > pizza_chars_max) return "pizza";
+    if (quantity < 1 || quantity > quantity_max) return "quantity";
+    if (chars_of(address) > address_chars_max) return "address";
+    if (chars_of(customer) > name_chars_max) return "customerName";
+    return std::nullopt;
 }
 
 std::string write_cents(std::int64_t cents) {

@@ -4,6 +4,7 @@
 #include "taskd/pizza/order.hpp"
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/json_view.hpp"
+#include "taskd/protocol/retry_after.hpp"
 
 namespace taskd::pizza {
 namespace {
@@ -13,6 +14,12 @@ using protocol::JsonView;
 
 constexpr Duration resume_wait = 1s;
 constexpr std::int64_t resume_max = 100;
+constexpr Duration asked_wait_max = 2s;  // a customer waits behind it
+
+// Of an answer that would be the same again.
+bool is_final(int status) {
+    return status == 400 || status == 413 || status == 415 || status == 422;
+}
 
 std::string payment_body(const OrderRow& row) {
     std::string body;
@@ -55,36 +62,64 @@ void OrderService::fly(const FlightPtr& flight) {
     try_payment(flight);
 }
 
+// As many at a time as the payment is asked: one that waits for its turn has not been sent, and its
+// time does not run.
 void OrderService::try_payment(const FlightPtr& flight) {
+    if (paying_ < payments_at_once) return pay(flight);
+    queue_.push_back(flight);
+}
+
+void OrderService::payment_over() {
+    --paying_;
+    while (paying_ < payments_at_once && !queue_.empty()) {
+        const FlightPtr next = std::move(queue_.front());
+        queue_.pop_front();
+        pay(next);
+    }
+}
+
+void OrderService::pay(const FlightPtr& flight) {
     if (!breaker_.admit(world_.clock.steady())) {
         outcomes_.note("breaker_open");
         return give_up(flight);
     }
     ++flight->tries;
+    ask_payment(flight);
+}
+
+void OrderService::ask_payment(const FlightPtr& flight) {
+    ++paying_;
     tokens_.get([this, flight](const Result<std::string>& header) {
-        if (header) return send_payment(flight, *header);
+        if (header) {
+            flight->authorization = *header;
+            return send_payment(flight);
+        }
         breaker_.failed(world_.clock.steady());
-        payment_failed(flight, header.error().to_string());
+        payment_failed(flight, header.error().to_string(), {});
+        payment_over();
     });
 }
 
-void OrderService::send_payment(const FlightPtr& flight, const std::string& authorization) {
+void OrderService::send_payment(const FlightPtr& flight) {
     port::HttpRequest request{"POST",
                               "/pay",
                               {{"Content-Type", "application/json"},
                                {"Idempotency-Key", flight->row.id},
                                {"traceparent", flight->pay_trace.traceparent()}},
                               payment_body(flight->row)};
-    if (!authorization.empty()) request.headers.emplace_back("Authorization", authorization);
+    if (!flight->authorization.empty())
+        request.headers.emplace_back("Authorization", flight->authorization);
     ++flight->sent;
-    world_.http.send(settings_.payment, std::move(request), settings_.payment_timeout,
-                     [this, flight](Result<port::HttpResponse> answer) {
-                         crash_point("answered");
-                         payment_answered(flight, std::move(answer));
-                     });
+    payments_.send(settings_.payment, std::move(request), settings_.payment_timeout,
+                   [this, flight](const Result<port::HttpResponse>& answer) {
+                       crash_point("answered");
+                       payment_answered(flight, answer);
+                       payment_over();
+                   });
 }
 
-void OrderService::payment_answered(const FlightPtr& flight, Result<port::HttpResponse> answer) {
+void OrderService::payment_answered(const FlightPtr& flight,
+                                    const Result<port::HttpResponse>& answer) {
     const int status = answer ? answer->status : 0;
     const bool is_json = answer && protocol::check_json(answer->body).has_value();
     const std::string transaction =
@@ -96,21 +131,30 @@ void OrderService::payment_answered(const FlightPtr& flight, Result<port::HttpRe
     std::string why = answer ? "it answered " + std::to_string(status) : answer.error().to_string();
     if (is_json && status != 200) why += ": " + JsonView{answer->body}["error"].text();
     if (is_json && status == 401) why += " (" + JsonView{answer->body}["reason"].text() + ")";
-    // A token may have become old on the way, or its key: once a new one is tried.
-    if (status == 401 && !std::exchange(flight->token_renewed, true)) {
-        tokens_.drop();
-        breaker_.succeeded();
-        return try_payment(flight);
+    // A token may have become old on the way, or its key: once another one is tried.
+    if (status == 401 && !flight->token_renewed && tokens_.refused(flight->authorization)) {
+        flight->token_renewed = true;
+        return ask_payment(flight);
     }
-    if (status == 409) {  // it was cancelled before: the customer has been told
+    // It was cancelled before, and the customer has been told; or the same would be refused again.
+    if (status == 409 || is_final(status)) {
         breaker_.succeeded();
+        if (status != 409)
+            world_.log.error("the payment refuses an order",
+                             {{"order", flight->row.id}, {"error", why}});
         return land(flight, OrderEnd::unpaid, {});
     }
     breaker_.failed(world_.clock.steady());
-    payment_failed(flight, why);
+    Duration asked{};
+    if (answer)
+        asked = protocol::parse_retry_after(port::find_header(answer->headers, "Retry-After"),
+                                            world_.clock.wall())
+                    .value_or(Duration{0});
+    payment_failed(flight, why, std::min(asked, asked_wait_max));
 }
 
-void OrderService::payment_failed(const FlightPtr& flight, const std::string& why) {
+void OrderService::payment_failed(const FlightPtr& flight, const std::string& why,
+                                  Duration least_wait) {
     world_.log.warn("the payment does not work", {{"order", flight->row.id},
                                                   {"try", std::to_string(flight->tries)},
                                                   {"error", why},
@@ -119,8 +163,9 @@ void OrderService::payment_failed(const FlightPtr& flight, const std::string& wh
     const auto doubled = settings_.retry_wait * (std::int64_t{1} << (flight->tries - 1));
     const auto jitter = static_cast<std::int64_t>(
         random_.below(static_cast<std::uint64_t>(settings_.retry_wait.count()) / 4 + 1));
-    flight->timer->set(world_.clock.steady() + doubled + Duration{jitter},
-                       [this, id = flight->row.id] { try_payment(FlightPtr{flights_.at(id)}); });
+    flight->timer->set(
+        world_.clock.steady() + std::max<Duration>(doubled, least_wait) + Duration{jitter},
+        [this, id = flight->row.id] { try_payment(FlightPtr{flights_.at(id)}); });
 }
 
 // Nobody waits for an order that was resumed: it is asked for until its fate is known. A customer
@@ -129,7 +174,7 @@ void OrderService::give_up(const FlightPtr& flight) {
     if (!flight->waiters.empty()) return land(flight, OrderEnd::unpaid, {});
     flights_.erase(flight->row.id);
     resume_timer_->set(world_.clock.steady() + resume_wait, [this] { resume(); });
-    if (drained_ && flights_.empty()) std::exchange(drained_, nullptr)();
+    look_drained();
 }
 
 std::vector<Span> OrderService::spans_of(const Flight& flight, OrderEnd end, WallTime now) const {
@@ -173,36 +218,71 @@ void OrderService::land(const FlightPtr& flight, OrderEnd end, std::string trans
         [row, spans = spans_of(*flight, end, now), now](io::SqliteStore& store) {
             return write_end(store, row, spans, now);
         },
-        [this, flight, end](Result<bool> written) { landed(flight, end, std::move(written)); });
+        [this, flight, end](const Result<bool>& written) { landed(flight, end, written); });
 }
 
-void OrderService::landed(const FlightPtr& flight, OrderEnd end, Result<bool> written) {
+void OrderService::landed(const FlightPtr& flight, OrderEnd end, const Result<bool>& written) {
+    if (!written) return not_stored(flight, end, written.error());
+    if (!*written) return answer_as_stored(flight);
     flights_.erase(flight->row.id);
-    if (!written) {
-        // What was paid stays known to the payment: the next start, or the next turn, asks again.
+    crash_point("placed");
+    outcomes_.note(note_of(end));
+    world_.log.info(end == OrderEnd::paid ? "order placed" : "order not placed",
+                    {{"order", flight->row.id},
+                     {"pizza", flight->row.form.pizza},
+                     {"outcome", std::string{note_of(end)}},
+                     {"trace_id", flight->row.trace.trace_id}});
+    outbox_.nudge();
+    for (Waiter& waiter : flight->waiters)
+        answer(waiter, flight->row, end);
+    if (end == OrderEnd::unpaid) cancel_next();
+    look_drained();
+}
+
+// Paid and declined are what the payment remembers: asked again under the same order, it says the
+// same, so that the customer may be told. That nothing is owed holds once it is written.
+void OrderService::not_stored(const FlightPtr& flight, OrderEnd end, const Error& error) {
+    if (!flight->write_retry.failing())
         world_.log.error("the end of an order cannot be stored",
-                         {{"order", flight->row.id}, {"error", written.error().to_string()}});
-        for (Waiter& waiter : flight->waiters)
-            waiter.call.refuse(written.error());
-        resume_timer_->set(world_.clock.steady() + resume_wait, [this] { resume(); });
-    } else {
-        crash_point("placed");
-        outcomes_.note(note_of(end));
-        world_.log.info(end == OrderEnd::paid ? "order placed" : "order not placed",
-                        {{"order", flight->row.id},
-                         {"pizza", flight->row.form.pizza},
-                         {"outcome", std::string{note_of(end)}},
-                         {"trace_id", flight->row.trace.trace_id}});
-        outbox_.nudge();
-        for (Waiter& waiter : flight->waiters)
-            answer(waiter, flight->row, end);
-        if (end == OrderEnd::unpaid) cancel_next();
+                         {{"order", flight->row.id}, {"error", error.to_string()}});
+    if (end == OrderEnd::unpaid && !flight->waiters.empty()) {
+        flight->timer->set(world_.clock.steady() + flight->write_retry.next(),
+                           [this, id = flight->row.id] {
+                               land(FlightPtr{flights_.at(id)}, OrderEnd::unpaid, {});
+                           });
+        return;
     }
+    flights_.erase(flight->row.id);
+    for (Waiter& waiter : flight->waiters)
+        answer(waiter, flight->row, end);
+    resume_timer_->set(world_.clock.steady() + resume_wait, [this] { resume(); });
+    look_drained();
+}
+
+// Somebody else has ended it: the answer is what stands there.
+void OrderService::answer_as_stored(const FlightPtr& flight) {
+    world_.desk.ask<std::vector<OrderRow>>(
+        [id = flight->row.id](io::SqliteStore& store) {
+            return find_orders(store, "id = ?", {id});
+        },
+        [this, flight](const Result<std::vector<OrderRow>>& rows) {
+            flights_.erase(flight->row.id);
+            const auto end = rows && !rows->empty() ? end_of(rows->front().status) : std::nullopt;
+            for (Waiter& waiter : flight->waiters)
+                if (end)
+                    answer(waiter, rows->front(), *end);
+                else
+                    waiter.call.refuse(rows ? Error{ErrorCode::not_found, flight->row.id}
+                                            : rows.error());
+            look_drained();
+        });
+}
+
+void OrderService::look_drained() {
     if (drained_ && flights_.empty()) std::exchange(drained_, nullptr)();
 }
 
-// ---- what is left behind
-// -------------------------------------------------------------------------
+// ---- what is left behind ------------------------------------------------------------------------
 
 // Orders whose payment was on its way when the process ended.
 void OrderService::resume() {
@@ -238,9 +318,7 @@ void OrderService::cancel_next() {
         [this](Result<std::vector<OrderRow>> rows) {
             if (!rows || rows->empty()) {
                 cancelling_ = false;
-                if (!rows)
-                    cancel_timer_->set(world_.clock.steady() + cancel_retry_.next(),
-                                       [this] { cancel_next(); });
+                if (!rows) cancel_later();
                 return;
             }
             const OrderRow row = rows->front();
@@ -250,21 +328,22 @@ void OrderService::cancel_next() {
         });
 }
 
+void OrderService::cancel_later() {
+    cancel_timer_->set(world_.clock.steady() + cancel_retry_.next(), [this] { cancel_next(); });
+}
+
 void OrderService::cancel(const OrderRow& row, const std::string& authorization) {
     port::HttpRequest request{
         "DELETE", "/payments/" + row.id, {{"traceparent", row.trace.traceparent()}}, {}};
     if (!authorization.empty()) request.headers.emplace_back("Authorization", authorization);
-    world_.http.send(
+    payments_.send(
         settings_.payment, std::move(request), settings_.payment_timeout,
-        [this, row](const Result<port::HttpResponse>& answer) {
+        [this, row, authorization](const Result<port::HttpResponse>& answer) {
             cancelling_ = false;
             if (!answer || answer->status != 200) {
-                if (answer && answer->status == 401) tokens_.drop();
-                cancel_timer_->set(world_.clock.steady() + cancel_retry_.next(),
-                                   [this] { cancel_next(); });
-                return;
+                if (answer && answer->status == 401) (void)tokens_.refused(authorization);
+                return cancel_later();
             }
-            cancel_retry_.reset();
             cancelling_ = true;
             world_.desk.ask<std::int64_t>(
                 [id = row.id](io::SqliteStore& store) {
@@ -272,8 +351,10 @@ void OrderService::cancel(const OrderRow& row, const std::string& authorization)
                         "UPDATE orders SET status = 'ERROR' WHERE id = ? AND status = 'CANCELLING'",
                         {id});
                 },
-                [this, row](const Result<std::int64_t>&) {
+                [this, row](const Result<std::int64_t>& written) {
                     cancelling_ = false;
+                    if (!written) return cancel_later();
+                    cancel_retry_.reset();
                     world_.log.info("the payment is given back", {{"order", row.id}});
                     cancel_next();
                 });

@@ -21,6 +21,13 @@ std::string OrderRow::to_json() const {
     return body;
 }
 
+std::optional<OrderEnd> end_of(std::string_view status) {
+    if (status == "PAYING") return std::nullopt;
+    if (status == "PAYMENT_FAILED") return OrderEnd::declined;
+    if (status == "ERROR" || status == "CANCELLING") return OrderEnd::unpaid;
+    return OrderEnd::paid;
+}
+
 Result<void> insert_order(io::SqliteStore& store, const OrderRow& row) {
     io::SqlValue key;
     if (!row.key.empty()) key = row.key;

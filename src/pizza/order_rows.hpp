@@ -16,6 +16,8 @@ inline constexpr std::string_view orders_table =
     "ordered_at INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX open_orders ON orders(status) WHERE status IN ('PAYING', 'CANCELLING');";
 
+// Of an order whose fate is known; none while it is paid for.
+std::optional<OrderEnd> end_of(std::string_view status);
 Result<void> insert_order(io::SqliteStore& store, const OrderRow& row);
 // `where` with its values: "id = ?".
 Result<std::vector<OrderRow>> find_orders(io::SqliteStore& store, std::string_view where,

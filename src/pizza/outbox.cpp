@@ -1,5 +1,7 @@
 #include "taskd/pizza/outbox.hpp"
 
+#include <algorithm>
+
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/target.hpp"
 
@@ -8,6 +10,12 @@ namespace {
 
 constexpr std::int64_t batch_max = 100;
 constexpr Duration timeout = std::chrono::seconds{10};
+
+// Whether the same again would be refused again: what is said is wrong, not who says it or when.
+bool is_final(const Error& error) {
+    const int status = row_of(error.code).http_status;
+    return !row_of(error.code).retryable && (status == 400 || status == 413 || status == 422);
+}
 
 }  // namespace
 
@@ -25,6 +33,12 @@ Result<void> put_span(io::SqliteStore& store, const Span& span) {
                              span.spot.traceparent(), span.end, span.to_json()});
 }
 
+Result<bool> has_event(io::SqliteStore& store, const std::string& id) {
+    auto rows = store.rows("SELECT 1 FROM outbox WHERE id = ?", {id});
+    if (!rows) return fail(std::move(rows));
+    return !rows->empty();
+}
+
 Outbox::Outbox(std::string source, Desk& desk, Broker& broker, port::Timers& timers,
                const port::Clock& clock, port::Log& log)
     : source_{std::move(source)},
@@ -40,6 +54,22 @@ void Outbox::nudge() {
     turn();
 }
 
+void Outbox::after(const std::string& id, std::function<void(bool)> then) {
+    awaited_.emplace(id, std::move(then));
+    nudge();
+    if (hurried_ && retry_.failing() && !busy_) hurry();
+}
+
+void Outbox::hurry() {
+    hurried_ = true;
+    if (!busy_ && retry_.failing()) tell_all(false);
+}
+
+void Outbox::tell_all(bool sent) {
+    for (auto& [id, then] : std::exchange(awaited_, {}))
+        then(sent);
+}
+
 void Outbox::drain(std::function<void()> done) {
     drained_ = std::move(done);
     if (busy_) return;
@@ -47,11 +77,16 @@ void Outbox::drain(std::function<void()> done) {
     turn();
 }
 
-Result<Outbox::Batch> Outbox::read(io::SqliteStore& store) {
+void Outbox::report(port::MetricSink& sink, std::string_view service) const {
+    sink.put(port::Metric::pizza_outbox_events, waiting_, {service});
+    if (parked_ > 0) sink.put(port::Metric::pizza_outcomes_total, parked_, {service, "parked"});
+}
+
+Result<Outbox::Batch> Outbox::read(io::SqliteStore& store, std::int64_t events_max) {
     auto rows = store.rows(
         "SELECT number, topic, id, key, traceparent, time, data FROM outbox WHERE topic = "
         "(SELECT topic FROM outbox ORDER BY number LIMIT 1) ORDER BY number LIMIT ?",
-        {batch_max});
+        {events_max});
     if (!rows) return fail(std::move(rows));
     auto count = store.rows("SELECT count(*) FROM outbox");
     if (!count) return fail(std::move(count));
@@ -88,12 +123,14 @@ std::string Outbox::body_of(const Batch& batch) const {
 void Outbox::turn() {
     busy_ = true;
     again_ = false;
-    desk_.ask<Batch>(read, [this](Result<Batch> read) {
-        if (!read) return failed(read.error());
-        waiting_ = read->waiting;
-        if (read->rows.empty()) return idle();
-        publish(std::make_shared<Batch>(std::move(*read)));
-    });
+    const std::int64_t events_max = alone_ > 0 ? 1 : batch_max;
+    desk_.ask<Batch>([events_max](io::SqliteStore& store) { return read(store, events_max); },
+                     [this](Result<Batch> read) {
+                         if (!read) return failed(read.error());
+                         waiting_ = read->waiting;
+                         if (read->rows.empty()) return idle();
+                         publish(std::make_shared<Batch>(std::move(*read)));
+                     });
 }
 
 void Outbox::publish(std::shared_ptr<Batch> batch) {
@@ -101,10 +138,52 @@ void Outbox::publish(std::shared_ptr<Batch> batch) {
         "/v1/topics/" + protocol::percent_encode(batch->rows.front().event.topic) + "/events";
     broker_.ask("POST", target, body_of(*batch), timeout,
                 [this, batch](Result<Broker::Answer> answer) {
+                    if (!answer && is_final(answer.error())) return refused(batch, answer.error());
                     if (!answer) return failed(answer.error());
                     crash_point("published:" + batch->rows.front().event.topic);
                     forget(batch);
                 });
+}
+
+// Of several it is not known which: they are sent one by one.
+void Outbox::refused(const std::shared_ptr<Batch>& batch, const Error& error) {
+    if (batch->rows.size() == 1) return park(batch->rows.front(), error);
+    alone_ = std::ssize(batch->rows);
+    turn();
+}
+
+void Outbox::park(const Row& row, const Error& error) {
+    desk_.change<bool>(
+        [row, why = error.to_string()](io::SqliteStore& store) -> Result<bool> {
+            const OutEvent& event = row.event;
+            auto put = store.run("INSERT OR REPLACE INTO parked VALUES(?,?,?,?,?,?,?)",
+                                 {row.number, event.topic, event.id, event.key,
+                                  event.time.time_since_epoch().count(), event.data, why});
+            if (!put) return fail(std::move(put));
+            auto gone = store.run("DELETE FROM outbox WHERE number = ?", {row.number});
+            if (!gone) return fail(std::move(gone));
+            return true;
+        },
+        [this, row, error](Result<bool> done) {
+            if (!done) return failed(done.error());
+            log_.error(
+                "the broker refuses an event; it is put aside in the table parked",
+                {{"topic", row.event.topic}, {"id", row.event.id}, {"error", error.to_string()}});
+            ++parked_;
+            alone_ = std::max<std::int64_t>(0, alone_ - 1);
+            left(row.event.id);
+            turn();
+        });
+}
+
+void Outbox::left(const std::string& id) {
+    const auto [first, last] = awaited_.equal_range(id);
+    std::vector<std::function<void(bool)>> told;
+    for (auto each = first; each != last; ++each)
+        told.push_back(std::move(each->second));
+    awaited_.erase(first, last);
+    for (auto& then : told)
+        then(true);
 }
 
 void Outbox::forget(const std::shared_ptr<Batch>& batch) {
@@ -118,29 +197,40 @@ void Outbox::forget(const std::shared_ptr<Batch>& batch) {
         },
         [this, batch](Result<bool> done) {
             if (!done) return failed(done.error());
-            sent_ += batch->rows.size();
+            alone_ = std::max<std::int64_t>(0, alone_ - std::ssize(batch->rows));
             if (retry_.failing())
                 log_.info("the broker takes events again", {{"waiting", std::to_string(waiting_)}});
             retry_.reset();
             crash_point("forgotten:" + batch->rows.front().event.topic);
+            for (const Row& row : batch->rows)
+                left(row.event.id);
             turn();
         });
 }
 
 void Outbox::failed(const Error& error) {
-    if (drained_) return idle();
+    if (drained_) {
+        busy_ = false;
+        tell_all(false);
+        return std::exchange(drained_, nullptr)();
+    }
     if (!retry_.failing())
         log_.warn("events wait for the broker", {{"broker", broker_.url()},
                                                  {"waiting", std::to_string(waiting_)},
                                                  {"error", error.to_string()}});
     busy_ = false;
     timer_->set(clock_.steady() + retry_.next(), [this] { turn(); });
+    if (hurried_) hurry();
 }
 
+// Nothing waits: what another process with the same store has sent is awaited no longer either.
 void Outbox::idle() {
     busy_ = false;
+    alone_ = 0;
+    if (again_ && !drained_) return turn();
+    tell_all(true);
     if (drained_) return std::exchange(drained_, nullptr)();
-    if (again_) turn();
+    if (again_ && !busy_) turn();
 }
 
 }  // namespace taskd::pizza

@@ -50,7 +50,7 @@ struct PaymentService::Known {
 
 std::span<const char* const> PaymentService::formats() {
     static const std::string first = std::string{payments_table} + std::string{outbox_table};
-    static const std::array<const char*, 1> all{first.c_str()};
+    static const std::array<const char*, 2> all{first.c_str(), parked_table};
     return all;
 }
 
@@ -85,9 +85,11 @@ void PaymentService::guarded(Call call, Next next) {
             const auto& [fault, detail] = verdict.error();
             const std::string reason{to_text(fault)};
             outcomes_.note("refused");
-            world_.log.warn(
-                "a token is not taken",
-                {{"reason", reason}, {"detail", detail}, {"trace_id", held->trace.trace_id}});
+            if (const auto left_out = refusals_.turn(world_.clock.steady()))
+                world_.log.warn("a token is not taken", {{"reason", reason},
+                                                         {"detail", detail},
+                                                         {"trace_id", held->trace.trace_id},
+                                                         {"more", std::to_string(*left_out)}});
             if (fault == protocol::TokenFault::no_keys)
                 return held->refuse(Problem{
                     503, "no_keys", "tokens cannot be checked", detail, {}, reason, {}, true});
@@ -267,7 +269,7 @@ void PaymentService::cancel(Call call) {
 
 void PaymentService::report(port::MetricSink& sink) const {
     outcomes_.report(sink);
-    sink.put(port::Metric::pizza_outbox_events, outbox_.waiting(), {"payment"});
+    outbox_.report(sink, "payment");
 }
 
 }  // namespace taskd::pizza

@@ -9,6 +9,7 @@ using namespace std::chrono_literals;
 
 constexpr Duration often = 100ms;
 constexpr Duration seldom = 1h;
+constexpr Duration leap = 24h;
 
 }  // namespace
 
@@ -20,8 +21,21 @@ Sweep::Sweep(std::string_view sql, Duration keep, const World& world)
       log_{world.log},
       timer_{world.timers.make()} {}
 
+// A clock that leaps ahead by more than a day is not believed as long as this process lives: what
+// is gone does not come back when it is set right.
+WallTime Sweep::believed_now() {
+    const Duration steady = clock_.steady().time_since_epoch();
+    const Duration lead = clock_.wall().time_since_epoch() - steady;
+    if (!lead_ || lead <= *lead_ + leap)
+        lead_ = lead;
+    else
+        log_.warn("the clock leapt ahead; old rows are told by the one before",
+                  {{"seconds", std::to_string((lead - *lead_) / 1s)}});
+    return WallTime{steady + *lead_};
+}
+
 void Sweep::turn() {
-    const auto before = (clock_.wall() - keep_).time_since_epoch().count();
+    const auto before = (believed_now() - keep_).time_since_epoch().count();
     desk_.ask<std::int64_t>(
         [sql = sql_, before](io::SqliteStore& store) { return store.run(sql, {before, rows_max}); },
         [this](Result<std::int64_t> gone) {

@@ -7,6 +7,7 @@ import hmac
 import http.server
 import json
 import random
+import socket
 import subprocess
 import threading
 import time
@@ -198,7 +199,8 @@ class Topics(harness.SystemTest):
         self.assertIn("exit_status: ended with 1", taskd("topic", "dead", "run"))
         self.assertEqual(taskd("topic", "redrive", "run", f"{TOPIC}:2"), "1, 0 left\n")
         self.assertIn("order.placed 2", taskd("subscribe", "-g", "run", "--once"))
-        self.assertIn(TOPIC, taskd("topic", "list"))
+        # Three events: g and run have settled all of them, two has one before it.
+        self.assertRegex(taskd("topic", "list"), rf"{TOPIC} +3 +\d+ +1 +3 +1 +7d")
         shown = taskd("topic", "show", TOPIC)
         self.assertRegex(shown, r"two +2 +1")
         taskd("topic", "set", TOPIC, "--keep-count", "1")
@@ -249,6 +251,42 @@ class Topics(harness.SystemTest):
         expected = hmac.new(secret, seconds.removeprefix("t=").encode() + b"." + body,
                             hashlib.sha256).hexdigest()
         self.assertEqual(proof, "v1=" + expected)
+
+
+    # Receivers that hang hold up nobody else's, and what was never posted is no failed attempt.
+    def test_webhooks_that_hang(self):
+        dispatcher = self.system.start_all()
+        api = dispatcher.api
+        hanging = socket.create_server(("127.0.0.1", 0), backlog=500)  # answers nobody
+        self.addCleanup(hanging.close)
+        calls = []
+
+        class Hook(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                calls.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        ports = {f"hangs-{number}": hanging.getsockname()[1] for number in range(12)}
+        for group, port in {**ports, "well": server.server_address[1]}.items():
+            made = api.call("PUT", f"/v1/subscriptions/{group}", {
+                "pattern": TOPIC, "attempts_max": 2 if group == "well" else 100,
+                "webhook": {"url": f"http://127.0.0.1:{port}/in"}})
+            self.assertEqual(made.status, 200, made.text)
+        begin = time.monotonic()
+        api.call("POST", f"/v1/topics/{TOPIC}/events", [{"data": number} for number in range(100)])
+        harness.wait_until(lambda: api.call("GET", "/v1/subscriptions/well").json["lag"] == 0,
+                           "the one that is well has all events")
+        self.assertLess(time.monotonic() - begin, 8)  # before the first of the others is given up
+        self.assertEqual(sorted(calls), list(range(100)))
+        shown = api.call("GET", "/v1/subscriptions/well").json
+        self.assertEqual((shown["failed"], shown["dead"]), (0, 0))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@
 #include "taskd/pizza/identity.hpp"
 #include "taskd/pizza/order_form.hpp"
 #include "taskd/pizza/outbox.hpp"
+#include "taskd/pizza/seldom.hpp"
 #include "taskd/pizza/span.hpp"
 #include "taskd/protocol/json.hpp"
 
@@ -71,13 +72,35 @@ TEST_CASE("money is whole cents", "[pizza]") {
                                       {"9.500", 950},
                                       {"100000", 10'000'000}})
         CHECK(parse_cents(text).value() == cents);
-    for (const char* wrong : {"", "0", "0.00", "-1", "1.", ".5", "1.234", "1e3", "1,5", "abc",
-                              "100000.01", "99999999999999999999"})
+    for (const char* wrong : {"", "0", "0.00", "-1", "-0.5", "1.", ".5", "1.234", "1e3", "1,5",
+                              "abc", "100000.01", "99999999999999999999"})
         CHECK_FALSE(parse_cents(wrong));
     CHECK(write_cents(1700) == "17");
     CHECK(write_cents(850) == "8.5");
     CHECK(write_cents(1) == "0.01");
     CHECK(write_cents(0) == "0");
+}
+
+TEST_CASE("an event's order is held against its contract", "[pizza]") {
+    const std::string id = "018bcfe5-687b-7000-8000-00000000000a";
+    CHECK_FALSE(fault_of(id, "Calzone", 20, "", ""));
+    CHECK(fault_of("bad\nid", "Calzone", 1, "", "") == "orderId");
+    CHECK(fault_of("018BCFE5-687B-7000-8000-00000000000A", "Calzone", 1, "", "") == "orderId");
+    CHECK(fault_of(id, "", 1, "", "") == "pizza");
+    CHECK(fault_of(id, std::string(101, 'x'), 1, "", "") == "pizza");
+    CHECK(fault_of(id, "Calzone", 21, "", "") == "quantity");
+    CHECK(fault_of(id, "Calzone", 1, std::string(301, 'x'), "") == "address");
+    CHECK(fault_of(id, "Calzone", 1, "", std::string(101, 'x')) == "customerName");
+}
+
+TEST_CASE("lines that anybody can cause come once a second", "[pizza]") {
+    Seldom seldom;
+    SteadyTime now{std::chrono::seconds{5}};
+    CHECK(seldom.turn(now) == 0U);
+    CHECK_FALSE(seldom.turn(now));
+    CHECK_FALSE(seldom.turn(now + std::chrono::milliseconds{999}));
+    CHECK(seldom.turn(now + std::chrono::seconds{1}) == 2U);
+    CHECK(seldom.turn(now + std::chrono::seconds{9}) == 0U);
 }
 
 TEST_CASE("an order is read, and all that is wrong with one is told at once", "[pizza]") {

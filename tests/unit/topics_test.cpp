@@ -309,6 +309,37 @@ TEST_CASE("an id of the publisher's is published once") {
     CHECK(both.topics.published.at(1).again);
 }
 
+TEST_CASE("a topic of the same name knows nothing of one that was removed") {
+    World world;
+    for (int i = 0; i < 5; ++i)
+        world.publish("t", "1", {}, "id-" + std::to_string(i));
+    world.publish("u", "1", {}, "id-0");
+    REQUIRE_FALSE(world.run(RemoveTopic{"t"}).refused);
+    for (int i = 0; i < 3; ++i)
+        world.publish("t", "1", {}, "other-" + std::to_string(i));
+    for (int i = 0; i < 5; ++i) {
+        const auto again = world.publish("t", "1", {}, "id-" + std::to_string(i));
+        CHECK_FALSE(again.topics.published.at(0).again);
+        CHECK(again.records.size() == 1);
+    }
+    CHECK(world.publish("u", "1", {}, "id-0").topics.published.at(0).again);
+}
+
+TEST_CASE("what was not delivered is not acknowledged") {
+    World world;
+    world.subscribe("a", "t");
+    world.publish("t", "1");
+    world.publish("t", "2");
+    const auto out = world.ask("a", 1);
+    REQUIRE(out.size() == 1);
+    const auto early = world.run(EndDeliveries{"a", {{{"t", EventSequence{2}}, LeaseEpoch{1}}}});
+    REQUIRE(early.topics.refused.at(0));
+    CHECK(early.topics.refused.at(0)->code == ErrorCode::stale_delivery);
+    CHECK_FALSE(world.end("a", out[0]));
+    CHECK_FALSE(world.end("a", out[0]));  // said again
+    CHECK(world.ask("a", 1).size() == 1);
+}
+
 TEST_CASE("events that left memory are asked of the view") {
     World world;
     world.subscribe("a", "t");

@@ -10,6 +10,7 @@
 #include "taskd/io/signing_key.hpp"
 #include "taskd/model/document.hpp"
 #include "taskd/pizza/front.hpp"
+#include "taskd/pizza/seldom.hpp"
 #include "taskd/pizza/service.hpp"
 
 namespace taskd::pizza {
@@ -70,6 +71,7 @@ class IdentityService {
     std::unique_ptr<port::Timer> timer_;
     std::vector<Key> keys_;  // announced, signing, then those that signed before
     Outcomes outcomes_{"identity"};
+    Seldom refusals_;
 };
 
 }  // namespace taskd::pizza

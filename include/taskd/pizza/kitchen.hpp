@@ -42,6 +42,7 @@ class KitchenService {
     void take(const Delivery& delivery, Consumer::Done done);
     void cook(const DishPtr& dish);
     void serve(DishPtr dish);
+    void tell(const DishPtr& dish);
     void list(Call call);
     void read(Call call);
     void recipes(Call call);

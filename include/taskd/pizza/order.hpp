@@ -3,6 +3,7 @@
 // config/pizza/order.openapi.yaml. All on the loop.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -45,9 +46,13 @@ struct OrderRow {
 
 class OrderService {
   public:
+    static constexpr std::size_t payments_at_once = 64;
+    static constexpr std::size_t open_max = 1'000;  // orders that wait for their payment
+
     static std::span<const char* const> formats();  // of its store
 
-    OrderService(OrderSettings settings, World world);
+    // `payments` has room for payments_at_once calls, and two more.
+    OrderService(OrderSettings settings, World world, port::HttpExchange& payments);
     ~OrderService();
 
     void add_routes(Front& front);
@@ -70,6 +75,8 @@ class OrderService {
         std::uint32_t tries = 0;
         std::uint32_t sent = 0;  // that may have reached the payment
         bool token_renewed = false;
+        std::string authorization;
+        Retry write_retry;
         TraceSpot pay_trace;
         WallTime pay_begin;
         std::unique_ptr<port::Timer> timer;
@@ -84,18 +91,25 @@ class OrderService {
     void made(Waiter waiter, const OrderRow& asked, Result<Made> made);
     void fly(const FlightPtr& flight);
     void try_payment(const FlightPtr& flight);
-    void send_payment(const FlightPtr& flight, const std::string& authorization);
-    void payment_answered(const FlightPtr& flight, Result<port::HttpResponse> answer);
-    void payment_failed(const FlightPtr& flight, const std::string& why);
+    void pay(const FlightPtr& flight);
+    void ask_payment(const FlightPtr& flight);
+    void send_payment(const FlightPtr& flight);
+    void payment_over();
+    void payment_answered(const FlightPtr& flight, const Result<port::HttpResponse>& answer);
+    void payment_failed(const FlightPtr& flight, const std::string& why, Duration least_wait);
     void give_up(const FlightPtr& flight);
     void land(const FlightPtr& flight, OrderEnd end, std::string transaction_id);
-    void landed(const FlightPtr& flight, OrderEnd end, Result<bool> written);
+    void landed(const FlightPtr& flight, OrderEnd end, const Result<bool>& written);
+    void not_stored(const FlightPtr& flight, OrderEnd end, const Error& error);
+    void answer_as_stored(const FlightPtr& flight);
     static Result<bool> write_end(io::SqliteStore& store, const OrderRow& row,
                                   const std::vector<Span>& spans, WallTime now);
     std::vector<Span> spans_of(const Flight& flight, OrderEnd end, WallTime now) const;
     void answer(Waiter& waiter, const OrderRow& row, OrderEnd end);
     void resume();
     void cancel_next();
+    void cancel_later();
+    void look_drained();
     void cancel(const OrderRow& row, const std::string& authorization);
     void follow(const Delivery& delivery, Consumer::Done done);
     void list(Call call);
@@ -103,6 +117,7 @@ class OrderService {
 
     OrderSettings settings_;
     World world_;
+    port::HttpExchange& payments_;
     Random random_;
     Breaker breaker_;
     TokenSource tokens_;
@@ -111,6 +126,8 @@ class OrderService {
     Consumer consumer_;
     Outcomes outcomes_{"order"};
     std::map<std::string, FlightPtr> flights_;
+    std::deque<FlightPtr> queue_;  // of them, those that wait for their turn to be paid
+    std::size_t paying_ = 0;
     std::unique_ptr<port::Timer> resume_timer_;
     std::unique_ptr<port::Timer> cancel_timer_;
     Retry cancel_retry_;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,6 +46,12 @@ struct FormFaults {
 
 std::expected<OrderForm, FormFaults> read_order(std::string_view body, const Menu& menu,
                                                 Language language);
+
+// What is wrong with an order that an event tells of, by config/pizza/events.asyncapi.yaml; address
+// and customer may be missing.
+std::optional<std::string> fault_of(std::string_view order_id, std::string_view pizza,
+                                    std::int64_t quantity, std::string_view address,
+                                    std::string_view customer);
 
 // How an order ended, in the words of the HTTP contract and for the customer.
 enum class OrderEnd : std::uint8_t { paid, declined, unpaid };

@@ -1,9 +1,12 @@
 // Events that are sure to be published: written into the service's store with what they tell of, in
 // one transaction; sent to the broker afterwards, again and again until it has answered, and only
 // then forgotten. The broker knows an event by its source and id, so that a crash between its
-// answer and the forgetting doubles nothing.
+// answer and the forgetting doubles nothing. An event that the broker refuses for good is put
+// aside, so that it holds up no other.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,6 +17,7 @@
 #include "taskd/pizza/span.hpp"
 #include "taskd/port/clock.hpp"
 #include "taskd/port/log.hpp"
+#include "taskd/port/metrics.hpp"
 #include "taskd/port/timers.hpp"
 
 namespace taskd::pizza {
@@ -22,6 +26,11 @@ inline constexpr std::string_view outbox_table =
     "CREATE TABLE outbox(number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, "
     "id TEXT NOT NULL, key TEXT NOT NULL, type TEXT NOT NULL, traceparent TEXT NOT NULL, "
     "time INTEGER NOT NULL, data TEXT NOT NULL)";
+
+// What the broker would not take, and why: for people to look at.
+inline constexpr const char* parked_table =
+    "CREATE TABLE parked(number INTEGER PRIMARY KEY, topic TEXT NOT NULL, id TEXT NOT NULL, "
+    "key TEXT NOT NULL, time INTEGER NOT NULL, data TEXT NOT NULL, error TEXT NOT NULL)";
 
 struct OutEvent {
     std::string topic;
@@ -35,6 +44,8 @@ struct OutEvent {
 // Within a transaction, on the lane.
 Result<void> put_event(io::SqliteStore& store, const OutEvent& event);
 Result<void> put_span(io::SqliteStore& store, const Span& span);
+// Whether an event of this id still waits.
+Result<bool> has_event(io::SqliteStore& store, const std::string& id);
 
 class Outbox {
   public:
@@ -44,10 +55,13 @@ class Outbox {
 
     void start() { nudge(); }
     void nudge();  // something was put
+    // Says true once the event of this id, which was put, waits no longer; false when hurry() has
+    // been said and the broker does not answer.
+    void after(const std::string& id, std::function<void(bool)> then);
+    void hurry();
     // Tries what is left once more and says so; what cannot be sent stays for the next start.
     void drain(std::function<void()> done);
-    std::uint64_t waiting() const { return waiting_; }
-    std::uint64_t sent() const { return sent_; }
+    void report(port::MetricSink& sink, std::string_view service) const;
 
   private:
     struct Row {
@@ -58,11 +72,15 @@ class Outbox {
         std::vector<Row> rows;  // of one topic
         std::uint64_t waiting = 0;
     };
-    static Result<Batch> read(io::SqliteStore& store);
+    static Result<Batch> read(io::SqliteStore& store, std::int64_t events_max);
     std::string body_of(const Batch& batch) const;
     void turn();
     void publish(std::shared_ptr<Batch> batch);
+    void refused(const std::shared_ptr<Batch>& batch, const Error& error);
+    void park(const Row& row, const Error& error);
     void forget(const std::shared_ptr<Batch>& batch);
+    void left(const std::string& id);
+    void tell_all(bool sent);
     void failed(const Error& error);
     void idle();
 
@@ -75,8 +93,11 @@ class Outbox {
     Retry retry_;
     bool busy_ = false;
     bool again_ = false;  // something came while it was busy
+    bool hurried_ = false;
+    std::int64_t alone_ = 0;  // so many are sent one by one: one of them was refused
+    std::multimap<std::string, std::function<void(bool)>> awaited_;
     std::uint64_t waiting_ = 0;
-    std::uint64_t sent_ = 0;
+    std::uint64_t parked_ = 0;
     std::function<void()> drained_;
 };
 

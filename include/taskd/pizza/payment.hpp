@@ -9,6 +9,7 @@
 #include "taskd/io/token_verifier.hpp"
 #include "taskd/pizza/front.hpp"
 #include "taskd/pizza/outbox.hpp"
+#include "taskd/pizza/seldom.hpp"
 #include "taskd/pizza/service.hpp"
 #include "taskd/pizza/sweep.hpp"
 
@@ -56,6 +57,7 @@ class PaymentService {
     Outbox outbox_;
     Sweep sweep_;
     Outcomes outcomes_{"payment"};
+    Seldom refusals_;
     std::set<std::shared_ptr<port::Timer>> delays_;
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "taskd/pizza/service.hpp"
@@ -19,6 +20,7 @@ class Sweep {
 
   private:
     void turn();
+    WallTime believed_now();
 
     std::string_view sql_;
     Duration keep_;
@@ -26,6 +28,7 @@ class Sweep {
     const port::Clock& clock_;
     port::Log& log_;
     std::unique_ptr<port::Timer> timer_;
+    std::optional<Duration> lead_;  // of the clock on the wall before the steady one
 };
 
 }  // namespace taskd::pizza

@@ -4,7 +4,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "taskd/port/clock.hpp"
@@ -13,7 +15,9 @@
 namespace taskd::pizza {
 
 struct TokenSourceSettings {
-    std::string provider;  // "http://127.0.0.1:8094"; empty: no token is used
+    // The issuer, "http://127.0.0.1:8094": where its tokens are asked for is discovered. Empty: no
+    // token is used.
+    std::string provider;
     std::string client_id;
     std::string client_secret;
     std::string audience;
@@ -26,10 +30,13 @@ class TokenSource {
 
     // An Authorization header, empty when no token is used; at once when there is one.
     void get(std::function<void(Result<std::string>)> then);
-    void drop();  // it was not taken
+    // It was not taken. Whether there is, or will be, another: one a second at most.
+    bool refused(const std::string& header);
 
   private:
     void ask();
+    void ask_token();
+    void discover();
     void end(Result<std::string> header);
 
     TokenSourceSettings settings_;
@@ -37,6 +44,8 @@ class TokenSource {
     const port::Clock& clock_;
     std::string header_;
     SteadyTime until_{};
+    std::optional<SteadyTime> dropped_;
+    std::pair<std::string, std::string> endpoint_;  // base and path; empty until discovered
     std::vector<std::function<void(Result<std::string>)>> waiting_;
 };
 

@@ -62,6 +62,8 @@ struct DispatcherPorts {
     ReadWorkflow read_workflow = {};   // none: no workflows over HTTP
     port::Background* document_lane = nullptr;  // where documents are read
     bus::Publisher* bus = nullptr;              // of the process; none: nobody there is told
+    // For webhooks, whose receivers may hang, Webhooks::calls_max calls at a time; none: `http`.
+    port::HttpExchange* webhook_http = nullptr;
 };
 
 class Dispatcher {

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 
 #include "taskd/service/core.hpp"
 #include "taskd/service/delivery_desk.hpp"
@@ -41,7 +42,10 @@ class TopicApi {
     void look(const Shared& reader);
     void found(const Shared& reader, std::vector<std::shared_ptr<const TopicEvent>> events);
     void wait(const Shared& reader);
-    std::string write(const Topic& topic, bool with_groups) const;
+    std::string write_with_groups(const Topic& topic) const;
+    // Events that a group has not settled, by topic: of the group that is furthest behind.
+    using Lags = std::unordered_map<std::string, std::uint64_t>;
+    Lags largest_lags() const;
 
     Core& core_;
     DeliveryDesk& desk_;

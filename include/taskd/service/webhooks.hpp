@@ -14,6 +14,11 @@ namespace taskd::service {
 
 class Webhooks {
   public:
+    // Calls on their way: those that all groups share, and with the one that each has of its own.
+    static constexpr std::size_t shared_calls = 64;
+    static constexpr std::size_t calls_max = 128;
+
+    // `http` makes calls_max calls at a time.
     Webhooks(Core& core, port::HttpExchange& http, port::Clock& clock, port::Timers& timers,
              port::Log& log);
 
@@ -31,6 +36,8 @@ class Webhooks {
 
     void pump_all();
     void pump(const std::string& name);
+    void pump_soon();
+    std::size_t room_of(const Group& group) const;
     void call(const std::string& group, const engine::TopicAnswer::Leased& leased);
     void answered(const std::string& group, engine::EndDeliveries::Item item);
     void arm();
@@ -42,7 +49,9 @@ class Webhooks {
     port::Log& log_;
     std::map<std::string, Group> groups_;
     std::unique_ptr<port::Timer> timer_;
+    std::size_t out_ = 0;  // on their way or asked for, of all groups
     std::uint64_t called_ = 0;
+    bool pump_posted_ = false;
     bool let_go_ = false;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

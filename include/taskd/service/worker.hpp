@@ -82,6 +82,7 @@ class Worker {
     Dispatcher* dispatcher(const std::string& store_id, const port::Endpoint& at);
     void take_hello(Dispatcher& from, std::string_view item);
     void take_task(const std::string& store_id, Dispatcher& from, std::string_view item);
+    void begin_task(const std::string& store_id, Dispatcher& from, protocol::TaskMessage task);
     void take_result_ack(Dispatcher& from, std::string_view item);
     void take_revoke(const std::string& store_id, Dispatcher& from, std::string_view item);
     void take_lost(std::string_view item);

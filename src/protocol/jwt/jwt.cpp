@@ -15,14 +15,22 @@ namespace taskd::protocol {
 namespace {
 
 constexpr std::size_t token_bytes_max = 16 * limits::kibibyte;  // as much as a request's head
-constexpr double seconds_max = 253'402'300'799.0;               // the year 9999
+constexpr std::size_t detail_bytes_max = 200;
+constexpr double seconds_max = 253'402'300'799.0;  // the year 9999
 
 constexpr std::array<std::string_view, 12> fault_names = {
     "missing",     "malformed",     "unsigned",         "foreign_algorithm",
     "unknown_key", "bad_signature", "wrong_issuer",     "wrong_audience",
     "expired",     "not_yet_valid", "unknown_critical", "no_keys"};
 
+// What a token says of itself may be as long as whoever made it likes.
 std::unexpected<TokenRefusal> refuse(TokenFault fault, std::string detail = {}) {
+    if (detail.size() > detail_bytes_max) {
+        std::size_t end = detail_bytes_max;
+        while (end > 0 && (static_cast<unsigned char>(detail[end]) & 0xC0) == 0x80)
+            --end;
+        detail.replace(end, std::string::npos, "…");
+    }
     return std::unexpected{TokenRefusal{fault, std::move(detail)}};
 }
 

@@ -132,7 +132,9 @@ void Dispatcher::start_topics() {
     topic_api_->add_routes(front_);
     subscription_api_ = std::make_unique<SubscriptionApi>(core_, *deliveries_);
     subscription_api_->add_routes(front_);
-    webhooks_ = std::make_unique<Webhooks>(core_, ports_.http, core.clock, core.timers, core.log);
+    webhooks_ = std::make_unique<Webhooks>(
+        core_, ports_.webhook_http != nullptr ? *ports_.webhook_http : ports_.http, core.clock,
+        core.timers, core.log);
     webhooks_->start();
     own_events_ = std::make_unique<OwnEvents>(core_, ports_.records, ports_.records_lane,
                                               core.clock, core.timers, core.log);

@@ -1,5 +1,6 @@
 #include "taskd/service/topic_api.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include "taskd/model/pattern.hpp"
@@ -37,6 +38,12 @@ Result<std::uint64_t> number_of(const Call& call, std::string_view name, std::ui
     std::string why{name};
     why += " is a number from " + std::to_string(least) + " to " + std::to_string(most);
     return fail(ErrorCode::invalid_field, std::move(why));
+}
+
+// Events from `next` on.
+std::uint64_t unseen(EventSequence next, const Topic& topic) {
+    const std::uint64_t end = topic.newest.value + 1;
+    return end - std::min(next.value, end);
 }
 
 // One event as its own answer, several as an array.
@@ -118,17 +125,15 @@ void TopicApi::publish(Call call) {
         });
 }
 
-std::string TopicApi::write(const Topic& topic, bool with_groups) const {
+std::string TopicApi::write_with_groups(const Topic& topic) const {
     std::string out = protocol::write_topic(topic);
-    if (!with_groups) return out;
     out.pop_back();
     out += ",\"groups\":";
     protocol::JsonWriter json{out};
     json.begin_array();
     for (const std::string& name : core_.engine().groups_of(topic.name)) {
         const Subscription& group = *core_.engine().subscription(name);
-        const EventSequence next = group.next.at(topic.name);
-        std::uint64_t lag = topic.newest.value + 1 - std::min(next.value, topic.newest.value + 1);
+        std::uint64_t lag = unseen(group.next.at(topic.name), topic);
         for (const auto& [event, delivery] : group.open)
             lag += event.topic == topic.name ? 1 : 0;
         json.begin_object()
@@ -146,11 +151,35 @@ std::string TopicApi::write(const Topic& topic, bool with_groups) const {
     return out += '}';
 }
 
+// Each group is gone through once, however many topics there are.
+TopicApi::Lags TopicApi::largest_lags() const {
+    Lags largest;
+    core_.engine().each_subscription([&](const Subscription& group) {
+        std::unordered_map<std::string_view, std::uint64_t> open;
+        for (const auto& [event, delivery] : group.open)
+            ++open[event.topic];
+        for (const auto& [name, next] : group.next) {
+            const Topic* topic = core_.engine().topic(name);
+            if (topic == nullptr) continue;
+            const auto found = open.find(name);
+            const std::uint64_t held = found == open.end() ? 0 : found->second;
+            auto& lag = largest.try_emplace(name, 0).first->second;
+            lag = std::max(lag, unseen(next, *topic) + held);
+        }
+    });
+    return largest;
+}
+
 void TopicApi::list(Call call) {
     std::string out = "{\"topics\":[";
+    const Lags lags = largest_lags();
     core_.engine().each_topic([&](const Topic& topic) {
         if (!out.ends_with('[')) out.push_back(',');
-        out += write(topic, false);
+        out += protocol::write_topic(topic);
+        if (const auto lag = lags.find(topic.name); lag != lags.end()) {
+            out.back() = ',';
+            out += "\"largest_lag\":" + std::to_string(lag->second) + '}';
+        }
     });
     out += "]}";
     core_.when_durable(
@@ -163,7 +192,7 @@ void TopicApi::show(Call call) {
     const Topic* topic = core_.engine().topic(*name);
     if (topic == nullptr) return call.answer(Error{ErrorCode::topic_not_found, *name});
     core_.when_durable([shared = std::make_shared<Call>(std::move(call)),
-                        out = write(*topic, true)] { shared->answer(200, out); });
+                        out = write_with_groups(*topic)] { shared->answer(200, out); });
 }
 
 void TopicApi::set(Call call, bool anew) {
@@ -181,7 +210,7 @@ void TopicApi::set(Call call, bool anew) {
                   [this, shared, name = *name](const engine::Decision& decision) -> Core::Reply {
                       if (decision.refused)
                           return [shared, error = *decision.refused] { shared->answer(error); };
-                      return [shared, out = write(*core_.engine().topic(name), true)] {
+                      return [shared, out = write_with_groups(*core_.engine().topic(name))] {
                           shared->answer(200, out);
                       };
                   });

@@ -4,6 +4,7 @@
 
 #include "taskd/protocol/cloud_event.hpp"
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/retry_after.hpp"
 #include "taskd/protocol/webhook_signature.hpp"
 #include "taskd/service/call_runner.hpp"
 
@@ -11,6 +12,7 @@ namespace taskd::service {
 namespace {
 
 constexpr std::string_view consumer = "webhook";
+constexpr Duration asked_wait_max = std::chrono::hours{1};
 
 // Shorter than the lease, so that a call that is given up is told by us and not by the clock.
 Duration call_timeout(const SubscriptionSpec& spec) {
@@ -24,6 +26,14 @@ TaskError error_of(const Result<port::HttpResponse>& answer) {
     const std::string body = answer->body.substr(0, limits::delivery_error_bytes_max / 2);
     if (!body.empty() && protocol::is_utf8(body)) message += ": " + body;
     return {code, std::move(message), false};
+}
+
+std::optional<Duration> asked_wait(const Result<port::HttpResponse>& answer, WallTime now) {
+    if (!answer) return std::nullopt;
+    const auto asked =
+        protocol::parse_retry_after(port::find_header(answer->headers, "Retry-After"), now);
+    if (!asked) return std::nullopt;
+    return std::min<Duration>(*asked, asked_wait_max);
 }
 
 }  // namespace
@@ -53,30 +63,41 @@ void Webhooks::pump_all() {
     arm();
 }
 
+// No more events are leased than can be posted at once: the time of one runs from its lease. A
+// group that has none out has one of its own, however many hang at others.
+std::size_t Webhooks::room_of(const Group& group) const {
+    const std::size_t shared = shared_calls - std::min(out_, shared_calls);
+    const std::size_t own = limits::webhook_calls_max - group.calls;
+    const bool first = group.calls == 0 && out_ < calls_max;
+    return std::max<std::size_t>(std::min(own, shared), first ? 1 : 0);
+}
+
 void Webhooks::pump(const std::string& name) {
     Group& group = groups_[name];
-    const bool full = group.calls >= limits::webhook_calls_max;
-    if (let_go_ || group.asking || full || !core_.engine().may_deliver(core_.now(), name)) return;
+    const std::size_t room = room_of(group);
+    if (let_go_ || group.asking || room == 0 || !core_.engine().may_deliver(core_.now(), name))
+        return;
     group.asking = true;
-    core_.execute(
-        engine::AskDeliveries{name, std::string{consumer}, limits::webhook_calls_max - group.calls},
-        [this, name](const engine::Decision& decision) -> Core::Reply {
-            const bool came = !decision.refused && !decision.records.empty();
-            return [this, name, came, topics = decision.topics] {
-                groups_[name].asking = false;
-                for (const Gap& gap : topics.gaps)
-                    log_.warn(row_of(ErrorCode::behind_retention).text,
-                              {{"group", name},
-                               {"topic", gap.topic},
-                               {"from", std::to_string(gap.from.value)},
-                               {"to", std::to_string(gap.to.value)},
-                               {"count", std::to_string(gap.count)}});
-                groups_[name].calls += topics.leased.size();
-                for (const auto& leased : topics.leased)
-                    call(name, leased);
-                if (came) pump(name);
-            };
-        });
+    out_ += room;  // until it is known how many there are
+    core_.execute(engine::AskDeliveries{name, std::string{consumer}, room},
+                  [this, name, room](const engine::Decision& decision) -> Core::Reply {
+                      const bool came = !decision.refused && !decision.records.empty();
+                      return [this, name, room, came, topics = decision.topics] {
+                          groups_[name].asking = false;
+                          out_ -= room - topics.leased.size();
+                          for (const Gap& gap : topics.gaps)
+                              log_.warn(row_of(ErrorCode::behind_retention).text,
+                                        {{"group", name},
+                                         {"topic", gap.topic},
+                                         {"from", std::to_string(gap.from.value)},
+                                         {"to", std::to_string(gap.to.value)},
+                                         {"count", std::to_string(gap.count)}});
+                          groups_[name].calls += topics.leased.size();
+                          for (const auto& leased : topics.leased)
+                              call(name, leased);
+                          if (came) pump(name);
+                      };
+                  });
 }
 
 void Webhooks::call(const std::string& name, const engine::TopicAnswer::Leased& leased) {
@@ -109,6 +130,7 @@ void Webhooks::call(const std::string& name, const engine::TopicAnswer::Leased& 
                    if (!taken) {
                        item.end = DeliveryEnd::failed;
                        item.error = error_of(answer);
+                       item.retry_after = asked_wait(answer, clock_.wall());
                    }
                    answered(name, std::move(item));
                });
@@ -119,12 +141,24 @@ void Webhooks::answered(const std::string& name, engine::EndDeliveries::Item ite
                   [this, name](const engine::Decision&) {
                       Group& group = groups_[name];
                       if (group.calls > 0) --group.calls;
+                      const bool was_full = out_-- >= shared_calls;
+                      if (was_full) pump_soon();
                       if (core_.engine().subscription(name) == nullptr && group.calls == 0)
                           groups_.erase(name);
                       else
                           pump(name);
                       return Core::Reply{};
                   });
+}
+
+// Groups that found no room have their turn.
+void Webhooks::pump_soon() {
+    if (std::exchange(pump_posted_, true)) return;
+    timers_.post([this, alive = std::weak_ptr{alive_}] {
+        if (alive.expired()) return;
+        pump_posted_ = false;
+        pump_all();
+    });
 }
 
 // Retries become due without a record.

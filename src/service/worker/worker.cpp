@@ -132,10 +132,16 @@ void Worker::take_task(const std::string& store_id, Dispatcher& from, std::strin
         return;
     }
     const LeaseKey lease = task->lease;
-    from.outbox.say_once(Kind::task_ack, protocol::write_lease_key(lease));
     const bool known = running_.contains(lease) || done_.contains(lease) ||
                        from.outbox.has(Kind::result, lease) || large_.contains(lease);
-    if (known) return;
+    if (!known) begin_task(store_id, from, std::move(*task));
+    // A result that leaves now says as much.
+    if (known || !from.outbox.has(Kind::result, lease))
+        from.outbox.say_once(Kind::task_ack, protocol::write_lease_key(lease));
+}
+
+void Worker::begin_task(const std::string& store_id, Dispatcher& from, protocol::TaskMessage task) {
+    const LeaseKey lease = task.lease;
     // A newer lease of the same task: the older one no longer counts anywhere.
     const auto older = running_.lower_bound({lease.id, LeaseEpoch{0}});
     if (older != running_.end() && older->first.id == lease.id) {
@@ -144,17 +150,17 @@ void Worker::take_task(const std::string& store_id, Dispatcher& from, std::strin
     }
     Running& running = running_[lease];
     running.dispatcher = store_id;
-    running.payload = std::move(task->payload);
+    running.payload = std::move(task.payload);
     running.timer = ports_.timers.make();
     running.fetch_wait = retry_first;
-    running.attempt = task->attempt;
-    running.timeout = task->timeout;
-    if (task->http_port != 0) from.http_port = task->http_port;
+    running.attempt = task.attempt;
+    running.timeout = task.timeout;
+    if (task.http_port != 0) from.http_port = task.http_port;
     // Nobody who keeps to our slots sends more; what is too much goes back untouched.
     const bool full = running_.size() > 2 * std::size_t{settings_.registration.concurrency};
     if (draining_ || full) return finish(lease, {lease, End::released, {}, {}});
     const std::string& type = settings_.registration.type;
-    if (task->type != type)
+    if (task.type != type)
         return finish(
             lease, {lease, End::failed, {}, {"unknown_type", "this worker runs " + type, false}});
     if (running.payload)
