@@ -75,4 +75,8 @@ Result<std::unique_ptr<Door>> Door::make(Ground& ground, Speaks speaks) {
     }
 }
 
+std::string reached_at(const std::string& host) {
+    return host == "0.0.0.0" || host == "::" ? "" : host;
+}
+
 }  // namespace taskd::roles

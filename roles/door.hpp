@@ -39,4 +39,8 @@ class Door {
     std::unique_ptr<io::HttpServer> unix_server_;  // with --listen
 };
 
+// Where others reach a role that is not told it: where it listens; at any address at all nothing,
+// and then the name service takes the one it is spoken to from.
+std::string reached_at(const std::string& host);
+
 }  // namespace taskd::roles

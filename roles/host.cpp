@@ -6,6 +6,7 @@
 #include "door.hpp"
 #include "formats.hpp"
 #include "host_api.hpp"
+#include "node_presence.hpp"
 #include "program_lifecycle.hpp"
 #include "split_list.hpp"
 #include "taskd/io/entropy.hpp"
@@ -18,29 +19,58 @@
 namespace taskd::roles {
 namespace {
 
+struct HostSettings {
+    ProgramsSettings programs;
+    std::string data;               // empty: no stores
+    NodePresenceSettings presence;  // without a name service: alone, or among --peers
+};
+
 // What runs processes.
 class Factory {
   public:
-    static Result<std::unique_ptr<Factory>> make(Ground& ground, const ProgramsSettings& settings,
+    static Result<std::unique_ptr<Factory>> make(Ground& ground, const HostSettings& settings,
                                                  runtime::ProcessIds& ids,
                                                  runtime::Commands& commands,
                                                  runtime::Topology& topology) {
         std::unique_ptr<Factory> part{new Factory{ground}};
-        auto made =
-            Programs::make(settings, {ground, part->http_, ids, commands, topology, &part->link_});
+        if (!settings.data.empty()) part->stores_.emplace(settings.data + "/stores", *ground.clock);
+        auto made = Programs::make(settings.programs,
+                                   {ground, part->http_, ids, commands, topology, &part->link_,
+                                    part->stores_ ? &*part->stores_ : nullptr});
         if (!made) return fail(std::move(made));
         part->programs_ = std::move(*made);
+        part->watch(ground, settings.presence.session, topology);
         return part;
     }
     Programs& programs() { return *programs_; }
+    io::KeyStoreFolder* stores() { return stores_ ? &*stores_ : nullptr; }
+    lua::WatchDesk& desk() { return *desk_; }
+    port::HttpExchange& node_http() { return node_http_; }
 
   private:
     explicit Factory(Ground& ground)
-        : http_{ground.loop, {.threads_max = 64}},
-          link_{http_, post_to(ground.loop), transcoder(), ground.key} {}
+        : http_{ground.loop, {.threads_max = 64, .answer_bytes_max = 8 * limits::mebibyte}},
+          node_http_{ground.loop, {.threads_max = 32}},
+          watch_http_{ground.loop, {.threads_max = 128}},
+          link_{node_http_, post_to(ground.loop), transcoder(), ground.key} {}
 
-    io::HttpExchange http_;
+    void watch(Ground& ground, SessionId session, runtime::Topology& topology) {
+        const lua::NodeWatchSettings settings{
+            .session = session, .bearer = ground.key.empty() ? std::string{} : ground.key.secret()};
+        const lua::NodeWatchPorts ports{programs_->host(), programs_->relay(),  topology,
+                                        watch_http_,       ground.loop,         *ground.clock,
+                                        *ground.log,       post_to(ground.loop)};
+        watcher_ = std::make_unique<lua::NodeWatcher>(settings, ports);
+        desk_ = std::make_unique<lua::WatchDesk>(settings, ports);
+    }
+
+    io::HttpExchange http_;        // of programs
+    io::HttpExchange node_http_;   // of the node: no program keeps it waiting
+    io::HttpExchange watch_http_;  // questions that wait
     HttpLink link_;
+    std::optional<io::KeyStoreFolder> stores_;
+    std::unique_ptr<lua::NodeWatcher> watcher_;  // as long as there are processes
+    std::unique_ptr<lua::WatchDesk> desk_;
     std::unique_ptr<Programs> programs_;
 };
 
@@ -48,7 +78,7 @@ class Factory {
 class FunctionsPart {
   public:
     FunctionsPart(Factory& factory, ProgramLifecycle& lifecycle) {
-        lifecycle.bind(factory.programs());
+        lifecycle.bind(factory.programs(), factory.stores());
     }
 };
 
@@ -56,8 +86,11 @@ class FunctionsPart {
 class HostPart {
   public:
     HostPart(Ground& ground, Door& door, Factory& factory, ProgramLifecycle& lifecycle,
-             runtime::Topology& topology)
-        : door_{door},
+             runtime::Topology& topology, const NodePresenceSettings& presence)
+        : ground_{ground},
+          door_{door},
+          factory_{factory},
+          presence_settings_{presence},
           api_{{.host = factory.programs().host(),
                 .functions = factory.programs().functions(),
                 .relay = factory.programs().relay(),
@@ -65,7 +98,8 @@ class HostPart {
                 .post = post_to(ground.loop),
                 .formats = transcoder(),
                 .clock = *ground.clock,
-                .timers = ground.loop},
+                .timers = ground.loop,
+                .desk = factory.desk()},
                {.check = [&lifecycle](const auto& entries) { return lifecycle.check(entries); },
                 .reload = [&lifecycle] { return lifecycle.reload(); },
                 .functions = [&lifecycle] { return lifecycle.functions(); }}},
@@ -75,11 +109,16 @@ class HostPart {
 
     Result<void> start() {
         door_.open(front_);
+        if (presence_settings_.nameservice_url.empty()) return {};
+        presence_settings_.port = door_.port();
+        presence_.emplace(presence_settings_, ground_, factory_.node_http(),
+                          factory_.programs().relay());
         return {};
     }
     void drain(std::function<void()> done) {
         draining_ = true;
-        done();
+        factory_.desk().let_go();
+        presence_ ? presence_->leave(std::move(done)) : done();
     }
 
   private:
@@ -88,9 +127,13 @@ class HostPart {
         return std::nullopt;
     }
 
+    Ground& ground_;
     Door& door_;
+    Factory& factory_;
+    NodePresenceSettings presence_settings_;
     HostApi api_;
     service::HttpFront front_;
+    std::optional<NodePresence> presence_;
     bool draining_ = false;
 };
 
@@ -119,32 +162,50 @@ Result<runtime::StageSettings> read_stages(const Options& options) {
     return settings;
 }
 
+Result<HostSettings> read_settings(const Options& options) {
+    const auto peers = read_peers(options.text("peers"));
+    if (!peers) return std::unexpected{peers.error()};
+    const std::string& node = options.text("node");
+    if (options.given("nameservice") && !is_instance_name(node))
+        return fail(ErrorCode::bad_usage, "--node takes letters, digits, '.', '_' and '-'");
+    const auto remotes = split_list(options.text("remotes"));
+    return HostSettings{
+        .programs = {.node = node,
+                     .threads = static_cast<unsigned>(options.number("threads")),
+                     .dispatcher_url = options.text("dispatcher"),
+                     .peers = *peers,
+                     .remotes = {remotes.begin(), remotes.end()},
+                     .host = {.processes_max =
+                                  static_cast<std::size_t>(options.number("processes-max"))},
+                     .memory_max = static_cast<std::uint64_t>(options.bytes("memory-max"))},
+        .data = options.text("data"),
+        .presence = {.nameservice_url = options.text("nameservice"),
+                     .node = node,
+                     .session = SessionId{io::random_seed() | 1},
+                     .host = options.text("advertise"),
+                     .heartbeat = options.duration("heartbeat")}};
+}
+
 int run(const Options& options) {
     const auto stages = read_stages(options);
     if (!stages) return report(stages.error());
-    const auto peers = read_peers(options.text("peers"));
-    if (!peers) return report(peers.error());
+    auto read = read_settings(options);
+    if (!read) return report(read.error());
     const ProgramSourceSettings source{options.positional(), *stages, options.text("registry")};
     if (source.files.empty() == source.registry.empty())
         return report({ErrorCode::bad_usage, "it takes entries from files, or with --registry"});
     auto made = make_ground(options, {.role = "host", .instance = options.text("node")});
     if (!made) return report(made.error());
     Ground& ground = **made;
-    const auto remotes = split_list(options.text("remotes"));
-    const ProgramsSettings settings{
-        .node = options.text("node"),
-        .threads = static_cast<unsigned>(options.number("threads")),
-        .dispatcher_url = options.text("dispatcher"),
-        .peers = *peers,
-        .remotes = {remotes.begin(), remotes.end()},
-        .host = {.processes_max = static_cast<std::size_t>(options.number("processes-max"))}};
+    HostSettings& settings = *read;
+    if (!options.given("advertise")) settings.presence.host = reached_at(ground.host);
     runtime::Boot boot{ground.loop, *ground.clock, *ground.log,
                        boot_settings(options, ground.steps)};
     boot.context().put(runtime::clock_key, *ground.clock);
     boot.context().put<port::Timers>(runtime::timers_key, ground.loop);
     boot.context().put(runtime::log_key, *ground.log);
     boot.context().put<bus::Publisher>(runtime::bus_key, *ground.bus);
-    const auto ids = boot.add<runtime::ProcessIds>("pidgen", settings.node);
+    const auto ids = boot.add<runtime::ProcessIds>("pidgen", settings.programs.node);
     boot.on_level(ids, level::pidgen);
     const auto commands = boot.add<runtime::Commands>("dispatcher");
     boot.after(commands, "pidgen");
@@ -158,8 +219,8 @@ int run(const Options& options) {
             [&](int status) { ground.loop.post([&boot, status] { boot.shutdown(status); }); }});
     boot.after(supervisor, "registry");
     boot.on_level(supervisor, level::supervisor);
-    const auto topology = boot.add<runtime::Topology>("topology", settings.node, settings.host.name,
-                                                      ground.bus.get());
+    const auto topology = boot.add<runtime::Topology>(
+        "topology", settings.programs.node, settings.programs.host.name, ground.bus.get());
     boot.after(topology, "supervisor");
     boot.on_level(topology, level::topology);
     const auto lifecycle =
@@ -172,11 +233,65 @@ int run(const Options& options) {
     const auto functions = boot.add<FunctionsPart>("functions", factory, lifecycle);
     boot.on_level(functions, level::functions);
     auto door = boot.add<Door>("door", std::ref(ground), Speaks::http);
-    const auto host =
-        boot.add<HostPart>("host", std::ref(ground), door, factory, lifecycle, topology);
+    const auto host = boot.add<HostPart>("host", std::ref(ground), door, factory, lifecycle,
+                                         topology, std::cref(settings.presence));
     boot.after(host, "functions");
     boot.add<Announcement>("announcement", std::ref(ground), door, host);
     return boot.run();
+}
+
+std::vector<OptionRow> host_rows() {
+    return {
+        {.name = "node",
+         .value = "NAME",
+         .fallback = "node",
+         .help = "in process ids; other nodes call it so"},
+        {.name = "peers",
+         .value = "LIST",
+         .help = "other nodes, NAME=http://HOST:PORT with commas"},
+        {.name = "nameservice",
+         .value = "URL",
+         .help = "where it registers under its name, and finds other nodes"},
+        {.name = "advertise", .value = "HOST", .help = "where other nodes reach it"},
+        {.name = "heartbeat",
+         .kind = OptionKind::duration,
+         .value = "TIME",
+         .fallback = "10s",
+         .help = "how often it renews its registration",
+         .least = 100'000},
+        {.name = "remotes",
+         .value = "LIST",
+         .help = "HOST:PORT of nodes that programs may reach by address, with commas; * for all"},
+        {.name = "dispatcher",
+         .value = "URL",
+         .fallback = "http://127.0.0.1:4000",
+         .help = "whom the modules tasks, workflows, topics and queue ask"},
+        {.name = "threads",
+         .kind = OptionKind::number,
+         .value = "N",
+         .fallback = "2",
+         .help = "that run programs",
+         .least = 1,
+         .most = 256},
+        {.name = "processes-max",
+         .kind = OptionKind::number,
+         .value = "N",
+         .fallback = "100000",
+         .help = "alive at a time; an idle one takes some 20 KiB",
+         .least = 1,
+         .most = static_cast<std::int64_t>(limits::processes_max)},
+        {.name = "memory-max",
+         .kind = OptionKind::bytes,
+         .value = "SIZE",
+         .fallback = "2GiB",
+         .help = "of all programs together, with the messages that wait for them",
+         .least = static_cast<std::int64_t>(16 * limits::mebibyte)},
+        {.name = "data", .value = "DIR", .help = "where stores lie; without it there are none"},
+        {.name = "registry",
+         .value = "DIR",
+         .help = "data directory whose registry.db has the entries, in place of files"},
+        {.name = "override", .value = "LIST", .help = "NS:NAME:FIELD=VALUE, ';' between several"},
+        {.name = "disable", .value = "PATTERNS", .help = "entries to leave out, with commas"}};
 }
 
 }  // namespace
@@ -190,50 +305,13 @@ const Command& host_command() {
                  "folders, or from\na registry. Processes with auto_start begin at once and are "
                  "looked after. Others are begun by programs, or with taskd process. On SIGHUP it "
                  "reads them again; a registry is followed by itself.",
-         .options = with_role_rows(
-             {{.name = "node",
-               .value = "NAME",
-               .fallback = "node",
-               .help = "in process ids; other nodes call it so"},
-              {.name = "peers",
-               .value = "LIST",
-               .help = "other nodes, NAME=http://HOST:PORT with commas"},
-              {.name = "remotes",
-               .value = "LIST",
-               .help =
-                   "HOST:PORT of nodes that programs may reach by address, with commas; * for all"},
-              {.name = "dispatcher",
-               .value = "URL",
-               .fallback = "http://127.0.0.1:4000",
-               .help = "whom the modules tasks, workflows, topics and queue ask"},
-              {.name = "threads",
-               .kind = OptionKind::number,
-               .value = "N",
-               .fallback = "2",
-               .help = "that run programs",
-               .least = 1,
-               .most = 256},
-              {.name = "processes-max",
-               .kind = OptionKind::number,
-               .value = "N",
-               .fallback = "100000",
-               .help = "alive at a time; an idle one takes some 20 KiB",
-               .least = 1,
-               .most = static_cast<std::int64_t>(limits::processes_max)},
-              {.name = "registry",
-               .value = "DIR",
-               .help = "data directory whose registry.db has the entries, in place of files"},
-              {.name = "override",
-               .value = "LIST",
-               .help = "NS:NAME:FIELD=VALUE, ';' between several"},
-              {.name = "disable",
-               .value = "PATTERNS",
-               .help = "entries to leave out, with commas"}},
-             "6500"),
+         .options = with_role_rows(host_rows(), "6500"),
          .positional_max = 1'000,
          .kind = PageKind::role,
          .examples = {{"taskd host config/entries/programs", "all entries of a folder"},
                       {"taskd host --registry taskd-data", "as 'taskd registry apply' says"},
+                      {"taskd host shop.yaml --node a --nameservice http://10.0.0.7:5001",
+                       "a node that finds others by their names"},
                       {"taskd host shop.yaml --node a --peers b=http://10.0.0.8:6500",
                        "a node that knows another"}}},
         run};

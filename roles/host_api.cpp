@@ -93,6 +93,7 @@ void HostApi::add_routes(service::HttpFront& front) {
     front.add({"POST", "/v1/processes", {}, to(&HostApi::spawn)});
     front.add({"POST", "/v1/processes/{process}/end", {}, to(&HostApi::end)});
     front.add({"POST", "/v1/messages", {}, to(&HostApi::message)});
+    front.add({"POST", "/v1/watches", {}, to(&HostApi::watch)});
     front.add({"GET", "/v1/functions", {}, to(&HostApi::list_functions)});
     front.add({"POST", "/v1/functions/{name}", {"timeout"}, to(&HostApi::call_function)});
     front.add({"POST", "/v1/entries/check", {}, to(&HostApi::check_entries)});
@@ -183,8 +184,6 @@ void HostApi::message(Call call) {
     if (!to) return call.answer(to.error());
     if (!from) return call.answer(from.error());
     if (!topic) return call.answer(topic.error());
-    if (topic->starts_with('@'))
-        return call.answer(Error{ErrorCode::invalid_field, "topics with '@' are the node's own"});
     runtime::Package package{
         .from = {}, .to = {}, .name = {}, .topic = std::move(*topic), .payload = {}};
     if (!from->empty()) {
@@ -204,12 +203,27 @@ void HostApi::message(Call call) {
     if (package.to.node != ports_.relay.node())
         return call.answer(Error{ErrorCode::node_unknown, package.to.node});
     if (const Value* payload = find(*given, "payload")) package.payload = *payload;
+    if (auto good = lua::Host::check_message(package.topic, package.payload); !good)
+        return call.answer(good.error());
     const Value* wait = find(*given, "wait");
     if (wait != nullptr && wait->boolean) package.wait = limits::send_wait_default;
     ports_.relay.send(std::move(package),
                       [answer = answering(std::move(call), ports_.post)](Result<void> sent) {
                           answer([sent = std::move(sent)](Call& its) { answer_done(its, sent); });
                       });
+}
+
+// On the loop from the beginning to the end.
+void HostApi::watch(Call call) {
+    auto question = lua::read_watch_question(call.request.body);
+    if (!question) return call.answer(question.error());
+    const auto shared = std::make_shared<Call>(std::move(call));
+    ports_.desk.take(
+        std::move(*question), [shared] { return shared->request.nobody_waits(); },
+        [shared](const Result<lua::WatchAnswer>& answer) {
+            if (!answer) return shared->answer(answer.error());
+            shared->answer(200, lua::write_watch_answer(*answer));
+        });
 }
 
 void HostApi::list_functions(Call call) const {

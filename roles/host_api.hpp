@@ -9,6 +9,7 @@
 #include "taskd/lua/functions.hpp"
 #include "taskd/lua/host.hpp"
 #include "taskd/lua/modules.hpp"
+#include "taskd/lua/node_watches.hpp"
 #include "taskd/runtime/transcoder.hpp"
 #include "taskd/service/http_front.hpp"
 
@@ -30,6 +31,7 @@ struct HostApiPorts {
     const runtime::Transcoder& formats;
     const port::Clock& clock;
     port::Timers& timers;
+    lua::WatchDesk& desk;
 };
 
 class HostApi {
@@ -44,6 +46,7 @@ class HostApi {
     void spawn(service::Call call);
     void end(service::Call call);
     void message(service::Call call);
+    void watch(service::Call call);
     void list_functions(service::Call call) const;
     void call_function(service::Call call);
     void check_entries(service::Call call) const;

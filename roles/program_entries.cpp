@@ -371,6 +371,11 @@ Result<ProgramEntries> compile_entries(const std::vector<Entry>& entries) {
     Compiler compiler{entries};
     for (const Entry& entry : entries) {
         const bool is_function = entry.kind == "function.lua";
+        if (entry.kind == "store") {
+            auto settings = store_settings(entry);
+            if (!settings) return std::unexpected{settings.error()};
+            made.stores.push_back({entry.id, *settings});
+        }
         if (!is_program(entry)) continue;
         auto program = compiler.compile(entry);
         if (!program) return fail(std::move(program));
@@ -402,7 +407,8 @@ Result<ProgramEntries> compile_entries(const std::vector<Entry>& entries) {
 }
 
 bool is_of_host(std::string_view kind) {
-    return kind == "contract" || (kind.ends_with(".lua") && !kind.starts_with("worker."));
+    return kind == "contract" || kind == "store" ||
+           (kind.ends_with(".lua") && !kind.starts_with("worker."));
 }
 
 std::vector<Entry> entries_of_host(const std::vector<Entry>& entries) {

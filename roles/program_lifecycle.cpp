@@ -126,6 +126,7 @@ Result<void> ProgramLifecycle::can_run(const ProgramEntries& entries) const {
 }
 
 void ProgramLifecycle::take(ProgramEntries entries) {
+    take_stores(entries);
     take_functions(entries);
     take_processes(entries);
     std::vector<std::string> gone;
@@ -154,6 +155,15 @@ void ProgramLifecycle::take_functions(const ProgramEntries& entries) {
             ground_.log->error("a function cannot be made",
                                {{"function", function.id}, {"error", set.error().to_string()}});
     }
+}
+
+// A store's file stays when its entry goes.
+void ProgramLifecycle::take_stores(const ProgramEntries& entries) {
+    if (stores_ == nullptr) return;
+    for (const StoreEntry& store : held_.stores)
+        if (find(entries.stores, store.id) == nullptr) stores_->withdraw(store.id);
+    for (const StoreEntry& store : entries.stores)
+        stores_->declare(store.id, store.settings);
 }
 
 void ProgramLifecycle::take_processes(const ProgramEntries& entries) {

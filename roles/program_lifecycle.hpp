@@ -27,8 +27,11 @@ class ProgramLifecycle {
     ProgramLifecycle(Ground& ground, ProgramSource& source, runtime::Supervisor& supervisor,
                      runtime::Topology& topology);
 
-    // What runs them; before the start.
-    void bind(Programs& programs) { programs_ = &programs; }
+    // What runs them, and the stores that they may use, if any; before the start.
+    void bind(Programs& programs, io::KeyStoreFolder* stores) {
+        programs_ = &programs;
+        stores_ = stores;
+    }
     // Functions and programs, then the processes. What a registry holds that cannot be run keeps
     // nobody from starting: the next version may mend it.
     Result<void> start();
@@ -49,6 +52,7 @@ class ProgramLifecycle {
     void take(ProgramEntries entries);
     void take_functions(const ProgramEntries& entries);
     void take_processes(const ProgramEntries& entries);
+    void take_stores(const ProgramEntries& entries);
     void follow();
     void look();
     void note(const Result<HeldPrograms>& held);
@@ -61,6 +65,7 @@ class ProgramLifecycle {
     runtime::Supervisor& supervisor_;
     runtime::Topology& topology_;
     Programs* programs_ = nullptr;
+    io::KeyStoreFolder* stores_ = nullptr;
     ProgramEntries held_;
     ServiceFollower<ProcessEntry> services_;
     bool running_ = false;  // processes begin

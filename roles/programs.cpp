@@ -18,21 +18,27 @@ Programs::Programs(const ProgramsSettings& settings, const ProgramsPorts& ports)
             .formats = transcoder(),
             .dispatcher_url = settings.dispatcher_url,
             .bearer = ports.ground.key.empty() ? std::string{} : ports.ground.key.secret()}},
+      memory_{settings.memory_max},
+      stores_{ports.stores, transcoder()},
       scheduler_{settings.threads},
       relay_{{.node = settings.node, .peers = settings.peers, .remotes = settings.remotes},
              ports.link},
       events_{*ports.ground.bus, relay_, ports.topology, post_to(ports.ground.loop)},
       host_{settings.host,
             {scheduler_, alarms_, ports.commands, relay_, ports.topology, ports.ids,
-             *ports.ground.clock, *ports.ground.log}},
+             *ports.ground.clock, *ports.ground.log, &memory_}},
       functions_{{scheduler_, alarms_, ports.commands, ports.ids, *ports.ground.clock,
-                  *ports.ground.log}} {
+                  *ports.ground.log, &memory_}} {
     modules_ = lua::plain_modules(transcoder());
     std::ranges::move(host_.modules(), std::back_inserter(modules_));
     std::ranges::move(api_.modules(), std::back_inserter(modules_));
     modules_.push_back(lua::log_module(*ports.ground.log));
     modules_.push_back(lua::Functions::module());
     modules_.push_back(lua::Events::module());
+    modules_.push_back(lua::Stores::module());
+    host_.watch_ends([this](runtime::ProcessNumber process, const std::string&, const Error*) {
+        events_.ended(process);
+    });
     host_.set_modules(&modules_);
     functions_.set_modules(&modules_);
 }
@@ -42,15 +48,16 @@ Result<std::unique_ptr<Programs>> Programs::make(const ProgramsSettings& setting
     std::unique_ptr<Programs> made{new Programs{settings, ports}};
     for (const auto& added :
          {made->host_.add_commands(ports.commands), made->functions_.add_commands(ports.commands),
-          made->api_.add_commands(ports.commands), made->events_.add_commands(ports.commands)})
+          made->api_.add_commands(ports.commands), made->events_.add_commands(ports.commands),
+          made->stores_.add_commands(ports.commands)})
         if (!added) return std::unexpected{added.error()};
     return made;
 }
 
 const std::vector<std::string>& module_names() {
-    static const std::vector<std::string> names{"crypto", "events",  "functions", "http",  "json",
-                                                "log",    "process", "queue",     "tasks", "text",
-                                                "time",   "topics",  "workflows", "yaml"};
+    static const std::vector<std::string> names{
+        "crypto", "events", "functions", "http", "json",   "log",       "process", "queue",
+        "store",  "tasks",  "text",      "time", "topics", "workflows", "yaml"};
     return names;
 }
 

@@ -24,6 +24,7 @@ struct ProgramsSettings {
     std::map<std::string, std::string, std::less<>> peers = {};
     std::set<std::string, std::less<>> remotes = {};  // as runtime::RelaySettings has them
     lua::HostSettings host = {};
+    std::uint64_t memory_max = limits::programs_memory_default;  // of all programs together
 };
 
 // All outlive the programs.
@@ -34,6 +35,7 @@ struct ProgramsPorts {
     runtime::Commands& commands;
     runtime::Topology& topology;
     runtime::NodeLink* link = nullptr;
+    port::KeyStores* stores = nullptr;
 };
 
 class Programs {
@@ -53,6 +55,8 @@ class Programs {
 
     // In the order in which one needs the other: what runs programs ends first.
     lua::Api api_;
+    lua::MemoryPool memory_;
+    lua::Stores stores_;
     lua::Alarms alarms_;
     std::vector<lua::Module> modules_;
     lua::Scheduler scheduler_;

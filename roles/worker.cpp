@@ -80,11 +80,9 @@ class WorkerPart {
     bool draining_ = false;
 };
 
-// Where others reach a worker: as told, else where it listens; at any address at all the name
-// service takes the one it is spoken to from.
 std::string advertised(const Options& options, const std::string& host) {
     if (options.given("advertise")) return options.text("advertise");
-    return host == "0.0.0.0" || host == "::" ? "" : host;
+    return reached_at(host);
 }
 
 std::vector<std::string_view> worker_words() {

@@ -1,6 +1,7 @@
 // Alarms: one thread that sleeps until the next of them rings.
 #include <pthread.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -10,6 +11,12 @@
 #include "taskd/lua/scheduler.hpp"
 
 namespace taskd::lua {
+namespace {
+
+// Beyond it a clock in nanoseconds runs over.
+constexpr Duration longest = std::chrono::years{100};
+
+}  // namespace
 
 struct Alarms::Impl {
     using When = std::chrono::steady_clock::time_point;
@@ -65,7 +72,7 @@ Alarms::~Alarms() {
 }
 
 Alarms::Id Alarms::set(Duration after, std::function<void()> ring) {
-    const auto when = std::chrono::steady_clock::now() + after;
+    const auto when = std::chrono::steady_clock::now() + std::min(after, longest);
     bool is_first = false;
     Id id = 0;
     {

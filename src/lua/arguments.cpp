@@ -6,6 +6,11 @@
 
 namespace taskd::lua {
 
+Value seconds_value(Duration time) {
+    return Value::of_number(
+        fmt::format("{}.{:06}", time.count() / 1'000'000, time.count() % 1'000'000));
+}
+
 Result<Duration> read_duration(const Value& value, std::string_view name) {
     std::optional<Duration> read;
     if (value.kind == ValueKind::text || value.kind == ValueKind::number)

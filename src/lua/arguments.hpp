@@ -38,6 +38,9 @@ class Arguments {
     const std::vector<Value>& values_;
 };
 
+// Seconds, as programs have times.
+Value seconds_value(Duration time);
+
 Result<Duration> read_duration(const Value& value, std::string_view name);
 
 }  // namespace taskd::lua

@@ -5,6 +5,8 @@
 namespace taskd::lua {
 namespace {
 
+constexpr int closing_max = 100;
+
 enum class Form : lua_KContext { resume, wrap };
 
 int resume_on(lua_State* lua, lua_State* coroutine, int arguments, Form form);
@@ -42,6 +44,7 @@ int hand_over_failure(lua_State* lua, lua_State* coroutine, Form form) {
 bool goes_on(RunState& state) {
     if (state.aside == Aside::command) {
         state.arguments.clear();
+        shrink(state, std::exchange(state.lent, 0));
         state.answer = fail(ErrorCode::cannot_wait, "within a function that Lua itself calls");
         state.answer_is_thrown = true;
     }
@@ -109,6 +112,22 @@ int create(lua_State* lua) {
     return 1;
 }
 
+// Lua counts how deep it is by coroutine: those that close each other in their __close would go as
+// deep as there are any, on this thread's own stack. Upvalue: the original.
+int close(lua_State* lua) {
+    RunState& state = state_of(lua);
+    if (state.closing == closing_max) return luaL_error(lua, "C stack overflow");
+    struct Depth {
+        explicit Depth(int& its_depth) : depth{its_depth} { ++depth; }
+        ~Depth() { --depth; }
+        int& depth;
+    } const depth{state.closing};
+    lua_pushvalue(lua, lua_upvalueindex(1));
+    lua_insert(lua, 1);
+    lua_call(lua, lua_gettop(lua) - 1, LUA_MULTRET);
+    return lua_gettop(lua);
+}
+
 int wrap(lua_State* lua) {
     create(lua);
     lua_pushcclosure(lua, call_wrapped, 1);
@@ -121,6 +140,9 @@ void open_coroutines(lua_State* lua) {
     const luaL_Reg functions[] = {
         {"create", create}, {"wrap", wrap}, {"resume", resume}, {nullptr, nullptr}};
     luaL_setfuncs(lua, functions, 0);
+    lua_getfield(lua, -1, "close");
+    lua_pushcclosure(lua, close, 1);
+    lua_setfield(lua, -2, "close");
 }
 
 }  // namespace taskd::lua

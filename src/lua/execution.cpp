@@ -151,9 +151,9 @@ void Execution::finish(Outcome outcome) {
         const std::lock_guard lock{mutex_};
         state_ = State::ended;
     }
+    machine_.reset();  // unless the outcome has it: what it held is free when the end is told
     const Done done = std::exchange(done_, nullptr);
     done(std::move(outcome));
-    machine_.reset();
 }
 
 std::size_t Execution::memory_bytes() const {

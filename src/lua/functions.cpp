@@ -68,6 +68,8 @@ struct Functions::Impl : std::enable_shared_from_this<Functions::Impl> {
              Call call);
     void ended(const std::string& name, std::uint64_t version, CallId id,
                const std::shared_ptr<Printer>& printer, const CallDone& done, Outcome outcome);
+    void give_back(const std::string& name, std::uint64_t version,
+                   const std::shared_ptr<Printer>& printer, std::unique_ptr<Machine> machine);
     void sweep(const std::string& name);
     void sweep_later(const std::string& name, Pool& pool, Duration after);
 
@@ -89,9 +91,11 @@ Result<Pooled> Functions::Impl::make(const ProgramSpec& spec) const {
                                   .limits = spec.limits,
                                   .modules = modules,
                                   .clock = &ports.clock,
-                                  .print = [printer](const std::string& line) {
-                                      if (printer->to) printer->to(line);
-                                  }});
+                                  .print =
+                                      [printer](const std::string& line) {
+                                          if (printer->to) printer->to(line);
+                                      },
+                                  .pool = ports.memory});
     if (!machine) return fail(std::move(machine));
     return Pooled{std::move(*machine), std::move(printer), {}};
 }
@@ -182,17 +186,26 @@ void Functions::Impl::ended(const std::string& name, std::uint64_t version, Call
         ports.log.warn(
             "a function failed",
             {{"function", name}, {"error", value.error().to_string()}, {"trace", outcome.trace}});
+    // The machine is there again before the caller knows: its next call finds it.
+    give_back(name, version, printer, std::move(outcome.machine));
     done(std::move(value));
-    std::unique_lock lock{mutex};
+    const std::lock_guard lock{mutex};
     running.erase(id);
     if (running.empty()) all_done.notify_all();
+}
+
+// To the pool, and to the next that waits for it.
+void Functions::Impl::give_back(const std::string& name, std::uint64_t version,
+                                const std::shared_ptr<Printer>& printer,
+                                std::unique_ptr<Machine> machine) {
+    std::unique_lock lock{mutex};
     const auto found = pools.find(name);
     if (found == pools.end() || found->second.version != version) return;
     Pool& pool = found->second;
     --pool.busy;
-    if (!outcome.machine) ++pool.counts.failed;
-    if (outcome.machine && pool.settings.kind != PoolKind::fresh) {
-        pool.idle.push_back({std::move(outcome.machine), printer, ports.clock.steady()});
+    if (!machine) ++pool.counts.failed;
+    if (machine && pool.settings.kind != PoolKind::fresh) {
+        pool.idle.push_back({std::move(machine), printer, ports.clock.steady()});
         if (pool.settings.kind == PoolKind::adaptive) sweep_later(name, pool, pool.settings.idle);
     }
     if (pool.waiting.empty() || ending) return;

@@ -6,6 +6,7 @@
 
 #include "host_parts.hpp"
 #include "taskd/base/assert.hpp"
+#include "values.hpp"
 
 namespace taskd::lua {
 namespace {
@@ -63,9 +64,11 @@ Result<std::unique_ptr<Machine>> Host::Impl::make_machine(const std::string& pro
                           .limits = spec.limits,
                           .modules = modules,
                           .clock = &ports.clock,
-                          .print = [this, shown, program](const std::string& line) {
-                              ports.log.info(line, {{"process", shown}, {"program", program}});
-                          }});
+                          .print =
+                              [this, shown, program](const std::string& line) {
+                                  ports.log.info(line, {{"process", shown}, {"program", program}});
+                              },
+                          .pool = ports.memory});
 }
 
 Result<runtime::ProcessId> Host::Impl::spawn(SpawnRequest request) {
@@ -116,6 +119,7 @@ Result<runtime::ProcessId> Host::Impl::spawn(SpawnRequest request) {
 
 void Host::Impl::ended(const ProcessPtr& process, Outcome outcome) {
     const Error* error = outcome.values ? nullptr : &outcome.values.error();
+    outcome.machine.reset();
     {
         Shard& shard = shard_of(process->number);
         const std::lock_guard lock{shard.mutex};
@@ -123,18 +127,29 @@ void Host::Impl::ended(const ProcessPtr& process, Outcome outcome) {
     }
     std::deque<Process::Parked> parked;
     std::deque<Message> dropped;
+    std::map<std::uint64_t, Process::Timer> timers;
     Alarms::Id alarm = 0;
+    Alarms::Id cancel_alarm = 0;
     {
         const std::lock_guard lock{process->mutex};
         process->ended = true;
         parked.swap(process->parked);
         dropped.swap(process->inbox);
+        timers.swap(process->timers);
+        give_memory_back(std::exchange(process->inbox_bytes, 0));
         if (process->receiving) alarm = process->receiving->alarm;
+        cancel_alarm = process->cancel_alarm;
         process->receiving.reset();
     }
     if (alarm != 0) ports.alarms.clear(alarm);
+    if (cancel_alarm != 0) ports.alarms.clear(cancel_alarm);
+    for (const auto& [number, timer] : timers) {
+        ports.alarms.clear(timer.alarm);
+        give_memory_back(timer.bytes);
+    }
     for (Process::Parked& each : parked) {
         ports.alarms.clear(each.alarm);
+        give_memory_back(each.message.bytes);
         each.delivered(fail(ErrorCode::process_ended, "before there was room"));
     }
     if (error != nullptr) {
@@ -148,6 +163,8 @@ void Host::Impl::ended(const ProcessPtr& process, Outcome outcome) {
     const runtime::ProcessEnd end =
         ports.topology.end(process->number, error == nullptr ? "done" : error->to_string());
     take_down(*process, end, error);
+    for (const Host::Watcher& watcher : watchers)
+        watcher(process->number, process->program, error);
     if (process->on_end) {
         ProcessEnded told{process->program, Value{}};
         if (error != nullptr)
@@ -160,6 +177,21 @@ void Host::Impl::ended(const ProcessPtr& process, Outcome outcome) {
     if (--alive == 0) all_gone.notify_all();
 }
 
+void Host::Impl::break_link(runtime::ProcessNumber number, const Value& told,
+                            const std::string& whose) {
+    const ProcessPtr other = find(number);
+    if (!other) return;
+    bool traps = false;
+    {
+        const std::lock_guard lock{other->mutex};
+        traps = other->traps;
+    }
+    if (traps)
+        tell(number, "@link_down", told);
+    else
+        other->execution->stop({ErrorCode::process_ended, "linked to " + whose});
+}
+
 void Host::Impl::take_down(const Process& process, const runtime::ProcessEnd& end,
                            const Error* error) {
     const runtime::ProcessId id = ports.topology.id_of(process.number);
@@ -167,19 +199,8 @@ void Host::Impl::take_down(const Process& process, const runtime::ProcessEnd& en
     for (const runtime::ProcessNumber each : end.monitors)
         tell(each, "@exit", told);
     if (error != nullptr)
-        for (const runtime::ProcessNumber each : end.linked) {
-            const ProcessPtr other = find(each);
-            if (!other) continue;
-            bool traps = false;
-            {
-                const std::lock_guard lock{other->mutex};
-                traps = other->traps;
-            }
-            if (traps)
-                tell(each, "@link_down", told);
-            else
-                other->execution->stop({ErrorCode::process_ended, "linked to " + to_text(id)});
-        }
+        for (const runtime::ProcessNumber each : end.linked)
+            break_link(each, told, to_text(id));
     for (const runtime::ProcessNumber each : end.children)
         if (const ProcessPtr child = find(each))
             child->execution->stop({ErrorCode::process_ended, "child of " + to_text(id)});
@@ -194,14 +215,27 @@ Result<void> Host::Impl::terminate(runtime::ProcessNumber number, const std::str
 
 Result<void> Host::Impl::cancel(runtime::ProcessNumber number, const std::string& why,
                                 Duration grace) {
-    if (!find(number)) return missing(number);
+    const ProcessPtr process = find(number);
+    if (!process) return missing(number);
+    const Alarms::Id alarm = ports.alarms.set(grace, [weak = weak_from_this(), number, why] {
+        if (const auto self = weak.lock()) (void)self->terminate(number, why);
+    });
+    Alarms::Id before = 0;
+    bool over = false;
+    {
+        const std::lock_guard lock{process->mutex};
+        over = process->ended;
+        before = std::exchange(process->cancel_alarm, alarm);
+    }
+    if (over) ports.alarms.clear(alarm);
+    if (before != 0) {  // told already; the newest time counts
+        ports.alarms.clear(before);
+        return {};
+    }
     Value payload;
     payload.kind = ValueKind::map;
     payload.fields.push_back({"reason", Value::of_text(why)});
     tell(number, "@cancel", std::move(payload));
-    ports.alarms.set(grace, [weak = weak_from_this(), number, why] {
-        if (const auto self = weak.lock()) (void)self->terminate(number, why);
-    });
     return {};
 }
 
@@ -213,23 +247,33 @@ void Host::Impl::tell(runtime::ProcessNumber number, std::string topic, Value pa
              [](const Result<void>&) {});
 }
 
+bool Host::Impl::has_room(const Process& process, const Message& message) const {
+    return process.inbox.size() < settings.inbox_max &&
+           process.inbox_bytes + message.bytes <= settings.inbox_bytes_max;
+}
+
 // With the process's lock held. Once its time is over the message does not come any more.
 void Host::Impl::park(const ProcessPtr& process, Message message, Duration wait,
                       runtime::Delivered delivered) {
     const std::uint64_t number = ++process->waits;
-    const Alarms::Id alarm = ports.alarms.set(wait, [weak = std::weak_ptr{process}, number] {
-        const auto self = weak.lock();
-        if (!self) return;
-        runtime::Delivered late;
-        {
-            const std::lock_guard inner{self->mutex};
-            const auto found = std::ranges::find(self->parked, number, &Process::Parked::number);
-            if (found == self->parked.end()) return;
-            late = std::move(found->delivered);
-            self->parked.erase(found);
-        }
-        late(fail(ErrorCode::mailbox_full, "all the time that it waited"));
-    });
+    const Alarms::Id alarm =
+        ports.alarms.set(wait, [weak = std::weak_ptr{process}, number, pool = ports.memory] {
+            const auto self = weak.lock();
+            if (!self) return;
+            runtime::Delivered late;
+            std::size_t bytes = 0;
+            {
+                const std::lock_guard inner{self->mutex};
+                const auto found =
+                    std::ranges::find(self->parked, number, &Process::Parked::number);
+                if (found == self->parked.end()) return;
+                late = std::move(found->delivered);
+                bytes = found->message.bytes;
+                self->parked.erase(found);
+            }
+            if (pool != nullptr) pool->give_back(bytes);
+            late(fail(ErrorCode::mailbox_full, "all the time that it waited"));
+        });
     process->parked.push_back({std::move(message), std::move(delivered), number, alarm});
 }
 
@@ -238,6 +282,8 @@ void Host::Impl::give(const ProcessPtr& process, Message message, Duration wait,
     Result<void> outcome;
     Answer receiver;
     Alarms::Id alarm = 0;
+    bool flooded = false;
+    message.bytes = sizeof(Message) + message.topic.size() + bytes_of(message.payload);
     {
         const std::lock_guard lock{process->mutex};
         auto& receiving = process->receiving;
@@ -247,18 +293,75 @@ void Host::Impl::give(const ProcessPtr& process, Message message, Duration wait,
             receiver = std::move(receiving->answer);
             alarm = receiving->alarm;
             receiving.reset();
-        } else if (unbounded || process->inbox.size() < settings.inbox_max) {
-            process->inbox.push_back(std::move(message));
-        } else if (wait > Duration{0}) {
-            return park(process, std::move(message), wait, std::move(delivered));
-        } else {
+        } else if (unbounded) {  // of the node itself
+            flooded = process->inbox.size() >= settings.signals_max;
+            if (!flooded) {
+                if (ports.memory != nullptr) ports.memory->take_anyway(message.bytes);
+                process->inbox_bytes += message.bytes;
+                process->inbox.push_back(std::move(message));
+            }
+        } else if (const bool room = has_room(*process, message); !room && wait == Duration{0}) {
             outcome = fail(ErrorCode::mailbox_full, "of the process");
+        } else if (!take_memory(message.bytes)) {
+            outcome = fail(ErrorCode::host_memory_full, "no room for a message");
+        } else if (room) {
+            process->inbox_bytes += message.bytes;
+            process->inbox.push_back(std::move(message));
+        } else {
+            return park(process, std::move(message), wait, std::move(delivered));
         }
     }
+    if (flooded)
+        process->execution->stop(
+            {ErrorCode::mailbox_full, "it does not read what the node tells it"});
     (outcome ? received : refused).fetch_add(1, std::memory_order_relaxed);
     if (alarm != 0) ports.alarms.clear(alarm);
     if (receiver) receiver(to_value(std::move(message)));
     delivered(std::move(outcome));
+}
+
+Result<void> Host::Impl::send_later(const ProcessPtr& process, Duration after,
+                                    runtime::Package package) {
+    const std::size_t bytes = sizeof(Message) + package.topic.size() + bytes_of(package.payload);
+    if (!process) return send_later_for_function(after, std::move(package), bytes);
+    const std::lock_guard lock{process->mutex};
+    if (process->timers.size() >= limits::process_timers_max)
+        return fail(ErrorCode::too_many_timers, fmt::format("{}", process->timers.size()));
+    if (!take_memory(bytes)) return fail(ErrorCode::host_memory_full, "no room for a message");
+    const std::uint64_t number = ++process->waits;
+    const Alarms::Id alarm = ports.alarms.set(
+        after, [self = weak_from_this(), number, bytes, weak = std::weak_ptr{process},
+                kept = std::move(package)]() mutable {
+            const auto host = self.lock();
+            const auto its = weak.lock();
+            if (!host || !its) return;
+            {
+                const std::lock_guard inner{its->mutex};
+                if (its->timers.erase(number) == 0) return;
+            }
+            host->give_memory_back(bytes);
+            host->ports.relay.send(std::move(kept), [](const Result<void>&) {});
+        });
+    process->timers.emplace(number, Process::Timer{alarm, bytes});
+    return {};
+}
+
+Result<void> Host::Impl::send_later_for_function(Duration after, runtime::Package package,
+                                                 std::size_t bytes) {
+    constexpr std::size_t most = 64 * limits::process_timers_max;
+    if (function_timers.fetch_add(1) >= most || !take_memory(bytes)) {
+        const bool many = function_timers.fetch_sub(1) > most;
+        return many ? fail(ErrorCode::too_many_timers, "of functions")
+                    : fail(ErrorCode::host_memory_full, "no room for a message");
+    }
+    ports.alarms.set(after, [self = weak_from_this(), bytes, kept = std::move(package)]() mutable {
+        const auto host = self.lock();
+        if (!host) return;
+        host->function_timers.fetch_sub(1);
+        host->give_memory_back(bytes);
+        host->ports.relay.send(std::move(kept), [](const Result<void>&) {});
+    });
+    return {};
 }
 
 void Host::Impl::receive(const ProcessPtr& process, const std::string& topic,
@@ -273,10 +376,14 @@ void Host::Impl::receive(const ProcessPtr& process, const std::string& topic,
         if (found != inbox.end()) {
             message = std::move(*found);
             inbox.erase(found);
+            process->inbox_bytes -= message->bytes;
+            give_memory_back(message->bytes);
         }
-        if (message && !process->parked.empty() && inbox.size() < settings.inbox_max) {
+        if (message && !process->parked.empty() &&
+            has_room(*process, process->parked.front().message)) {
             admitted = std::move(process->parked.front());
             process->parked.pop_front();
+            process->inbox_bytes += admitted->message.bytes;
             inbox.push_back(std::move(admitted->message));
         }
         if (!message && timeout != Duration{0}) {
@@ -333,6 +440,32 @@ Host::~Host() {
     }
     std::unique_lock lock{impl_->alive_mutex};
     impl_->all_gone.wait(lock, [this] { return impl_->alive == 0; });
+}
+
+void Host::watch_ends(Watcher watcher) {
+    impl_->watchers.push_back(std::move(watcher));
+}
+
+void Host::set_far(FarProcesses* far) {
+    impl_->far = far;
+}
+
+void Host::tell_exit(runtime::ProcessNumber number, const EndTold& end) {
+    impl_->tell(number, "@exit", end_value(end.id, end.program, end.error));
+}
+
+void Host::break_link(runtime::ProcessNumber number, const EndTold& end) {
+    impl_->break_link(number, end_value(end.id, end.program, end.error), to_text(end.id));
+}
+
+Result<void> Host::check_message(const std::string& topic, const Value& payload) {
+    if (topic.size() > limits::message_topic_bytes_max)
+        return fail(ErrorCode::invalid_field, "a topic of more than 256 bytes");
+    if (topic.starts_with('@'))
+        return fail(ErrorCode::invalid_field, "topics with '@' are the node's own");
+    if (const std::size_t bytes = bytes_of(payload); bytes > limits::message_bytes_max)
+        return fail(ErrorCode::message_too_large, fmt::format("{} bytes in memory", bytes));
+    return {};
 }
 
 void Host::set_modules(const std::vector<Module>* modules) {

@@ -41,10 +41,6 @@ Result<Value> as_value(const Result<void>& outcome) {
 
 // ---- time ---------------------------------------------------------------------------------------
 
-std::string seconds_text(Duration time) {
-    return fmt::format("{}.{:06}", time.count() / 1'000'000, time.count() % 1'000'000);
-}
-
 // (seconds since 1970) to RFC 3339
 Result<Value> format_time(const std::vector<Value>& arguments) {
     const auto time = Arguments{arguments}.duration(0, "time");
@@ -57,7 +53,7 @@ Result<Value> parse_time(const std::vector<Value>& arguments) {
     if (!text) return std::unexpected{text.error()};
     const auto time = parse_rfc3339(*text);
     if (!time) return fail(ErrorCode::invalid_field, "'" + *text + "' is no time of RFC 3339");
-    return Value::of_number(seconds_text(time->time_since_epoch()));
+    return seconds_value(time->time_since_epoch());
 }
 
 // ---- processes ----------------------------------------------------------------------------------
@@ -102,11 +98,9 @@ class Desk {
         if (!after) return call.answer(std::unexpected{after.error()});
         auto package = read_package(call, 1);
         if (!package) return call.answer(fail(std::move(package)));
-        host_.ports.alarms.set(
-            *after, [weak = host_.weak_from_this(), kept = std::move(*package)]() mutable {
-                if (const auto host = weak.lock())
-                    host->ports.relay.send(std::move(kept), [](const Result<void>&) {});
-            });
+        if (auto set = host_.send_later(host_.find(call.process), *after, std::move(*package));
+            !set)
+            return call.answer(fail(std::move(set)));
         call.answer(Value::of_boolean(true));
     }
 
@@ -143,11 +137,33 @@ class Desk {
 
     using Pair = Result<void> (runtime::Topology::*)(runtime::ProcessNumber,
                                                      runtime::ProcessNumber);
-    // This process and another one of this node.
-    void do_pair(const CommandCall& call, Pair what) {
+    struct Pairing {
+        Pair local;
+        FarProcesses::Tie kind;
+        bool made;  // or taken back
+    };
+    // This process and another one, of this node or, when somebody watches those, of another.
+    void do_pair(CommandCall call, Pairing what) {
+        if (host_.far != nullptr && !call.arguments.empty()) {
+            auto id = runtime::parse_process_id(call.arguments[0].text);
+            if (id && id->node != host_.ports.relay.node())
+                return do_far_pair(std::move(call), what, std::move(*id));
+        }
         const auto other = read_local(call);
         if (!other) return call.answer(std::unexpected{other.error()});
-        call.answer(as_value((host_.ports.topology.*what)(call.process, *other)));
+        call.answer(as_value((host_.ports.topology.*what.local)(call.process, *other)));
+    }
+
+    void do_far_pair(CommandCall call, Pairing what, runtime::ProcessId id) {
+        if (!host_.find(call.process))
+            return call.answer(fail(ErrorCode::process_not_found, "a function"));
+        if (id.host != host_.settings.name)
+            return call.answer(fail(ErrorCode::process_not_found, to_text(id)));
+        auto done = [answer = std::move(call.answer)](const Result<void>& outcome) {
+            answer(as_value(outcome));
+        };
+        what.made ? host_.far->tie(what.kind, call.process, std::move(id), std::move(done))
+                  : host_.far->untie(what.kind, call.process, std::move(id), std::move(done));
     }
 
     void do_trap(const CommandCall& call) {
@@ -163,8 +179,10 @@ class Desk {
         Arguments given{call.arguments};
         const auto name = given.text(0, "name");
         if (!name) return call.answer(std::unexpected{name.error()});
-        if (name->empty() || name->starts_with('{') || name->starts_with('@'))
-            return call.answer(fail(ErrorCode::invalid_field, "'" + *name + "' is no name"));
+        if (name->empty() || name->size() > limits::process_name_bytes_max ||
+            name->starts_with('{') || name->find('@') != std::string::npos)
+            return call.answer(fail(ErrorCode::invalid_field,
+                                    "a name has 1 to 256 bytes, no '@', and no '{' in front"));
         call.answer(as_value(host_.ports.topology.give_name(call.process, *name)));
     }
 
@@ -235,13 +253,13 @@ class Desk {
         auto topic = given.text(first + 1, "topic");
         if (!to) return std::unexpected{to.error()};
         if (!topic) return std::unexpected{topic.error()};
-        if (topic->starts_with('@'))
-            return fail(ErrorCode::invalid_field, "topics with '@' are the node's own");
         runtime::Package package{.from = host_.ports.topology.id_of(call.process),
                                  .to = {},
                                  .name = {},
                                  .topic = std::move(*topic),
                                  .payload = given.take(first + 2)};
+        if (auto good = Host::check_message(package.topic, package.payload); !good)
+            return fail(std::move(good));
         if (to->starts_with('{')) {
             auto id = runtime::parse_process_id(*to);
             if (!id) return std::unexpected{id.error()};
@@ -284,10 +302,10 @@ std::vector<Module> Host::modules() const {
             {"time",
              {{"sleep", command::sleep},
               {"now", DirectFunction{[&clock](const std::vector<Value>&) -> Result<Value> {
-                   return Value::of_number(seconds_text(clock.wall().time_since_epoch()));
+                   return seconds_value(clock.wall().time_since_epoch());
                }}},
               {"steady", DirectFunction{[&clock](const std::vector<Value>&) -> Result<Value> {
-                   return Value::of_number(seconds_text(clock.steady().time_since_epoch()));
+                   return seconds_value(clock.steady().time_since_epoch());
                }}},
               {"format", DirectFunction{format_time}},
               {"parse", DirectFunction{parse_time}}}}};
@@ -296,6 +314,7 @@ std::vector<Module> Host::modules() const {
 Result<void> add_process_commands(Host::Impl& host, runtime::Commands& commands) {
     const auto desk = std::make_shared<Desk>(host);
     using runtime::Topology;
+    using Tie = FarProcesses::Tie;
     const struct {
         CommandId id;
         const char* name;
@@ -314,13 +333,21 @@ Result<void> add_process_commands(Host::Impl& host, runtime::Commands& commands)
         {command::receive, "process.receive",
          [desk](CommandCall call) { desk->do_receive(std::move(call)); }},
         {command::monitor, "process.monitor",
-         [desk](const CommandCall& call) { desk->do_pair(call, &Topology::monitor); }},
+         [desk](CommandCall call) {
+             desk->do_pair(std::move(call), {&Topology::monitor, Tie::monitor, true});
+         }},
         {command::demonitor, "process.demonitor",
-         [desk](const CommandCall& call) { desk->do_pair(call, &Topology::demonitor); }},
+         [desk](CommandCall call) {
+             desk->do_pair(std::move(call), {&Topology::demonitor, Tie::monitor, false});
+         }},
         {command::link, "process.link",
-         [desk](const CommandCall& call) { desk->do_pair(call, &Topology::link); }},
+         [desk](CommandCall call) {
+             desk->do_pair(std::move(call), {&Topology::link, Tie::link, true});
+         }},
         {command::unlink, "process.unlink",
-         [desk](const CommandCall& call) { desk->do_pair(call, &Topology::unlink); }},
+         [desk](CommandCall call) {
+             desk->do_pair(std::move(call), {&Topology::unlink, Tie::link, false});
+         }},
         {command::trap_links, "process.trap_links",
          [desk](const CommandCall& call) { desk->do_trap(call); }},
         {command::give_name, "process.register",

@@ -18,6 +18,7 @@ struct Message {
     std::string from;  // empty: the node itself
     std::string topic;
     Value payload;
+    std::size_t bytes = 0;  // as it lies in memory
 };
 Value to_value(Message message);
 
@@ -44,7 +45,14 @@ struct Process {
 
     std::mutex mutex;  // guards what follows
     std::deque<Message> inbox;
+    std::size_t inbox_bytes = 0;
     std::deque<Parked> parked;
+    struct Timer {
+        Alarms::Id alarm = 0;
+        std::size_t bytes = 0;
+    };
+    std::map<std::uint64_t, Timer> timers;  // messages of its own that go later; not after its end
+    Alarms::Id cancel_alarm = 0;            // once it was asked to end
     std::optional<Receiving> receiving;
     std::uint64_t waits = 0;  // numbers of those who wait: for a message, or for room
     bool traps = false;
@@ -61,12 +69,24 @@ struct Host::Impl : std::enable_shared_from_this<Host::Impl> {
     Result<std::unique_ptr<Machine>> make_machine(const std::string& program, std::string& method,
                                                   const std::string& shown);
     void ended(const ProcessPtr& process, Outcome outcome);
+    void break_link(runtime::ProcessNumber number, const Value& told, const std::string& whose);
     void take_down(const Process& process, const runtime::ProcessEnd& end, const Error* error);
     void give(const ProcessPtr& process, Message message, Duration wait, bool unbounded,
               runtime::Delivered delivered);
     void park(const ProcessPtr& process, Message message, Duration wait,
               runtime::Delivered delivered);
+    bool has_room(const Process& process, const Message& message) const;
+    bool take_memory(std::size_t bytes) {
+        return ports.memory == nullptr || ports.memory->take(bytes);
+    }
+    void give_memory_back(std::size_t bytes) {
+        if (ports.memory != nullptr) ports.memory->give_back(bytes);
+    }
     void tell(runtime::ProcessNumber number, std::string topic, Value payload);
+    // too_many_timers, host_memory_full. Functions, which are no processes, share one count.
+    Result<void> send_later(const ProcessPtr& process, Duration after, runtime::Package package);
+    Result<void> send_later_for_function(Duration after, runtime::Package package,
+                                         std::size_t bytes);
     void receive(const ProcessPtr& process, const std::string& topic,
                  std::optional<Duration> timeout, Answer answer);
     Result<void> terminate(runtime::ProcessNumber number, const std::string& why);
@@ -75,6 +95,8 @@ struct Host::Impl : std::enable_shared_from_this<Host::Impl> {
     const HostSettings settings;
     const HostPorts ports;
     const std::vector<Module>* modules = nullptr;
+    std::vector<Host::Watcher> watchers;
+    FarProcesses* far = nullptr;
 
     struct Shard {
         mutable std::mutex mutex;
@@ -94,6 +116,7 @@ struct Host::Impl : std::enable_shared_from_this<Host::Impl> {
     std::size_t alive = 0;
     bool ending = false;
 
+    std::atomic<std::size_t> function_timers = 0;  // set by functions, which are no processes
     std::atomic<std::uint64_t> spawned = 0;
     std::atomic<std::uint64_t> failed = 0;
     std::atomic<std::uint64_t> received = 0;

@@ -15,6 +15,7 @@ struct Machine::Impl {
     explicit Impl(MachineSettings settings) { state.settings = std::move(settings); }
     ~Impl() {
         if (lua != nullptr) lua_close(lua);
+        if (state.settings.pool != nullptr) state.settings.pool->give_back(state.reserved);
     }
     Impl(const Impl&) = delete;
     Impl& operator=(const Impl&) = delete;
@@ -28,27 +29,37 @@ namespace {
 
 // ---- bounds -------------------------------------------------------------------------------------
 
+// Taken from the pool at a time, and what may lie idle before it is given back.
+constexpr std::size_t pool_step = 4 * limits::kibibyte;
+constexpr std::size_t pool_idle_max = 64 * limits::kibibyte;
+
 void* allocate(void* context, void* block, std::size_t old_size, std::size_t size) {
     RunState& state = *static_cast<RunState*>(context);
     if (block == nullptr) old_size = 0;  // then it is the kind of object
     if (size == 0) {
         std::free(block);
-        state.memory -= old_size;
+        shrink(state, old_size);
         return nullptr;
     }
-    if (size > old_size &&
-        (state.over || state.memory + (size - old_size) > state.settings.limits.memory_bytes))
-        return nullptr;
+    if (size > old_size && (state.over || !grow(state, size - old_size))) return nullptr;
     void* made = std::realloc(block, size);
-    if (made != nullptr) state.memory = state.memory - old_size + size;
+    if (made == nullptr)
+        shrink(state, size > old_size ? size - old_size : 0);
+    else if (size < old_size)
+        shrink(state, old_size - size);
     return made;
 }
+
+// Then others have their turn, however few instructions it took.
+constexpr Duration turn_max = std::chrono::milliseconds{10};
 
 std::string limit_text(const RunState& state) {
     const MachineLimits& limits = state.settings.limits;
     switch (*state.over) {
         case ErrorCode::memory_limit:
             return fmt::format("{} bytes", limits.memory_bytes);
+        case ErrorCode::host_memory_full:
+            return fmt::format("{} bytes", state.settings.pool->max());
         default:
             return fmt::format("{} instructions or {} s", limits.instructions,
                                std::chrono::duration<double>(limits.time).count());
@@ -65,7 +76,10 @@ void look(lua_State* lua, lua_Debug*) {
     state.in_slice += hook_step;
     charge(lua, hook_step);
     if (time_taken(state) > state.settings.limits.time) exceed(lua, ErrorCode::instruction_limit);
-    if (state.in_slice < state.settings.limits.slice || lua_isyieldable(lua) == 0) return;
+    if (lua_gethookcount(lua) == 1) set_hook(lua);
+    if (state.in_slice < state.settings.limits.slice && time_taken(state) - state.ran < turn_max)
+        return;
+    if (lua_isyieldable(lua) == 0) return;
     state.aside = Aside::slice;
     lua_yield(lua, 0);
 }
@@ -101,7 +115,9 @@ int begin_call(lua_State* lua, int, lua_KContext) {
             state.no_form = pushed.error();
             return 0;
         }
-    lua_callk(lua, static_cast<int>(state.call_arguments.size()), LUA_MULTRET, 0, finish);
+    const auto count = static_cast<int>(state.call_arguments.size());
+    std::vector<Value>{}.swap(state.call_arguments);
+    lua_callk(lua, count, LUA_MULTRET, 0, finish);
     return finish(lua, LUA_OK, 0);
 }
 
@@ -137,7 +153,7 @@ std::string printable(std::string text) {
 
 Turn failed_turn(lua_State* thread, RunState& state, int status) {
     Turn turn{.standing = Standing::failed};
-    if (status == LUA_ERRMEM && !state.over) state.over = ErrorCode::memory_limit;
+    if (status == LUA_ERRMEM && !state.over) state.over = out_of_memory(state);
     turn.error = state.over ? Error{*state.over, limit_text(state)} : read_error(thread, -1);
     turn.error.detail = printable(std::move(turn.error.detail));
     // Within the limits there may be no room for a trace.
@@ -202,6 +218,38 @@ void set_hook(lua_State* lua) {
     lua_sethook(lua, look, LUA_MASKCOUNT, hook_step);
 }
 
+void look_soon(lua_State* lua) {
+    lua_sethook(lua, look, LUA_MASKCOUNT, 1);
+}
+
+bool grow(RunState& state, std::size_t bytes) {
+    const std::size_t after = state.memory + bytes;
+    if (after > state.settings.limits.memory_bytes) {
+        state.pool_is_empty = false;
+        return false;
+    }
+    if (state.settings.pool != nullptr && after > state.reserved) {
+        const std::size_t more = (after - state.reserved + pool_step - 1) / pool_step * pool_step;
+        state.pool_is_empty = !state.settings.pool->take(more);
+        if (state.pool_is_empty) return false;
+        state.reserved += more;
+    }
+    state.memory = after;
+    return true;
+}
+
+ErrorCode out_of_memory(const RunState& state) {
+    return state.pool_is_empty ? ErrorCode::host_memory_full : ErrorCode::memory_limit;
+}
+
+void shrink(RunState& state, std::size_t bytes) {
+    state.memory -= bytes;
+    if (state.settings.pool == nullptr || state.reserved - state.memory <= pool_idle_max) return;
+    const std::size_t kept = (state.memory + pool_step - 1) / pool_step * pool_step;
+    state.settings.pool->give_back(state.reserved - kept);
+    state.reserved = kept;
+}
+
 void charge(lua_State* lua, std::uint64_t instructions) {
     RunState& state = state_of(lua);
     state.instructions += instructions;
@@ -227,11 +275,11 @@ Result<std::unique_ptr<Machine>> Machine::make(MachineSettings settings) {
     TASKD_ASSERT(settings.program != nullptr && settings.clock != nullptr);
     auto impl = std::make_unique<Impl>(std::move(settings));
     impl->lua = lua_newstate(allocate, &impl->state);
-    if (impl->lua == nullptr) return fail(ErrorCode::memory_limit, "to begin with");
+    if (impl->lua == nullptr) return fail(out_of_memory(impl->state), "to begin with");
     *static_cast<RunState**>(lua_getextraspace(impl->lua)) = &impl->state;
     lua_pushcfunction(impl->lua, open_all);
     if (lua_pcall(impl->lua, 0, 1, 0) != LUA_OK)
-        return fail(ErrorCode::memory_limit, "to begin with");
+        return fail(out_of_memory(impl->state), "to begin with");
     impl->thread = static_cast<lua_State*>(lua_touserdata(impl->lua, -1));
     lua_pop(impl->lua, 1);
     return std::unique_ptr<Machine>{new Machine{std::move(impl)}};
@@ -248,6 +296,7 @@ Turn Machine::call(const std::string& method, const std::vector<Value>& argument
 }
 
 Turn Machine::answer(const Result<Value>& answer) {
+    shrink(impl_->state, std::exchange(impl_->state.lent, 0));
     impl_->state.answer = answer;
     return resume(impl_->thread, impl_->state);
 }

@@ -17,6 +17,10 @@ enum class Aside : std::uint8_t { none, command, slice };
 struct RunState {
     MachineSettings settings;
     std::size_t memory = 0;          // bytes, as the allocator counts
+    std::size_t lent = 0;            // of them, handed out with a command that is not answered
+    std::size_t reserved = 0;        // bytes taken from the pool
+    bool pool_is_empty = false;      // when it asked last
+    int closing = 0;                 // coroutines that are being closed within each other
     std::uint64_t instructions = 0;  // since it last waited
     std::uint64_t in_slice = 0;
     Duration ran{0};  // since it last waited, without the turn that runs
@@ -42,11 +46,19 @@ inline RunState& state_of(lua_State* lua) {
 
 // Counts as so many instructions. Throws Lua's error when that is too much.
 void charge(lua_State* lua, std::uint64_t instructions);
+// The hook looks at the next instruction: what went before took long.
+void look_soon(lua_State* lua);
+// Takes memory for so much more, or not.
+bool grow(RunState& state, std::size_t bytes);
+void shrink(RunState& state, std::size_t bytes);
+ErrorCode out_of_memory(const RunState& state);  // why grow() did not
 // Ends the program: whatever it catches, the next instruction throws again.
 [[noreturn]] void exceed(lua_State* lua, ErrorCode limit);
 
-// Puts the running thread aside for a command; what it was answered is what the call returns.
-int wait_for(lua_State* lua, runtime::CommandId command, std::vector<Value> arguments);
+// Puts the running thread aside for a command; what it was answered is what the call returns. The
+// arguments' bytes are the program's own until then.
+int wait_for(lua_State* lua, runtime::CommandId command, std::vector<Value> arguments,
+             std::size_t bytes);
 
 // The global functions as the sandbox has them. In a protected call.
 void open_sandbox(lua_State* lua);

@@ -10,6 +10,8 @@ namespace {
 
 // More elements than memory could ever hold; a `__len` may say anything.
 constexpr lua_Integer elements_max = 100'000'000;
+constexpr lua_Integer many_elements = 1'000;
+constexpr std::size_t long_text = 16 * limits::kibibyte;
 
 // A finalizer runs without hooks: one that loops could not be stopped.
 int set_metatable(lua_State* lua) {
@@ -25,29 +27,65 @@ int set_metatable(lua_State* lua) {
     return 1;
 }
 
+// What is longer than a line may be is cut.
 int print(lua_State* lua) {
     std::string line;
     for (int index = 1; index <= lua_gettop(lua); ++index) {
         std::size_t size = 0;
         const char* text = luaL_tolstring(lua, index, &size);
         if (index > 1) line += '\t';
-        line.append(text, size);
+        line.append(text, std::min(size, limits::program_line_bytes_max));
         lua_pop(lua, 1);
+        if (line.size() >= limits::program_line_bytes_max) break;
     }
-    charge(lua, line.size() / 16);
+    line.resize(std::min(line.size(), limits::program_line_bytes_max));
+    charge(lua, hook_step / 10 + line.size());
     const RunState& state = state_of(lua);
     if (state.settings.print) state.settings.print(line);
     return 0;
 }
 
-// The original function behind a look at how long its table says it is.
-int with_bounded_length(lua_State* lua) {
-    if (lua_type(lua, 1) == LUA_TTABLE && luaL_len(lua, 1) > elements_max)
-        return luaL_error(lua, "a table of more than %I elements", elements_max);
+int call_original(lua_State* lua) {
     lua_pushvalue(lua, lua_upvalueindex(1));
     lua_insert(lua, 1);
     lua_call(lua, lua_gettop(lua) - 1, LUA_MULTRET);
     return lua_gettop(lua);
+}
+
+// What a function of Lua's goes through within one instruction.
+void charge_elements(lua_State* lua, lua_Integer count) {
+    if (count < many_elements) return;
+    charge(lua, static_cast<std::uint64_t>(count));
+    look_soon(lua);
+}
+
+lua_Integer bounded_length(lua_State* lua) {
+    if (lua_type(lua, 1) != LUA_TTABLE) return 0;
+    const lua_Integer length = luaL_len(lua, 1);
+    if (length > elements_max) luaL_error(lua, "a table of more than %I elements", elements_max);
+    return length;
+}
+
+// The original function behind a look at how long its table says it is.
+int with_bounded_length(lua_State* lua) {
+    bounded_length(lua);
+    return call_original(lua);
+}
+
+int sort(lua_State* lua) {
+    charge_elements(lua, 4 * bounded_length(lua));
+    return call_original(lua);
+}
+
+// table.insert(t, at, value) and table.remove(t, at) move what lies behind.
+int with_moved_elements(lua_State* lua) {
+    const lua_Integer length = bounded_length(lua);
+    const bool is_insert = lua_toboolean(lua, lua_upvalueindex(2)) != 0;
+    if (lua_gettop(lua) >= (is_insert ? 3 : 2) && lua_isinteger(lua, 2) != 0) {
+        const lua_Integer at = lua_tointeger(lua, 2);
+        if (at > 0 && at < length) charge_elements(lua, length - at);
+    }
+    return call_original(lua);
 }
 
 // table.move(a1, f, e, t) and table.concat(t, sep, i, j) go through whatever range they are told.
@@ -63,6 +101,18 @@ int with_bounded_range(lua_State* lua) {
         if (last > first) charge(lua, static_cast<std::uint64_t>(last - first));
     }
     return with_bounded_length(lua);
+}
+
+// A function that goes through a whole text within one instruction.
+int with_charged_text(lua_State* lua) {
+    if (lua_type(lua, 1) == LUA_TSTRING) {
+        const std::size_t size = lua_rawlen(lua, 1);
+        if (size > long_text) {
+            charge(lua, size / 16);
+            look_soon(lua);
+        }
+    }
+    return call_original(lua);
 }
 
 // Puts the original of the field on top behind `wrapper`.
@@ -87,8 +137,10 @@ void open_base(lua_State* lua) {
 
 void open_tables(lua_State* lua) {
     luaL_requiref(lua, LUA_TABLIBNAME, luaopen_table, 1);
-    for (const char* name : {"insert", "remove", "sort", "unpack"})
-        wrap(lua, name, with_bounded_length);
+    wrap(lua, "insert", with_moved_elements, true);
+    wrap(lua, "remove", with_moved_elements);
+    wrap(lua, "sort", sort);
+    wrap(lua, "unpack", with_bounded_length);
     wrap(lua, "move", with_bounded_range, true);
     wrap(lua, "concat", with_bounded_range);
     lua_pop(lua, 1);
@@ -119,13 +171,15 @@ int call_module(lua_State* lua) {
     const auto* module = static_cast<const Module*>(lua_touserdata(lua, lua_upvalueindex(1)));
     const auto at = static_cast<std::size_t>(lua_tointeger(lua, lua_upvalueindex(2)));
     const ModuleFunction& function = module->functions[at];
-    auto arguments = read_values(lua, 1, state.settings.limits.memory_bytes);
+    std::size_t bytes = 0;
+    auto arguments = read_values(lua, 1, state.settings.limits.memory_bytes, &bytes);
     if (!arguments) return push_outcome(lua, std::unexpected{arguments.error()});
     if (const auto* direct = std::get_if<DirectFunction>(&function.does)) {
-        charge(lua, hook_step / 10);
+        charge(lua, hook_step / 10 + bytes / 16);
+        if (bytes > long_text) look_soon(lua);
         return push_outcome(lua, (*direct)(*arguments));
     }
-    return wait_for(lua, std::get<runtime::CommandId>(function.does), std::move(*arguments));
+    return wait_for(lua, std::get<runtime::CommandId>(function.does), std::move(*arguments), bytes);
 }
 
 void push_module(lua_State* lua, const Module& module) {
@@ -215,9 +269,12 @@ int answered(lua_State* lua, int, lua_KContext) {
 
 }  // namespace
 
-int wait_for(lua_State* lua, runtime::CommandId command, std::vector<Value> arguments) {
+int wait_for(lua_State* lua, runtime::CommandId command, std::vector<Value> arguments,
+             std::size_t bytes) {
     if (lua_isyieldable(lua) == 0) throw_error(lua, {ErrorCode::cannot_wait, {}});
     RunState& state = state_of(lua);
+    if (!grow(state, bytes)) exceed(lua, out_of_memory(state));
+    state.lent = bytes;
     state.aside = Aside::command;
     state.command = command;
     state.arguments = std::move(arguments);
@@ -234,9 +291,12 @@ void open_sandbox(lua_State* lua) {
     open_tables(lua);
     luaL_requiref(lua, LUA_STRLIBNAME, luaopen_string, 1);
     open_strings(lua);
+    for (const char* name : {"lower", "reverse", "upper"})
+        wrap(lua, name, with_charged_text);
     lua_pop(lua, 1);
     luaL_requiref(lua, LUA_MATHLIBNAME, luaopen_math, 1);
     luaL_requiref(lua, LUA_UTF8LIBNAME, luaopen_utf8, 1);
+    wrap(lua, "len", with_charged_text);
     lua_pop(lua, 2);
     luaL_requiref(lua, LUA_COLIBNAME, luaopen_coroutine, 1);
     open_coroutines(lua);

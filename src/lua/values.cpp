@@ -108,6 +108,8 @@ class Reader {
         }
     }
 
+    std::size_t left() const { return left_; }
+
   private:
     std::string where() const { return path_.empty() ? "" : " at " + path_; }
 
@@ -229,14 +231,46 @@ int make_list(lua_State* lua) {
     return 1;
 }
 
+// What is thrown may be as long as memory: logs and messages have its beginning.
+std::string beginning(std::string_view text) {
+    if (text.size() <= limits::program_error_bytes_max) return std::string{text};
+    std::size_t end = limits::program_error_bytes_max;
+    while (end > 0 && (text[end] & 0xC0) == 0x80)
+        --end;
+    return std::string{text.substr(0, end)} + "…";
+}
+
 std::string raw_text(lua_State* lua, int table, const char* name) {
     lua_pushstring(lua, name);
     lua_rawget(lua, table);
     std::size_t size = 0;
     const char* text = lua_type(lua, -1) == LUA_TSTRING ? lua_tolstring(lua, -1, &size) : nullptr;
-    std::string copy = text == nullptr ? std::string{} : std::string{text, size};
+    std::string copy = text == nullptr ? std::string{} : beginning({text, size});
     lua_pop(lua, 1);
     return copy;
+}
+
+// Whether it is one of ours: a program must not get at what all its lists and errors share.
+bool is_mark(lua_State* lua, int index) {
+    for (const char* mark : {&list_mark, &error_mark}) {
+        lua_rawgetp(lua, LUA_REGISTRYINDEX, mark);
+        const bool same = lua_rawequal(lua, index, -1) != 0;
+        lua_pop(lua, 1);
+        if (same) return true;
+    }
+    return false;
+}
+
+// As Lua's own, but for lists and errors: with their metatable at hand a program could give them
+// finalizers, which run without hooks.
+int get_metatable(lua_State* lua) {
+    luaL_checkany(lua, 1);
+    if (lua_getmetatable(lua, 1) == 0 || is_mark(lua, lua_gettop(lua))) {
+        lua_pushnil(lua);
+        return 1;
+    }
+    luaL_getmetafield(lua, 1, "__metatable");
+    return 1;
 }
 
 int error_to_text(lua_State* lua) {
@@ -263,6 +297,8 @@ void open_values(lua_State* lua) {
     lua_setglobal(lua, "null");
     lua_pushcfunction(lua, make_list);
     lua_setglobal(lua, "list");
+    lua_pushcfunction(lua, get_metatable);
+    lua_setglobal(lua, "getmetatable");
 }
 
 Result<std::string> number_text(const std::string& json) {
@@ -305,14 +341,28 @@ Result<Value> read_value(lua_State* lua, int index, std::size_t bytes_max) {
     return value;
 }
 
-Result<std::vector<Value>> read_values(lua_State* lua, int first, std::size_t bytes_max) {
+Result<std::vector<Value>> read_values(lua_State* lua, int first, std::size_t bytes_max,
+                                       std::size_t* bytes) {
     std::vector<Value> values;
-    for (int index = first; index <= lua_gettop(lua); ++index) {
-        auto value = read_value(lua, index, bytes_max);
+    Reader reader{lua, bytes_max};
+    const int top = lua_gettop(lua);
+    for (int index = first; index <= top; ++index) {
+        auto value = reader.read(index);
+        lua_settop(lua, top);
         if (!value) return std::unexpected{value.error()};
         values.push_back(std::move(*value));
     }
+    if (bytes != nullptr) *bytes = bytes_max - reader.left();
     return values;
+}
+
+std::size_t bytes_of(const Value& value) {
+    std::size_t bytes = sizeof(Value) + value.text.size();
+    for (const Value& item : value.items)
+        bytes += bytes_of(item);
+    for (const ValueField& field : value.fields)
+        bytes += sizeof(std::string) + field.name.size() + bytes_of(field.value);
+    return bytes;
 }
 
 void push_error(lua_State* lua, const Error& error) {
@@ -336,7 +386,7 @@ Error read_error(lua_State* lua, int index) {
     if (lua_type(lua, at) == LUA_TSTRING) {
         std::size_t size = 0;
         const char* text = lua_tolstring(lua, at, &size);
-        return {ErrorCode::program_failed, {text, size}};
+        return {ErrorCode::program_failed, beginning({text, size})};
     }
     if (lua_type(lua, at) != LUA_TTABLE)
         return {ErrorCode::program_failed, fmt::format("a {} was thrown", luaL_typename(lua, at))};

@@ -25,8 +25,13 @@ Result<void> push_value(lua_State* lua, const Value& value);
 
 // What lies at `index`, without running any metamethod; `bytes_max` bounds what is made of it.
 Result<Value> read_value(lua_State* lua, int index, std::size_t bytes_max);
-// From `first` to the top, nil as null.
-Result<std::vector<Value>> read_values(lua_State* lua, int first, std::size_t bytes_max);
+// From `first` to the top, nil as null; `bytes_max` bounds them all together, and `bytes` (may be
+// null) is told what they take.
+Result<std::vector<Value>> read_values(lua_State* lua, int first, std::size_t bytes_max,
+                                       std::size_t* bytes = nullptr);
+
+// What a value takes as it lies in memory.
+std::size_t bytes_of(const Value& value);
 
 // An error as programs see it: a table with `kind`, `message` and `retryable`.
 void push_error(lua_State* lua, const Error& error);

@@ -57,6 +57,8 @@ struct Relay::Impl {
 
     const RelaySettings settings;
     NodeLink* const link;
+    mutable std::shared_mutex peers_mutex;  // guards found_peers
+    std::map<std::string, std::string, std::less<>> found_peers;
     std::shared_mutex receivers_mutex;  // shared while one is delivered to
     std::unordered_map<std::string, Receiver*> receivers;
     std::atomic<std::uint64_t> local = 0;
@@ -151,17 +153,31 @@ void Relay::send(Package package, Delivered delivered) {
         const std::size_t lane = lane_of(package.from, impl_->lanes.size());
         return impl_->put(impl_->lanes[lane], std::move(package), std::move(delivered));
     }
-    if (impl_->link == nullptr) return delivered(fail(ErrorCode::node_unknown, package.to.node));
-    if (const auto found = settings.peers.find(package.to.node); found != settings.peers.end()) {
-        impl_->peer.fetch_add(1, std::memory_order_relaxed);
-        return impl_->link->send(found->second, std::move(package), std::move(delivered));
+    auto way = way_to(package.to.node);
+    if (!way) return delivered(fail(std::move(way)));
+    (way->peer ? impl_->peer : impl_->internode).fetch_add(1, std::memory_order_relaxed);
+    impl_->link->send(way->base_url, std::move(package), std::move(delivered));
+}
+
+void Relay::set_peers(std::map<std::string, std::string, std::less<>> peers) {
+    const std::lock_guard lock{impl_->peers_mutex};
+    impl_->found_peers = std::move(peers);
+}
+
+Result<Relay::Way> Relay::way_to(const std::string& node) const {
+    const RelaySettings& settings = impl_->settings;
+    if (impl_->link == nullptr) return fail(ErrorCode::node_unknown, node);
+    if (const auto found = settings.peers.find(node); found != settings.peers.end())
+        return Way{found->second, true};
+    {
+        const std::shared_lock lock{impl_->peers_mutex};
+        if (const auto found = impl_->found_peers.find(node); found != impl_->found_peers.end())
+            return Way{found->second, true};
     }
-    if (package.to.node.find(':') == std::string::npos ||
-        !(settings.remotes.contains(package.to.node) || settings.remotes.contains("*")))
-        return delivered(fail(ErrorCode::node_unknown, package.to.node));
-    impl_->internode.fetch_add(1, std::memory_order_relaxed);
-    const std::string url = "http://" + package.to.node;
-    impl_->link->send(url, std::move(package), std::move(delivered));
+    if (node.find(':') != std::string::npos &&
+        (settings.remotes.contains(node) || settings.remotes.contains("*")))
+        return Way{"http://" + node, false};
+    return fail(ErrorCode::node_unknown, node);
 }
 
 const std::string& Relay::node() const {

@@ -56,7 +56,7 @@ void messages(unsigned senders) {
 
 void many_processes() {
     constexpr int count = 100'000;
-    LuaNode node{2};
+    LuaNode node{2, {}, {.memory_max = 16'384 * std::uint64_t{limits::mebibyte}}};
     node.program("waits", "return function() process.receive() end");
     const double before = resident_bytes();
     const auto begin = Clock::now();

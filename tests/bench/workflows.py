@@ -55,7 +55,7 @@ class Roles:
         data = Path(self.directory.name)
         self.processes = []
         self.start(program, "nameservice", "--data", str(data / "n"), "--port", str(names))
-        url = f"http://127.0.0.1:{names}"
+        url = self.names_url = f"http://127.0.0.1:{names}"
         self.start(program, "dispatcher", "--data", str(data / "d"), "--port", str(self.port),
                    "--nameservice", url)
         for port in others:

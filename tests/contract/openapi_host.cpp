@@ -6,8 +6,10 @@
 #include "host_api.hpp"
 #include "lua_node.hpp"
 #include "openapi_judge.hpp"
+#include "taskd/lua/node_watches.hpp"
 #include "taskd/protocol/json_schema.hpp"
 #include "taskd/protocol/value_json.hpp"
+#include "thread_loop.hpp"
 
 using namespace taskd;
 using namespace taskd::test;
@@ -17,9 +19,9 @@ namespace {
 const std::string key = "a key of sixteen bytes";
 
 // Timers whose time has come at once: what has a bound is over before it ends by itself.
-class ThreadTimers final : public port::Timers {
+class HastyTimers final : public port::Timers {
   public:
-    explicit ThreadTimers(std::function<void(std::function<void()>)> poster)
+    explicit HastyTimers(std::function<void(std::function<void()>)> poster)
         : post_{std::move(poster)} {}
     std::unique_ptr<port::Timer> make() override { return std::make_unique<One>(post_); }
     void post(std::function<void()> job) override { post_(std::move(job)); }
@@ -40,6 +42,14 @@ class ThreadTimers final : public port::Timers {
     std::function<void(std::function<void()>)> post_;
 };
 
+class NoOtherNodes final : public port::HttpExchange {
+  public:
+    void send(const std::string& base_url, port::HttpRequest, Duration,
+              std::function<void(Result<port::HttpResponse>)> then) override {
+        then(fail(ErrorCode::unreachable, base_url));
+    }
+};
+
 // The loop's place is this thread: what is posted runs while an answer is waited for.
 class HostJudge {
   public:
@@ -57,8 +67,10 @@ class HostJudge {
         set("echo", "return function(value) return value end");
         set("fails", "return function() error('as told') end");
         set("endless", "return function() while true do end end", {.instructions = 100'000});
-        set("hungry", "return function() local s = 'x' while true do s = s .. s end end");
+        set("hungry", "return function() local s = 'x' while true do s = s .. s end end",
+            {.memory_bytes = 2'000'000});
         set("odd", "return function() return print end");
+        set("fresh", "return function() end", {}, {.kind = lua::PoolKind::fresh});
         set("holds", "return function() while true do end end", {},
             {.machines_max = 1, .waiting_max = 0});
         const auto schema = protocol::JsonSchema::compile(R"({"type":"integer"})");
@@ -138,19 +150,25 @@ class HostJudge {
     std::condition_variable changed_;
     std::deque<std::function<void()>> jobs_;
     runtime::Transcoder formats_;
-    support::SteadyNow now_;
-    ThreadTimers timers_{[this](std::function<void()> job) { post(std::move(job)); }};
-    support::LuaNode node_{2, {.processes_max = 3, .inbox_max = 1}};
-    roles::HostApi api_{
-        {node_.host(), node_.functions(), node_.relay(), node_.topology(),
-         [this](std::function<void()> job) { post(std::move(job)); }, formats_, now_, timers_},
-        {.check =
-             [this](const std::vector<Entry>& entries) {
-                 checked = entries;
-                 return held;
-             },
-         .reload = [this] { return held; },
-         .functions = [] { return std::vector<std::string>{"echo"}; }}};
+    support::LuaNode node_{
+        2, {.processes_max = 3, .inbox_max = 1}, {.memory_max = 12 * limits::mebibyte}};
+    ThreadLoop timers_;
+    NoOtherNodes no_others_;
+    support::SteadyNow clock_;
+    const lua::Post post_ = [this](std::function<void()> job) { post(std::move(job)); };
+    HastyTimers hasty_{post_};
+    lua::WatchDesk desk_{{.session = SessionId{5}, .bearer = {}},
+                         {node_.host(), node_.relay(), node_.topology(), no_others_, timers_,
+                          clock_, node_.log, post_}};
+    roles::HostApi api_{{node_.host(), node_.functions(), node_.relay(), node_.topology(), post_,
+                         formats_, clock_, hasty_, desk_},
+                        {.check =
+                             [this](const std::vector<Entry>& entries) {
+                                 checked = entries;
+                                 return held;
+                             },
+                         .reload = [this] { return held; },
+                         .functions = [] { return std::vector<std::string>{"echo"}; }}};
     service::HttpFront front_{protocol::ClusterKey{key}, "host", [] { return std::nullopt; }};
 };
 
@@ -186,6 +204,45 @@ void try_messages(HostJudge& judge) {
     judge.ask("POST", at, at, R"({"to":"{there@lua|1}","topic":"t"})", 404, "node_unknown");
     judge.ask("POST", at, at, R"({"to":"deaf","topic":"t","payload":[1]})", 200);
     judge.ask("POST", at, at, R"({"to":"deaf","topic":"t"})", 429, "mailbox_full");
+    const std::string large(limits::message_bytes_max, 'x');
+    judge.ask("POST", at, at, R"({"to":"deaf","topic":"t","payload":")" + large + R"("})", 413,
+              "message_too_large");
+}
+
+void try_watches(HostJudge& judge) {
+    const std::string at = "/v1/watches";
+    const std::string head = R"({"node":"a","session":"0000000000000007","number":1)";
+    judge.ask("POST", at, at, "{", 400, "bad_json");
+    judge.ask("POST", at, at, "{}", 422, "missing_field");
+    judge.ask("POST", at, at, head + R"(,"links":1})", 422, "invalid_field");
+    std::string many = head + R"(,"watch":[1)";
+    for (std::size_t count = 0; count < limits::node_watches_max; ++count)
+        many += ",1";
+    judge.ask("POST", at, at, many + "]}", 429, "too_many_watches");
+    CHECK(judge.ask("POST", at, at, head + R"(,"watch":[987]})", 200) ==
+          R"({"session":"0000000000000005","ended":[{"number":987,"ok":false,)"
+          R"("kind":"process_not_found","message":"nobody knows how it ended"}]})");
+}
+
+// Where programs hold all that they may.
+void try_without_memory(HostJudge& judge) {
+    for (const char* name : {"a", "deaf"})
+        judge.ask("POST", "/v1/processes/{process}/end",
+                  std::string{"/v1/processes/"} + name + "/end", "", 200);
+    CHECK(judge.node().wait_until_alone());
+    CHECK(judge.node().fill_memory(8'000));
+    judge.ask("POST", "/v1/processes", "/v1/processes", R"({"program":"deaf"})", 503,
+              "host_memory_full");
+    judge.ask("POST", "/v1/functions/{name}", "/v1/functions/fresh", "", 503, "host_memory_full");
+    judge.node().empty_memory();
+    judge.ask("POST", "/v1/processes", "/v1/processes", R"({"program":"deaf"})", 201);
+    while (judge.node().topology().find_name("deaf") == 0)
+        std::this_thread::yield();
+    CHECK(judge.node().fill_memory(1'000));
+    judge.ask("POST", "/v1/messages", "/v1/messages",
+              R"({"to":"deaf","topic":"t","payload":")" + std::string(5'000, 'x') + R"("})", 503,
+              "host_memory_full");
+    judge.node().empty_memory();
 }
 
 void try_functions(HostJudge& judge) {
@@ -261,6 +318,8 @@ TEST_CASE("a host answers as the contract says") {
     try_messages(judge);
     try_functions(judge);
     try_entries(judge);
+    try_watches(judge);
+    try_without_memory(judge);
     for (const ApiOperation& each : judge.contract.operations) {
         if (!each.roles.contains("host") || !each.path.starts_with("/v1/")) continue;
         INFO(each.name());

@@ -19,7 +19,7 @@ const faults = [];
 const check = (good, text) => good || faults.push(text);
 const same = (a, b) => [...a].sort().join(' ') === [...b].sort().join(' ');
 
-const roles = new Set(['dispatcher', 'nameservice', 'worker', 'monitor', 'up']);
+const roles = new Set(['dispatcher', 'nameservice', 'worker', 'monitor', 'host', 'up']);
 const methods = new Set(['get', 'put', 'post', 'delete', 'patch', 'head', 'options']);
 const any = contract['x-taskd-errors-any'];
 const named = new Set(any);

@@ -1,6 +1,7 @@
 // A node of processes as a role wires it, without a network: for tests and figures.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -9,6 +10,8 @@
 #include "taskd/base/assert.hpp"
 #include "taskd/lua/functions.hpp"
 #include "taskd/lua/host.hpp"
+#include "taskd/lua/modules.hpp"
+#include "taskd/protocol/value_json.hpp"
 
 namespace taskd::support {
 
@@ -43,22 +46,37 @@ class SilentLog final : public port::Log {
     std::vector<std::string> lines_;
 };
 
+// What surrounds a node.
+struct LuaWorld {
+    std::string name = "here";
+    runtime::NodeLink* link = nullptr;
+    std::map<std::string, std::string, std::less<>> peers = {};
+    std::uint64_t memory_max = limits::programs_memory_default;
+    port::KeyStores* stores = nullptr;
+};
+
 class LuaNode {
   public:
     // `report(value)` of the module `test` is what a test waits for.
-    explicit LuaNode(unsigned threads = 3, lua::HostSettings settings = {},
-                     const std::string& name = "here", runtime::NodeLink* link = nullptr,
-                     std::map<std::string, std::string, std::less<>> peers = {})
-        : relay_{{.node = name, .peers = std::move(peers)}, link},
-          ids_{name},
-          topology_{name, settings.name, nullptr},
+    explicit LuaNode(unsigned threads = 3, lua::HostSettings settings = {}, LuaWorld world = {})
+        : memory_{world.memory_max},
+          stores_{world.stores, formats_},
+          relay_{{.node = world.name, .peers = std::move(world.peers)}, world.link},
+          ids_{world.name},
+          topology_{world.name, settings.name, nullptr},
           scheduler_{threads},
-          host_{settings, {scheduler_, alarms_, commands_, relay_, topology_, ids_, clock_, log}},
-          functions_{{scheduler_, alarms_, commands_, ids_, clock_, log}} {
-        const auto added = host_.add_commands(commands_);
-        TASKD_ASSERT(added);
+          host_{settings,
+                {scheduler_, alarms_, commands_, relay_, topology_, ids_, clock_, log, &memory_}},
+          functions_{{scheduler_, alarms_, commands_, ids_, clock_, log, &memory_}} {
+        formats_.add(
+            {"json", protocol::read_json_value, [](const Value& value) -> Result<std::string> {
+                 return protocol::write_json_value(value);
+             }});
+        TASKD_ASSERT(host_.add_commands(commands_) && stores_.add_commands(commands_));
         commands_.freeze();
         modules_ = host_.modules();
+        modules_.push_back(lua::Stores::module());
+        std::ranges::move(lua::plain_modules(formats_), std::back_inserter(modules_));
         modules_.push_back(
             {"test",
              {{"report",
@@ -76,8 +94,9 @@ class LuaNode {
         const std::string source =
             "local process, time, test = require('process'), require('time'), require('test')\n" +
             body;
-        auto made = lua::Program::compile(name, source,
-                                          {.modules = {"process", "time", "test"}, .imports = {}});
+        auto made = lua::Program::compile(
+            name, source,
+            {.modules = {"process", "time", "test", "store", "json", "text"}, .imports = {}});
         TASKD_ASSERT(made);
         host_.set_program(name, {.program = *made, .method = "", .limits = limits});
     }
@@ -109,6 +128,15 @@ class LuaNode {
     runtime::Relay& relay() { return relay_; }
     runtime::Topology& topology() { return topology_; }
     const lua::Scheduler& scheduler() const { return scheduler_; }
+    const lua::MemoryPool& memory() const { return memory_; }
+    // All but `left` bytes are taken, until it is emptied. False when more are taken already.
+    bool fill_memory(std::uint64_t left) {
+        const std::uint64_t used = memory_.used();
+        if (used + left > memory_.max()) return false;
+        filled_ = static_cast<std::size_t>(memory_.max() - used - left);
+        return memory_.take(filled_);
+    }
+    void empty_memory() { memory_.give_back(std::exchange(filled_, 0)); }
 
     SilentLog log;
 
@@ -117,7 +145,11 @@ class LuaNode {
     std::mutex mutex_;
     std::condition_variable changed_;
     std::vector<Value> reports_;
+    runtime::Transcoder formats_;
     std::vector<lua::Module> modules_;
+    lua::MemoryPool memory_;
+    std::size_t filled_ = 0;
+    lua::Stores stores_;
     lua::Alarms alarms_;
     runtime::Commands commands_;
     runtime::Relay relay_;

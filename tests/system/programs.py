@@ -58,6 +58,19 @@ entries:
         local m = ok and process.receive{topic = "sum", timeout = 10}
         tasks.submit("told", {sum = m and m.payload, err = err and err.kind})
       end
+  - name: kept
+    kind: store
+    bytes_max: 1000000
+    value_bytes_max: 1000
+  - name: keep
+    kind: function.lua
+    modules: [store]
+    source: |
+      local store = require("store")
+      return function(a)
+        local value, err = store[a.call](a.store or "test:kept", table.unpack(a.with or {}))
+        return err and {error = err.kind} or {value = value}
+      end
   - name: family
     kind: process.lua
     modules: [process]
@@ -154,6 +167,62 @@ class Programs(harness.SystemTest):
         harness.wait_until(
             lambda: any(row["number"] > before and row.get("name") == "sums"
                         for row in api.get("/v1/processes").json["processes"]), "it runs again")
+
+    def keep(self, host, call, *arguments, **more):
+        answer = host.api.post("/v1/functions/test:keep",
+                               {"call": call, "with": list(arguments), **more})
+        self.assertEqual(answer.status, 200, answer.text)
+        return answer.json.get("error") or answer.json.get("value")
+
+    def test_programs_keep_values_over_a_kill(self):
+        host = self.host("--data", self.folder / "data")
+        self.assertIsNone(self.keep(host, "get", "a"))
+        self.assertEqual(self.keep(host, "put", "a", {"n": [1, None, "ß"]}), 1)
+        self.assertEqual(self.keep(host, "find", "a"),
+                         {"value": {"n": [1, None, "ß"]}, "version": 1})
+        self.assertEqual(self.keep(host, "compare_and_set", "a", 1, "next"), 2)
+        self.assertEqual(self.keep(host, "compare_and_set", "a", 1, "late"), "key_changed")
+        self.assertEqual(self.keep(host, "put", "b", "x" * 1000), "value_too_large")
+        self.assertEqual(self.keep(host, "get", "a", store="test:none"), "store_not_found")
+        self.assertEqual(self.keep(host, "put", "t", 1, {"ttl": "1h"}), 3)
+        # What was answered is there, whenever the node was killed.
+        answered = {}
+
+        def put():
+            count = 0
+            while True:
+                count += 1
+                try:
+                    self.keep(host, "put", f"n/{count:05}", count)
+                except (harness.Broken, AssertionError):
+                    return
+                answered[f"n/{count:05}"] = count
+        for _ in range(3):
+            answered.clear()
+            putting = harness.in_thread(put)
+            harness.wait_until(lambda: len(answered) > 30, "some are answered")
+            host.kill()
+            putting.result()
+            host.start()
+            for key, value in answered.items():
+                self.assertEqual(self.keep(host, "get", key), value)
+        self.assertEqual(self.keep(host, "get", "a"), "next")
+        keys = self.keep(host, "list", {"prefix": "n/", "limit": 2})
+        self.assertEqual([each["key"] for each in keys], ["n/00001", "n/00002"])
+        self.assertIs(self.keep(host, "delete", "a"), True)
+        self.assertIs(self.keep(host, "delete", "a"), False)
+        bare = self.host(name="bare")
+        self.assertEqual(self.keep(bare, "get", "a"), "store_not_found")
+
+    def test_all_programs_of_a_host_have_one_bound(self):
+        host = self.host("--memory-max", "16MiB", entries=self.entries)
+
+        def fill():
+            answer = host.api.post("/v1/processes", {"program": "test:family", "arguments": [50]})
+            return answer if answer.status != 201 else None
+        refused = harness.wait_until(fill, "there is no room any more")
+        self.assert_problem(refused, 503, "host_memory_full")
+        self.assertTrue(host.answers("/healthz"))
 
     def test_nodes_talk_by_name_and_by_address_and_say_when_they_cannot(self):
         dispatcher = self.system.start_all()

@@ -401,6 +401,31 @@ inline constexpr std::size_t process_inbox_max = 1'024;
 inline constexpr std::size_t relay_lanes = 4;
 inline constexpr std::size_t relay_lane_packages_max = 1'024;
 inline constexpr Duration send_wait_default = 5s;
+// What one process may be told (message_too_large), and what may lie in its inbox (mailbox_full),
+// as it lies in memory.
+inline constexpr std::size_t message_bytes_max = 4 * mebibyte;
+inline constexpr std::size_t process_inbox_bytes_max = 32 * mebibyte;
+// What the node itself tells a process that does not read it: then it ends, as mailbox_full.
+inline constexpr std::size_t process_signals_max = 16 * process_inbox_max;
+// Of one process: messages to come later (too_many_timers); its name and a topic (invalid_field).
+inline constexpr std::size_t process_timers_max = 1'024;
+inline constexpr std::size_t process_name_bytes_max = 256;
+inline constexpr std::size_t message_topic_bytes_max = 256;
+// A text that a program has read, or written into the log; of an error: the rest is cut.
+inline constexpr std::size_t program_text_bytes_max = 4 * mebibyte;  // else not_convertible
+inline constexpr std::size_t program_line_bytes_max = 16 * kibibyte;
+inline constexpr std::size_t program_error_bytes_max = 4 * kibibyte;
+// What programs of a node hold together, messages too: host_memory_full.
+inline constexpr std::uint64_t programs_memory_default = 2'048 * std::uint64_t{mebibyte};
+static_assert(message_bytes_max < process_inbox_bytes_max && message_bytes_max < body_bytes_max);
+// Programs that wait for a store: overloaded. Threads that wait for the disk in their place.
+inline constexpr std::size_t store_questions_max = 10'000;
+inline constexpr std::size_t store_threads = 2;
+// Processes of one other node that are watched or linked to (too_many_watches), how long one look
+// at them lasts, and how long a node may be away before it is lost (node_lost).
+inline constexpr std::size_t node_watches_max = 10'000;
+inline constexpr Duration node_look = 20s;
+inline constexpr Duration node_lost_after = 5s;
 
 // Shutdown: what is held may finish for this long.
 inline constexpr Duration drain_timeout = 30s;

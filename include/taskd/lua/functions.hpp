@@ -43,6 +43,7 @@ struct FunctionPorts {
     runtime::ProcessIds& ids;
     const port::Clock& clock;
     port::Log& log;
+    MemoryPool* memory = nullptr;  // of all programs; none: without a bound
 };
 
 struct PoolCounts {
@@ -81,7 +82,8 @@ class Functions {
     Result<void> try_out(const ProgramSpec& spec) const;
 
     // `done` runs once, on any thread, also within the call: function_not_found, pool_full,
-    // memory_limit, what the checks say, or what the program says. `print` takes what the function
+    // memory_limit, host_memory_full, what the checks say, or what the program says. `print` takes
+    // what the function
     // prints.
     CallId call(const std::string& name, std::vector<Value> arguments, CallDone done,
                 std::function<void(const std::string&)> print = {});

@@ -15,6 +15,7 @@
 
 #include "taskd/base/limits.hpp"
 #include "taskd/base/result.hpp"
+#include "taskd/lua/memory.hpp"
 #include "taskd/lua/module.hpp"
 #include "taskd/lua/program.hpp"
 #include "taskd/model/value.hpp"
@@ -37,6 +38,7 @@ struct MachineSettings {
     const std::vector<Module>* modules = nullptr;             // outlive the machine
     const port::Clock* clock = nullptr;                       // the same
     std::function<void(const std::string& line)> print = {};  // what the program prints
+    MemoryPool* pool = nullptr;                               // of all; outlives the machine
 };
 
 // Where a machine stands after it ran.
@@ -57,7 +59,7 @@ struct Turn {
 
 class Machine {
   public:
-    // memory_limit when not even the sandbox has room.
+    // memory_limit or host_memory_full when not even the sandbox has room.
     static Result<std::unique_ptr<Machine>> make(MachineSettings settings);
     ~Machine();
     Machine(const Machine&) = delete;

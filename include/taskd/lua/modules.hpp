@@ -10,6 +10,7 @@
 #include "taskd/lua/host.hpp"
 #include "taskd/lua/module.hpp"
 #include "taskd/port/http.hpp"
+#include "taskd/port/key_store.hpp"
 #include "taskd/port/log.hpp"
 #include "taskd/runtime/event_bus.hpp"
 #include "taskd/runtime/transcoder.hpp"
@@ -54,6 +55,28 @@ class Events {
   public:
     Events(runtime::EventBus& bus, runtime::Relay& relay, const runtime::Topology& topology,
            Post post);
+
+    static Module module();
+    Result<void> add_commands(runtime::Commands& commands);
+    // Its subscriptions end with it. From any thread.
+    void ended(runtime::ProcessNumber process);
+
+    struct Impl;
+
+  private:
+    std::shared_ptr<Impl> impl_;
+};
+
+// The stores of a role as `store`: get, find, put, compare_and_set, delete, list. Values are kept
+// as JSON. What is asked waits for its turn on threads of its own, because a store waits for the
+// disk.
+class Stores {
+  public:
+    // Without stores every name is store_not_found. `stores` and `formats` outlive it.
+    Stores(port::KeyStores* stores, const runtime::Transcoder& formats);
+    ~Stores();  // what was asked is answered first
+    Stores(const Stores&) = delete;
+    Stores& operator=(const Stores&) = delete;
 
     static Module module();
     Result<void> add_commands(runtime::Commands& commands);

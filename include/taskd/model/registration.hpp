@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "taskd/base/ids.hpp"
@@ -10,10 +11,13 @@
 
 namespace taskd {
 
+// The type of nodes that run programs. They take no tasks: their port is HTTP.
+inline constexpr std::string_view node_type = "taskd.host";
+
 struct Registration {
     std::string instance;    // is_instance_name
     SessionId session;       // of this start of the process
-    std::string type;        // task type it works on
+    std::string type;        // task type it works on, or node_type
     std::string host;        // name or address others reach it at
     std::uint16_t port = 0;  // UDP
     std::uint32_t concurrency = 1;

@@ -2,8 +2,9 @@
 // number answers. Parts add their handlers while the role boots; then the table is frozen, and
 // looking one up takes no lock.
 //
-// Numbers, by who handles them: 1 to 29 processes, 30 to 39 time, 40 to 59 functions and stores, 60
-// to 99 the dispatcher's API, 100 to 109 HTTP, from 256 what users build in.
+// Numbers, by who handles them: 1 to 29 processes, 30 to 39 time, 40 to 59 functions, 60 to 99 the
+// dispatcher's API, 100 to 109 HTTP, 110 to 119 events, 120 to 126 stores, from 256 what users
+// build in.
 #pragma once
 
 #include <array>

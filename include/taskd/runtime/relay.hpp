@@ -1,6 +1,6 @@
 // Carries messages between processes, by the address of the receiver, in three stages:
 //   local      the node is this one: into the mailbox of the host that runs the process
-//   peer       a node of this cluster, whose address the settings tell
+//   peer       a node of this cluster, whose address the settings or the name service tell
 //   internode  a remote node whose name is its address, "10.0.0.7:4010", if the settings allow it:
 //              what goes there carries the cluster key
 // A message arrives once or not at all, and the sender is told which. Messages of one sender to one
@@ -78,6 +78,15 @@ class Relay {
     // process_not_found for a host that is none here, node_unknown, mailbox_full, and what the
     // receiver or the other node says. `delivered` may run within the call.
     void send(Package package, Delivered delivered);
+
+    // Peers beside those of the settings, which go over them; in place of those told before.
+    void set_peers(std::map<std::string, std::string, std::less<>> peers);
+    // Where a node other than this one is reached, and whether it is a peer. node_unknown.
+    struct Way {
+        std::string base_url;
+        bool peer = false;
+    };
+    Result<Way> way_to(const std::string& node) const;
 
     const std::string& node() const;
     RelayCounts counts() const;

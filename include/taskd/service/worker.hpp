@@ -17,6 +17,7 @@
 #include "taskd/port/log.hpp"
 #include "taskd/port/timers.hpp"
 #include "taskd/protocol/outbox.hpp"
+#include "taskd/service/registrar.hpp"
 #include "taskd/service/task_runner.hpp"
 #include "taskd/service/vitals.hpp"
 
@@ -44,7 +45,7 @@ class Worker {
     Worker(WorkerSettings settings, TaskRunner& runner, WorkerPorts ports);
     ~Worker();
 
-    bool registered() const { return registered_; }
+    bool registered() const { return registrar_.registered(); }
     std::size_t running() const { return running_.size(); }
     std::uint64_t done() const { return done_count_; }
     void report(port::MetricSink& sink) const;
@@ -104,10 +105,7 @@ class Worker {
     void flush(Dispatcher& to);
     void flush_soon(const std::string& store_id, Dispatcher& to);
 
-    void register_self();
-    void registered_answer(const Result<port::HttpResponse>& answer);
     void check_drained();
-    void deregister(int tries);
 
     WorkerSettings settings_;
     TaskRunner& runner_;
@@ -123,13 +121,11 @@ class Worker {
     DatagramFigures datagrams_;
     Duration renew_interval_;
     std::unique_ptr<port::Timer> renew_timer_;
-    std::unique_ptr<port::Timer> register_timer_;
-    bool registered_ = false;
-    bool waiting_told_ = false;
     bool draining_ = false;
     bool deregistering_ = false;
     std::function<void()> drained_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come after our end
+    Registrar registrar_;
 };
 
 }  // namespace taskd::service

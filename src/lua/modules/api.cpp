@@ -199,7 +199,8 @@ bool is_header(std::string_view text) {
     return std::ranges::none_of(text, [](char c) { return c == '\r' || c == '\n' || c == '\0'; });
 }
 
-// (url, {method, headers, body, timeout}); a body that is no text goes as JSON.
+// (url, {method, headers, body, timeout}); a body that is no text goes as JSON. Nobody holds a
+// thread for longer than others may wait.
 Result<Question> write_http(const std::vector<Value>& arguments, const ApiPorts& ports) {
     const Arguments given{arguments};
     const auto url = given.text(0, "url");
@@ -213,7 +214,7 @@ Result<Question> write_http(const std::vector<Value>& arguments, const ApiPorts&
     Question question{
         .base_url = std::move(parts->first),
         .request = {method->empty() ? "GET" : *method, std::move(parts->second), {}, {}},
-        .timeout = timeout->value_or(timeout_default)};
+        .timeout = std::min<Duration>(timeout->value_or(timeout_default), limits::wait_max)};
     if (const Value* headers = given.option(1, "headers"))
         for (const ValueField& field : headers->fields) {
             if (!is_header(field.name) || !is_header(field.value.text) || field.name.empty())

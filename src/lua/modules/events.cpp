@@ -111,6 +111,10 @@ Events::Events(runtime::EventBus& bus, runtime::Relay& relay, const runtime::Top
                Post post)
     : impl_{std::make_shared<Impl>(bus, relay, topology, std::move(post))} {}
 
+void Events::ended(runtime::ProcessNumber process) {
+    impl_->forget(process);
+}
+
 Module Events::module() {
     return {"events", {{"publish", publish_command}, {"subscribe", subscribe_command}}};
 }

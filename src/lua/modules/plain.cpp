@@ -17,6 +17,8 @@
 namespace taskd::lua {
 namespace {
 
+constexpr std::size_t pieces_max = 200'000;  // of one text; each takes more than it holds
+
 using Values = std::vector<Value>;
 using TextFunction = Result<Value> (*)(const std::string& text, const Values& arguments);
 
@@ -41,6 +43,9 @@ Module format_module(const runtime::Transcoder& formats, const char* name) {
              {"decode", DirectFunction{[&formats, name](const Values& arguments) -> Result<Value> {
                   const auto text = Arguments{arguments}.text(0, "text");
                   if (!text) return std::unexpected{text.error()};
+                  // What is read takes many times as much as its text.
+                  if (text->size() > limits::program_text_bytes_max)
+                      return fail(ErrorCode::not_convertible, "a text of more than 4 MiB");
                   return formats.read(name, *text);
               }}}}};
 }
@@ -91,11 +96,13 @@ Result<Value> trim(const std::string& text, const Values&) {
     return Value::of_text(text.substr(first, text.find_last_not_of(blanks) - first + 1));
 }
 
-Value split_at(const std::string& text, const std::string& separator) {
+Result<Value> split_at(const std::string& text, const std::string& separator) {
     Value list;
     list.kind = ValueKind::list;
     std::size_t from = 0;
     for (auto at = text.find(separator); at != std::string::npos; at = text.find(separator, from)) {
+        if (list.items.size() == pieces_max)
+            return fail(ErrorCode::not_convertible, "a text of more than 200,000 pieces");
         list.items.push_back(Value::of_text(text.substr(from, at - from)));
         from = at + separator.size();
     }
@@ -111,10 +118,11 @@ Result<Value> split(const std::string& text, const Values& arguments) {
 }
 
 Result<Value> lines(const std::string& text, const Values&) {
-    Value list = split_at(text, "\n");
-    for (Value& line : list.items)
+    auto list = split_at(text, "\n");
+    if (!list) return list;
+    for (Value& line : list->items)
         if (line.text.ends_with('\r')) line.text.pop_back();
-    if (list.items.back().text.empty()) list.items.pop_back();
+    if (list->items.back().text.empty()) list->items.pop_back();
     return list;
 }
 
@@ -238,7 +246,8 @@ Module log_module(port::Log& log) {
                      for (const ValueField& field : arguments[1].fields)
                          fields += fmt::format("{}{}={}", fields.empty() ? "" : " ", field.name,
                                                field.value.text);
-                 log.write(level, *message, {{"fields", fields}});
+                 log.write(level, message->substr(0, limits::program_line_bytes_max),
+                           {{"fields", fields.substr(0, limits::program_line_bytes_max)}});
                  return Value::of_boolean(true);
              }}});
     return module;

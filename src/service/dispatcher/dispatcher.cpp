@@ -36,8 +36,10 @@ Result<void> Dispatcher::start() {
     watch_ = std::make_unique<RegistryWatch>(
         settings_.nameservice_url, settings_.workers.key, ports_.http, core.clock, core.timers,
         core.log, [this](const RegistrySnapshot& registry) {
-            link_->set_registrations(registry.registrations);
-            if (bus_events_) bus_events_->on_workers(registry.registrations);
+            std::vector<Registration> workers = registry.registrations;
+            std::erase_if(workers, [](const auto& each) { return each.type == node_type; });
+            link_->set_registrations(workers);
+            if (bus_events_) bus_events_->on_workers(workers);
         });
     core_.on_output([this](const engine::Output& output) {
         if (const auto* ended = std::get_if<engine::TaskEnded>(&output)) waiters_.ended(ended->id);

@@ -173,6 +173,7 @@ std::vector<std::string> Up::arguments(const Child& child) const {
         case Role::host:
             out.emplace_back("host");
             option("--registry", settings_.data);
+            option("--data", settings_.data);
             option("--dispatcher", url_of(first(Role::dispatcher)));
             break;
     }

@@ -1,24 +1,12 @@
-// How a worker is known: its registration, its renewals, its way out.
+// How a worker is known: its renewals, its figures, its way out.
 #include <algorithm>
 
-#include "taskd/protocol/json.hpp"
-#include "taskd/protocol/problem.hpp"
-#include "taskd/protocol/registration_json.hpp"
 #include "taskd/protocol/task_json.hpp"
-#include "taskd/service/http_front.hpp"
 #include "taskd/service/worker.hpp"
 
 namespace taskd::service {
 
 using protocol::Kind;
-
-namespace {
-
-constexpr Duration http_patience = std::chrono::seconds{5};
-constexpr Duration register_retry = std::chrono::milliseconds{500};
-constexpr int deregister_tries = 3;
-
-}  // namespace
 
 // The loop that runs the tasks renews their leases: when it hangs, they run out.
 void Worker::renew() {
@@ -73,41 +61,7 @@ void Worker::report(port::MetricSink& sink) const {
     sink.put(Metric::worker_running, running_.size());
     sink.put(Metric::worker_concurrency, std::uint64_t{settings_.registration.concurrency});
     sink.put(Metric::worker_ended_total, done_count_);
-    sink.put(Metric::worker_registered, registered_ ? 1.0 : 0.0);
-}
-
-void Worker::register_self() {
-    if (deregistering_) return;
-    port::HttpRequest request{"PUT",
-                              "/v1/registrations/" + settings_.registration.instance,
-                              {{"Content-Type", std::string{protocol::json_type}}},
-                              protocol::write_registration_body(settings_.registration)};
-    add_key(request.headers, settings_.key);
-    ports_.http.send(
-        settings_.nameservice_url, std::move(request), http_patience,
-        [this, alive = std::weak_ptr<bool>{alive_}](Result<port::HttpResponse> answer) {
-            if (!alive.expired()) registered_answer(answer);
-        });
-}
-
-void Worker::registered_answer(const Result<port::HttpResponse>& answer) {
-    if (deregistering_) return;  // the timer is the way out's by now
-    const bool taken = answer && (answer->status == 200 || answer->status == 201);
-    if (taken) {
-        if (!registered_)
-            ports_.log.info("registered", {{"nameservice", settings_.nameservice_url}});
-        waiting_told_ = false;
-    } else if (!waiting_told_) {
-        waiting_told_ = true;
-        const std::string why =
-            answer ? protocol::parse_problem(answer->body, answer->status).to_string()
-                   : answer.error().to_string();
-        ports_.log.warn("waiting for the name service",
-                        {{"url", settings_.nameservice_url}, {"why", why}});
-    }
-    registered_ = taken;
-    register_timer_->set(ports_.clock.steady() + (taken ? settings_.heartbeat : register_retry),
-                         [this] { register_self(); });
+    sink.put(Metric::worker_registered, registered() ? 1.0 : 0.0);
 }
 
 void Worker::drain(std::function<void()> done) {
@@ -126,26 +80,7 @@ void Worker::check_drained() {
     for (const auto& [store_id, dispatcher] : dispatchers_)
         if (dispatcher.outbox.pending() > 0) return;
     deregistering_ = true;
-    register_timer_->clear();
-    deregister(deregister_tries);
-}
-
-void Worker::deregister(int tries) {
-    port::HttpRequest request{"DELETE",
-                              "/v1/registrations/" + settings_.registration.instance + "?session=" +
-                                  protocol::write_session(settings_.registration.session),
-                              {},
-                              {}};
-    add_key(request.headers, settings_.key);
-    ports_.http.send(
-        settings_.nameservice_url, std::move(request), http_patience,
-        [this, tries, alive = std::weak_ptr<bool>{alive_}](Result<port::HttpResponse> answer) {
-            if (alive.expired()) return;
-            // Without an answer the registration expires by itself.
-            if (answer || tries <= 1) return std::exchange(drained_, nullptr)();
-            register_timer_->set(ports_.clock.steady() + register_retry,
-                                 [this, tries] { deregister(tries - 1); });
-        });
+    registrar_.leave(std::exchange(drained_, nullptr));
 }
 
 }  // namespace taskd::service

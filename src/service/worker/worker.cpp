@@ -39,10 +39,11 @@ Worker::Worker(WorkerSettings settings, TaskRunner& runner, WorkerPorts ports)
       ports_{ports},
       renew_interval_{limits::lease_duration_default / 3},
       renew_timer_{ports.timers.make()},
-      register_timer_{ports.timers.make()} {
+      registrar_{
+          {settings_.registration, settings_.nameservice_url, settings_.key, settings_.heartbeat},
+          {ports.http, ports.clock, ports.timers, ports.log}} {
     ports_.socket.on_receive(
         [this](const port::Endpoint& from, std::string_view bytes) { received(from, bytes); });
-    register_self();
 }
 
 Worker::~Worker() = default;

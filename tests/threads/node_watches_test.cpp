@@ -1,0 +1,337 @@
+// Monitors and links between two nodes: each end is told once, a node that is gone is named, and
+// neither side keeps what nobody needs any more.
+#include "taskd/lua/node_watches.hpp"
+
+#include <algorithm>
+
+#include "catch.hpp"
+#include "lua_node.hpp"
+#include "memory_log.hpp"
+#include "thread_loop.hpp"
+
+using namespace taskd;
+using namespace std::chrono_literals;
+using support::LuaNode;
+
+namespace {
+
+class NoMessages final : public runtime::NodeLink {
+  public:
+    void send(const std::string& base_url, runtime::Package, runtime::Delivered told) override {
+        told(fail(ErrorCode::unreachable, base_url));
+    }
+};
+
+// What one node asks another, without a network: by their base urls.
+class Wire final : public port::HttpExchange {
+  public:
+    explicit Wire(port::Timers& timers) : timers_{timers} {}
+
+    void send(const std::string& base_url, port::HttpRequest request, Duration,
+              std::function<void(Result<port::HttpResponse>)> then) override {
+        timers_.post([this, base_url, body = std::move(request.body), then] {
+            ++asked;
+            lua::WatchDesk* desk = desks[base_url];
+            if (desk == nullptr || cut) return then(fail(ErrorCode::unreachable, base_url));
+            auto question = lua::read_watch_question(body);
+            if (!question) return then(fail(std::move(question)));
+            questions.push_back(*question);
+            desk->take(
+                std::move(*question), [] { return false; },
+                [this, then](const Result<lua::WatchAnswer>& answer) {
+                    if (cut) return then(fail(ErrorCode::unreachable, "cut"));
+                    if (!answer) return then(std::unexpected{answer.error()});
+                    then(port::HttpResponse{200, {}, lua::write_watch_answer(*answer)});
+                });
+        });
+    }
+
+    std::map<std::string, lua::WatchDesk*> desks;
+    std::vector<lua::WatchQuestion> questions;
+    int asked = 0;
+    bool cut = false;
+
+  private:
+    port::Timers& timers_;
+};
+
+// A node with both halves.
+class Side {
+  public:
+    Side(const std::string& name, const std::string& other, test::ThreadLoop& loop, Wire& wire,
+         std::uint64_t session)
+        : node{2, {}, {.name = name, .link = &link_, .peers = {{other, "http://" + other}}}},
+          settings_{.session = SessionId{session}, .bearer = {}, .look = 200ms, .lost_after = 2s},
+          ports_{node.host(),
+                 node.relay(),
+                 node.topology(),
+                 wire,
+                 loop,
+                 clock_,
+                 log_,
+                 [&loop](std::function<void()> job) { loop.post(std::move(job)); }},
+          watcher{settings_, ports_},
+          desk{settings_, ports_} {
+        wire.desks["http://" + name] = &desk;
+    }
+
+  private:
+    NoMessages link_;
+    test::RealClock clock_;
+    test::MemoryLog log_;
+
+  public:
+    LuaNode node;
+
+  private:
+    lua::NodeWatchSettings settings_;
+    lua::NodeWatchPorts ports_;
+
+  public:
+    lua::NodeWatcher watcher;
+    lua::WatchDesk desk;
+};
+
+struct Pair {
+    Pair() { tick(); }
+    // What happens on other threads is looked at so often.
+    void tick() {
+        ticker->set(clock.steady() + 2ms, [this] { tick(); });
+    }
+    // Reports of `a`, while the loop turns.
+    std::vector<std::string> reports(std::size_t count) {
+        loop.run_until([&] { return a.node.reports(0).size() >= count; }, 20s);
+        return a.node.reports(0);
+    }
+    bool until(const std::function<bool()>& done) { return loop.run_until(done, 20s); }
+
+    test::ThreadLoop loop;
+    test::RealClock clock;
+    std::unique_ptr<port::Timer> ticker = loop.make();
+    Wire wire{loop};
+    Side a{"a", "b", loop, wire, 1};
+    Side b{"b", "a", loop, wire, 2};
+};
+
+const std::string waiting = "return function() process.receive() end";
+const std::string failing = "return function() process.receive{topic = 'go'} error('no dough') end";
+
+void tell(LuaNode& node, const runtime::ProcessId& to, const char* topic) {
+    node.relay().send({.from = {}, .to = to, .name = {}, .topic = topic, .payload = {}},
+                      [](const Result<void>&) {});
+}
+
+Value pid(const runtime::ProcessId& id) {
+    return Value::of_text(to_text(id));
+}
+
+}  // namespace
+
+TEST_CASE("a monitor is told of an end on another node, once") {
+    Pair pair;
+    pair.b.node.program("fails", failing);
+    pair.b.node.program("waits", waiting);
+    pair.a.node.program(
+        "watcher",
+        "return function(first, second)\n"
+        "  test.report(process.monitor(first))\n"
+        "  test.report(process.monitor(second))\n"
+        "  while true do\n"
+        "    local m = process.receive()\n"
+        "    test.report(m.topic .. ' ' .. tostring(m.payload.pid == first) .. ' '\n"
+        "      .. tostring(m.payload.ok) .. ' ' .. tostring(m.payload.kind)\n"
+        "      .. ' ' .. tostring(m.payload.message)\n"
+        "      .. ' ' .. tostring(m.payload.program))\n"
+        "  end end");
+    const auto fails = pair.b.node.spawn("fails");
+    const auto waits = pair.b.node.spawn("waits");
+    const auto watcher = pair.a.node.spawn("watcher", {pid(fails), pid(waits)});
+    CHECK(pair.reports(2) == std::vector<std::string>{"true", "true"});
+    CHECK(pair.a.watcher.ties() == 2);
+    tell(pair.b.node, fails, "go");
+    CHECK(pair.reports(3).at(2) == "@exit true false program_failed fails:2: no dough fails");
+    tell(pair.b.node, waits, "end");
+    CHECK(pair.reports(4).at(3) == "@exit false true nil nil waits");
+    CHECK(pair.until([&] { return pair.a.watcher.ties() == 0 && pair.b.desk.askers() == 0; }));
+    const int asked = pair.wire.asked;
+    pair.loop.run_until([] { return false; }, 300ms);
+    CHECK(pair.wire.asked == asked);  // nobody is asked about nothing
+    CHECK(pair.a.node.reports(0).size() == 4);
+    (void)pair.a.node.host().terminate(watcher.number, "");
+}
+
+TEST_CASE("what is not there is said to who would watch it") {
+    Pair pair;
+    pair.a.node.program("watcher",
+                        "return function()\n"
+                        "  for _, to in ipairs{'{b@lua|99}', '{b@other|1}', '{c@lua|1}'} do\n"
+                        "    test.report(select(2, process.monitor(to)).kind)\n"
+                        "    test.report(select(2, process.link(to)).kind) end\n"
+                        "  test.report(process.demonitor('{b@lua|99}'))\n"
+                        "  test.report(select(2, process.monitor('{b@lua|1')).kind) end");
+    pair.a.node.spawn("watcher");
+    CHECK(pair.reports(8) == std::vector<std::string>{"process_not_found", "process_not_found",
+                                                      "process_not_found", "process_not_found",
+                                                      "node_unknown", "node_unknown", "true",
+                                                      "invalid_field"});
+    pair.wire.cut = true;
+    pair.a.node.program("late",
+                        "return function()\n"
+                        "  test.report(select(2, process.monitor('{b@lua|1}')).kind) end");
+    pair.a.node.spawn("late");
+    CHECK(pair.reports(9).at(8) == "unreachable");
+    CHECK(pair.until([&] { return pair.a.watcher.ties() == 0; }));
+}
+
+TEST_CASE("a link takes down both ways, and only by a failure") {
+    Pair pair;
+    pair.b.node.program("fails", failing);
+    pair.b.node.program("waits", waiting);
+    pair.a.node.program("linked",
+                        "return function(other) test.report(process.link(other))\n"
+                        "process.receive{topic = 'go'} error('mine') end");
+    pair.a.node.program("traps",
+                        "return function(other) process.trap_links(true)\n"
+                        "  test.report(process.link(other))\n"
+                        "  local m = process.receive()\n"
+                        "  test.report(m.topic .. ' ' .. m.payload.kind) end");
+    // There it fails: here it ends, or is told.
+    const auto first = pair.b.node.spawn("fails");
+    pair.a.node.spawn("linked", {pid(first)});
+    pair.a.node.spawn("traps", {pid(first)});
+    CHECK(pair.reports(2) == std::vector<std::string>{"true", "true"});
+    tell(pair.b.node, first, "go");
+    CHECK(pair.reports(3).at(2) == "@link_down program_failed");
+    CHECK(pair.until([&] { return pair.a.node.host().counts().alive == 0; }));
+    // Here it fails: there it ends.
+    const auto second = pair.b.node.spawn("waits");
+    const auto linked = pair.a.node.spawn("linked", {pid(second)});
+    CHECK(pair.reports(4).size() == 4);
+    tell(pair.a.node, linked, "go");
+    CHECK(pair.until([&] { return pair.b.node.host().counts().alive == 0; }));
+    const auto lines = pair.b.node.log.lines();
+    CHECK(std::ranges::any_of(lines, [&](const std::string& line) {
+        return line.find("linked to " + to_text(linked)) != std::string::npos;
+    }));
+    // There it is done: nobody is taken down.
+    const auto third = pair.b.node.spawn("waits");
+    const auto kept = pair.a.node.spawn("linked", {pid(third)});
+    CHECK(pair.reports(5).size() == 5);
+    tell(pair.b.node, third, "end");
+    CHECK(pair.until([&] { return pair.a.watcher.ties() == 0 && pair.b.desk.askers() == 0; }));
+    CHECK(pair.a.node.topology().has(kept.number));
+    (void)pair.a.node.host().terminate(kept.number, "");
+}
+
+TEST_CASE("a link is taken back, and who has let go or ended leaves nothing behind") {
+    Pair pair;
+    pair.b.node.program("fails", failing);
+    const auto other = pair.b.node.spawn("fails");
+    pair.a.node.program("fickle",
+                        "return function(other)\n"
+                        "  process.link(other) process.monitor(other)\n"
+                        "  process.unlink(other) process.demonitor(other)\n"
+                        "  test.report('let go') process.receive() end");
+    pair.a.node.program("short",
+                        "return function(other) process.monitor(other)\n"
+                        "process.link(other) test.report('done') end");
+    const auto fickle = pair.a.node.spawn("fickle", {pid(other)});
+    pair.a.node.spawn("short", {pid(other)});
+    CHECK(pair.reports(2).size() == 2);
+    CHECK(pair.until([&] { return pair.a.watcher.ties() == 0 && pair.b.desk.askers() == 0; }));
+    tell(pair.b.node, other, "go");
+    CHECK(pair.until([&] { return pair.b.node.host().counts().alive == 0; }));
+    CHECK(pair.a.node.topology().has(fickle.number));
+    (void)pair.a.node.host().terminate(fickle.number, "");
+}
+
+TEST_CASE("a node that cannot be reached is lost to both sides after a while") {
+    Pair pair;
+    pair.b.node.program("waits", waiting);
+    const auto other = pair.b.node.spawn("waits");
+    pair.a.node.program("traps",
+                        "return function(other)\n"
+                        "  process.trap_links(true)\n"
+                        "  process.link(other) process.monitor(other) test.report('both')\n"
+                        "  for i = 1, 2 do local m = process.receive()\n"
+                        "    test.report(m.topic .. ' ' .. m.payload.kind) end end");
+    pair.a.node.spawn("traps", {pid(other)});
+    CHECK(pair.reports(1).size() == 1);
+    pair.wire.cut = true;
+    auto told = pair.reports(3);
+    REQUIRE(told.size() == 3);
+    std::ranges::sort(told);
+    CHECK(told == std::vector<std::string>{"@exit node_lost", "@link_down node_lost", "both"});
+    // The other side has not been asked for as long: its process, which does not trap, ends.
+    CHECK(pair.until([&] { return pair.b.node.host().counts().alive == 0; }));
+    CHECK(pair.until([&] { return pair.b.desk.askers() == 0; }));
+    CHECK(pair.a.watcher.ties() == 0);
+}
+
+TEST_CASE("a short silence loses nothing, and a node that was started again is another one") {
+    Pair pair;
+    pair.b.node.program("waits", waiting);
+    const auto other = pair.b.node.spawn("waits");
+    pair.a.node.program("watcher",
+                        "return function(other) process.monitor(other) test.report('watches')\n"
+                        "  local m = process.receive()\n"
+                        "  test.report(m.payload.kind .. ' ' .. m.payload.message) end");
+    pair.a.node.spawn("watcher", {pid(other)});
+    CHECK(pair.reports(1).size() == 1);
+    pair.wire.cut = true;
+    const int asked = pair.wire.asked;
+    CHECK(pair.until([&] { return pair.wire.asked > asked; }));
+    pair.wire.cut = false;
+    const int later = pair.wire.asked;
+    CHECK(pair.until([&] { return pair.wire.asked > later + 2; }));
+    CHECK(pair.a.watcher.ties() == 1);
+    CHECK(pair.a.node.reports(0).size() == 1);
+    {
+        // Another life of b at the same address, with a process of the same number.
+        Side again{"b", "a", pair.loop, pair.wire, 3};
+        again.node.program("waits", waiting);
+        CHECK(again.node.spawn("waits") == other);
+        pair.b.desk.let_go();  // the old one answers, and is not asked any more
+        CHECK(pair.reports(2).at(1).starts_with("node_lost "));
+        CHECK(pair.reports(2).at(1).find("started again") != std::string::npos);
+        CHECK(pair.until([&] { return pair.a.watcher.ties() == 0; }));
+        pair.wire.desks["http://b"] = nullptr;
+    }
+}
+
+TEST_CASE("questions and answers are read as they are written") {
+    const lua::WatchQuestion question{.node = "a",
+                                      .session = SessionId{7},
+                                      .number = 3,
+                                      .wait = 20s,
+                                      .watch = {4, 5},
+                                      .links = {{6, 1}},
+                                      .failed = {{{8, 2}, "program_failed", "no dough"}}};
+    const auto read = lua::read_watch_question(lua::write_watch_question(question));
+    REQUIRE(read);
+    CHECK(lua::write_watch_question(*read) == lua::write_watch_question(question));
+    CHECK(read->watch == question.watch);
+    CHECK(read->links == question.links);
+    CHECK(read->wait == 20s);
+    const auto error = [](const std::string& json) {
+        const auto wrong = lua::read_watch_question(json);
+        return wrong ? std::string{"none"} : std::string{wrong.error().name()};
+    };
+    const std::string head = R"({"node":"a","session":"0000000000000007","number":1)";
+    CHECK(error(head + "}") == "none");
+    CHECK(error("{") == "bad_json");
+    CHECK(error("[]") == "invalid_field");
+    CHECK(error("{}") == "missing_field");
+    CHECK(error(head + R"(,"more":1})") == "unknown_field");
+    CHECK(error(head + R"(,"watch":[0]})") == "invalid_field");
+    CHECK(error(head + R"(,"watch":["x"]})") == "invalid_field");
+    CHECK(error(head + R"(,"links":[{"here":1}]})") == "missing_field");
+    CHECK(error(head + R"(,"links":{}})") == "invalid_field");
+    CHECK(error(head + R"(,"wait_ms":30001})") == "invalid_field");
+    std::string many = head + R"(,"watch":[1)";
+    for (std::size_t count = 0; count < limits::node_watches_max; ++count)
+        many += ",1";
+    CHECK(error(many + "]}") == "too_many_watches");
+    CHECK(lua::read_watch_answer("{}").error().code == ErrorCode::bad_answer);
+    CHECK(lua::read_watch_answer("x").error().code == ErrorCode::bad_answer);
+}
