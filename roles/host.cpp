@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "door.hpp"
 #include "formats.hpp"
@@ -87,6 +88,9 @@ class Factory {
                                                  runtime::Topology& topology) {
         std::unique_ptr<Factory> part{new Factory{ground}};
         if (!settings.data.empty()) {
+            std::error_code fault;
+            std::filesystem::create_directories(settings.data, fault);
+            if (fault) return fail(ErrorCode::io_failed, settings.data + ": " + fault.message());
             part->stores_.emplace(settings.data + "/stores", *ground.clock);
             for (const StoreEntry& store : entries.stores)
                 part->stores_->declare(store.id, store.settings);
@@ -371,9 +375,10 @@ const Command& host_command() {
         {.name = "host",
          .arguments = "FILE | DIR…",
          .summary = "run programs in Lua: processes and functions",
-         .text = "Entries of the kinds function.lua, process.lua and library.lua, from files and "
-                 "folders.\nProcesses with auto_start begin at once and are looked after. Others "
-                 "are begun by programs, or with taskd process.",
+         .text =
+             "Entries of the kinds function.lua, process.lua, library.lua and store, from files "
+             "and folders.\nProcesses with auto_start begin at once and are looked after. Others "
+             "are begun by programs, or with taskd process.",
          .options = with_role_rows(host_rows(), "6500"),
          .positional_min = 1,
          .positional_max = 1'000,
