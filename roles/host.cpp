@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "door.hpp"
 #include "formats.hpp"
@@ -33,7 +34,12 @@ class Factory {
                                                  runtime::Commands& commands,
                                                  runtime::Topology& topology) {
         std::unique_ptr<Factory> part{new Factory{ground}};
-        if (!settings.data.empty()) part->stores_.emplace(settings.data + "/stores", *ground.clock);
+        if (!settings.data.empty()) {
+            std::error_code fault;
+            std::filesystem::create_directories(settings.data, fault);
+            if (fault) return fail(ErrorCode::io_failed, settings.data + ": " + fault.message());
+            part->stores_.emplace(settings.data + "/stores", *ground.clock);
+        }
         auto made = Programs::make(settings.programs,
                                    {ground, part->http_, ids, commands, topology, &part->link_,
                                     part->stores_ ? &*part->stores_ : nullptr});
@@ -301,10 +307,10 @@ const Command& host_command() {
         {.name = "host",
          .arguments = "[FILE | DIR…]",
          .summary = "run programs in Lua: processes and functions",
-         .text = "Entries of the kinds function.lua, process.lua and library.lua, from files and "
-                 "folders, or from\na registry. Processes with auto_start begin at once and are "
-                 "looked after. Others are begun by programs, or with taskd process. On SIGHUP it "
-                 "reads them again; a registry is followed by itself.",
+         .text = "Entries of the kinds function.lua, process.lua, library.lua and store, from "
+                 "files and folders, or from\na registry. Processes with auto_start begin at once "
+                 "and are looked after. Others are begun by programs, or with taskd process. On "
+                 "SIGHUP it reads them again; a registry is followed by itself.",
          .options = with_role_rows(host_rows(), "6500"),
          .positional_max = 1'000,
          .kind = PageKind::role,

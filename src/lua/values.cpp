@@ -391,7 +391,14 @@ Error read_error(lua_State* lua, int index) {
     if (lua_type(lua, at) != LUA_TTABLE)
         return {ErrorCode::program_failed, fmt::format("a {} was thrown", luaL_typename(lua, at))};
     const ErrorRow* row = find_error(raw_text(lua, at, "kind"));
-    return {row == nullptr ? ErrorCode::program_failed : row->code, raw_text(lua, at, "message")};
+    std::string message = raw_text(lua, at, "message");
+    if (row == nullptr) return {ErrorCode::program_failed, std::move(message)};
+    // One that was handed in and is thrown on has its text in front already.
+    const std::string front = fmt::format("{} (", row->text);
+    if (message == row->text) message.clear();
+    if (message.starts_with(front) && message.ends_with(')'))
+        message = message.substr(front.size(), message.size() - front.size() - 1);
+    return {row->code, std::move(message)};
 }
 
 }  // namespace taskd::lua

@@ -143,6 +143,19 @@ TEST_CASE("long texts are cut where people read them") {
         CHECK(line.size() < 20'000);
 }
 
+TEST_CASE("an error that is thrown on says what it says once") {
+    LuaNode node;
+    Trial trial{node};
+    const auto thrown =
+        trial.run("return function() local _, e = process.monitor('{here@lua|99}') error(e) end");
+    REQUIRE_FALSE(thrown);
+    CHECK(thrown.error().code == ErrorCode::process_not_found);
+    CHECK(thrown.error().detail == "{here@lua|99}");
+    const auto bare = trial.run(
+        "return function() error{kind = 'timed_out', message = 'no answer came in time'} end");
+    CHECK(bare.error().detail.empty());
+}
+
 TEST_CASE("what a module makes of a text is bounded") {
     LuaNode node;
     Trial trial{node};
