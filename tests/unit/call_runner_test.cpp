@@ -91,9 +91,10 @@ TEST_CASE("a URL is split, and what is none is refused") {
     };
     CHECK(url("http://a:80/b/c?d=1") == "http://a:80 /b/c?d=1");
     CHECK(url("http://a") == "http://a /");
+    CHECK(url("https://a:8443/b") == "https://a:8443 /b");
     CHECK(url("http://[::1]:8080?x=1") == "http://[::1]:8080 /?x=1");
-    for (const char* bad :
-         {"", "https://a/", "http://", "http:///x", "a:80", "http://a/b c", "http://a/#b"})
+    for (const char* bad : {"", "ftp://a/", "http://", "https://", "https:///x", "http:///x",
+                            "a:80", "http://a/b c", "http://a/#b"})
         CHECK(url(bad) == "bad_address");
 }
 

@@ -1,5 +1,5 @@
 // The HTTP client: blocking exchanges on a small pool of threads, answers on the loop. A thread is
-// made when none is free, up to a bound; each keeps its connections open. Plain HTTP only, over TCP
+// made when none is free, up to a bound; each keeps its connections open. HTTP, over TCP, TLS
 // or a Unix socket ("unix:/path").
 #pragma once
 

@@ -17,6 +17,9 @@ namespace taskd::port {
 // "http://127.0.0.1:4000", "http://[::1]:4000".
 std::string base_url(std::string_view address, std::uint16_t port);
 
+// How long "http://" or "https://" in front of an address is; 0 when there is neither.
+std::size_t http_scheme_bytes(std::string_view url);
+
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
 bool same_header(std::string_view a, std::string_view b);  // without case
@@ -87,9 +90,9 @@ class HttpHandler {
 class HttpExchange {
   public:
     virtual ~HttpExchange() = default;
-    // Sends to `base_url` ("http://host:port") off the loop; `then` runs on the loop, once.
-    // unreachable, timed_out or bad_answer when there was no answer; a status of any kind is an
-    // answer.
+    // Sends to `base_url` ("http://host:port", or https) off the loop; `then` runs on the loop,
+    // once. unreachable, timed_out or bad_answer when there was no answer; a status of any kind is
+    // an answer.
     virtual void send(const std::string& base_url, HttpRequest request, Duration timeout,
                       std::function<void(Result<HttpResponse>)> then) = 0;
 };

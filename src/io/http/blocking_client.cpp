@@ -74,10 +74,10 @@ Result<BaseUrl> parse_base_url(std::string_view url) {
         if (!base.host.starts_with('/') || !fits || !is_header_safe(url)) return bad();
         return base;
     }
-    constexpr std::string_view scheme = "http://";
-    if (!url.starts_with(scheme) || !is_header_safe(url)) return bad();
-    std::string_view authority = url.substr(scheme.size());
-    BaseUrl base;
+    const bool tls = url.starts_with("https://");
+    if ((!tls && !url.starts_with("http://")) || !is_header_safe(url)) return bad();
+    std::string_view authority = url.substr(url.find("//") + 2);
+    BaseUrl base{.port = static_cast<std::uint16_t>(tls ? 443 : 80), .is_tls = tls};
     if (const auto slash = authority.find('/'); slash != authority.npos) {
         base.prefix = authority.substr(slash);
         while (base.prefix.ends_with('/'))
@@ -106,8 +106,9 @@ Result<BaseUrl> parse_base_url(std::string_view url) {
 
 struct BlockingClient::Impl {
     Impl(BaseUrl where, const HttpExchangeSettings& how)
-        : base{std::move(where)}, settings{how}, client{base.host, base.port} {
-        client.set_keep_alive(true);
+        : base{std::move(where)}, settings{how}, owned{make(base)}, client{*owned} {
+        // What a closed TLS connection still says would look like the beginning of an answer.
+        client.set_keep_alive(!base.is_tls);
         if (base.is_unix)
             client.set_address_family(AF_UNIX);
         else
@@ -117,6 +118,11 @@ struct BlockingClient::Impl {
         client.set_socket_options([this](int socket) { watch(socket); });
     }
     ~Impl() { watch(-1); }
+
+    static std::unique_ptr<httplib::ClientImpl> make(const BaseUrl& base) {
+        if (base.is_tls) return std::make_unique<httplib::SSLClient>(base.host, base.port);
+        return std::make_unique<httplib::ClientImpl>(base.host, base.port);
+    }
 
     // A descriptor of our own on the same socket: it can be shut down from another thread and asked
     // what came over it, whatever the library has closed by then.
@@ -146,7 +152,8 @@ struct BlockingClient::Impl {
 
     const BaseUrl base;
     const HttpExchangeSettings settings;
-    httplib::ClientImpl client;
+    const std::unique_ptr<httplib::ClientImpl> owned;
+    httplib::ClientImpl& client;
     std::mutex mutex;
     int watched = -1;    // under mutex
     bool fresh = false;  // under mutex: connected during this attempt
@@ -162,6 +169,11 @@ Error BlockingClient::Impl::explain(httplib::Error error, bool late, bool too_la
         case httplib::Error::ConnectionTimeout:
             if (base.is_unix) return unix_fault(base.host);
             return {ErrorCode::unreachable, where + ": no connection"};
+        case httplib::Error::SSLConnection:
+        case httplib::Error::SSLLoadingCerts:
+            return {ErrorCode::unreachable, where + ": no TLS connection"};
+        case httplib::Error::SSLServerVerification:
+            return {ErrorCode::unreachable, where + ": its certificate is not trusted"};
         case httplib::Error::Read:
             // The end of the stream counts as one.
             if (bytes_received() > (is_fresh() ? 0 : before) + 1)

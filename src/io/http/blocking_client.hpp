@@ -1,5 +1,6 @@
 // One connection to one server, for calls that block. cpp-httplib is seen by blocking_client.cpp
-// alone.
+// alone. Over TLS the server's certificate must be of an authority that this machine trusts
+// (OpenSSL's list; SSL_CERT_FILE names another), and each call has a connection of its own.
 #pragma once
 
 #include <memory>
@@ -14,10 +15,12 @@ struct BaseUrl {
     std::uint16_t port = 80;
     std::string prefix;  // path in front of every target, without a slash at its end
     bool is_unix = false;
+    bool is_tls = false;  // then the port is 443 unless said
     std::string host_header() const;
 };
 
-// "http://host[:port][/prefix]" or "unix:/path/to/socket"; bad_address for anything else.
+// "http://host[:port][/prefix]", the same with https, or "unix:/path/to/socket"; bad_address for
+// anything else.
 Result<BaseUrl> parse_base_url(std::string_view url);
 
 class BlockingClient {

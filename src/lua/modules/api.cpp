@@ -183,13 +183,12 @@ class RequestWriter {
 
 // ---- http ---------------------------------------------------------------------------------------
 
-// "http://host:port" and the rest. Unix sockets are the node's own affair.
+// "http://host:port", or with https, and the rest. Unix sockets are the node's own affair.
 Result<std::pair<std::string, std::string>> split_url(const std::string& url) {
-    constexpr std::string_view scheme = "http://";
-    if (!url.starts_with(scheme) || url.size() == scheme.size() ||
-        url.find_first_of(" \r\n#") != std::string::npos)
-        return fail(ErrorCode::bad_address, "'" + url + "' is no http:// URL");
-    const std::size_t slash = std::min(url.find('/', scheme.size()), url.find('?', scheme.size()));
+    const std::size_t scheme = port::http_scheme_bytes(url);
+    if (scheme == 0 || url.size() == scheme || url.find_first_of(" \r\n#") != std::string::npos)
+        return fail(ErrorCode::bad_address, "'" + url + "' is no http:// or https:// URL");
+    const std::size_t slash = std::min(url.find('/', scheme), url.find('?', scheme));
     std::string target = slash == std::string::npos ? "/" : url.substr(slash);
     if (target.front() == '?') target.insert(0, "/");
     return std::pair{url.substr(0, slash), std::move(target)};

@@ -50,17 +50,17 @@ RunEnd result_of(const port::HttpResponse& answer) {
 }  // namespace
 
 Result<CallSettings> parse_call_url(const std::string& url) {
-    constexpr std::string_view scheme = "http://";
-    if (!url.starts_with(scheme) || url.size() == scheme.size())
-        return fail(ErrorCode::bad_address, "'" + url + "' is no http:// URL");
-    const std::size_t slash = std::min(url.find('/', scheme.size()), url.find('?', scheme.size()));
+    const std::size_t scheme = port::http_scheme_bytes(url);
+    if (scheme == 0 || url.size() == scheme)
+        return fail(ErrorCode::bad_address, "'" + url + "' is no http:// or https:// URL");
+    const std::size_t slash = std::min(url.find('/', scheme), url.find('?', scheme));
     CallSettings settings;
     settings.base_url = url.substr(0, slash);
     settings.target = slash == std::string::npos ? "/" : url.substr(slash);
     if (settings.target.front() == '?') settings.target.insert(0, "/");
-    if (settings.base_url.size() == scheme.size() || url.find('#') != std::string::npos ||
+    if (settings.base_url.size() == scheme || url.find('#') != std::string::npos ||
         url.find(' ') != std::string::npos)
-        return fail(ErrorCode::bad_address, "'" + url + "' is no http:// URL");
+        return fail(ErrorCode::bad_address, "'" + url + "' is no http:// or https:// URL");
     return settings;
 }
 
