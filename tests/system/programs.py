@@ -272,7 +272,8 @@ class Programs(harness.SystemTest):
         self.assertEqual(api.get("/v1/processes").json["alive"], 2)
         self.entries.write_text(newer)
         self.assertEqual(api.call("POST", "/v1/entries/reload").json,
-                         {"functions": 3, "processes": 3, "version": 0})
+                         {"functions": newer.count("kind: function.lua"),
+                          "processes": newer.count("kind: process.lua"), "version": 0})
         harness.wait_until(lambda: api.get("/v1/processes").json["alive"] == 1, "it was ended")
         self.assertNotIn("test:second", [row["program"] for row in
                                          api.get("/v1/processes").json["processes"]])
