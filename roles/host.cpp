@@ -22,15 +22,28 @@ namespace {
 
 struct HostSettings {
     ProgramsSettings programs;
+    runtime::RelaySettings relay;
     std::string data;               // empty: no stores
     NodePresenceSettings presence;  // without a name service: alone, or among --peers
+};
+
+// Messages between processes: of the ground that a host stands on.
+struct NodeRelay {
+    NodeRelay(Ground& ground, const runtime::RelaySettings& settings)
+        : http{ground.loop, {.threads_max = 32}},
+          link{http, post_to(ground.loop), transcoder(), ground.key},
+          relay{settings, &link} {}
+
+    io::HttpExchange http;  // of the node: no program keeps it waiting
+    HttpLink link;
+    runtime::Relay relay;
 };
 
 // What runs processes.
 class Factory {
   public:
     static Result<std::unique_ptr<Factory>> make(Ground& ground, const HostSettings& settings,
-                                                 runtime::ProcessIds& ids,
+                                                 runtime::Relay& relay, runtime::ProcessIds& ids,
                                                  runtime::Commands& commands,
                                                  runtime::Topology& topology) {
         std::unique_ptr<Factory> part{new Factory{ground}};
@@ -40,40 +53,36 @@ class Factory {
             if (fault) return fail(ErrorCode::io_failed, settings.data + ": " + fault.message());
             part->stores_.emplace(settings.data + "/stores", *ground.clock);
         }
-        auto made = Programs::make(settings.programs,
-                                   {ground, part->http_, ids, commands, topology, &part->link_,
-                                    part->stores_ ? &*part->stores_ : nullptr});
+        auto made =
+            Programs::make(settings.programs, {ground, part->http_, ids, commands, topology, relay,
+                                               part->stores_ ? &*part->stores_ : nullptr});
         if (!made) return fail(std::move(made));
         part->programs_ = std::move(*made);
-        part->watch(ground, settings.presence.session, topology);
+        part->watch(ground, settings.presence.session, relay, topology);
         return part;
     }
     Programs& programs() { return *programs_; }
     io::KeyStoreFolder* stores() { return stores_ ? &*stores_ : nullptr; }
     lua::WatchDesk& desk() { return *desk_; }
-    port::HttpExchange& node_http() { return node_http_; }
 
   private:
     explicit Factory(Ground& ground)
         : http_{ground.loop, {.threads_max = 64, .answer_bytes_max = 8 * limits::mebibyte}},
-          node_http_{ground.loop, {.threads_max = 32}},
-          watch_http_{ground.loop, {.threads_max = 128}},
-          link_{node_http_, post_to(ground.loop), transcoder(), ground.key} {}
+          watch_http_{ground.loop, {.threads_max = 128}} {}
 
-    void watch(Ground& ground, SessionId session, runtime::Topology& topology) {
+    void watch(Ground& ground, SessionId session, runtime::Relay& relay,
+               runtime::Topology& topology) {
         const lua::NodeWatchSettings settings{
             .session = session, .bearer = ground.key.empty() ? std::string{} : ground.key.secret()};
-        const lua::NodeWatchPorts ports{programs_->host(), programs_->relay(),  topology,
-                                        watch_http_,       ground.loop,         *ground.clock,
-                                        *ground.log,       post_to(ground.loop)};
+        const lua::NodeWatchPorts ports{
+            programs_->host(), relay,         topology,    watch_http_,
+            ground.loop,       *ground.clock, *ground.log, post_to(ground.loop)};
         watcher_ = std::make_unique<lua::NodeWatcher>(settings, ports);
         desk_ = std::make_unique<lua::WatchDesk>(settings, ports);
     }
 
     io::HttpExchange http_;        // of programs
-    io::HttpExchange node_http_;   // of the node: no program keeps it waiting
     io::HttpExchange watch_http_;  // questions that wait
-    HttpLink link_;
     std::optional<io::KeyStoreFolder> stores_;
     std::unique_ptr<lua::NodeWatcher> watcher_;  // as long as there are processes
     std::unique_ptr<lua::WatchDesk> desk_;
@@ -91,15 +100,17 @@ class FunctionsPart {
 // Answers over HTTP.
 class HostPart {
   public:
-    HostPart(Ground& ground, Door& door, Factory& factory, ProgramLifecycle& lifecycle,
-             runtime::Topology& topology, const NodePresenceSettings& presence)
+    HostPart(Ground& ground, Door& door, NodeRelay& node, Factory& factory,
+             ProgramLifecycle& lifecycle, runtime::Topology& topology,
+             const NodePresenceSettings& presence)
         : ground_{ground},
           door_{door},
+          node_{node},
           factory_{factory},
           presence_settings_{presence},
           api_{{.host = factory.programs().host(),
                 .functions = factory.programs().functions(),
-                .relay = factory.programs().relay(),
+                .relay = node.relay,
                 .topology = topology,
                 .post = post_to(ground.loop),
                 .formats = transcoder(),
@@ -117,8 +128,7 @@ class HostPart {
         door_.open(front_);
         if (presence_settings_.nameservice_url.empty()) return {};
         presence_settings_.port = door_.port();
-        presence_.emplace(presence_settings_, ground_, factory_.node_http(),
-                          factory_.programs().relay());
+        presence_.emplace(presence_settings_, ground_, node_.http, node_.relay);
         return {};
     }
     void drain(std::function<void()> done) {
@@ -135,6 +145,7 @@ class HostPart {
 
     Ground& ground_;
     Door& door_;
+    NodeRelay& node_;
     Factory& factory_;
     NodePresenceSettings presence_settings_;
     HostApi api_;
@@ -179,11 +190,10 @@ Result<HostSettings> read_settings(const Options& options) {
         .programs = {.node = node,
                      .threads = static_cast<unsigned>(options.number("threads")),
                      .dispatcher_url = options.text("dispatcher"),
-                     .peers = *peers,
-                     .remotes = {remotes.begin(), remotes.end()},
                      .host = {.processes_max =
                                   static_cast<std::size_t>(options.number("processes-max"))},
                      .memory_max = static_cast<std::uint64_t>(options.bytes("memory-max"))},
+        .relay = {.node = node, .peers = *peers, .remotes = {remotes.begin(), remotes.end()}},
         .data = options.text("data"),
         .presence = {.nameservice_url = options.text("nameservice"),
                      .node = node,
@@ -205,6 +215,9 @@ int run(const Options& options) {
     Ground& ground = **made;
     HostSettings& settings = *read;
     if (!options.given("advertise")) settings.presence.host = reached_at(ground.host);
+    const SteadyTime begin = ground.clock->steady();
+    NodeRelay node{ground, settings.relay};
+    ground.steps.push_back({"relay", ground.clock->steady() - begin});
     runtime::Boot boot{ground.loop, *ground.clock, *ground.log,
                        boot_settings(options, ground.steps)};
     boot.context().put(runtime::clock_key, *ground.clock);
@@ -232,15 +245,15 @@ int run(const Options& options) {
     const auto lifecycle =
         boot.add<ProgramLifecycle>("lifecycle", std::ref(ground), registry, supervisor, topology);
     boot.on_level(lifecycle, level::lifecycle);
-    const auto factory = boot.add<Factory>("factory", std::ref(ground), std::cref(settings), ids,
-                                           commands, topology);
+    const auto factory = boot.add<Factory>("factory", std::ref(ground), std::cref(settings),
+                                           std::ref(node.relay), ids, commands, topology);
     boot.after(factory, "lifecycle");
     boot.on_level(factory, level::factory);
     const auto functions = boot.add<FunctionsPart>("functions", factory, lifecycle);
     boot.on_level(functions, level::functions);
     auto door = boot.add<Door>("door", std::ref(ground), Speaks::http);
-    const auto host = boot.add<HostPart>("host", std::ref(ground), door, factory, lifecycle,
-                                         topology, std::cref(settings.presence));
+    const auto host = boot.add<HostPart>("host", std::ref(ground), door, std::ref(node), factory,
+                                         lifecycle, topology, std::cref(settings.presence));
     boot.after(host, "functions");
     boot.add<Announcement>("announcement", std::ref(ground), door, host);
     return boot.run();
@@ -296,7 +309,10 @@ std::vector<OptionRow> host_rows() {
         {.name = "registry",
          .value = "DIR",
          .help = "data directory whose registry.db has the entries, in place of files"},
-        {.name = "override", .value = "LIST", .help = "NS:NAME:FIELD=VALUE, ';' between several"},
+        {.name = "override",
+         .letter = 'o',
+         .value = "LIST",
+         .help = "NS:NAME:FIELD=VALUE, ';' between several"},
         {.name = "disable", .value = "PATTERNS", .help = "entries to leave out, with commas"}};
 }
 

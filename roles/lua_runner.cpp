@@ -32,14 +32,15 @@ LuaRunner::LuaRunner(LuaSettings settings, Ground& ground, port::HttpExchange& h
       http_{http},
       settings_{std::move(settings)},
       ids_{settings_.programs.node},
-      topology_{settings_.programs.node, settings_.programs.host.name, ground.bus.get()} {}
+      topology_{settings_.programs.node, settings_.programs.host.name, ground.bus.get()},
+      relay_{{.node = settings_.programs.node}} {}
 
 Result<std::unique_ptr<LuaRunner>> LuaRunner::make(LuaSettings settings, Ground& ground,
                                                    port::HttpExchange& http) {
     std::unique_ptr<LuaRunner> runner{new LuaRunner{std::move(settings), ground, http}};
-    auto programs =
-        Programs::make(runner->settings_.programs,
-                       {ground, http, runner->ids_, runner->commands_, runner->topology_});
+    auto programs = Programs::make(
+        runner->settings_.programs,
+        {ground, http, runner->ids_, runner->commands_, runner->topology_, runner->relay_});
     if (!programs) return fail(std::move(programs));
     runner->programs_ = std::move(*programs);
     runner->commands_.freeze();

@@ -49,6 +49,7 @@ class LuaRunner final : public service::TaskRunner {
     runtime::ProcessIds ids_;
     runtime::Commands commands_;
     runtime::Topology topology_;
+    runtime::Relay relay_;  // of this node alone
     std::unique_ptr<Programs> programs_;
     std::map<protocol::LeaseKey, Running> running_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

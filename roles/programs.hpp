@@ -2,9 +2,7 @@
 // the modules that programs may require.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,8 +19,6 @@ struct ProgramsSettings {
     std::string node;
     unsigned threads = 2;  // that run programs
     std::string dispatcher_url;
-    std::map<std::string, std::string, std::less<>> peers = {};
-    std::set<std::string, std::less<>> remotes = {};  // as runtime::RelaySettings has them
     lua::HostSettings host = {};
     std::uint64_t memory_max = limits::programs_memory_default;  // of all programs together
 };
@@ -34,7 +30,7 @@ struct ProgramsPorts {
     runtime::ProcessIds& ids;
     runtime::Commands& commands;
     runtime::Topology& topology;
-    runtime::NodeLink* link = nullptr;
+    runtime::Relay& relay;  // stops with them
     port::KeyStores* stores = nullptr;
 };
 
@@ -47,7 +43,6 @@ class Programs {
 
     lua::Host& host() { return host_; }
     lua::Functions& functions() { return functions_; }
-    runtime::Relay& relay() { return relay_; }
     lua::SchedulerCounts scheduler_counts() const { return scheduler_.counts(); }
 
   private:
@@ -60,7 +55,10 @@ class Programs {
     lua::Alarms alarms_;
     std::vector<lua::Module> modules_;
     lua::Scheduler scheduler_;
-    runtime::Relay relay_;
+    struct StopsRelay {
+        runtime::Relay& relay;
+        ~StopsRelay() { relay.stop(); }
+    } relay_;
     lua::Events events_;
     lua::Host host_;
     lua::Functions functions_;

@@ -16,6 +16,8 @@
 namespace taskd::runtime {
 namespace {
 
+constexpr const char* shutting_down = "the node is shutting down";
+
 struct Waiting {
     Package package;
     Delivered delivered;
@@ -101,13 +103,16 @@ void Relay::Impl::carry(Lane& lane) {
 void Relay::Impl::put(Lane& lane, Package package, Delivered delivered) {
     const bool waits = package.wait > Duration{0};
     bool full = false;
+    bool ending = false;
     {
         const std::lock_guard lock{lane.mutex};
+        ending = lane.ending;
         full = lane.queue.size() >= settings.lane_packages_max;
-        if (!full || waits)
+        if (!ending && (!full || waits))
             (full ? lane.senders : lane.queue)
                 .push_back({std::move(package), std::move(delivered)});
     }
+    if (ending) return delivered(fail(ErrorCode::process_ended, shutting_down));
     if (!full) return lane.filled.notify_one();
     if (waits) return;
     refused.fetch_add(1, std::memory_order_relaxed);
@@ -122,6 +127,10 @@ Relay::Relay(RelaySettings settings, NodeLink* link)
 }
 
 Relay::~Relay() {
+    stop();
+}
+
+void Relay::stop() {
     for (Impl::Lane& lane : impl_->lanes) {
         {
             const std::lock_guard lock{lane.mutex};
@@ -130,10 +139,10 @@ Relay::~Relay() {
         lane.filled.notify_one();
     }
     for (Impl::Lane& lane : impl_->lanes) {
-        lane.thread.join();
+        if (lane.thread.joinable()) lane.thread.join();
         for (auto* queue : {&lane.queue, &lane.senders})
-            for (Waiting& waiting : *queue)
-                waiting.delivered(fail(ErrorCode::process_ended, "the node is shutting down"));
+            for (Waiting& waiting : std::exchange(*queue, {}))
+                waiting.delivered(fail(ErrorCode::process_ended, shutting_down));
     }
 }
 

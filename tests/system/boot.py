@@ -43,6 +43,7 @@ class Boot(harness.SystemTest):
         steps = [name.strip() for name, _ in rows if name.startswith(" ")]
         self.assertEqual([step for step in steps if step[0].isdigit()], COMPONENTS[role])
         self.assertEqual(steps[:3], ["event bus", "log", "transcoder"])
+        self.assertEqual("relay" in steps, role == "host")  # where there are processes
         self.assertIn("seal", steps)
         self.assertGreater(rows[-1][1], 0)
 

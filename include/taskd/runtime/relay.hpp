@@ -66,9 +66,13 @@ struct RelayCounts {
 class Relay {
   public:
     explicit Relay(RelaySettings settings, NodeLink* link = nullptr);
-    ~Relay();  // what waits is told process_ended
+    ~Relay();  // stops
     Relay(const Relay&) = delete;
     Relay& operator=(const Relay&) = delete;
+
+    // What waits is told process_ended, and what is sent within the node from now on. Once whoever
+    // runs processes goes; says nothing the second time.
+    void stop();
 
     // Before anything is sent to the host.
     void attach(const std::string& host, Receiver& receiver);
