@@ -169,7 +169,7 @@ class ExecWorkers(Workers):
                 (["exec", "--type", "job", "--permanent", "0", "--", "cat"], 2, "--permanent"),
                 (["exec", "--type", "a b", "--", "cat"], 2, "a b"),
                 (["http", "--type", "job"], 2, "http://"),
-                (["http", "--type", "job", "--url", "https://a"], 2, "http://"),
+                (["http", "--type", "job", "--url", "ftp://a"], 2, "http://"),
                 (["sum", "cat"], 2, "cat"),
                 (["fly"], 2, "exec, http")]:
             with self.subTest(words=words):
