@@ -93,6 +93,14 @@ class HttpContract(Contract):
                     return pattern, item[method.lower()]
         return None, None
 
+    def request_faults(self, method, path, body):
+        """What is wrong with a JSON body that is sent there."""
+        _, operation = self.operation(method, path)
+        if operation is None:
+            return [f"{method} {path}: the contract has no such operation"]
+        content = self.resolve(operation["requestBody"])["content"]
+        return self.faults(body, content["application/json"]["schema"])
+
     def check(self, method, path, answer):
         """Raises unless the answer is one that the contract has."""
         where = f"{method} {path} {answer.status}"

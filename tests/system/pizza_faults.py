@@ -10,6 +10,7 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import harness
+from contracts import HttpContract
 from pizza_platform import SECRET, Platform, new_key
 
 ORDER = "018bcfe5-687b-7000-8000-00000000000"
@@ -149,11 +150,12 @@ class PizzaFaults(harness.SystemTest):
     def test_tokens_are_refused_for_good(self):
         p = self.platform
         asked, issued = [], []
+        contract = HttpContract(p.service("payment", "--no-tokens", *p.broker()).start()
+                                .api.get("/openapi.json").json)
 
         class Payment(Quiet):
             def do_POST(self):
-                self.body()
-                asked.append(1)
+                asked.append((self.command, self.path, json.loads(self.body())))
                 self.answer(401, b'{"error":"invalid_token","reason":"wrong_audience"}')
 
             def do_DELETE(self):
@@ -184,6 +186,7 @@ class PizzaFaults(harness.SystemTest):
         self.assertEqual(set(issued), {"/realms/pizza/protocol/openid-connect/token"})
         self.assertIn("taskd_pizza_breaker_open 1", p.order.api.get("/metrics").text)
         self.assertLess(len(asked), 14)
+        self.assertEqual([contract.request_faults(*each) for each in asked], [[]] * len(asked))
         self.assertLess(len(issued), 8)
 
     def limit(self, role, size):
