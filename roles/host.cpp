@@ -323,10 +323,11 @@ const Command& host_command() {
         {.name = "host",
          .arguments = "[FILE | DIR…]",
          .summary = "run programs in Lua: processes and functions",
-         .text = "Entries of the kinds function.lua, process.lua, library.lua and store, from "
-                 "files and folders, or from\na registry. Processes with auto_start begin at once "
-                 "and are looked after. Others are begun by programs, or with taskd process. On "
-                 "SIGHUP it reads them again; a registry is followed by itself.",
+         .text =
+             "Entries of the kinds function.lua, process.lua, library.lua and store, from files "
+             "and folders,\nor from a registry. Processes with auto_start begin at once and "
+             "are looked after. Others are begun\nby programs, or with taskd process. On "
+             "SIGHUP it reads its files again; a registry is followed by\nitself.",
          .options = with_role_rows(host_rows(), "6500"),
          .positional_max = 1'000,
          .kind = PageKind::role,

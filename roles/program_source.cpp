@@ -14,10 +14,13 @@ Result<std::vector<Entry>> ProgramSource::read() {
     }
     const auto number = newest();
     if (!number) return std::unexpected{number.error()};
-    version_ = *number;
-    if (version_ == 0) return std::vector<Entry>{};
-    const auto entries = history_->read(version_);
+    if (*number == 0) {
+        version_ = 0;
+        return std::vector<Entry>{};
+    }
+    const auto entries = history_->read(*number);
     if (!entries) return entries;
+    version_ = *number;  // what could not be read is read again
     return entries_of_host(*entries);
 }
 

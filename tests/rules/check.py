@@ -364,14 +364,14 @@ class HeaderCheck:
     def closure(self, path):
         """The header and every header of ours that it includes, directly or not."""
         if path not in self.closures:
-            seen, todo = set(), [path]
-            while todo:
-                name = todo.pop()
+            seen, ahead = set(), [path]
+            while ahead:
+                name = ahead.pop()
                 if name in seen or name not in self.tree.texts:
                     continue
                 seen.add(name)
-                todo += [f"include/{target}" for _, quoted, target
-                         in source.includes(self.tree.texts[name]) if quoted]
+                ahead += [f"include/{target}" for _, quoted, target
+                          in source.includes(self.tree.texts[name]) if quoted]
             self.closures[path] = seen
         return self.closures[path]
 

@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import json
+import re
 import subprocess
 import threading
 import urllib.error
@@ -73,6 +74,12 @@ class PizzaFaults(harness.SystemTest):
         harness.wait_until(lambda: sorted(p.orders_of("customer.notified")) == good,
                            "the good ones are delivered")
         self.assertEqual(sorted(p.orders_of("order.ready")), good)
+        # Those that ended at once let it take no more than it has room for.
+        at_work, most = set(), 0
+        for what, order in re.findall(r'msg="?(cooking|cooked)"? order=(\S+)', kitchen.log()):
+            (at_work.add if what == "cooking" else at_work.discard)(order)
+            most = max(most, len(at_work))
+        self.assertEqual(most, 3)
         cooked = [each["orderId"] for each in kitchen.get("/cooking")["cooking"]]
         self.assertEqual(sorted(cooked), good)
         self.assertNotIn('outcome="parked"', kitchen.api.get("/metrics").text)

@@ -214,6 +214,14 @@ class Topics(harness.SystemTest):
         self.assertIn("needs a pattern", self.command(
             dispatcher, "subscribe", "-g", "new", "--once").stderr)
 
+    def serve(self, handler):
+        """The port where it answers until the test ends."""
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return server.server_port
+
     def test_a_webhook(self):
         dispatcher = self.system.start_all()
         calls, secret = [], b"hidden"
@@ -221,27 +229,26 @@ class Topics(harness.SystemTest):
         class Hook(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                calls.append((dict(self.headers), body))
+                calls.append((dict(self.headers), body, time.monotonic()))
                 self.send_response(503 if len(calls) == 1 else 204)
+                self.send_header("Retry-After", "1")
                 self.end_headers()
 
             def log_message(self, *_):
                 pass
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
+        port = self.serve(Hook)
         api = dispatcher.api
         made = api.call("PUT", "/v1/subscriptions/hook", {
             "pattern": TOPIC, "retry": {"initial_ms": 10, "max_ms": 10},
-            "webhook": {"url": f"http://127.0.0.1:{server.server_address[1]}/in",
+            "webhook": {"url": f"http://127.0.0.1:{port}/in",
                         "secret": secret.decode()}})
         self.assertEqual(made.status, 200, made.text)
         api.call("POST", f"/v1/topics/{TOPIC}/events", {"id": "1", "key": "ann", "data": {"a": 1}})
         harness.wait_until(lambda: api.call("GET", "/v1/subscriptions/hook").json["lag"] == 0,
                            "the webhook has the event")
         self.assertEqual(len(calls), 2)
-        headers, body = calls[1]
+        headers, body, came = calls[1]
+        self.assertGreater(came - calls[0][2], 0.9)  # it was asked to wait for so long
         self.assertEqual(json.loads(body), {"a": 1})
         self.assertEqual(headers["ce-id"], "1")
         self.assertEqual(headers["ce-partitionkey"], "ann")
@@ -269,15 +276,12 @@ class Topics(harness.SystemTest):
 
             def log_message(self, *_):
                 pass
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
+        port = self.serve(Hook)
         ports = {f"hangs-{number}": hanging.getsockname()[1] for number in range(12)}
-        for group, port in {**ports, "well": server.server_address[1]}.items():
+        for group, place in {**ports, "well": port}.items():
             made = api.call("PUT", f"/v1/subscriptions/{group}", {
                 "pattern": TOPIC, "attempts_max": 2 if group == "well" else 100,
-                "webhook": {"url": f"http://127.0.0.1:{port}/in"}})
+                "webhook": {"url": f"http://127.0.0.1:{place}/in"}})
             self.assertEqual(made.status, 200, made.text)
         begin = time.monotonic()
         api.call("POST", f"/v1/topics/{TOPIC}/events", [{"data": number} for number in range(100)])
