@@ -51,14 +51,24 @@ class DiskFull(harness.SystemTest):
                                status.f_bavail * status.f_frsize - left)
 
     def fill(self):
-        """Takes all the room there is."""
+        """Takes all the room there is; how much that was."""
         with open(self.disk / "ballast", "ab", buffering=0) as ballast:
+            before = ballast.tell()
             for size in (1 << 20, 4096):
                 try:
                     while True:
                         ballast.write(b"\0" * size)
                 except OSError:
                     pass
+            return ballast.tell() - before
+
+    def fill_and_submit(self):
+        """As `submit_until_refused`, once nothing lets go of room any more: a segment that was
+        being made when the disk filled gives back what it had taken."""
+        taken = []
+        while self.fill() > 0:
+            taken += self.submit_until_refused()
+        return taken
 
     def submit_until_refused(self):
         """Ids of all that were taken, until the disk is full even for the smallest of tasks."""
@@ -83,8 +93,7 @@ class DiskFull(harness.SystemTest):
         system.wait_workers(1)
         running = [api.submit("wait", 4) for _ in range(5)]
         cancelled = api.submit("none", 1)
-        self.fill()
-        taken = self.submit_until_refused()
+        taken = self.fill_and_submit()
         self.assertGreater(len(taken), 10)
         self.assert_problem(api.post("/v1/tasks", {"type": "none"}), 507, "disk_full")
         answer = api.get("/readyz")
@@ -113,8 +122,7 @@ class DiskFull(harness.SystemTest):
     def test_killed_and_started_on_the_full_disk(self):
         system = self.system
         api = self.start_dispatcher().wait_ready().api
-        self.fill()
-        taken = self.submit_until_refused()
+        taken = self.fill_and_submit()
         system.dp.restart()
         self.assertEqual(api.task(taken[0])["payload"], BIG)
         # A small one unless the view refused new tasks before the journal had to.
