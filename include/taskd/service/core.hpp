@@ -157,6 +157,7 @@ class Core {
     void flush();
     void synced(Batch batch, Result<void> result);
     void tell(Batch& batch);
+    void recycle(Batch batch);
     void snapshot_for_view();
     void store_view();
     SteadyTime view_due_at() const;
@@ -187,6 +188,7 @@ class Core {
     Sequence viewed_;   // last record in the view
 
     Batch open_;
+    Batch spare_;  // empty: an earlier batch's memory
     bool syncing_ = false;
     bool flush_posted_ = false;
     bool needs_room_ = false;  // the batch is full or the journal's filler behind

@@ -15,6 +15,8 @@ using engine::Decision;
 namespace {
 
 constexpr Duration watch_interval = std::chrono::seconds{1};
+// A batch's memory is used again, unless it was a large one: asking for it anew costs page faults.
+constexpr std::size_t spare_records_max = 4'096;
 
 // What a full disk refuses first.
 bool adds_work(Command& command) {
@@ -314,23 +316,23 @@ void Core::fetch_and_run(Command command, Wanted wanted, Decided decided) {
     ++fetches_;
     questions_ += holds_memory ? 1 : 0;
     auto again = std::make_shared<Command>(std::move(command));
-    fetch(std::move(wanted), false,
-          [this, question, holds_memory, again, decided = std::move(decided)](Fetched unknown) {
-              --fetches_;
-              questions_ -= holds_memory ? 1 : 0;
-              // An ended task comes back to whoever wants to change it.
-              if (!question)
-                  for (Task& task : unknown.tasks)
-                      engine_.apply(engine::TaskLoaded{std::make_shared<Task>(std::move(task))});
-              if (engine::Submit* submit = engine::asked_of(*again)) {
-                  submit->fetched = true;
-                  submit->known = std::move(unknown.tasks);
-                  submit->known_keys = std::move(unknown.keys);
-              } else
-                  std::visit(TakeFetched{std::move(unknown.keys), std::move(unknown.events)},
-                             *again);
-              execute(std::move(*again), decided);
-          });
+    fetch(
+        std::move(wanted), false,
+        [this, question, holds_memory, again, decided = std::move(decided)](Fetched unknown) {
+            --fetches_;
+            questions_ -= holds_memory ? 1 : 0;
+            // An ended task comes back to whoever wants to change it.
+            if (!question)
+                for (Task& task : unknown.tasks)
+                    engine_.apply(engine::TaskLoaded{std::make_shared<Task>(std::move(task))});
+            if (engine::Submit* submit = engine::asked_of(*again)) {
+                submit->fetched = true;
+                submit->known = std::move(unknown.tasks);
+                submit->known_keys = std::move(unknown.keys);
+            } else
+                std::visit(TakeFetched{std::move(unknown.keys), std::move(unknown.events)}, *again);
+            execute(std::move(*again), decided);
+        });
 }
 
 // Reads the bodies of tasks whose turn comes soon.
@@ -370,12 +372,13 @@ void Core::flush() {
     if (open_.records.records.empty()) {
         Batch told = std::exchange(open_, {});
         tell(told);  // nothing was written and nothing is under way: all of it is durable
+        recycle(std::move(told));
         check_drained();
         return;
     }
     ports_.journal.seal();
     open_.records.engine = now().engine;
-    auto batch = std::make_shared<Batch>(std::exchange(open_, {}));
+    auto batch = std::make_shared<Batch>(std::exchange(open_, std::exchange(spare_, {})));
     if (!view_busy_ && !for_view_ && ports_.clock.steady() >= view_due_at()) snapshot_for_view();
     syncing_ = true;
     figures_.batch_records.observe_size(batch->records.records.size());
@@ -405,12 +408,22 @@ void Core::synced(Batch batch, Result<void> result) {
     durable_ = batch.records.last();
     if (!view_behind_since_) view_behind_since_ = ports_.clock.steady();
     tell(batch);
+    recycle(std::move(batch));
     if (for_view_ && !view_busy_ && !view_full_) store_view();
     arm_view();
     needs_room_ = false;
     run_deferred();
     look_after_journal();
-    flush();
+    finish_turn();  // what has come meanwhile is in the next batch too: fewer syncs when much comes
+}
+
+void Core::recycle(Batch batch) {
+    if (batch.records.records.capacity() > spare_records_max) return;
+    batch.records.records.clear();
+    batch.outputs.clear();
+    batch.replies.clear();
+    batch.bytes = 0;
+    spare_ = std::move(batch);
 }
 
 void Core::tell(Batch& batch) {
