@@ -87,7 +87,7 @@ void answer_held(Call& call, const Result<HeldPrograms>& held) {
 
 void HostApi::add_routes(service::HttpFront& front) {
     const auto to = [this](auto handler) {
-        return [this, handler](Call call) { (this->*handler)(std::move(call)); };
+        return [this, handler](Call&& call) { (this->*handler)(std::move(call)); };
     };
     front.add({"GET", "/v1/processes", {"after", "limit"}, to(&HostApi::list)});
     front.add({"POST", "/v1/processes", {}, to(&HostApi::spawn)});

@@ -1,19 +1,21 @@
 #include "taskd/port/http.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace taskd::port {
 namespace {
 
-char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+bool is_letter(char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
 }  // namespace
 
 bool same_header(std::string_view a, std::string_view b) {
-    return std::ranges::equal(a, b, {}, lower, lower);
+    if (a.size() != b.size()) return false;
+    for (std::size_t i = 0; i < a.size(); ++i)
+        if (a[i] != b[i] && ((a[i] ^ b[i]) != ('a' ^ 'A') || !is_letter(a[i]))) return false;
+    return true;
 }
 
 std::size_t http_scheme_bytes(std::string_view url) {

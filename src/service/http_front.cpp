@@ -144,12 +144,12 @@ HttpFront::HttpFront(protocol::ClusterKey key, std::string role, Readiness readi
       random_{watch.seed} {
     add({.method = "GET",
          .pattern = "/openapi.json",
-         .handle = [](Call call) { call.answer(200, std::string{protocol::openapi_json()}); },
+         .handle = [](Call&& call) { call.answer(200, std::string{protocol::openapi_json()}); },
          .tagged = true});
-    add({"GET", "/healthz", {}, [this](Call call) { health(std::move(call)); }});
-    add({"GET", "/readyz", {}, [this](Call call) { health(std::move(call)); }});
+    add({"GET", "/healthz", {}, [this](Call&& call) { health(std::move(call)); }});
+    add({"GET", "/readyz", {}, [this](Call&& call) { health(std::move(call)); }});
     if (watch_.metrics == nullptr) return;
-    add({"GET", "/metrics", {}, [this](Call call) {
+    add({"GET", "/metrics", {}, [this](Call&& call) {
              call.respond({200,
                            {{"Content-Type", std::string{port::metrics_content_type}}},
                            watch_.metrics->text()});
@@ -199,7 +199,7 @@ void HttpFront::handle(port::HttpRequest&& request, port::HttpResponder respond)
 }
 
 // What every handler may rely on: no unknown name in the query, a body of a kind it takes.
-void HttpFront::enter(const Route& route, Call call) const {
+void HttpFront::enter(const Route& route, Call&& call) const {
     for (const auto& [name, value] : call.target.query)
         if (std::ranges::find(route.query, name) == route.query.end())
             return call.answer(Error{ErrorCode::unknown_field, name});

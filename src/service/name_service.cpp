@@ -86,7 +86,7 @@ Result<void> NameService::read_back() {
 
 void NameService::add_routes(HttpFront& front) {
     const auto to = [this](void (NameService::*handler)(Call)) {
-        return [this, handler](Call call) { (this->*handler)(std::move(call)); };
+        return [this, handler](Call&& call) { (this->*handler)(std::move(call)); };
     };
     front.add({"PUT", "/v1/registrations/{instance}", {}, to(&NameService::put)});
     front.add({"DELETE", "/v1/registrations/{instance}", {"session"}, to(&NameService::remove)});

@@ -52,7 +52,7 @@ struct Route {
     std::string_view method;
     std::string_view pattern;             // "/v1/tasks/{id}/cancel"
     std::vector<std::string_view> query;  // names it takes; others are unknown_field
-    std::function<void(Call)> handle;
+    std::function<void(Call&&)> handle;
     std::vector<std::string_view> media = {protocol::json_type};  // what a body may be
     bool tagged = false;  // answers carry an ETag, and 304 to who has the same already
 };
@@ -82,7 +82,7 @@ class HttpFront : public port::HttpHandler {
     void report(port::MetricSink& sink) const;
 
   private:
-    void enter(const Route& route, Call call) const;
+    void enter(const Route& route, Call&& call) const;
     void health(Call call) const;
     struct Line;  // what the log will say of a request
     port::HttpResponder watched(Call& call, std::size_t number);

@@ -130,8 +130,8 @@ void Backups::start() {
 }
 
 void Backups::add_routes(HttpFront& front) {
-    front.add({"POST", "/v1/backups", {}, [this](Call call) { post(std::move(call)); }});
-    front.add({"GET", "/v1/backups", {}, [this](Call call) { list(std::move(call)); }});
+    front.add({"POST", "/v1/backups", {}, [this](Call&& call) { post(std::move(call)); }});
+    front.add({"GET", "/v1/backups", {}, [this](Call&& call) { list(std::move(call)); }});
 }
 
 void Backups::post(Call call) {

@@ -17,7 +17,7 @@ void put_retention(JsonWriter& json, const Retention& retention, std::uint64_t k
         .field("keep_ms", settings.keep / unit)
         .field("keep_dead_ms", settings.keep_dead / unit)
         .field("dropped", retention.dropped());
-    if (retention.swept_at()) json.field("last_sweep_at", to_rfc3339(*retention.swept_at()));
+    if (retention.swept_at()) json.field("last_sweep_at", *retention.swept_at());
     json.end_object();
 }
 
@@ -35,7 +35,7 @@ void put_disk(JsonWriter& json, const DiskGuard& disk) {
 }  // namespace
 
 void Doctor::add_routes(HttpFront& front) {
-    front.add({"GET", "/v1/doctor", {}, [this](Call call) { examine(std::move(call)); }});
+    front.add({"GET", "/v1/doctor", {}, [this](Call&& call) { examine(std::move(call)); }});
 }
 
 // There should be nothing to tell of faults and idle workers.

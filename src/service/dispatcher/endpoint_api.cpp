@@ -187,7 +187,7 @@ Result<void> EndpointApi::start() {
         }
     }
     const auto to = [this](void (EndpointApi::*handler)(Call)) {
-        return [this, handler](Call call) { (this->*handler)(std::move(call)); };
+        return [this, handler](Call&& call) { (this->*handler)(std::move(call)); };
     };
     front_.add({"GET", "/v1/endpoints", {}, to(&EndpointApi::list)});
     front_.add({"GET", "/v1/endpoints/{name}", {}, to(&EndpointApi::get)});

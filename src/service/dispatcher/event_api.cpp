@@ -50,7 +50,7 @@ EventApi::EventApi(EventPorts ports, Core& core)
 EventApi::~EventApi() = default;
 
 void EventApi::add_routes(HttpFront& front) {
-    front.add({"GET", "/v1/events", {"topic", "since", "limit"}, [this](Call call) {
+    front.add({"GET", "/v1/events", {"topic", "since", "limit"}, [this](Call&& call) {
                    follow(std::move(call));
                }});
 }

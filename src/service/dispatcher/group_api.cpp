@@ -7,7 +7,7 @@ namespace taskd::service {
 
 void GroupApi::add_routes(HttpFront& front) {
     const auto to = [this](void (GroupApi::*handler)(Call)) {
-        return [this, handler](Call call) { (this->*handler)(std::move(call)); };
+        return [this, handler](Call&& call) { (this->*handler)(std::move(call)); };
     };
     front.add({"POST", "/v1/groups", {}, to(&GroupApi::make)});
     front.add({"GET", "/v1/groups", {}, to(&GroupApi::list)});

@@ -29,17 +29,17 @@ LeaseApi::LeaseApi(Core& core, LeaseDesk& desk, Duration lease_duration)
 
 void LeaseApi::add_routes(HttpFront& front) {
     const auto to = [this](void (LeaseApi::*handler)(Call)) {
-        return [this, handler](Call call) { (this->*handler)(std::move(call)); };
+        return [this, handler](Call&& call) { (this->*handler)(std::move(call)); };
     };
     front.add({"POST", "/v1/leases", {}, to(&LeaseApi::ask)});
     front.add({"GET", "/v1/leases/{lease}/payload", {}, to(&LeaseApi::payload)});
     front.add({"POST", "/v1/leases/{lease}/renew", {}, to(&LeaseApi::renew)});
     front.add({"POST", "/v1/leases/{lease}/progress", {}, to(&LeaseApi::progress)});
     front.add({"POST", "/v1/leases/{lease}/release", {}, to(&LeaseApi::release)});
-    front.add({"POST", "/v1/leases/{lease}/complete", {}, [this](Call call) {
+    front.add({"POST", "/v1/leases/{lease}/complete", {}, [this](Call&& call) {
                    end(std::move(call), true);
                }});
-    front.add({"POST", "/v1/leases/{lease}/fail", {}, [this](Call call) {
+    front.add({"POST", "/v1/leases/{lease}/fail", {}, [this](Call&& call) {
                    end(std::move(call), false);
                }});
 }
@@ -93,8 +93,9 @@ void LeaseApi::keep(Call call, const engine::LeaseRef& ref, engine::Command comm
     core_.execute(std::move(command), [this, shared, ref](const engine::Decision&) -> Core::Reply {
         const auto standing = core_.engine().standing(ref);
         if (standing == engine::LeaseStanding::lost)
-            return
-                [shared] { shared->answer(Error{ErrorCode::stale_lease, shared->parameters[0]}); };
+            return [shared] {
+                shared->answer(Error{ErrorCode::stale_lease, shared->parameters[0]});
+            };
         std::string body;
         protocol::JsonWriter{body}
             .begin_object()

@@ -42,12 +42,12 @@ void LogApi::add_routes(HttpFront& front) {
     front.add({.method = "POST",
                .pattern = "/v1/leases/{lease}/logs",
                .query = {"offset"},
-               .handle = [this](Call call) { append(std::move(call)); },
+               .handle = [this](Call&& call) { append(std::move(call)); },
                .media = {"application/octet-stream", "text/plain"}});
     front.add({.method = "GET",
                .pattern = "/v1/tasks/{id}/logs",
                .query = {"attempt", "from", "limit", "wait"},
-               .handle = [this](Call call) { read(std::move(call)); }});
+               .handle = [this](Call&& call) { read(std::move(call)); }});
 }
 
 void LogApi::append(Call call) {

@@ -7,7 +7,7 @@ namespace taskd::service {
 
 void Operations::add_routes(HttpFront& front) {
     const auto to = [this](void (Operations::*handler)(Call)) {
-        return [this, handler](Call call) { (this->*handler)(std::move(call)); };
+        return [this, handler](Call&& call) { (this->*handler)(std::move(call)); };
     };
     front.add({"POST", "/v1/operations", {}, to(&Operations::post)});
     front.add({"GET", "/v1/operations", {}, to(&Operations::list)});

@@ -10,25 +10,25 @@ using engine::ChangeWorker;
 
 void QueueApi::add_routes(HttpFront& front) {
     const auto changes = [this](ChangeQueue::What what) {
-        return [this, what](Call call) { change(std::move(call), what); };
+        return [this, what](Call&& call) { change(std::move(call), what); };
     };
     front.add({.method = "GET",
                .pattern = "/v1/queues",
-               .handle = [this](Call call) { list(std::move(call)); },
+               .handle = [this](Call&& call) { list(std::move(call)); },
                .tagged = true});
     front.add({.method = "GET",
                .pattern = "/v1/queues/{type}",
-               .handle = [this](Call call) { get(std::move(call)); },
+               .handle = [this](Call&& call) { get(std::move(call)); },
                .tagged = true});
-    front.add({"PUT", "/v1/queues/{type}", {}, [this](Call call) { put(std::move(call)); }});
-    front.add({"PUT", "/v1/queues/{type}/schema", {}, [this](Call call) {
+    front.add({"PUT", "/v1/queues/{type}", {}, [this](Call&& call) { put(std::move(call)); }});
+    front.add({"PUT", "/v1/queues/{type}/schema", {}, [this](Call&& call) {
                    put_schema(std::move(call));
                }});
     front.add({"POST", "/v1/queues/{type}/pause", {}, changes(ChangeQueue::What::pause)});
     front.add({"POST", "/v1/queues/{type}/resume", {}, changes(ChangeQueue::What::resume)});
     front.add({"POST", "/v1/queues/{type}/drain", {}, changes(ChangeQueue::What::drain)});
     const auto holds = [this](ChangeWorker::What what) {
-        return [this, what](Call call) { change_worker(std::move(call), what); };
+        return [this, what](Call&& call) { change_worker(std::move(call), what); };
     };
     front.add({"POST", "/v1/workers/{instance}/pause", {}, holds(ChangeWorker::What::pause)});
     front.add({"POST", "/v1/workers/{instance}/drain", {}, holds(ChangeWorker::What::drain)});
@@ -49,8 +49,7 @@ std::string QueueApi::write(const std::string& type) const {
         .field("workers", figures.workers)
         .field("slots", figures.slots)
         .field("slots_used", figures.slots_used);
-    if (figures.oldest_queued_at)
-        json.field("oldest_queued_at", to_rfc3339(*figures.oldest_queued_at));
+    if (figures.oldest_queued_at) json.field("oldest_queued_at", *figures.oldest_queued_at);
     out += "," + protocol::write_queue_rules(core_.engine().rules_of(type)) + "}";
     return out;
 }

@@ -15,16 +15,16 @@ constexpr std::size_t next_shown = 3;
 
 void ScheduleApi::add_routes(HttpFront& front) {
     const auto to = [this](void (ScheduleApi::*handler)(Call)) {
-        return [this, handler](Call call) { (this->*handler)(std::move(call)); };
+        return [this, handler](Call&& call) { (this->*handler)(std::move(call)); };
     };
     front.add({"GET", "/v1/schedules", {}, to(&ScheduleApi::list)});
     front.add({"GET", "/v1/schedules/{name}", {}, to(&ScheduleApi::get)});
     front.add({"PUT", "/v1/schedules/{name}", {}, to(&ScheduleApi::put)});
     front.add({"DELETE", "/v1/schedules/{name}", {}, to(&ScheduleApi::remove)});
-    front.add({"POST", "/v1/schedules/{name}/pause", {}, [this](Call call) {
+    front.add({"POST", "/v1/schedules/{name}/pause", {}, [this](Call&& call) {
                    pause(std::move(call), false);
                }});
-    front.add({"POST", "/v1/schedules/{name}/resume", {}, [this](Call call) {
+    front.add({"POST", "/v1/schedules/{name}/resume", {}, [this](Call&& call) {
                    pause(std::move(call), true);
                }});
     front.add({"POST", "/v1/schedules/{name}/run", {}, to(&ScheduleApi::run)});

@@ -40,7 +40,7 @@ std::string deliveries_answer(const std::string& group, const engine::TopicAnswe
 
 void SubscriptionApi::add_routes(HttpFront& front) {
     const auto to = [this](void (SubscriptionApi::*handler)(Call)) {
-        return [this, handler](Call call) { (this->*handler)(std::move(call)); };
+        return [this, handler](Call&& call) { (this->*handler)(std::move(call)); };
     };
     front.add({"GET", "/v1/subscriptions", {}, to(&SubscriptionApi::list)});
     front.add({"GET", "/v1/subscriptions/{group}", {}, to(&SubscriptionApi::show)});
@@ -49,14 +49,14 @@ void SubscriptionApi::add_routes(HttpFront& front) {
     front.add({"POST", "/v1/subscriptions/{group}/deliveries", {}, to(&SubscriptionApi::ask)});
     front.add({"POST", "/v1/subscriptions/{group}/acks", {}, to(&SubscriptionApi::say)});
     front.add({"GET", "/v1/subscriptions/{group}/dead", {}, to(&SubscriptionApi::letters)});
-    front.add({"POST", "/v1/subscriptions/{group}/dead/redrive", {}, [this](Call call) {
+    front.add({"POST", "/v1/subscriptions/{group}/dead/redrive", {}, [this](Call&& call) {
                    change_letters(std::move(call), false);
                }});
-    front.add({"POST", "/v1/subscriptions/{group}/dead/drop", {}, [this](Call call) {
+    front.add({"POST", "/v1/subscriptions/{group}/dead/drop", {}, [this](Call&& call) {
                    change_letters(std::move(call), true);
                }});
     const auto ends = [this](DeliveryEnd end) {
-        return [this, end](Call call) { say_of_one(std::move(call), end); };
+        return [this, end](Call&& call) { say_of_one(std::move(call), end); };
     };
     front.add({"POST", "/v1/deliveries/{delivery}/ack", {}, ends(DeliveryEnd::acknowledged)});
     front.add({"POST", "/v1/deliveries/{delivery}/nack", {}, ends(DeliveryEnd::failed)});

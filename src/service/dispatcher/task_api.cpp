@@ -93,7 +93,7 @@ TaskApi::TaskApi(Core& core, Waiters& waiters, WorkerLink& workers, LeaseDesk& d
 
 void TaskApi::add_routes(HttpFront& front) {
     const auto to = [this](void (TaskApi::*handler)(Call)) {
-        return [this, handler](Call call) { (this->*handler)(std::move(call)); };
+        return [this, handler](Call&& call) { (this->*handler)(std::move(call)); };
     };
     front.add({.method = "POST",
                .pattern = "/v1/tasks",
@@ -200,17 +200,19 @@ void TaskApi::find_by_id(TaskId id, FoundTask then) {
         return;
     }
     auto found = std::make_shared<Result<std::vector<Task>>>();
-    core_.ask_view([found, id](port::View& view) { *found = view.find(std::span{&id, 1}); },
-                   [this, found, id, then = std::move(then)] {
-                       if (!*found) return then(fail(std::move(*found)));
-                       if (core_.engine().is_deleted(id)) (*found)->clear();
-                       // Its deletion may not be durable yet: then it could come back.
-                       core_.when_durable([found, id, then] {
-                           if ((*found)->empty())
-                               return then(fail(ErrorCode::task_not_found, id.to_string()));
-                           then(std::move((*found)->front()));
-                       });
-                   });
+    core_.ask_view(
+        [found, id](port::View& view) {
+            *found = view.find(std::span{&id, 1});
+        },
+        [this, found, id, then = std::move(then)] {
+            if (!*found) return then(fail(std::move(*found)));
+            if (core_.engine().is_deleted(id)) (*found)->clear();
+            // Its deletion may not be durable yet: then it could come back.
+            core_.when_durable([found, id, then] {
+                if ((*found)->empty()) return then(fail(ErrorCode::task_not_found, id.to_string()));
+                then(std::move((*found)->front()));
+            });
+        });
 }
 
 void TaskApi::find_all(const std::vector<TaskId>& ids, FoundTasks then) {

@@ -77,13 +77,14 @@ TopicApi::~TopicApi() {
 
 void TopicApi::add_routes(HttpFront& front) {
     const auto to = [this](void (TopicApi::*handler)(Call)) {
-        return [this, handler](Call call) { (this->*handler)(std::move(call)); };
+        return [this, handler](Call&& call) { (this->*handler)(std::move(call)); };
     };
     front.add({"GET", "/v1/topics", {}, to(&TopicApi::list)});
     front.add({"GET", "/v1/topics/{topic}", {}, to(&TopicApi::show)});
-    front.add({"PUT", "/v1/topics/{topic}", {}, [this](Call call) { set(std::move(call), true); }});
     front.add(
-        {"PATCH", "/v1/topics/{topic}", {}, [this](Call call) { set(std::move(call), false); }});
+        {"PUT", "/v1/topics/{topic}", {}, [this](Call&& call) { set(std::move(call), true); }});
+    front.add(
+        {"PATCH", "/v1/topics/{topic}", {}, [this](Call&& call) { set(std::move(call), false); }});
     front.add({"DELETE", "/v1/topics/{topic}", {}, to(&TopicApi::remove)});
     front.add(
         {"GET", "/v1/topics/{topic}/events", {"after", "limit", "wait"}, to(&TopicApi::read)});

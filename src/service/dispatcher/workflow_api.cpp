@@ -52,7 +52,7 @@ WorkflowApi::~WorkflowApi() = default;
 
 void WorkflowApi::add_routes(HttpFront& front) {
     const auto to = [this](void (WorkflowApi::*handler)(Call)) {
-        return [this, handler](Call call) { (this->*handler)(std::move(call)); };
+        return [this, handler](Call&& call) { (this->*handler)(std::move(call)); };
     };
     front.add({.method = "POST",
                .pattern = "/v1/workflows",
@@ -276,9 +276,7 @@ void WorkflowApi::explain(Call call) {
         const Workflow& workflow = (*found)->workflow;
         std::string out;
         protocol::JsonWriter json{out};
-        json.begin_object()
-            .field("id", workflow.id.to_string())
-            .field("state", to_text(workflow.state));
+        json.begin_object().field("id", workflow.id).field("state", to_text(workflow.state));
         json.key("waits_for").begin_array();
         for (const auto& wait : core_.engine().explain_workflow(core_.now(), workflow.id, most)) {
             json.begin_object()
@@ -286,7 +284,7 @@ void WorkflowApi::explain(Call call) {
                 .field("rule", wait.rule)
                 .field("text", wait.text)
                 .field("release", wait.release);
-            if (wait.until) json.field("until", to_rfc3339(*wait.until));
+            if (wait.until) json.field("until", *wait.until);
             if (wait.task) json.field("task", wait.task->to_string());
             json.end_object();
         }

@@ -53,7 +53,7 @@ Result<void> Monitor::start() {
 }
 
 void Monitor::add_routes(HttpFront& front) {
-    front.add({"GET", "/", {"key"}, [this](Call call) {  // the page reads the key itself
+    front.add({"GET", "/", {"key"}, [this](Call&& call) {  // the page reads the key itself
                    call.respond({200,
                                  {{"Content-Type", "text/html; charset=utf-8"},
                                   {"Content-Security-Policy", std::string{page_policy}},
@@ -62,10 +62,10 @@ void Monitor::add_routes(HttpFront& front) {
                                   {"Cache-Control", "no-store"}},
                                  std::string{page_}});
                }});
-    front.add({"GET", "/v1/tasks", {"q", "type", "state", "limit", "after"}, [this](Call call) {
+    front.add({"GET", "/v1/tasks", {"q", "type", "state", "limit", "after"}, [this](Call&& call) {
                    pass_on(std::move(call));
                }});
-    front.add({"GET", "/v1/overview", {}, [this](Call call) {
+    front.add({"GET", "/v1/overview", {}, [this](Call&& call) {
                    if (!has_looked())
                        return call.answer(Error{ErrorCode::not_ready, "the first answers are out"});
                    call.answer(200, overview());

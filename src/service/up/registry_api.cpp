@@ -37,7 +37,7 @@ std::string write_version(const port::RegistryVersion& version) {
     protocol::JsonWriter{out}
         .begin_object()
         .field("version", version.number)
-        .field("at", to_rfc3339(version.at))
+        .field("at", version.at)
         .field("changes", version.changes)
         .field("note", version.note)
         .end_object();
@@ -45,8 +45,8 @@ std::string write_version(const port::RegistryVersion& version) {
 }
 
 void RegistryApi::add_routes(HttpFront& front) {
-    front.add({"POST", "/registry/versions", {}, [this](Call call) { post(std::move(call)); }});
-    front.add({"GET", "/registry/changes", {"after", "wait"}, [this](Call call) {
+    front.add({"POST", "/registry/versions", {}, [this](Call&& call) { post(std::move(call)); }});
+    front.add({"GET", "/registry/changes", {"after", "wait"}, [this](Call&& call) {
                    changes(std::move(call));
                }});
 }
