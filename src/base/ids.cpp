@@ -13,12 +13,36 @@ constexpr bool dash_at(std::size_t place) {
     return place == 8 || place == 13 || place == 18 || place == 23;
 }
 
-int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
+// Of every byte: what it is worth as a digit, or 0xff.
+constexpr std::array<std::uint8_t, 256> hex_values = [] {
+    std::array<std::uint8_t, 256> values{};
+    values.fill(0xff);
+    for (std::uint8_t i = 0; i < 16; ++i) {
+        values[static_cast<unsigned char>(hex_digits[i])] = i;
+        if (i >= 10) values[static_cast<unsigned char>('A' + i - 10)] = i;
+    }
+    return values;
+}();
+
+// The two digits of every byte.
+constexpr std::array<std::array<char, 2>, 256> hex_pairs = [] {
+    std::array<std::array<char, 2>, 256> pairs{};
+    for (std::size_t i = 0; i < pairs.size(); ++i)
+        pairs[i] = {hex_digits[i >> 4], hex_digits[i & 0x0f]};
+    return pairs;
+}();
+
+// Where the two digits of each byte stand.
+constexpr std::array<std::uint8_t, 16> digit_places = [] {
+    std::array<std::uint8_t, 16> places{};
+    std::uint8_t place = 0;
+    for (auto& each : places) {
+        if (dash_at(place)) ++place;
+        each = place;
+        place += 2;
+    }
+    return places;
+}();
 
 bool is_alphanumeric(char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -40,20 +64,18 @@ TaskId TaskId::make(WallTime now, Random& random) {
 }
 
 std::optional<TaskId> TaskId::parse(std::string_view text) {
-    if (text.size() != 36) return std::nullopt;
+    if (text.size() != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' ||
+        text[23] != '-')
+        return std::nullopt;
     TaskId id;
-    std::size_t digit = 0;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (dash_at(i)) {
-            if (text[i] != '-') return std::nullopt;
-            continue;
-        }
-        const int value = hex_value(text[i]);
-        if (value < 0) return std::nullopt;
-        auto& byte = id.bytes_[digit / 2];
-        byte = static_cast<std::uint8_t>(byte << 4 | value);
-        ++digit;
+    unsigned all = 0;  // a byte that is no digit sets high bits
+    for (std::size_t i = 0; i < id.bytes_.size(); ++i) {
+        const unsigned high = hex_values[static_cast<unsigned char>(text[digit_places[i]])];
+        const unsigned low = hex_values[static_cast<unsigned char>(text[digit_places[i] + 1])];
+        all |= high | low;
+        id.bytes_[i] = static_cast<std::uint8_t>(high << 4 | low);
     }
+    if (all > 0x0f) return std::nullopt;
     if (id.bytes_[6] >> 4 != 7 || id.bytes_[8] >> 6 != 2) return std::nullopt;
     return id;
 }
@@ -65,15 +87,17 @@ TaskId TaskId::from_bytes(std::string_view bytes16) {
     return id;
 }
 
-std::string TaskId::to_string() const {
-    std::string text(36, '-');
-    std::size_t place = 0;
-    for (const std::uint8_t byte : bytes_) {
-        if (dash_at(place)) ++place;
-        text[place++] = hex_digits[byte >> 4];
-        text[place++] = hex_digits[byte & 0x0f];
-    }
+std::array<char, 36> TaskId::text() const {
+    std::array<char, 36> text;
+    text[8] = text[13] = text[18] = text[23] = '-';
+    for (std::size_t i = 0; i < bytes_.size(); ++i)
+        std::memcpy(text.data() + digit_places[i], hex_pairs[bytes_[i]].data(), 2);
     return text;
+}
+
+std::string TaskId::to_string() const {
+    const auto text = this->text();
+    return {text.data(), text.size()};
 }
 
 std::string_view TaskId::bytes() const {

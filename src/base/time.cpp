@@ -8,30 +8,53 @@ namespace taskd {
 
 namespace {
 
-// The last `digits` digits, ending before `end`.
-void put_digits(char* end, std::uint64_t value, int digits) {
-    for (; digits > 0; --digits, value /= 10)
-        *--end = static_cast<char>('0' + value % 10);
+// Two digits, of a value below a hundred.
+void put_two(char* at, std::uint64_t value) {
+    at[0] = static_cast<char>('0' + value / 10);
+    at[1] = static_cast<char>('0' + value % 10);
+}
+
+constexpr std::string_view form = "0000-00-00T00:00:00.000000Z";
+
+// With the date alone.
+std::array<char, form.size()> text_of_day(std::chrono::sys_days day) {
+    const std::chrono::year_month_day date{day};
+    const auto year = static_cast<std::uint64_t>(std::clamp(int{date.year()}, 0, 9999));
+    std::array<char, form.size()> text;
+    std::ranges::copy(form, text.begin());
+    put_two(text.data(), year / 100);
+    put_two(text.data() + 2, year % 100);
+    put_two(text.data() + 5, unsigned{date.month()});
+    put_two(text.data() + 8, unsigned{date.day()});
+    return text;
 }
 
 }  // namespace
 
-// Written out by hand: an answer about a task says five of them.
-std::string to_rfc3339(WallTime time) {
+// Written out by hand, and the date made once a day: an answer about a task says five of them.
+std::array<char, 27> rfc3339_text(WallTime time) {
     const auto days = std::chrono::floor<std::chrono::days>(time.time_since_epoch());
-    const std::chrono::year_month_day date{std::chrono::sys_days{days}};
+    struct Day {
+        std::chrono::days number{};
+        std::array<char, form.size()> text = text_of_day(std::chrono::sys_days{});
+    };
+    thread_local Day last;
+    if (last.number != days) last = {days, text_of_day(std::chrono::sys_days{days})};
     const auto micros = static_cast<std::uint64_t>((time.time_since_epoch() - days).count());
-    const std::uint64_t seconds = micros / 1'000'000;
-    std::string text = "0000-00-00T00:00:00.000000Z";
-    const int year = std::clamp(int{date.year()}, 0, 9999);
-    put_digits(text.data() + 4, static_cast<std::uint64_t>(year), 4);
-    put_digits(text.data() + 7, unsigned{date.month()}, 2);
-    put_digits(text.data() + 10, unsigned{date.day()}, 2);
-    put_digits(text.data() + 13, seconds / 3600, 2);
-    put_digits(text.data() + 16, seconds / 60 % 60, 2);
-    put_digits(text.data() + 19, seconds % 60, 2);
-    put_digits(text.data() + 26, micros % 1'000'000, 6);
+    const std::uint64_t seconds = micros / 1'000'000, fraction = micros % 1'000'000;
+    auto text = last.text;
+    put_two(text.data() + 11, seconds / 3600);
+    put_two(text.data() + 14, seconds / 60 % 60);
+    put_two(text.data() + 17, seconds % 60);
+    put_two(text.data() + 20, fraction / 10'000);
+    put_two(text.data() + 22, fraction / 100 % 100);
+    put_two(text.data() + 24, fraction % 100);
     return text;
+}
+
+std::string to_rfc3339(WallTime time) {
+    const auto text = rfc3339_text(time);
+    return {text.data(), text.size()};
 }
 
 namespace {

@@ -37,7 +37,7 @@ class Teller {
         task("task.submitted", record.spec.id, record.at, [&](JsonWriter& json) {
             json.field("priority", record.spec.priority);
             if (!record.spec.key.empty()) json.field("key", record.spec.key);
-            if (record.due) json.field("due_at", to_rfc3339(*record.due));
+            if (record.due) json.field("due_at", *record.due);
             if (record.spec.labels.empty()) return;
             std::string labels;
             for (const auto& [name, value] : record.spec.labels) {
@@ -119,10 +119,10 @@ class Teller {
         if (!record.fire) return;
         const Fire& fire = *record.fire;
         named("schedule", "schedule.fired", record.name, fire.at, [&](JsonWriter& json) {
-            json.field("planned_at", to_rfc3339(fire.planned))
+            json.field("planned_at", fire.planned)
                 .field("outcome", to_text(fire.outcome))
                 .field("backfill", record.backfill);
-            if (fire.task) json.field("task", fire.task->to_string());
+            if (fire.task) json.field("task", *fire.task);
             if (!fire.reason.empty()) json.field("reason", fire.reason);
         });
     }
@@ -152,7 +152,7 @@ class Teller {
     }
     void operator()(const GroupEnded& record) {
         numbered("group", "group.ended", record.id, record.at, [&](JsonWriter& json) {
-            if (record.completed_by) json.field("completion_id", record.completed_by->to_string());
+            if (record.completed_by) json.field("completion_id", *record.completed_by);
         });
     }
     void operator()(const WorkerHeld& record) {
@@ -169,7 +169,7 @@ class Teller {
     void operator()(const StepBegan& record) {
         numbered("workflow", "workflow.step_began", record.id, record.at, [&](JsonWriter& json) {
             json.field("step", record.step);
-            if (record.child) json.field("workflow", record.child->to_string());
+            if (record.child) json.field("workflow", *record.child);
         });
     }
     void operator()(const StepEnded& record) {
@@ -212,7 +212,7 @@ class Teller {
         JsonWriter json{event.data};
         json.begin_object().field("event", name).field("event_id", to_text(event.id));
         more(json);
-        if (at) json.field("at", to_rfc3339(*at));
+        if (at) json.field("at", *at);
         json.end_object();
     }
 
@@ -239,7 +239,7 @@ class Teller {
     void task(std::string_view name, const TaskId& id, When at, More more) {
         numbered("task", name, id, at, [&](JsonWriter& json) {
             if (!facts_.type.empty()) json.field("type", facts_.type);
-            if (facts_.group) json.field("group", facts_.group->to_string());
+            if (facts_.group) json.field("group", *facts_.group);
             more(json);
         });
         auto& subjects = events_.back().subjects;
@@ -258,7 +258,7 @@ class Teller {
     void after_attempt(const Ended& record) {
         if (!record.due_at) return task("task.dead", record.id, record.at, nothing);
         task("task.scheduled", record.id, record.at, [&](JsonWriter& json) {
-            if (record.due_shown) json.field("due_at", to_rfc3339(*record.due_shown));
+            if (record.due_shown) json.field("due_at", *record.due_shown);
         });
     }
 

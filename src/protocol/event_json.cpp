@@ -154,8 +154,8 @@ void write_event(std::string& out, const TopicEvent& event) {
     if (!event.source.empty()) json.field("source", event.source);
     if (!event.type.empty()) json.field("type", event.type);
     if (!event.key.empty()) json.field("key", event.key);
-    if (event.time) json.field("time", to_rfc3339(*event.time));
-    json.field("published_at", to_rfc3339(event.at));
+    if (event.time) json.field("time", *event.time);
+    json.field("published_at", event.at);
     if (!event.trace.empty()) json.field("traceparent", event.trace);
     if (!event.content_type.empty()) json.field("content_type", event.content_type);
     if (!event.headers.empty()) {

@@ -88,10 +88,10 @@ std::expected<NewGroup, BodyError> parse_group(std::string_view body,
 
 void write_group(std::string& out, const Group& group) {
     JsonWriter json{out};
-    json.begin_object().field("id", group.id.to_string());
+    json.begin_object().field("id", group.id);
     if (!group.name.empty()) json.field("name", group.name);
-    json.field("state", to_text(group.state)).field("made_at", to_rfc3339(group.made_at));
-    if (group.ended_at) json.field("ended_at", to_rfc3339(*group.ended_at));
+    json.field("state", to_text(group.state)).field("made_at", group.made_at);
+    if (group.ended_at) json.field("ended_at", *group.ended_at);
     json.field("tasks", group.tasks)
         .field("succeeded", group.succeeded)
         .field("dead", group.dead)
@@ -103,7 +103,7 @@ void write_group(std::string& out, const Group& group) {
         json.string(id.to_string());
     json.end_array();
     if (group.completion) json.field("completion_type", group.completion->type);
-    if (group.completed_by) json.field("completion_id", group.completed_by->to_string());
+    if (group.completed_by) json.field("completion_id", *group.completed_by);
     json.end_object();
 }
 

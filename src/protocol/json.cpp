@@ -84,10 +84,14 @@ bool is_number(std::string_view text) {
     return text.empty();
 }
 
+bool is_blank(char c) {
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
 std::string_view trimmed(std::string_view text) {
-    while (!text.empty() && std::string_view{" \t\n\r"}.contains(text.back()))
+    while (!text.empty() && is_blank(text.back()))
         text.remove_suffix(1);
-    while (!text.empty() && std::string_view{" \t\n\r"}.contains(text.front()))
+    while (!text.empty() && is_blank(text.front()))
         text.remove_prefix(1);
     return text;
 }
@@ -226,6 +230,159 @@ Result<void> check_json(std::string_view text) {
     return {};
 }
 
+namespace {
+
+// Takes a text apart while it is checked: what a value's own text is shows when it has been walked.
+class Splitter {
+  public:
+    explicit Splitter(std::string_view body) : body_{body}, source_{body} {}
+
+    error_code read() { return source_.read(document_); }
+    error_code read_object(JsonFields& fields) {
+        ondemand::object object;
+        if (auto error = document_.get_object().get(object)) return error;
+        return take_fields(object, 2, fields);
+    }
+    error_code read_array(JsonItems& items, std::size_t most) {
+        ondemand::array array;
+        if (auto error = document_.get_array().get(array)) return error;
+        return take_items(array, 2, items, most);
+    }
+    error_code read_envelope(std::string_view name, JsonEnvelope& envelope) {
+        ondemand::object object;
+        if (auto error = document_.get_object().get(object)) return error;
+        for (auto found : object) {
+            ondemand::value value;
+            std::string_view key;
+            if (auto error = take_key(std::move(found), key, value)) return error;
+            std::string_view& raw = envelope.fields.emplace_back(key, "").second;
+            const std::string_view token = value.raw_json_token();
+            if (key != name || token.front() != '[') {
+                if (auto error = take_raw(value, 2, raw)) return error;
+                continue;
+            }
+            ondemand::array array;
+            if (auto error = value.get_array().get(array)) return error;
+            JsonItems items;
+            if (auto error = take_items(array, 3, items, SIZE_MAX)) return error;
+            if (auto error = take_container(token, raw)) return error;
+            envelope.items = std::move(items.items);
+        }
+        return SUCCESS;
+    }
+    bool is_over() {
+        const char* behind = nullptr;
+        return document_.current_location().get(behind) != SUCCESS;
+    }
+
+  private:
+    // The key is gone with the next one.
+    static error_code take_key(simdjson_result<ondemand::field> found, std::string_view& key,
+                               ondemand::value& value) {
+        ondemand::field field;
+        if (auto error = std::move(found).get(field)) return error;
+        if (auto error = field.unescaped_key().get(key)) return error;
+        value = field.value();
+        return SUCCESS;
+    }
+
+    error_code take_fields(ondemand::object& object, std::size_t depth, JsonFields& fields) {
+        fields.reserve(4);
+        for (auto found : object) {
+            ondemand::value value;
+            std::string_view key;
+            if (auto error = take_key(std::move(found), key, value)) return error;
+            std::string_view& raw = fields.emplace_back(key, "").second;
+            if (auto error = take_raw(value, depth, raw)) return error;
+        }
+        return SUCCESS;
+    }
+
+    // Beyond `most` items are checked and counted.
+    error_code take_items(ondemand::array& array, std::size_t depth, JsonItems& items,
+                          std::size_t most) {
+        for (auto found : array) {
+            ondemand::value value;
+            if (auto error = std::move(found).get(value)) return error;
+            if (++items.count > most) {
+                if (auto error = walk(value, depth)) return error;
+                continue;
+            }
+            JsonItem& item = items.items.emplace_back();
+            const std::string_view token = value.raw_json_token();
+            if (token.front() != '{') {
+                if (auto error = take_raw(value, depth, item.raw)) return error;
+                continue;
+            }
+            ondemand::object object;
+            if (auto error = value.get_object().get(object)) return error;
+            if (auto error = take_fields(object, depth + 1, item.fields)) return error;
+            if (auto error = take_container(token, item.raw)) return error;
+        }
+        return SUCCESS;
+    }
+
+    error_code take_raw(ondemand::value& value, std::size_t depth, std::string_view& raw) {
+        const std::string_view token = value.raw_json_token();
+        if (auto error = walk(value, depth)) return error;
+        if (token.front() == '{' || token.front() == '[') return take_container(token, raw);
+        raw = same_place(body_, source_, token);
+        return SUCCESS;
+    }
+
+    // It has just ended; whoever holds it goes on behind it.
+    error_code take_container(std::string_view token, std::string_view& raw) {
+        const char* behind = nullptr;
+        if (auto error = document_.current_location().get(behind)) return error;
+        raw = same_place(body_, source_, {token.data(), behind});
+        return SUCCESS;
+    }
+
+    std::string_view body_;
+    Source source_;
+    ondemand::document document_;
+};
+
+}  // namespace
+
+Result<JsonItems> read_items(std::string_view text, std::size_t most) {
+    const std::string_view body = trimmed(text);
+    JsonItems items;
+    items.is_array = kind_of(body) == JsonKind::array;
+    items.count = items.is_array ? 0 : 1;
+    if (!items.is_array && kind_of(body) != JsonKind::object) {
+        if (auto checked = check_json(body); !checked) return fail(std::move(checked));
+        items.items.push_back({body, {}});
+        return items;
+    }
+    Splitter splitter{body};
+    error_code error = splitter.read();
+    if (!error)
+        error = items.is_array ? splitter.read_array(items, most)
+                               : splitter.read_object(items.items.emplace_back(body).fields);
+    if (error) return bad(error);
+    if (!splitter.is_over()) return fail(ErrorCode::bad_json, "something follows the value");
+    return items;
+}
+
+Result<JsonEnvelope> read_envelope(std::string_view text, std::string_view name) {
+    const std::string_view body = trimmed(text);
+    if (kind_of(body) != JsonKind::object) return wrong_kind("the body", "an object", body);
+    Splitter splitter{body};
+    JsonEnvelope envelope;
+    error_code error = splitter.read();
+    if (!error) error = splitter.read_envelope(name, envelope);
+    if (error) return bad(error);
+    if (!splitter.is_over()) return fail(ErrorCode::bad_json, "something follows the value");
+    return envelope;
+}
+
+Result<void> check_names(const JsonFields& fields) {
+    if (const auto* twice = found_twice(fields))
+        return fail(ErrorCode::bad_json, *twice + " stands twice");
+    return {};
+}
+
 Result<JsonFields> split_object(std::string_view text) {
     const std::string_view body = trimmed(text);
     if (kind_of(body) != JsonKind::object) return wrong_kind("the body", "an object", body);
@@ -244,8 +401,7 @@ Result<JsonFields> split_object(std::string_view text) {
         if (auto error = to_json_string(field.value()).get(raw)) return bad(error);
         fields.emplace_back(key, same_place(body, source, raw));
     }
-    if (const auto* twice = found_twice(fields))
-        return fail(ErrorCode::bad_json, *twice + " stands twice");
+    if (auto checked = check_names(fields); !checked) return fail(std::move(checked));
     return fields;
 }
 
@@ -338,20 +494,36 @@ bool is_plain(std::string_view text) {
         std::memcpy(&bytes, text.data(), sizeof bytes);
         found |= escaped_among(bytes);
     }
-    for (const char each : text)
-        found |= escaped_among(0x2020202020202000 | static_cast<unsigned char>(each));
-    return found == 0;
+    bytes = 0x2020202020202020;
+    std::memcpy(&bytes, text.data(), text.size());
+    return (found | escaped_among(bytes)) == 0;
+}
+
+// Room for so many bytes more, at once; where they begin.
+char* grow(std::string& out, std::size_t bytes) {
+    const std::size_t before = out.size();
+    const std::size_t after = before + bytes;
+    // What the library hands in is the capacity.
+    out.resize_and_overwrite(after, [after](char*, std::size_t) { return after; });
+    return out.data() + before;
+}
+
+char* put(char* at, std::string_view text) {
+    std::memcpy(at, text.data(), text.size());
+    return at + text.size();
 }
 
 }  // namespace
 
 void append_json_string(std::string& out, std::string_view text) {
     static constexpr char hex[] = "0123456789abcdef";
-    out.push_back('"');
     if (is_plain(text)) {
-        out.append(text).push_back('"');
+        char* at = grow(out, text.size() + 2);
+        *at = '"';
+        *put(at + 1, text) = '"';
         return;
     }
+    out.push_back('"');
     std::size_t start = 0;
     for (std::size_t i = 0; i < text.size(); ++i) {
         const auto c = static_cast<unsigned char>(text[i]);
@@ -416,10 +588,22 @@ JsonWriter& JsonWriter::end_array() {
 }
 
 JsonWriter& JsonWriter::key(std::string_view name) {
-    separate();
-    out_.push_back('"');
-    out_.append(name).append("\":");
+    char* at = grow(out_, name.size() + 3 + (needs_comma_ ? 1 : 0));
+    if (needs_comma_) *at++ = ',';
+    *at = '"';
+    at = put(at + 1, name);
+    at[0] = '"';
+    at[1] = ':';
     needs_comma_ = false;
+    return *this;
+}
+
+JsonWriter& JsonWriter::plain(std::string_view text) {
+    char* at = grow(out_, text.size() + 2 + (needs_comma_ ? 1 : 0));
+    if (needs_comma_) *at++ = ',';
+    *at = '"';
+    *put(at + 1, text) = '"';
+    needs_comma_ = true;
     return *this;
 }
 
@@ -430,15 +614,13 @@ JsonWriter& JsonWriter::string(std::string_view text) {
 }
 
 JsonWriter& JsonWriter::number(std::int64_t value) {
-    separate();
-    out_.append(fmt::format_int{value}.str());
-    return *this;
+    const fmt::format_int text{value};
+    return raw({text.data(), text.size()});
 }
 
 JsonWriter& JsonWriter::number(std::uint64_t value) {
-    separate();
-    out_.append(fmt::format_int{value}.str());
-    return *this;
+    const fmt::format_int text{value};
+    return raw({text.data(), text.size()});
 }
 
 JsonWriter& JsonWriter::number(double value) {
@@ -455,8 +637,10 @@ JsonWriter& JsonWriter::null() {
 }
 
 JsonWriter& JsonWriter::raw(std::string_view json) {
-    separate();
-    out_.append(json);
+    char* at = grow(out_, json.size() + (needs_comma_ ? 1 : 0));
+    if (needs_comma_) *at++ = ',';
+    put(at, json);
+    needs_comma_ = true;
     return *this;
 }
 

@@ -29,7 +29,7 @@ void put_pause(JsonWriter& json, const Pause& pause) {
     json.begin_object()
         .field("by", pause.by)
         .field("reason", pause.reason)
-        .field("since", to_rfc3339(pause.since))
+        .field("since", pause.since)
         .end_object();
 }
 

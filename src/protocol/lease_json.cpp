@@ -62,7 +62,7 @@ void write_leased_task(std::string& out, const Task& task) {
     JsonWriter json{out};
     json.begin_object()
         .field("lease", write_lease_path({task.spec.id, task.epoch}))
-        .field("id", task.spec.id.to_string())
+        .field("id", task.spec.id)
         .field("type", task.spec.type);
     json.key("payload").raw(task.spec.payload.empty() ? "null" : task.spec.payload.view());
     json.field("attempt", task.attempts_made).end_object();
@@ -101,7 +101,7 @@ void write_progress(std::string& out, const Progress& progress) {
     if (progress.percent) json.field("percent", *progress.percent);
     if (!progress.note.empty()) json.field("note", progress.note);
     if (!progress.details.empty()) json.key("details").raw(progress.details);
-    if (progress.at != WallTime{}) json.field("at", to_rfc3339(progress.at));
+    if (progress.at != WallTime{}) json.field("at", progress.at);
     json.end_object();
 }
 

@@ -17,19 +17,18 @@ std::int64_t to_ms(Duration duration) {
 }
 
 void put_lease(JsonWriter& json, const LeaseKey& lease) {
-    json.field("id", lease.id.to_string()).field("epoch", lease.epoch.value);
+    json.field("id", lease.id).field("epoch", lease.epoch.value);
 }
 
 // Reads fields one after the other; the first error stays. Unknown fields are passed over, so that
 // a newer peer can say more.
 class FieldReader {
   public:
-    explicit FieldReader(std::string_view item) {
-        auto fields = split_object(item);
-        if (fields)
-            fields_ = std::move(*fields);
-        else
-            error_ = fields.error();
+    explicit FieldReader(const JsonItem& item) : fields_{item.fields} {
+        if (kind_of(item.raw) != JsonKind::object)
+            error_ = Error{ErrorCode::invalid_field, "a message is an object"};
+        else if (auto checked = check_names(fields_); !checked)
+            error_ = checked.error();
     }
 
     std::optional<std::string_view> raw(std::string_view name) const {
@@ -48,7 +47,11 @@ class FieldReader {
     }
     LeaseKey lease() {
         LeaseKey key;
-        const auto id = TaskId::parse(text("id"));
+        const std::string_view raw_id = needed("id");
+        // Most are plain: no text is made for them.
+        const auto id = raw_id.size() == 38 && raw_id.front() == '"'
+                            ? TaskId::parse(raw_id.substr(1, 36))
+                            : TaskId::parse(text("id"));
         if (id) key.id = *id;
         if (!id && !error_) error_ = Error{ErrorCode::invalid_id, {}};
         key.epoch = LeaseEpoch{static_cast<std::uint64_t>(integer("epoch", 1, INT64_MAX))};
@@ -67,7 +70,7 @@ class FieldReader {
     }
 
   private:
-    JsonFields fields_;
+    const JsonFields& fields_;
     std::optional<Error> error_;
 };
 
@@ -177,15 +180,19 @@ std::string write_body(std::string_view from, const std::vector<std::string>& it
 }
 
 Result<Body> read_body(std::string_view text) {
-    if (auto checked = check_json(text); !checked) return fail(std::move(checked));
-    FieldReader fields{text};
+    auto read = read_envelope(text, "items");
+    if (!read) return fail(std::move(read));
+    const JsonItem whole{text, std::move(read->fields)};
+    FieldReader fields{whole};
     Body body;
     body.from = fields.text("from");
-    body.items = fields.keep(split_array(fields.needed("items")));
+    if (kind_of(fields.needed("items")) != JsonKind::array)
+        return fail(ErrorCode::invalid_field, "items must be an array");
+    body.items = std::move(read->items);
     return fields.done(std::move(body));
 }
 
-Result<HelloMessage> read_hello(std::string_view item) {
+Result<HelloMessage> read_hello(const JsonItem& item) {
     FieldReader fields{item};
     HelloMessage message;
     message.lease = std::chrono::milliseconds{fields.integer("lease_ms", 1, ms_max)};
@@ -194,7 +201,7 @@ Result<HelloMessage> read_hello(std::string_view item) {
     return fields.done(message);
 }
 
-Result<StatusMessage> read_status(std::string_view item) {
+Result<StatusMessage> read_status(const JsonItem& item) {
     FieldReader fields{item};
     StatusMessage message;
     message.type = fields.text("type");
@@ -205,7 +212,7 @@ Result<StatusMessage> read_status(std::string_view item) {
     return message;
 }
 
-Result<TaskMessage> read_task_message(std::string_view item) {
+Result<TaskMessage> read_task_message(const JsonItem& item) {
     FieldReader fields{item};
     TaskMessage message;
     message.lease = fields.lease();
@@ -222,7 +229,7 @@ Result<TaskMessage> read_task_message(std::string_view item) {
     return fields.done(std::move(message));
 }
 
-Result<ResultMessage> read_result(std::string_view item) {
+Result<ResultMessage> read_result(const JsonItem& item) {
     FieldReader fields{item};
     ResultMessage message;
     message.lease = fields.lease();
@@ -244,7 +251,7 @@ Result<ResultMessage> read_result(std::string_view item) {
     return fields.done(std::move(message));
 }
 
-Result<ProgressMessage> read_progress_message(std::string_view item) {
+Result<ProgressMessage> read_progress_message(const JsonItem& item) {
     FieldReader in{item};
     ProgressMessage message;
     message.lease = in.lease();
@@ -253,7 +260,7 @@ Result<ProgressMessage> read_progress_message(std::string_view item) {
     return in.done(std::move(message));
 }
 
-Result<LeaseKey> read_lease_key(std::string_view item) {
+Result<LeaseKey> read_lease_key(const JsonItem& item) {
     FieldReader fields{item};
     return fields.done(fields.lease());
 }

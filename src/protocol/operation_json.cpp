@@ -91,15 +91,14 @@ Result<std::string> parse_reason(std::string_view body) {
 void write_operation(std::string& out, const Operation& operation) {
     JsonWriter json{out};
     json.begin_object()
-        .field("id", operation.id.to_string())
+        .field("id", operation.id)
         .field("action", to_text(operation.action))
         .field("q", operation.search);
     if (!operation.by.empty()) json.field("by", operation.by);
     if (!operation.reason.empty()) json.field("reason", operation.reason);
     if (operation.rate > 0) json.field("rate", operation.rate);
-    json.field("state", to_text(operation.state))
-        .field("started_at", to_rfc3339(operation.started_at));
-    if (operation.ended_at) json.field("ended_at", to_rfc3339(*operation.ended_at));
+    json.field("state", to_text(operation.state)).field("started_at", operation.started_at);
+    if (operation.ended_at) json.field("ended_at", *operation.ended_at);
     json.field("changed", operation.changed).field("passed_over", operation.passed_over);
     json.end_object();
 }

@@ -71,8 +71,8 @@ void put(JsonWriter& json, const Registration& registration, bool stored) {
         .field("concurrency", registration.concurrency);
     json.key("meta").raw(registration.meta.empty() ? "{}" : registration.meta);
     if (stored)
-        json.field("registered_at", to_rfc3339(registration.registered_at))
-            .field("renewed_at", to_rfc3339(registration.renewed_at));
+        json.field("registered_at", registration.registered_at)
+            .field("renewed_at", registration.renewed_at);
     json.end_object();
 }
 

@@ -70,10 +70,10 @@ Result<void> take_field(ScheduleSpec& spec, std::string_view key, std::string_vi
 
 void put_fire(JsonWriter& json, const Fire& fire) {
     json.begin_object()
-        .field("planned_at", to_rfc3339(fire.planned))
-        .field("at", to_rfc3339(fire.at))
+        .field("planned_at", fire.planned)
+        .field("at", fire.at)
         .field("outcome", to_text(fire.outcome));
-    if (fire.task) json.field("task", fire.task->to_string());
+    if (fire.task) json.field("task", *fire.task);
     if (!fire.reason.empty()) json.field("reason", fire.reason);
     json.end_object();
 }
@@ -87,8 +87,8 @@ void put_spec(JsonWriter& json, const ScheduleSpec& spec) {
     json.field("zone", spec.zone)
         .field("overlap", to_text(spec.overlap))
         .field("misfire", to_text(spec.misfire));
-    if (spec.start_at) json.field("start_at", to_rfc3339(*spec.start_at));
-    if (spec.end_at) json.field("end_at", to_rfc3339(*spec.end_at));
+    if (spec.start_at) json.field("start_at", *spec.start_at);
+    if (spec.end_at) json.field("end_at", *spec.end_at);
     std::string task;
     write_template(task, spec.task);
     json.key("task").raw(task);
@@ -113,14 +113,13 @@ std::string write_schedule(const Schedule& schedule, const std::vector<WallTime>
     JsonWriter json{out};
     json.begin_object();
     put_spec(json, schedule.spec);
-    json.field("made_at", to_rfc3339(schedule.made_at))
-        .field("settled", to_rfc3339(schedule.settled));
+    json.field("made_at", schedule.made_at).field("settled", schedule.settled);
     json.key("next").begin_array();
     for (const WallTime& time : next)
         json.string(to_rfc3339(time));
     json.end_array();
     if (schedule.paused) put_pause(json.key("paused"), *schedule.paused);
-    if (schedule.last_task) json.field("last_task", schedule.last_task->to_string());
+    if (schedule.last_task) json.field("last_task", *schedule.last_task);
     json.field("submitted", schedule.submitted)
         .field("overlapped", schedule.overlapped)
         .field("refused", schedule.refused)

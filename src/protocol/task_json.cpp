@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <tuple>
 
 #include "protocol/json_parts.hpp"
 #include "taskd/base/limits.hpp"
@@ -165,19 +166,18 @@ Result<void> take_field(TaskSpec& spec, bool& has_id, std::string_view key, std:
     return fail(ErrorCode::unknown_field, std::string{key});
 }
 
-Result<TaskSpec> parse_spec(std::string_view raw, const std::function<TaskId()>& make_id) {
-    if (raw.size() > limits::task_bytes_max)
-        return fail(ErrorCode::task_too_large, std::to_string(raw.size()) + " of " +
+Result<TaskSpec> parse_spec(const JsonItem& item, const std::function<TaskId()>& make_id) {
+    if (item.raw.size() > limits::task_bytes_max)
+        return fail(ErrorCode::task_too_large, std::to_string(item.raw.size()) + " of " +
                                                    std::to_string(limits::task_bytes_max) +
                                                    " bytes");
-    if (kind_of(raw) != JsonKind::object)
+    if (kind_of(item.raw) != JsonKind::object)
         return fail(ErrorCode::invalid_field, "a task must be an object");
-    auto fields = split_object(raw);
-    if (!fields) return fail(std::move(fields));
+    if (auto checked = check_names(item.fields); !checked) return fail(std::move(checked));
     TaskSpec spec;
     spec.payload = Blob{"null"};
     bool has_id = false;
-    for (const auto& [key, value] : *fields)
+    for (const auto& [key, value] : item.fields)
         if (auto taken = take_field(spec, has_id, key, value); !taken)
             return fail(std::move(taken));
     if (spec.type.empty()) return fail(ErrorCode::missing_field, "type");
@@ -204,11 +204,11 @@ namespace {
 // What not every task says.
 void put_options(JsonWriter& json, const TaskSpec& spec) {
     if (spec.delay != Duration{0}) json.field("delay_ms", to_ms(spec.delay));
-    if (spec.run_at) json.field("run_at", to_rfc3339(*spec.run_at));
-    if (spec.expires_at) json.field("expires_at", to_rfc3339(*spec.expires_at));
+    if (spec.run_at) json.field("run_at", *spec.run_at);
+    if (spec.expires_at) json.field("expires_at", *spec.expires_at);
     if (!spec.key.empty()) json.field("key", spec.key);
     if (!spec.idempotency_key.empty()) json.field("idempotency_key", spec.idempotency_key);
-    if (spec.group) json.field("group", spec.group->to_string());
+    if (spec.group) json.field("group", *spec.group);
     if (!spec.labels.empty()) {
         json.key("labels").begin_object();
         for (const auto& [label, value] : spec.labels)
@@ -225,7 +225,7 @@ void put_options(JsonWriter& json, const TaskSpec& spec) {
 void write_spec(JsonWriter& json, const TaskSpec& spec) {
     const TaskSpec usual;
     json.begin_object();
-    if (spec.id != TaskId{}) json.field("id", spec.id.to_string());
+    if (spec.id != TaskId{}) json.field("id", spec.id);
     json.field("type", spec.type);
     if (!spec.payload.view().empty()) json.key("payload").raw(spec.payload.view());
     if (spec.priority != usual.priority) json.field("priority", spec.priority);
@@ -239,6 +239,29 @@ void write_spec(JsonWriter& json, const TaskSpec& spec) {
         json.field("total_timeout_ms", to_ms(spec.total_timeout));
     put_options(json, spec);
     json.end_object();
+}
+
+// What bounds a task, as fields. Most tasks have the bounds of the one before.
+std::string_view limits_text(const TaskSpec& spec) {
+    const auto bounds = [](auto& of) {
+        return std::tie(of.attempts_max, of.crashes_max, of.backoff, of.timeout, of.queue_timeout,
+                        of.total_timeout);
+    };
+    struct Last {
+        TaskSpec spec;
+        std::string text;
+    };
+    thread_local Last last;
+    if (!last.text.empty() && bounds(last.spec) == bounds(spec)) return last.text;
+    bounds(last.spec) = bounds(spec);
+    last.text.clear();
+    JsonWriter json{last.text};
+    json.field("attempts_max", spec.attempts_max).field("crashes_max", spec.crashes_max);
+    put_backoff(json.key("backoff"), spec.backoff);
+    json.field("timeout_ms", to_ms(spec.timeout))
+        .field("queue_timeout_ms", to_ms(spec.queue_timeout))
+        .field("total_timeout_ms", to_ms(spec.total_timeout));
+    return last.text;
 }
 
 void put_error(JsonWriter& json, const TaskError& error) {
@@ -262,8 +285,8 @@ void put_attempt(JsonWriter& json, const Attempt& attempt) {
         .field("epoch", attempt.epoch.value)
         .field("worker", attempt.worker)
         .field("outcome", to_text(attempt.outcome))
-        .field("started_at", to_rfc3339(attempt.started_at));
-    if (attempt.ended_at) json.field("ended_at", to_rfc3339(*attempt.ended_at));
+        .field("started_at", attempt.started_at);
+    if (attempt.ended_at) json.field("ended_at", *attempt.ended_at);
     if (attempt.took) json.field("took_ms", to_ms(*attempt.took));
     if (attempt.error) put_error(json.key("error"), *attempt.error);
     json.end_object();
@@ -276,32 +299,30 @@ std::expected<SubmitBody, BodyError> parse_submit(std::string_view body,
     const auto refuse = [](Error error, std::optional<std::size_t> index = {}) {
         return std::unexpected<BodyError>{BodyError{std::move(error), index}};
     };
-    if (auto checked = check_json(body); !checked) return refuse(checked.error());
-    body.remove_prefix(std::min(body.find_first_not_of(" \t\r\n"), body.size()));
-    SubmitBody submit;
-    if (kind_of(body) != JsonKind::array) {
-        auto spec = parse_spec(body, make_id);
-        if (!spec) return refuse(spec.error());
-        submit.tasks.push_back(std::move(*spec));
-        return submit;
-    }
-    submit.is_array = true;
-    auto elements = split_array(body);
-    if (!elements) return refuse(elements.error());
-    if (elements->size() > limits::submit_tasks_max)
-        return refuse({ErrorCode::too_many_tasks, std::to_string(elements->size()) + " of " +
+    auto read = read_items(body, limits::submit_tasks_max);
+    if (!read) return refuse(read.error());
+    if (read->count > limits::submit_tasks_max)
+        return refuse({ErrorCode::too_many_tasks, std::to_string(read->count) + " of " +
                                                       std::to_string(limits::submit_tasks_max)});
-    submit.tasks.reserve(elements->size());
-    for (std::size_t i = 0; i < elements->size(); ++i) {
-        auto spec = parse_spec((*elements)[i], make_id);
-        if (!spec) return refuse(spec.error(), i);
+    SubmitBody submit;
+    submit.is_array = read->is_array;
+    submit.tasks.reserve(read->items.size());
+    for (std::size_t i = 0; i < read->items.size(); ++i) {
+        auto spec = parse_spec(read->items[i], make_id);
+        if (!spec) return refuse(spec.error(), submit.is_array ? std::optional{i} : std::nullopt);
         submit.tasks.push_back(std::move(*spec));
     }
     return submit;
 }
 
 Result<TaskSpec> parse_template(std::string_view raw) {
-    auto spec = parse_spec(raw, [] { return TaskId{}; });
+    JsonItem item{raw, {}};
+    if (kind_of(raw) == JsonKind::object) {
+        auto fields = split_object(raw);
+        if (!fields) return fail(std::move(fields));
+        item.fields = std::move(*fields);
+    }
+    auto spec = parse_spec(item, [] { return TaskId{}; });
     if (!spec) return spec;
     for (const auto& [said, name] :
          {std::pair{spec->id != TaskId{}, "id"}, std::pair{spec->run_at.has_value(), "run_at"},
@@ -333,7 +354,7 @@ std::string write_submit(const std::vector<TaskSpec>& tasks, bool as_array) {
 
 void write_task(std::string& out, const Task& task, const TaskExtras& extras) {
     JsonWriter json{out};
-    json.begin_object().field("id", task.spec.id.to_string()).field("type", task.spec.type);
+    json.begin_object().field("id", task.spec.id).field("type", task.spec.type);
     json.key("payload").raw(task.spec.payload.view());
     json.field("state", to_text(task.state)).field("priority", task.priority);
     put_outcome(json, task);
@@ -344,25 +365,20 @@ void write_task(std::string& out, const Task& task, const TaskExtras& extras) {
         .field("attempts_made", task.attempts_made)
         .field("failures", task.failures)
         .field("crashes", task.crashes)
-        .field("attempts_max", task.spec.attempts_max)
-        .field("crashes_max", task.spec.crashes_max);
-    put_backoff(json.key("backoff"), task.spec.backoff);
-    json.field("timeout_ms", to_ms(task.spec.timeout))
-        .field("queue_timeout_ms", to_ms(task.spec.queue_timeout))
-        .field("total_timeout_ms", to_ms(task.spec.total_timeout));
+        .raw(limits_text(task.spec));
     put_options(json, task.spec);
     if (task.redrives > 0) json.field("redrives", task.redrives);
     if (task.spec.planned_for)
         json.field("schedule", task.spec.planned_for->schedule)
-            .field("planned_at", to_rfc3339(task.spec.planned_for->at));
+            .field("planned_at", task.spec.planned_for->at);
     if (task.spec.step)
-        json.field("workflow", task.spec.step->workflow.to_string())
+        json.field("workflow", task.spec.step->workflow)
             .field("step", task.spec.step->name)
             .field("item", task.spec.step->item);
-    json.field("submitted_at", to_rfc3339(task.submitted_at));
-    if (task.edited_at) json.field("edited_at", to_rfc3339(*task.edited_at));
-    if (task.ended_at) json.field("ended_at", to_rfc3339(*task.ended_at));
-    if (task.due_shown) json.field("due_at", to_rfc3339(*task.due_shown));
+    json.field("submitted_at", task.submitted_at);
+    if (task.edited_at) json.field("edited_at", *task.edited_at);
+    if (task.ended_at) json.field("ended_at", *task.ended_at);
+    if (task.due_shown) json.field("due_at", *task.due_shown);
     if (extras.progress != nullptr) {
         std::string progress;
         write_progress(progress, *extras.progress);
@@ -379,7 +395,7 @@ void write_task(std::string& out, const Task& task, const TaskExtras& extras) {
 
 void write_brief(std::string& out, const Task& task, bool with_outcome) {
     JsonWriter json{out};
-    json.begin_object().field("id", task.spec.id.to_string()).field("state", to_text(task.state));
+    json.begin_object().field("id", task.spec.id).field("state", to_text(task.state));
     if (with_outcome && is_terminal(task.state)) put_outcome(json, task);
     json.end_object();
 }

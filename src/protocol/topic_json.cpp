@@ -138,7 +138,7 @@ void put_start(JsonWriter& json, const StartAt& start) {
             json.begin_object().field("sequence", start.sequence.value).end_object();
             return;
         case StartAt::From::time:
-            json.begin_object().field("time", to_rfc3339(start.time)).end_object();
+            json.begin_object().field("time", start.time).end_object();
             return;
     }
 }
@@ -224,7 +224,7 @@ std::string write_topic(const Topic& topic) {
     JsonWriter json{out};
     json.begin_object()
         .field("topic", topic.name)
-        .field("made_at", to_rfc3339(topic.made_at))
+        .field("made_at", topic.made_at)
         .field("count", topic.count())
         .field("bytes", topic.bytes());
     if (topic.count() > 0) json.field("oldest", topic.oldest.value);
@@ -255,7 +255,7 @@ void write_gap(std::string& out, const Gap& gap) {
         .field("from", gap.from.value)
         .field("to", gap.to.value)
         .field("count", gap.count)
-        .field("at", to_rfc3339(gap.at))
+        .field("at", gap.at)
         .end_object();
 }
 
@@ -276,7 +276,7 @@ std::string write_subscription(const Subscription& subscription, std::size_t lea
             .field("url", spec.webhook->url)
             .field("signed", !spec.webhook->secret.empty())
             .end_object();
-    json.field("made_at", to_rfc3339(subscription.made_at))
+    json.field("made_at", subscription.made_at)
         .field("lag", lag)
         .field("open", subscription.open.size())
         .field("leased", leased)
@@ -444,7 +444,7 @@ void write_letter(std::string& out, const DeliveryKey& event, const DeadLetter& 
         .field("attempts", letter.attempts)
         .key("error")
         .raw(error)
-        .field("at", to_rfc3339(letter.at))
+        .field("at", letter.at)
         .end_object();
 }
 

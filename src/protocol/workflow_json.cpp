@@ -33,13 +33,13 @@ void write_step(JsonWriter& json, const WholeWorkflow& whole, StepIndex place) {
     if (plan.kind == StepKind::task) json.field("type", plan.task.type);
     const bool begun = step.began_at.has_value();
     if (plan.kind == StepKind::task && plan.for_each.empty() && begun)
-        json.field("task", step_task_id(whole.workflow.id, place, step.tries, 0).to_string());
+        json.field("task", step_task_id(whole.workflow.id, place, step.tries, 0));
     if (!step.items.empty()) write_items(json, step.items);
-    if (step.child) json.field("workflow", step.child->to_string());
+    if (step.child) json.field("workflow", *step.child);
     if (!plan.awaits.empty()) json.field("awaits", plan.awaits);
     if (!plan.question.empty()) json.field("question", plan.question);
-    if (step.began_at) json.field("began_at", to_rfc3339(*step.began_at));
-    if (step.ended_at) json.field("ended_at", to_rfc3339(*step.ended_at));
+    if (step.began_at) json.field("began_at", *step.began_at);
+    if (step.ended_at) json.field("ended_at", *step.ended_at);
     if (!step.result.empty()) json.key("result").raw(step.result.view());
     if (step.error) write_error(json, *step.error);
     json.key("after").begin_array();
@@ -128,12 +128,12 @@ void write_workflow(std::string& out, const Workflow& workflow, const WorkflowPl
                     const StepPage* page) {
     JsonWriter json{out};
     json.begin_object()
-        .field("id", workflow.id.to_string())
+        .field("id", workflow.id)
         .field("name", workflow.name)
         .field("state", to_text(workflow.state))
-        .field("made_at", to_rfc3339(workflow.made_at));
-    if (workflow.ended_at) json.field("ended_at", to_rfc3339(*workflow.ended_at));
-    if (workflow.parent) json.field("parent", workflow.parent->workflow.to_string());
+        .field("made_at", workflow.made_at);
+    if (workflow.ended_at) json.field("ended_at", *workflow.ended_at);
+    if (workflow.parent) json.field("parent", workflow.parent->workflow);
     json.field("steps_total", workflow.steps)
         .field("succeeded", workflow.succeeded)
         .field("failed", workflow.failed)

@@ -13,6 +13,9 @@ TEST_CASE("valid JSON passes, digits untouched") {
           "[1e400]", "\n[\r1\t]", "\"\xc3\xa9\"", "{\"a\":1,\"a\":2}", "[-1, 1.0E+2]"}) {
         INFO(text);
         CHECK(check_json(text));
+        CHECK(read_items(text, 10));
+        CHECK(read_items(text, 0));
+        CHECK(read_envelope("{\"items\":[" + std::string{text} + "]}", "items"));
     }
 }
 
@@ -73,6 +76,24 @@ TEST_CASE("what is not JSON is refused") {
         const auto checked = check_json(text);
         REQUIRE_FALSE(checked);
         CHECK(checked.error().code == ErrorCode::bad_json);
+        const auto taken = read_items(text, 10);
+        REQUIRE_FALSE(taken);
+        CHECK(taken.error().code == ErrorCode::bad_json);
+    }
+}
+
+TEST_CASE("what is not JSON is refused inside of others too") {
+    for (const std::string text :
+         {"", "{", "]", "[1,]", "{\"a\"}", "{\"a\":1,}", "tru", "nulll", "01", "1.", "+1",
+          "\"\\x\"", "\"a\nb\"", "1 2", "{\"a\":1 \"b\":2}", "\"\xff\"", "{1:2}", "[1:2]",
+          "\"\\ud800\""}) {
+        INFO(text);
+        CHECK_FALSE(read_items("[1," + text + "]", 10));
+        CHECK_FALSE(read_items("[1," + text + "]", 1));
+        CHECK_FALSE(read_items("{\"a\":" + text + "}", 10));
+        CHECK_FALSE(read_envelope("{\"items\":[1," + text + "]}", "items"));
+        CHECK_FALSE(read_envelope("{\"items\":[{\"b\":" + text + "}]}", "items"));
+        CHECK_FALSE(read_envelope("{\"a\":" + text + ",\"items\":[]}", "items"));
     }
 }
 
@@ -83,6 +104,9 @@ TEST_CASE("nesting is bounded") {
     CHECK(check_json(nested(limits::json_depth_max)));
     CHECK_FALSE(check_json(nested(limits::json_depth_max + 1)));
     CHECK_FALSE(check_json(nested(100'000)));
+    CHECK(read_items(nested(limits::json_depth_max), 10));
+    CHECK_FALSE(read_items(nested(limits::json_depth_max + 1), 10));
+    CHECK_FALSE(read_items(nested(limits::json_depth_max + 1), 0));
 }
 
 TEST_CASE("objects and arrays split into raw values") {
@@ -99,6 +123,45 @@ TEST_CASE("objects and arrays split into raw values") {
     CHECK(split_object(R"({"a":1,"a":2})").error().code == ErrorCode::bad_json);
     CHECK(split_object("[1]").error().code == ErrorCode::invalid_field);
     CHECK(split_array("{}").error().code == ErrorCode::invalid_field);
+}
+
+TEST_CASE("what is taken apart while it is checked is what splitting gives") {
+    for (const std::string text :
+         {R"({})", R"( {"a" : 1.50 ,"b\n":[ 1 , {"c":"}"} ],"d":"x\"y" , "e":null,"f":{}} )",
+          R"({"one":[[1],2 ],"two" : {"three":{"four":[ ]}} ,"five":true})"}) {
+        INFO(text);
+        const auto items = read_items(text, 10);
+        REQUIRE(items);
+        CHECK_FALSE(items->is_array);
+        REQUIRE(items->items.size() == 1);
+        CHECK(items->items[0].fields == *split_object(text));
+        CHECK(read_envelope(text, "none")->fields == *split_object(text));
+    }
+    const std::string text = R"([ {"a":[1, 2] , "b":{}}, [3] ,-4.0 , "five", {} ,null ] )";
+    const auto items = read_items(text, 10);
+    REQUIRE(items);
+    CHECK(items->is_array);
+    CHECK(items->count == 6);
+    std::vector<std::string_view> raw;
+    for (const JsonItem& item : items->items)
+        raw.push_back(item.raw);
+    CHECK(raw == *split_array(text));
+    CHECK(items->items[0].fields == *split_object(raw[0]));
+    CHECK(items->items[1].fields.empty());
+    CHECK(read_items(text, 2)->items.size() == 2);
+    CHECK(read_items(text, 2)->count == 6);
+    const std::string inner = R"({"from" : "x", "items":)" + text + R"(, "more": [7] })";
+    const auto envelope = read_envelope(inner, "items");
+    REQUIRE(envelope);
+    CHECK(envelope->fields == *split_object(inner));
+    REQUIRE(envelope->items.size() == 6);
+    for (std::size_t i = 0; i < raw.size(); ++i) {
+        CHECK(envelope->items[i].raw == raw[i]);
+        CHECK(envelope->items[i].fields == items->items[i].fields);
+    }
+    CHECK(check_names(*split_object(R"({"a":1,"b":2})")));
+    CHECK_FALSE(check_names(read_items(R"({"a":1,"a":2})", 1)->items[0].fields));
+    CHECK(read_envelope("[1]", "items").error().code == ErrorCode::invalid_field);
 }
 
 TEST_CASE("scalars are read with their bounds") {

@@ -2,6 +2,7 @@
 #include "taskd/protocol/outbox.hpp"
 #include "catch.hpp"
 #include "taskd/base/limits.hpp"
+#include "taskd/protocol/json.hpp"
 
 using namespace taskd;
 using namespace taskd::protocol;
@@ -14,6 +15,10 @@ constexpr SteadyTime start{};
 LeaseKey lease(std::uint64_t n) {
     Random random{n};
     return {TaskId::make(WallTime{std::chrono::milliseconds{n}}, random), LeaseEpoch{n}};
+}
+
+JsonItem item_of(std::string_view text) {
+    return read_items(text, 1)->items.at(0);
 }
 
 std::size_t items_in(const std::vector<Outbox::Packet>& packets) {
@@ -113,20 +118,22 @@ TEST_CASE("each datagram of a session passes once, in any order within the windo
 
 TEST_CASE("messages read back as written") {
     TaskMessage task{lease(3), "sum", 15s, "[1,2.50]", 0};
-    const auto read = read_task_message(write_task_message(task));
+    const std::string written = write_task_message(task);
+    const auto read = read_task_message(item_of(written));
     REQUIRE(read);
     CHECK(read->lease == task.lease);
     CHECK(read->payload == "[1,2.50]");
     CHECK(read->duration == 15s);
     task.payload.reset();
     task.http_port = 4000;
-    CHECK(read_task_message(write_task_message(task))->http_port == 4000);
+    CHECK(read_task_message(item_of(write_task_message(task)))->http_port == 4000);
     using End = ResultMessage::End;
     for (const End end : {End::completed, End::failed, End::released, End::stopped}) {
         const ResultMessage result{
             lease(4), end, end == End::completed ? "6" : "",
             end == End::failed ? TaskError{"bad_payload", "no \"x\"", true} : TaskError{}};
-        const auto back = read_result(write_result(result));
+        const std::string text = write_result(result);
+        const auto back = read_result(item_of(text));
         REQUIRE(back);
         CHECK(back->end == end);
         CHECK(back->result == result.result);
@@ -141,5 +148,5 @@ TEST_CASE("messages read back as written") {
                             "{\"from\":\"x\",\"items\":{}}", "nonsense"})
         CHECK_FALSE(read_body(bad));
     for (const char* bad : {"{}", "{\"id\":\"x\",\"epoch\":1,\"result\":1}", "1"})
-        CHECK_FALSE(read_result(bad));
+        CHECK_FALSE(read_result(item_of(bad)));
 }

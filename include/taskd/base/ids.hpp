@@ -42,7 +42,8 @@ class TaskId {
     // The 16 raw bytes, as on disk and wire; no check of version.
     static TaskId from_bytes(std::string_view bytes16);
 
-    std::string to_string() const;  // lower case with dashes
+    std::array<char, 36> text() const;  // lower case with dashes
+    std::string to_string() const;      // the same
     std::string_view bytes() const;
     WallTime made_at() const;
 

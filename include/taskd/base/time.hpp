@@ -3,6 +3,7 @@
 // Nothing here reads a clock; `Now` comes in with every command.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -27,7 +28,8 @@ struct Now {
 };
 
 // RFC 3339 in UTC with microseconds, "2026-01-02T03:04:05.000006Z".
-std::string to_rfc3339(WallTime time);
+std::array<char, 27> rfc3339_text(WallTime time);
+std::string to_rfc3339(WallTime time);  // the same
 // With any offset and up to nine digits of a second, of which six count; years 1970 to 9999. A leap
 // second is the second after it.
 std::optional<WallTime> parse_rfc3339(std::string_view text);

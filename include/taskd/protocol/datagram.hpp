@@ -16,6 +16,7 @@
 #include "taskd/base/result.hpp"
 #include "taskd/model/progress.hpp"
 #include "taskd/model/task.hpp"
+#include "taskd/protocol/json.hpp"
 
 namespace taskd::protocol {
 
@@ -154,18 +155,19 @@ std::string write_lease_key(
 std::string write_body(std::string_view from, const std::vector<std::string>& items);
 inline constexpr std::size_t body_overhead = 24;  // around the name and the items, commas apart
 
+// Views into the text.
 struct Body {
     std::string from;
-    std::vector<std::string_view> items;
+    std::vector<JsonItem> items;
 };
 Result<Body> read_body(std::string_view text);
 
-Result<HelloMessage> read_hello(std::string_view item);
-Result<StatusMessage> read_status(std::string_view item);
-Result<TaskMessage> read_task_message(std::string_view item);
-Result<ResultMessage> read_result(std::string_view item);
-Result<ProgressMessage> read_progress_message(std::string_view item);
-Result<LeaseKey> read_lease_key(std::string_view item);
+Result<HelloMessage> read_hello(const JsonItem& item);
+Result<StatusMessage> read_status(const JsonItem& item);
+Result<TaskMessage> read_task_message(const JsonItem& item);
+Result<ResultMessage> read_result(const JsonItem& item);
+Result<ProgressMessage> read_progress_message(const JsonItem& item);
+Result<LeaseKey> read_lease_key(const JsonItem& item);
 
 // "{task id}.{epoch}": a lease in a path.
 std::string write_lease_path(const LeaseKey& lease);

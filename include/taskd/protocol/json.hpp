@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "taskd/base/ids.hpp"
 #include "taskd/base/result.hpp"
+#include "taskd/base/time.hpp"
 
 namespace taskd::protocol {
 
@@ -23,7 +25,32 @@ Result<void> check_json(std::string_view text);
 using JsonFields = std::vector<std::pair<std::string, std::string_view>>;
 Result<JsonFields> split_object(std::string_view text);
 
-// The raw elements of an array, the same way.
+// A key that stands twice is bad_json.
+Result<void> check_names(const JsonFields& fields);
+
+// Checks a text as check_json does and takes it apart in the same pass: an object is the one item,
+// an array's elements are the items, the first `most` of them, each with its fields when it is an
+// object. Their names have not been checked. Views into `text`.
+struct JsonItem {
+    std::string_view raw;
+    JsonFields fields;  // of an object
+};
+struct JsonItems {
+    bool is_array = false;
+    std::size_t count = 0;  // with those that are not handed out
+    std::vector<JsonItem> items;
+};
+Result<JsonItems> read_items(std::string_view text, std::size_t most);
+
+// An object as read_items reads it, and with it the elements of the array that it has under `name`;
+// none when it has none.
+struct JsonEnvelope {
+    JsonFields fields;
+    std::vector<JsonItem> items;
+};
+Result<JsonEnvelope> read_envelope(std::string_view text, std::string_view name);
+
+// The raw elements of an array, the same way as split_object.
 Result<std::vector<std::string_view>> split_array(std::string_view text);
 
 enum class JsonKind { object, array, string, number, boolean, null };
@@ -46,6 +73,7 @@ class JsonWriter {
     JsonWriter& end_array();
     JsonWriter& key(std::string_view name);
     JsonWriter& string(std::string_view text);
+    JsonWriter& plain(std::string_view text);  // known to need no escape: an id, an instant
     JsonWriter& number(std::int64_t value);
     JsonWriter& number(std::uint64_t value);
     JsonWriter& number(double value);  // finite
@@ -61,9 +89,16 @@ class JsonWriter {
         return key(name).string(text);
     }
     JsonWriter& field(std::string_view name, bool value) { return key(name).boolean(value); }
+    JsonWriter& field(std::string_view name, TaskId id) {
+        const auto text = id.text();
+        return key(name).plain({text.data(), text.size()});
+    }
+    JsonWriter& field(std::string_view name, WallTime time) {  // RFC 3339
+        const auto text = rfc3339_text(time);
+        return key(name).plain({text.data(), text.size()});
+    }
     template <class Integer>
-        requires std::is_integral_v<Integer>
-    JsonWriter& field(std::string_view name, Integer value) {
+    requires std::is_integral_v<Integer> JsonWriter& field(std::string_view name, Integer value) {
         if constexpr (std::is_signed_v<Integer>)
             return key(name).number(static_cast<std::int64_t>(value));
         else

@@ -80,12 +80,12 @@ class Worker {
 
     void received(const port::Endpoint& from, std::string_view bytes);
     Dispatcher* dispatcher(const std::string& store_id, const port::Endpoint& at);
-    void take_hello(Dispatcher& from, std::string_view item);
-    void take_task(const std::string& store_id, Dispatcher& from, std::string_view item);
+    void take_hello(Dispatcher& from, const protocol::JsonItem& item);
+    void take_task(const std::string& store_id, Dispatcher& from, const protocol::JsonItem& item);
     void begin_task(const std::string& store_id, Dispatcher& from, protocol::TaskMessage task);
-    void take_result_ack(Dispatcher& from, std::string_view item);
-    void take_revoke(const std::string& store_id, Dispatcher& from, std::string_view item);
-    void take_lost(std::string_view item);
+    void take_result_ack(Dispatcher& from, const protocol::JsonItem& item);
+    void take_revoke(const std::string& store_id, Dispatcher& from, const protocol::JsonItem& item);
+    void take_lost(const protocol::JsonItem& item);
 
     void fetch(const LeaseKey& lease);
     void fetched(const LeaseKey& lease, Result<port::HttpResponse> answer);

@@ -72,12 +72,13 @@ class WorkerLink {
     void resolve(Peer& peer);
     void received(const port::Endpoint& from, std::string_view bytes);
     void heard(Peer& peer, const port::Endpoint& from);
-    void take_status(Peer& peer, std::string_view item);
-    void take_progress(const std::string& from, std::string_view item);
-    void take_task_ack(Peer& peer, std::string_view item);
-    void take_result(const std::string& from, const port::Endpoint& at, std::string_view item);
+    void take_status(Peer& peer, const protocol::JsonItem& item);
+    void take_progress(const std::string& from, const protocol::JsonItem& item);
+    void take_task_ack(Peer& peer, const protocol::JsonItem& item);
+    void take_result(const std::string& from, const port::Endpoint& at,
+                     const protocol::JsonItem& item);
     void take_renew(const std::string& from, const port::Endpoint& at,
-                    const std::vector<std::string_view>& items);
+                    const std::vector<protocol::JsonItem>& items);
     void send_lease(const engine::SendLease& output);
     void send_again(Peer& peer);
     void set_up(Peer& peer, bool up);
@@ -100,7 +101,8 @@ class WorkerLink {
     std::uint64_t sequence_ = 0;
     DatagramFigures datagrams_;
     Acks acks_;
-    bool acks_posted_ = false;
+    bool acks_wait_ = false;
+    std::unique_ptr<port::Timer> ack_timer_;
     std::unique_ptr<port::Timer> hello_timer_;
 };
 

@@ -68,7 +68,7 @@ void put_queue(JsonWriter& json, const engine::QueueFigures& queue) {
         .field("workers", queue.workers)
         .field("slots", queue.slots)
         .field("slots_used", queue.slots_used);
-    if (queue.oldest_queued_at) json.field("oldest_queued_at", to_rfc3339(*queue.oldest_queued_at));
+    if (queue.oldest_queued_at) json.field("oldest_queued_at", *queue.oldest_queued_at);
     json.end_object();
 }
 
@@ -190,7 +190,7 @@ void TaskApi::workers(Call call) {
             .field("concurrency", worker.slots)
             .field("held", core_.engine().held_by(worker.registration.instance))
             .field("reachable", worker.reachable);
-        if (worker.heard_at) json.field("last_heard_at", to_rfc3339(*worker.heard_at));
+        if (worker.heard_at) json.field("last_heard_at", *worker.heard_at);
         put_hold(json, core_.engine(), worker.registration.instance);
         json.end_object();
     }
@@ -203,7 +203,7 @@ void TaskApi::workers(Call call) {
             .field("concurrency", puller.slots)
             .field("held", core_.engine().held_by(puller.instance))
             .field("reachable", puller.asks)
-            .field("last_heard_at", to_rfc3339(puller.heard_at));
+            .field("last_heard_at", puller.heard_at);
         put_hold(json, core_.engine(), puller.instance);
         json.end_object();
     }
@@ -252,12 +252,12 @@ void TaskApi::explain(Call call) {
         std::string out;
         JsonWriter json{out};
         json.begin_object()
-            .field("id", task->spec.id.to_string())
+            .field("id", task->spec.id)
             .field("state", to_text(task->state))
             .field("rule", why.rule)
             .field("text", why.text);
         if (!why.release.empty()) json.field("release", why.release);
-        if (why.until) json.field("until", to_rfc3339(*why.until));
+        if (why.until) json.field("until", *why.until);
         json.key("spent").begin_array();
         for (const auto& phase : why.spent)
             json.begin_object()

@@ -12,6 +12,10 @@ using End = protocol::ResultMessage::End;
 
 namespace {
 
+// Nobody waits for the answer to a result: those of a moment share a datagram. Far below the time
+// after which a worker says it again.
+constexpr Duration ack_delay = std::chrono::milliseconds{2};
+static_assert(ack_delay * 10 <= limits::resend_initial);
 constexpr std::size_t window_at_first = 64 * limits::kibibyte;  // until the peer says its own
 
 // Who fell silent must be known before a lease it let run out is given again.
@@ -59,6 +63,7 @@ WorkerLink::WorkerLink(WorkerLinkSettings settings, Core& core, port::Datagram& 
       clock_{clock},
       timers_{timers},
       log_{log},
+      ack_timer_{timers.make()},
       hello_timer_{timers.make()} {
     socket_.on_receive(
         [this](const port::Endpoint& from, std::string_view bytes) { received(from, bytes); });
@@ -149,7 +154,7 @@ void WorkerLink::received(const port::Endpoint& from, std::string_view bytes) {
     Peer* peer = find(body->from);
     if (peer != nullptr) heard(*peer, from);
     if (opened->header.kind == Kind::renew) take_renew(body->from, from, body->items);
-    for (const std::string_view item : body->items) {
+    for (const protocol::JsonItem& item : body->items) {
         if (opened->header.kind == Kind::result) take_result(body->from, from, item);
         if (opened->header.kind == Kind::progress) take_progress(body->from, item);
         if (peer == nullptr) continue;
@@ -164,7 +169,7 @@ void WorkerLink::heard(Peer& peer, const port::Endpoint& from) {
     peer.endpoint = from;  // what it speaks from is where it is reached
 }
 
-void WorkerLink::take_status(Peer& peer, std::string_view item) {
+void WorkerLink::take_status(Peer& peer, const protocol::JsonItem& item) {
     const auto status = protocol::read_status(item);
     if (!status) return;
     peer.outbox.set_window(status->window_bytes);
@@ -197,7 +202,7 @@ void WorkerLink::send_again(Peer& peer) {
                                                                  lease}] { send_lease(output); });
 }
 
-void WorkerLink::take_progress(const std::string& from, std::string_view item) {
+void WorkerLink::take_progress(const std::string& from, const protocol::JsonItem& item) {
     auto said = protocol::read_progress_message(item);
     if (!said) return;
     said->progress.at = core_.now().wall;
@@ -206,13 +211,13 @@ void WorkerLink::take_progress(const std::string& from, std::string_view item) {
         [](const auto&) { return Core::Reply{}; });
 }
 
-void WorkerLink::take_task_ack(Peer& peer, std::string_view item) {
+void WorkerLink::take_task_ack(Peer& peer, const protocol::JsonItem& item) {
     if (const auto lease = protocol::read_lease_key(item)) peer.outbox.settle(Kind::task, *lease);
     flush_soon(peer);  // its window has room again
 }
 
 void WorkerLink::take_result(const std::string& from, const port::Endpoint& at,
-                             std::string_view item) {
+                             const protocol::JsonItem& item) {
     auto message = protocol::read_result(item);
     if (!message) {
         log_.warn("result not understood",
@@ -235,10 +240,10 @@ void WorkerLink::take_result(const std::string& from, const port::Endpoint& at,
 }
 
 void WorkerLink::take_renew(const std::string& from, const port::Endpoint& at,
-                            const std::vector<std::string_view>& items) {
+                            const std::vector<protocol::JsonItem>& items) {
     engine::Renew renew{from, {}};
     Peer* peer = find(from);
-    for (const std::string_view item : items) {
+    for (const protocol::JsonItem& item : items) {
         const auto lease = protocol::read_lease_key(item);
         if (!lease) continue;
         renew.leases.push_back({lease->id, lease->epoch});
@@ -319,15 +324,12 @@ void WorkerLink::flush(Peer& peer) {
 
 void WorkerLink::ack(const port::Endpoint& to, Kind kind, std::string item) {
     acks_[{to, kind}].push_back(std::move(item));
-    if (acks_posted_) return;
-    acks_posted_ = true;
-    timers_.post([this] {
-        acks_posted_ = false;
-        flush_acks();
-    });
+    if (std::exchange(acks_wait_, true)) return;
+    ack_timer_->set(clock_.steady() + ack_delay, [this] { flush_acks(); });
 }
 
 void WorkerLink::flush_acks() {
+    acks_wait_ = false;
     const std::size_t room = settings_.datagram_bytes_max - protocol::header_bytes -
                              protocol::body_overhead - settings_.store_id.size();
     for (auto& [where, items] : std::exchange(acks_, {})) {

@@ -42,7 +42,7 @@ void write_container(protocol::JsonWriter& json, const Container& container) {
 void write_event(protocol::JsonWriter& json, const ContainerEvent& event) {
     const WallTime at{Duration{static_cast<std::int64_t>(event.at_ns / 1'000)}};
     json.begin_object()
-        .field("at", to_rfc3339(at))
+        .field("at", at)
         .field("container", event.name.empty() ? event.id.substr(0, 12) : event.name)
         .field("action", event.action);
     if (!event.exit_code.empty()) json.field("exit_code", event.exit_code);
@@ -89,7 +89,9 @@ void Containers::look() {
             round_ = std::move(*list);
             look_at(0);
         },
-        [this] { failed({ErrorCode::bad_answer, "the engine refuses its list"}); });
+        [this] {
+            failed({ErrorCode::bad_answer, "the engine refuses its list"});
+        });
 }
 
 void Containers::look_at(std::size_t number) {

@@ -78,7 +78,7 @@ void Worker::received(const port::Endpoint& from, std::string_view bytes) {
         return;
     }
     Dispatcher& sender = *known;
-    for (const std::string_view item : body->items) {
+    for (const protocol::JsonItem& item : body->items) {
         switch (opened->header.kind) {
             case Kind::hello:
                 take_hello(sender, item);
@@ -106,7 +106,7 @@ void Worker::received(const port::Endpoint& from, std::string_view bytes) {
     flush_soon(body->from, sender);
 }
 
-void Worker::take_hello(Dispatcher& from, std::string_view item) {
+void Worker::take_hello(Dispatcher& from, const protocol::JsonItem& item) {
     const auto hello = protocol::read_hello(item);
     if (!hello) return;
     from.http_port = hello->http_port;
@@ -125,7 +125,8 @@ void Worker::say_status(Dispatcher& to) {
     to.outbox.say_once(Kind::status, protocol::write_status(status));
 }
 
-void Worker::take_task(const std::string& store_id, Dispatcher& from, std::string_view item) {
+void Worker::take_task(const std::string& store_id, Dispatcher& from,
+                       const protocol::JsonItem& item) {
     auto task = protocol::read_task_message(item);
     if (!task) {
         ports_.log.warn("task not understood", {{"error", task.error().to_string()}});
@@ -274,7 +275,7 @@ void Worker::hand_over_large(const LeaseKey& lease, const std::string& store_id,
         });
 }
 
-void Worker::take_result_ack(Dispatcher& from, std::string_view item) {
+void Worker::take_result_ack(Dispatcher& from, const protocol::JsonItem& item) {
     const auto lease = protocol::read_lease_key(item);
     if (!lease) return;
     from.outbox.settle(Kind::result, *lease);
@@ -282,7 +283,8 @@ void Worker::take_result_ack(Dispatcher& from, std::string_view item) {
     check_drained();
 }
 
-void Worker::take_revoke(const std::string& store_id, Dispatcher& from, std::string_view item) {
+void Worker::take_revoke(const std::string& store_id, Dispatcher& from,
+                         const protocol::JsonItem& item) {
     const auto lease = protocol::read_lease_key(item);
     if (!lease) return;
     if (running_.contains(*lease)) return forget(*lease, true);
@@ -297,7 +299,7 @@ void Worker::say_stopped(Dispatcher& to, const std::string& store_id, const Leas
 }
 
 // The dispatcher says that this lease is not ours any more.
-void Worker::take_lost(std::string_view item) {
+void Worker::take_lost(const protocol::JsonItem& item) {
     if (const auto lease = protocol::read_lease_key(item)) forget(*lease, false);
 }
 
