@@ -7,7 +7,7 @@ install(TARGETS taskd RUNTIME COMPONENT taskd)
 
 # The layers as they are built for the executable; of service and io what a client needs.
 string(JOIN "|" OF_SERVICE task_client log_sender add_key)
-string(JOIN "|" OF_IO asio loop clock entropy lane private_files exchange blocking_client
+string(JOIN "|" OF_IO asio loop clock entropy lane memory private_files exchange blocking_client
     tcp_received)
 add_library(taskd_client_package STATIC
     $<TARGET_OBJECTS:taskd_base> $<TARGET_OBJECTS:taskd_model> $<TARGET_OBJECTS:taskd_protocol>

@@ -8,7 +8,6 @@
 #include "taskd/io/clock.hpp"
 #include "taskd/io/entropy.hpp"
 #include "taskd/io/log.hpp"
-#include "taskd/io/memory.hpp"
 #include "taskd/io/private_files.hpp"
 #include "taskd/runtime/bus_log.hpp"
 
@@ -147,7 +146,6 @@ Result<void> Ground::watch() {
 }
 
 Result<std::unique_ptr<Ground>> make_ground(const Options& options, LogName name) {
-    io::keep_memory_small();
     auto ground = std::make_unique<Ground>();
     ground->role = name.role;
     ground->clock = io::make_system_clock();

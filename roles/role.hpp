@@ -10,6 +10,7 @@
 #include "reload.hpp"
 #include "taskd/io/log.hpp"
 #include "taskd/io/loop.hpp"
+#include "taskd/io/memory.hpp"
 #include "taskd/io/prometheus_metrics.hpp"
 #include "taskd/port/clock.hpp"
 #include "taskd/protocol/datagram.hpp"
@@ -56,6 +57,7 @@ runtime::BootSettings boot_settings(const Options& options, std::vector<runtime:
 struct Ground {
     std::string role;
     io::Loop loop;
+    io::MemoryTrimmer trimmer{loop};
     std::unique_ptr<port::Clock> clock;
     io::PrometheusMetrics metrics;
     bool metrics_open = false;

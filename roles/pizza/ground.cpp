@@ -3,7 +3,6 @@
 #include "key_file.hpp"
 #include "taskd/io/clock.hpp"
 #include "taskd/io/entropy.hpp"
-#include "taskd/io/memory.hpp"
 #include "taskd/io/private_files.hpp"
 #include "taskd/pizza/contracts.hpp"
 #include "taskd/protocol/task_json.hpp"
@@ -107,7 +106,6 @@ void PizzaGround::look(SteadyTime due) {
 
 Result<std::unique_ptr<PizzaGround>> make_pizza_ground(const Options& options,
                                                        const PizzaShape& shape) {
-    io::keep_memory_small();
     auto ground = std::make_unique<PizzaGround>();
     ground->service = shape.service;
     ground->clock = io::make_system_clock();

@@ -17,6 +17,7 @@
 #include "taskd/io/lane.hpp"
 #include "taskd/io/log.hpp"
 #include "taskd/io/loop.hpp"
+#include "taskd/io/memory.hpp"
 #include "taskd/io/prometheus_metrics.hpp"
 #include "taskd/pizza/broker.hpp"
 #include "taskd/pizza/desk.hpp"
@@ -59,6 +60,7 @@ struct PizzaGround {
     std::string service;
     std::string instance;
     io::Loop loop;
+    io::MemoryTrimmer trimmer{loop};
     std::unique_ptr<port::Clock> clock;
     io::PrometheusMetrics metrics;
     std::unique_ptr<CountingLog> log;

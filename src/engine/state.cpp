@@ -125,8 +125,8 @@ void State::take_turn(Lane& lane) {
     for (std::size_t p = 0; p < priorities; ++p)
         if ((lane.in_turn >> p & 1) != 0) queue.turns[p].erase(&lane);
     lane.in_turn = 0;
-    matchable.erase(&queue);
-    hungry.erase(&queue);
+    stand_in(matchable, queue, queue.matchable, false);
+    stand_in(hungry, queue, queue.hungry, false);
     queue.served = ++serves;
     queue.turn = std::max(queue.turn, lane.turn);
     lane.turn = queue.turn + stride / (weight == queue.rules.weights.end() ? 1 : weight->second);
@@ -361,16 +361,20 @@ void State::refresh(Queue& queue) {
     const Slot next = queue.next();
     const bool open = next != 0 && queue.is_open();
     const bool ready = open && headers[next].body != nullptr;
-    if (ready && !queue.free_workers.empty())
-        matchable.insert(&queue);
-    else
-        matchable.erase(&queue);
+    stand_in(matchable, queue, queue.matchable, ready && !queue.free_workers.empty());
     const bool look = open && queue.queued_bodiless > 0 && !queue.workers.empty() &&
                       (!ready || queue.leased_since_look >= limits::look_ahead_step);
-    if (look)
-        hungry.insert(&queue);
+    stand_in(hungry, queue, queue.hungry, look);
+}
+
+// Asked for each change of a task: mostly nothing changes.
+void State::stand_in(std::set<Queue*, ByServed>& set, Queue& queue, bool& stands, bool wanted) {
+    if (stands == wanted) return;
+    stands = wanted;
+    if (wanted)
+        set.insert(&queue);
     else
-        hungry.erase(&queue);
+        set.erase(&queue);
 }
 
 void State::take_free(Worker& worker) {

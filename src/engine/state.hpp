@@ -101,6 +101,8 @@ struct Queue {
     std::set<Worker*> workers;  // those that are up
 
     std::uint64_t served = 0;  // its newest lease, counted over all queues
+    bool matchable = false;    // whether it stands in the sets of the state
+    bool hungry = false;
 
     Lane* next_lane() const;  // highest priority, then least turn; none when nothing may be leased
     Slot next() const;
@@ -205,6 +207,7 @@ struct State {
     void body_goes(Header& header);
 
     void refresh(Queue& queue);
+    static void stand_in(std::set<Queue*, ByServed>& set, Queue& queue, bool& stands, bool wanted);
     void take_free(Worker& worker);  // before its load changes
     void give_free(Worker& worker);  // after
     void drop_worker_if_idle(Worker& worker);

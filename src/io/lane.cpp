@@ -2,13 +2,21 @@
 
 #include <pthread.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <thread>
 #include <vector>
 
+#include "taskd/io/memory.hpp"
+
 namespace taskd::io {
+namespace {
+
+constexpr auto quiet_after = std::chrono::seconds{1};
+
+}  // namespace
 
 struct Lane::Shared {
     explicit Shared(Loop& owner) : loop{owner} {}
@@ -39,10 +47,20 @@ struct Lane::Shared {
             if (!gone && then) then();
     }
 
+    // Waits for work; once there has been none for a while what the last has left is given back.
+    void wait(std::unique_lock<std::mutex>& lock) {
+        const auto awaited = [this] { return ending || !waiting.empty(); };
+        if (wake.wait_for(lock, quiet_after, awaited)) return;
+        lock.unlock();
+        trim_memory();
+        lock.lock();
+        wake.wait(lock, awaited);
+    }
+
     static void work(const std::shared_ptr<Shared>& self) {
         std::unique_lock lock{self->mutex};
         for (;;) {
-            self->wake.wait(lock, [&] { return self->ending || !self->waiting.empty(); });
+            self->wait(lock);
             if (self->waiting.empty()) return;
             Work next = std::move(self->waiting.front());
             self->waiting.pop_front();

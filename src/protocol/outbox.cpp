@@ -7,9 +7,13 @@
 namespace taskd::protocol {
 
 Outbox::Outbox(std::string from, std::size_t datagram_bytes_max, std::size_t window_bytes)
-    : from_{std::move(from)},
-      room_{datagram_bytes_max - header_bytes - body_overhead - from_.size()},
-      window_bytes_{window_bytes} {}
+    : from_{std::move(from)}, window_bytes_{window_bytes} {
+    set_datagram_bytes(datagram_bytes_max);
+}
+
+void Outbox::set_datagram_bytes(std::size_t most) {
+    room_ = most - header_bytes - body_overhead - from_.size();
+}
 
 void Outbox::say(Kind kind, const LeaseKey& lease, std::string item, SteadyTime now) {
     settle(kind, lease);

@@ -6,7 +6,7 @@ import hashlib
 import harness
 import proxies
 
-TASKS = 300
+TASKS = 1000
 SEED = 20
 
 

@@ -1,9 +1,28 @@
 // How the allocator deals with what has been freed.
 #pragma once
 
+#include <memory>
+
+#include "taskd/base/time.hpp"
+#include "taskd/io/loop.hpp"
+
 namespace taskd::io {
 
-// Freed memory goes back to the system at once, not when a later burst would have used it again.
-void keep_memory_small();
+// What this thread has freed goes back to the system. Takes about a millisecond for each 100 MiB.
+void trim_memory();
+
+// Trims the memory of the loop's thread whenever it has become quiet: what is freed goes back to
+// the system when something near it is freed later, which at rest nothing is.
+class MemoryTrimmer {
+  public:
+    explicit MemoryTrimmer(Loop& loop);
+
+  private:
+    void look();
+
+    std::unique_ptr<port::Timer> timer_;
+    Duration used_{};      // of the processor, by the loop's thread
+    bool worked_ = false;  // since the last trim
+};
 
 }  // namespace taskd::io

@@ -1,6 +1,7 @@
 // Port: one bound UDP socket. Loses, doubles and reorders as it likes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -17,6 +18,13 @@ struct Endpoint {
 
     friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
 };
+
+// Within a machine nothing cuts datagrams into pieces: fewer and longer ones go there.
+inline constexpr std::size_t datagram_bytes_within = 8'192;
+inline std::size_t datagram_bytes_to(const Endpoint& to, std::size_t beyond) {
+    const bool within = to.address.starts_with("127.") || to.address == "::1";
+    return within ? std::max(beyond, datagram_bytes_within) : beyond;
+}
 
 class Datagram {
   public:

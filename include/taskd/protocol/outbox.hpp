@@ -22,6 +22,7 @@ class Outbox {
     Outbox(std::string from, std::size_t datagram_bytes_max, std::size_t window_bytes);
 
     void set_window(std::size_t bytes) { window_bytes_ = bytes; }
+    void set_datagram_bytes(std::size_t most);
 
     // Whether one such item fits a datagram at all.
     bool fits(std::string_view item) const { return item.size() <= room_; }

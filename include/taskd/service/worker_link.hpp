@@ -72,6 +72,7 @@ class WorkerLink {
     void resolve(Peer& peer);
     void received(const port::Endpoint& from, std::string_view bytes);
     void heard(Peer& peer, const port::Endpoint& from);
+    void reach_at(Peer& peer, const port::Endpoint& at);
     void take_status(Peer& peer, const protocol::JsonItem& item);
     void take_progress(const std::string& from, const protocol::JsonItem& item);
     void take_task_ack(Peer& peer, const protocol::JsonItem& item);

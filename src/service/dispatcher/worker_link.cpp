@@ -102,7 +102,7 @@ void WorkerLink::resolve(Peer& peer) {
                           if (!still) return;
                           still->resolving = false;
                           if (!found) return;  // tried again with the next greeting
-                          still->endpoint = *found;
+                          reach_at(*still, *found);
                           greet(*still);
                       });
 }
@@ -166,7 +166,13 @@ void WorkerLink::received(const port::Endpoint& from, std::string_view bytes) {
 void WorkerLink::heard(Peer& peer, const port::Endpoint& from) {
     peer.heard = clock_.steady();
     peer.heard_at = clock_.wall();
-    peer.endpoint = from;  // what it speaks from is where it is reached
+    reach_at(peer, from);  // what it speaks from is where it is reached
+}
+
+void WorkerLink::reach_at(Peer& peer, const port::Endpoint& at) {
+    if (peer.endpoint == at) return;
+    peer.endpoint = at;
+    peer.outbox.set_datagram_bytes(port::datagram_bytes_to(at, settings_.datagram_bytes_max));
 }
 
 void WorkerLink::take_status(Peer& peer, const protocol::JsonItem& item) {
@@ -288,7 +294,7 @@ void WorkerLink::send_lease(const engine::SendLease& output) {
     message.attempt = task.attempts_made;
     if (task.lease->timeout_at)
         message.timeout = std::max(*task.lease->timeout_at - core_.now().engine, Duration{0});
-    if (task.spec.payload.size() < settings_.datagram_bytes_max)
+    if (peer->outbox.fits(task.spec.payload.view()))
         message.payload = std::string{task.spec.payload.view()};
     std::string item = protocol::write_task_message(message);
     if (!message.payload || !peer->outbox.fits(item)) {
@@ -330,9 +336,10 @@ void WorkerLink::ack(const port::Endpoint& to, Kind kind, std::string item) {
 
 void WorkerLink::flush_acks() {
     acks_wait_ = false;
-    const std::size_t room = settings_.datagram_bytes_max - protocol::header_bytes -
-                             protocol::body_overhead - settings_.store_id.size();
     for (auto& [where, items] : std::exchange(acks_, {})) {
+        const std::size_t room =
+            port::datagram_bytes_to(where.first, settings_.datagram_bytes_max) -
+            protocol::header_bytes - protocol::body_overhead - settings_.store_id.size();
         std::vector<std::string> together;
         std::size_t bytes = 0;
         for (const std::string& item : items) {

@@ -53,8 +53,12 @@ Worker::Dispatcher* Worker::dispatcher(const std::string& store_id, const port::
     const auto [found, added] = dispatchers_.try_emplace(
         store_id, settings_.registration.instance, settings_.datagram_bytes_max, ports_.timers);
     if (added) renew();  // starts the beat
-    found->second.endpoint = at;
-    return &found->second;
+    Dispatcher& known = found->second;
+    if (known.endpoint != at) {
+        known.endpoint = at;
+        known.outbox.set_datagram_bytes(port::datagram_bytes_to(at, settings_.datagram_bytes_max));
+    }
+    return &known;
 }
 
 void Worker::received(const port::Endpoint& from, std::string_view bytes) {
