@@ -1,6 +1,7 @@
 """Payloads and results beyond 64 KiB lie beside the view: read as any other over kill -9, shared by
 equal ones, gone with their tasks, taken along by a backup, missed by a check."""
 
+import concurrent.futures
 import hashlib
 
 import harness
@@ -111,6 +112,41 @@ class LongBodies(harness.SystemTest):
         self.assertEqual(len(page.json["tasks"]), 19)  # the first beyond 16 MiB is the last
         self.assertEqual(page.json["next"], ids[18])
         self.assertEqual([task["id"] for task in self.api.all_tasks()], ids)
+
+    def work(self, count):
+        """Completes so many tasks with their payloads twice."""
+        for _ in range(count):
+            given = self.lease()
+            done = self.api.post(f"/v1/leases/{given['lease']}/complete",
+                                 {"result": given["payload"] * 2})
+            self.assertEqual(done.status, 200, done.text[:200])
+
+    def test_many_results_come_in_several_answers(self):
+        texts = [f"{number:02}" * 250_000 for number in range(20)]
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            waits = pool.submit(lambda: self.api.post(
+                "/v1/tasks?wait=60s", [{"type": "a", "payload": text} for text in texts]))
+            self.work(20)
+            # Ended, but 30 MB are too much for one answer.
+            answer = waits.result()
+        self.assertEqual(answer.status, 202)
+        self.assertEqual({each["state"] for each in answer.json["tasks"]}, {"succeeded"})
+        ids = [each["id"] for each in answer.json["tasks"]]
+        self.assertEqual(len(ids), 20)
+        nobody = harness.uuid7()
+        for _ in range(2):  # from memory as far as it has them, then from the view alone
+            told, left, answers = {}, [*ids, nobody], 0
+            while left:
+                answer = self.api.post("/v1/results", {"ids": left, "for": "first"})
+                self.assertEqual(answer.status, 200)
+                self.assertLess(len(answer.text), 18 * 1024 * 1024)
+                told |= {each["id"]: each["result"] for each in answer.json["tasks"]}
+                missing = set(answer.json["missing"])
+                self.assertLessEqual(missing, {nobody})
+                left, answers = answer.json.get("left", []), answers + 1
+            self.assertEqual([told[each] for each in ids], [text * 2 for text in texts])
+            self.assertGreater(answers, 1)
+            self.restart()
 
     def test_of_a_stopped_dispatcher(self):
         system = self.system

@@ -189,3 +189,28 @@ TEST_CASE("outcomes are read from whole and from brief tasks") {
         CHECK(outcome.error().code == ErrorCode::bad_answer);
     }
 }
+
+TEST_CASE("results that one answer had no room for are asked for again") {
+    const std::string other = "019387a2-4c00-7a31-8f52-6c1f0e9b7d25";
+    const auto answer = [](const std::string& id, const std::string& left) {
+        return ok(200, R"({"tasks":[{"id":")" + id + R"(","state":"succeeded","result":")" + id +
+                           R"("}],"missing":[],"left":[)" + left + "]}");
+    };
+    std::string upper = id_text;
+    for (char& each : upper)
+        each = static_cast<char>(std::toupper(static_cast<unsigned char>(each)));
+    Script script;
+    script.answers = {answer(other, '"' + id_text + '"'), answer(id_text, "")};
+    const auto got = script.client(0s).results({upper, other}, 3s);
+    REQUIRE(got);
+    REQUIRE(got->size() == 2);
+    CHECK((*got)[0].id == id_text);
+    CHECK((*got)[1].id == other);
+    REQUIRE(script.asked.size() == 2);
+    CHECK(script.asked[0].body.find("\"wait_ms\":3000") != std::string::npos);
+    CHECK(script.asked[1].body == R"({"ids":[")" + id_text + R"("],"wait_ms":0})");
+    // An answer that brings nothing would be asked for without end.
+    Script empty;
+    empty.answers = {ok(200, R"({"tasks":[],"missing":[],"left":[")" + other + "\"]}")};
+    CHECK(empty.client(0s).results({other}, 0s).error().code == ErrorCode::bad_answer);
+}

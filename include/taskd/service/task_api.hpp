@@ -11,6 +11,12 @@
 
 namespace taskd::service {
 
+struct ResultsWanted {
+    std::vector<TaskId> ids;  // distinct, in the order asked
+    Duration wait{0};
+    bool first = false;  // one that has ended is enough
+};
+
 class TaskApi {
   public:
     TaskApi(Core& core, Waiters& waiters, WorkerLink& workers, LeaseDesk& desk, Schemas& schemas,
@@ -23,8 +29,12 @@ class TaskApi {
     void find_task(const std::string& name, FoundTask then);
 
   private:
-    using Tasks = std::vector<std::shared_ptr<const Task>>;
-    using FoundTasks = std::function<void(const Result<Tasks>&)>;
+    struct Found {
+        std::vector<std::shared_ptr<const Task>> tasks;  // null where there is none
+        std::vector<bool> left;  // one answer has no room for its payload and result
+    };
+    using FoundTasks = std::function<void(const Result<Found>&)>;
+    enum class Rest { states, unread };
 
     void submit(Call call);
     // Many tasks, one a line, each taken or refused for itself.
@@ -55,9 +65,13 @@ class TaskApi {
 
     void find_by_part(const std::string& part, FoundTask then);
     void find_by_id(TaskId id, FoundTask then);
-    // In the order of `ids`, null where there is none: from memory and, once they left it, from
-    // the view.
-    void find_all(const std::vector<TaskId>& ids, FoundTasks then);
+    // In the order of `ids`: from memory and, once they left it, from the view. What is left comes
+    // with its state alone, or is not read at all.
+    void find_all(const std::vector<TaskId>& ids, Rest rest, FoundTasks then);
+
+    void await_results(std::shared_ptr<Call> call, ResultsWanted wanted,
+                       std::optional<bool> ended_elsewhere = {});
+    void tell_results(std::shared_ptr<Call> call, std::vector<TaskId> ids);
 
     Core& core_;
     Waiters& waiters_;

@@ -1,6 +1,7 @@
 #include "taskd/service/task_client.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "taskd/base/duration_text.hpp"
 #include "taskd/protocol/json.hpp"
@@ -139,20 +140,37 @@ Result<std::vector<TaskOutcome>> TaskClient::submit_batch(const std::vector<Task
     return outcomes;
 }
 
+// What one answer had no room for is asked for again.
 Result<std::vector<TaskOutcome>> TaskClient::results(const std::vector<std::string>& ids,
                                                      Duration wait) {
-    std::string body;
-    protocol::JsonWriter json{body};
-    json.begin_object().key("ids").begin_array();
-    for (const std::string& id : ids)
-        json.string(id);
-    json.end_array().field("wait_ms", wait.count() / 1000).end_object();
-    const auto answer = patiently([&] { return try_once("POST", "/v1/results", body, wait); });
-    if (!answer) return std::unexpected{answer.error()};
-    auto outcomes = parse_outcomes(answer->body);
-    if (outcomes && outcomes->size() != ids.size())
-        return fail(ErrorCode::bad_answer, "not as many tasks as were asked for");
-    return outcomes;
+    std::vector<std::string> wanted;
+    for (const std::string& id : ids) {
+        const auto parsed = TaskId::parse(id);
+        wanted.push_back(parsed ? parsed->to_string() : id);
+    }
+    std::unordered_map<std::string, TaskOutcome> told;
+    for (std::vector<std::string> asked = wanted; !asked.empty(); wait = Duration{0}) {
+        std::string body;
+        protocol::JsonWriter json{body};
+        json.begin_object().key("ids").begin_array();
+        for (const std::string& id : asked)
+            json.string(id);
+        json.end_array().field("wait_ms", wait.count() / 1000).end_object();
+        const auto answer = patiently([&] { return try_once("POST", "/v1/results", body, wait); });
+        if (!answer) return std::unexpected{answer.error()};
+        auto outcomes = parse_outcomes(answer->body);
+        if (!outcomes) return outcomes;
+        const std::size_t before = asked.size();
+        for (TaskOutcome& outcome : *outcomes)
+            told.insert_or_assign(outcome.id, std::move(outcome));
+        std::erase_if(asked, [&](const std::string& id) { return told.contains(id); });
+        if (asked.size() == before)
+            return fail(ErrorCode::bad_answer, "not as many tasks as were asked for");
+    }
+    std::vector<TaskOutcome> in_order;
+    for (const std::string& id : wanted)
+        in_order.push_back(told.at(id));
+    return in_order;
 }
 
 Result<TaskOutcome> TaskClient::submit(const TaskSpec& spec, Duration wait) {

@@ -79,6 +79,19 @@ std::vector<TaskId> still_open(const std::vector<const Task*>& tasks) {
     return open;
 }
 
+// All of them whole, or each in brief while some have not ended or there is too much to tell.
+void answer_waited(Call& call, const Submitted& submitted,
+                   const std::vector<std::shared_ptr<const Task>>& tasks,
+                   const std::vector<bool>& left) {
+    std::vector<const Task*> now;
+    for (const auto& task : tasks)
+        if (task) now.push_back(task.get());  // it may be deleted by now
+    if (now.empty())
+        return call.answer(Error{ErrorCode::task_not_found, submitted.ids[0].to_string()});
+    const bool whole = still_open(now).empty() && std::ranges::find(left, true) == left.end();
+    call.answer(whole ? 200 : 202, submit_answer(now, submitted.is_array, whole));
+}
+
 }  // namespace
 
 TaskApi::TaskApi(Core& core, Waiters& waiters, WorkerLink& workers, LeaseDesk& desk,
@@ -167,18 +180,11 @@ void TaskApi::submit(Call call) {
             }
             // What ended early may have left memory by then.
             const auto answer = [this, submitted, shared] {
-                find_all(submitted->ids, [submitted, shared](const Result<Tasks>& found) {
-                    if (!found) return shared->answer(found.error());
-                    std::vector<const Task*> now;
-                    for (const auto& task : *found)
-                        if (task) now.push_back(task.get());  // it may be deleted by now
-                    if (now.empty())
-                        return shared->answer(
-                            Error{ErrorCode::task_not_found, submitted->ids[0].to_string()});
-                    const bool whole = still_open(now).empty();
-                    shared->answer(whole ? 200 : 202,
-                                   submit_answer(now, submitted->is_array, whole));
-                });
+                find_all(submitted->ids, Rest::states,
+                         [submitted, shared](const Result<Found>& found) {
+                             if (!found) return shared->answer(found.error());
+                             answer_waited(*shared, *submitted, found->tasks, found->left);
+                         });
             };
             if (!waiters_.wait(open, open.size(), wait, answer))
                 answer();  // the last place went meanwhile
@@ -213,29 +219,6 @@ void TaskApi::find_by_id(TaskId id, FoundTask then) {
                 then(std::move((*found)->front()));
             });
         });
-}
-
-void TaskApi::find_all(const std::vector<TaskId>& ids, FoundTasks then) {
-    auto tasks = std::make_shared<Result<Tasks>>();
-    std::vector<TaskId> elsewhere;
-    for (const TaskId& id : ids) {
-        (*tasks)->push_back(core_.engine().hold(id));
-        if (!(*tasks)->back()) elsewhere.push_back(id);
-    }
-    if (elsewhere.empty()) return core_.when_durable([tasks, then] { then(*tasks); });
-    auto found = std::make_shared<Result<std::vector<Task>>>();
-    core_.ask_view([found, elsewhere](port::View& view) { *found = view.find(elsewhere); },
-                   [this, ids, tasks, found, then] {
-                       if (!*found) return then(fail(std::move(*found)));
-                       auto row = (*found)->begin();
-                       for (std::size_t i = 0; i < ids.size() && row != (*found)->end(); ++i) {
-                           if ((**tasks)[i] || row->spec.id != ids[i]) continue;
-                           if (!core_.engine().is_deleted(ids[i]))
-                               (**tasks)[i] = std::make_shared<const Task>(std::move(*row));
-                           ++row;
-                       }
-                       core_.when_durable([tasks, then] { then(*tasks); });
-                   });
 }
 
 void TaskApi::find_by_part(const std::string& part, FoundTask then) {

@@ -1,6 +1,5 @@
-// Results of many tasks, and figures.
+// Figures of tasks, queues and workers; why a task waits.
 #include <algorithm>
-#include <unordered_set>
 
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/queue_json.hpp"
@@ -11,53 +10,6 @@ namespace taskd::service {
 namespace {
 
 using protocol::JsonWriter;
-
-struct ResultsBody {
-    std::vector<TaskId> ids;  // distinct, in the order asked
-    Duration wait{0};
-    bool first = false;
-};
-
-Result<void> take_ids(std::string_view raw, ResultsBody& body) {
-    const auto elements = protocol::split_array(raw);
-    if (!elements || elements->empty() || elements->size() > limits::result_ids_max)
-        return fail(ErrorCode::invalid_field, "ids must be an array of 1 to 1000 ids");
-    std::unordered_set<TaskId> seen;
-    for (const std::string_view element : *elements) {
-        auto text = protocol::read_string(element, "ids");
-        if (!text) return fail(std::move(text));
-        const auto id = TaskId::parse(*text);
-        if (!id) return fail(ErrorCode::invalid_id, *text);
-        if (seen.insert(*id).second) body.ids.push_back(*id);
-    }
-    return {};
-}
-
-Result<ResultsBody> parse_results(std::string_view text) {
-    if (auto checked = protocol::check_json(text); !checked) return fail(std::move(checked));
-    auto fields = protocol::split_object(text);
-    if (!fields) return fail(std::move(fields));
-    ResultsBody body;
-    for (const auto& [key, raw] : *fields) {
-        if (key == "ids") {
-            if (auto taken = take_ids(raw, body); !taken) return fail(std::move(taken));
-        } else if (key == "wait_ms") {
-            auto ms = protocol::read_integer(raw, key, 0,
-                                             limits::wait_max / std::chrono::milliseconds{1});
-            if (!ms) return fail(std::move(ms));
-            body.wait = std::chrono::milliseconds{*ms};
-        } else if (key == "for") {
-            const auto which = protocol::read_string(raw, key);
-            if (!which || (*which != "all" && *which != "first"))
-                return fail(ErrorCode::invalid_field, "for must be \"all\" or \"first\"");
-            body.first = *which == "first";
-        } else {
-            return fail(ErrorCode::unknown_field, key);
-        }
-    }
-    if (body.ids.empty()) return fail(ErrorCode::missing_field, "ids");
-    return body;
-}
 
 void put_queue(JsonWriter& json, const engine::QueueFigures& queue) {
     json.begin_object()
@@ -92,45 +44,6 @@ void put_totals(JsonWriter& json, const Totals& totals) {
 }
 
 }  // namespace
-
-void TaskApi::get_results(Call call) {
-    auto body = parse_results(call.request.body);
-    if (!body) return call.answer(body.error());
-    auto shared = std::make_shared<Call>(std::move(call));
-    const auto answer = [this, shared, ids = body->ids] {
-        find_all(ids, [shared, ids](const Result<Tasks>& found) {
-            if (!found) return shared->answer(found.error());
-            std::string tasks, missing;
-            for (std::size_t i = 0; i < ids.size(); ++i) {
-                const auto& task = (*found)[i];
-                std::string& out = task ? tasks : missing;
-                if (!out.empty()) out.push_back(',');
-                if (task)
-                    protocol::write_brief(out, *task, true);
-                else
-                    protocol::append_json_string(out, ids[i].to_string());
-            }
-            shared->answer(200, "{\"tasks\":[" + tasks + "],\"missing\":[" + missing + "]}");
-        });
-    };
-    find_all(body->ids, [this, shared, answer, first = body->first,
-                         wait = body->wait](const Result<Tasks>& found) {
-        if (!found) return shared->answer(found.error());
-        bool ended = false;
-        std::vector<TaskId> open;
-        for (const auto& seen : *found) {
-            if (!seen) continue;
-            const auto now = core_.engine().state_of(seen->spec.id);
-            if (is_terminal(now.value_or(seen->state)))
-                ended = true;
-            else
-                open.push_back(seen->spec.id);
-        }
-        if (open.empty() || (first && ended) || wait == Duration{0}) return answer();
-        if (auto waits = waiters_.wait(open, first ? 1 : open.size(), wait, answer); !waits)
-            shared->answer(waits.error());
-    });
-}
 
 void TaskApi::stats(Call call) {
     std::string out;
