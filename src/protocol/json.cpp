@@ -286,7 +286,7 @@ class Splitter {
     }
 
     error_code take_fields(ondemand::object& object, std::size_t depth, JsonFields& fields) {
-        fields.reserve(4);
+        fields.reserve(8);
         for (auto found : object) {
             ondemand::value value;
             std::string_view key;

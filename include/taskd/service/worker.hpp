@@ -7,8 +7,8 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
+#include <unordered_set>
 
 #include "taskd/model/registration.hpp"
 #include "taskd/port/clock.hpp"
@@ -113,7 +113,13 @@ class Worker {
     std::map<std::string, Dispatcher> dispatchers_;
     std::map<LeaseKey, Running> running_;
     std::map<LeaseKey, std::unique_ptr<port::Timer>> large_;  // results on their way by HTTP
-    std::set<LeaseKey> done_;  // ended and acknowledged lately: not to be run again
+    struct LeaseHash {
+        std::size_t operator()(const LeaseKey& lease) const noexcept {
+            return std::hash<TaskId>{}(lease.id) ^ lease.epoch.value << 4;
+        }
+    };
+    // Ended and acknowledged lately: not to be run again.
+    std::unordered_set<LeaseKey, LeaseHash> done_;
     std::deque<LeaseKey> done_order_;
     std::uint64_t done_count_ = 0;
     protocol::ReplayGuard guard_;
