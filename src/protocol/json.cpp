@@ -291,6 +291,10 @@ class Splitter {
             ondemand::value value;
             std::string_view key;
             if (auto error = take_key(std::move(found), key, value)) return error;
+            if (fields.size() == JsonItem::fields_max) {
+                if (auto error = walk(value, depth)) return error;
+                continue;
+            }
             std::string_view& raw = fields.emplace_back(key, "").second;
             if (auto error = take_raw(value, depth, raw)) return error;
         }

@@ -127,7 +127,7 @@ class LongBodies(harness.SystemTest):
             waits = pool.submit(lambda: self.api.post(
                 "/v1/tasks?wait=60s", [{"type": "a", "payload": text} for text in texts]))
             self.work(20)
-            # Ended, but 30 MB are too much for one answer.
+            # Ended, but results of 20 MB are too much for one answer.
             answer = waits.result()
         self.assertEqual(answer.status, 202)
         self.assertEqual({each["state"] for each in answer.json["tasks"]}, {"succeeded"})

@@ -159,6 +159,11 @@ TEST_CASE("what is taken apart while it is checked is what splitting gives") {
         CHECK(envelope->items[i].raw == raw[i]);
         CHECK(envelope->items[i].fields == items->items[i].fields);
     }
+    std::string many = "{";
+    for (std::size_t i = 0; i < 3 * JsonItem::fields_max; ++i)
+        many += "\"f" + std::to_string(i) + "\":[" + std::to_string(i) + "],";
+    CHECK(read_items(many + "\"last\":1}", 1)->items[0].fields.size() == JsonItem::fields_max);
+    CHECK_FALSE(read_items(many + "\"last\":nul}", 1));
     CHECK(check_names(*split_object(R"({"a":1,"b":2})")));
     CHECK_FALSE(check_names(read_items(R"({"a":1,"a":2})", 1)->items[0].fields));
     CHECK(read_envelope("[1]", "items").error().code == ErrorCode::invalid_field);

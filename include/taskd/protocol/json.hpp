@@ -32,6 +32,10 @@ Result<void> check_names(const JsonFields& fields);
 // an array's elements are the items, the first `most` of them, each with its fields when it is an
 // object. Their names have not been checked. Views into `text`.
 struct JsonItem {
+    // More are checked and not handed out: who takes fewer names finds one among these that is
+    // doubled or unknown to him.
+    static constexpr std::size_t fields_max = 128;
+
     std::string_view raw;
     JsonFields fields;  // of an object
 };
@@ -98,7 +102,8 @@ class JsonWriter {
         return key(name).plain({text.data(), text.size()});
     }
     template <class Integer>
-    requires std::is_integral_v<Integer> JsonWriter& field(std::string_view name, Integer value) {
+        requires std::is_integral_v<Integer>
+    JsonWriter& field(std::string_view name, Integer value) {
         if constexpr (std::is_signed_v<Integer>)
             return key(name).number(static_cast<std::int64_t>(value));
         else

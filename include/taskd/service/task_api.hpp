@@ -31,7 +31,7 @@ class TaskApi {
   private:
     struct Found {
         std::vector<std::shared_ptr<const Task>> tasks;  // null where there is none
-        std::vector<bool> left;  // one answer has no room for its payload and result
+        std::vector<bool> left;  // one answer has no room for its result
     };
     using FoundTasks = std::function<void(const Result<Found>&)>;
     enum class Rest { states, unread };
@@ -66,7 +66,7 @@ class TaskApi {
     void find_by_part(const std::string& part, FoundTask then);
     void find_by_id(TaskId id, FoundTask then);
     // In the order of `ids`: from memory and, once they left it, from the view. What is left comes
-    // with its state alone, or is not read at all.
+    // without its result, or is not read at all, and then nothing needs to have a payload.
     void find_all(const std::vector<TaskId>& ids, Rest rest, FoundTasks then);
 
     void await_results(std::shared_ptr<Call> call, ResultsWanted wanted,

@@ -418,7 +418,8 @@ void Core::synced(Batch batch, Result<void> result) {
 }
 
 void Core::recycle(Batch batch) {
-    if (batch.records.records.capacity() > spare_records_max) return;
+    const std::size_t room = batch.records.records.capacity();
+    if (room > spare_records_max || room < spare_.records.records.capacity()) return;
     batch.records.records.clear();
     batch.outputs.clear();
     batch.replies.clear();

@@ -1,4 +1,4 @@
-// Many tasks at once, and no more of their payloads and results than one answer holds.
+// Many tasks at once, and no more of their results than one answer holds.
 #include <algorithm>
 #include <unordered_set>
 
@@ -14,18 +14,14 @@ constexpr std::size_t answer_bytes_max = limits::body_bytes_max;
 // Read from the view together: so many may be in memory beyond the bound.
 constexpr std::size_t rows_at_once = 16;
 
-std::size_t body_bytes(const Task& task) {
-    return task.spec.payload.size() + task.result.size();
-}
-
 // What the view has of some tasks.
 struct Rows {
     std::vector<TaskId> ids;
-    std::size_t bytes = 0;      // of bodies, with those that were at hand
-    bool reads_on = false;      // beyond the bound, without bodies
+    std::size_t bytes = 0;      // of results, with those that were at hand
+    bool reads_on = false;      // beyond the bound, without results
     std::size_t asked = 0;      // of ids
     std::vector<Task> tasks;    // in the order of ids
-    std::vector<bool> is_bare;  // of tasks: its body was left out
+    std::vector<bool> is_bare;  // of tasks: its result was left out
     Result<void> done{};
 
     void read(port::View& view) {
@@ -39,10 +35,9 @@ struct Rows {
             asked += count;
             for (Task& task : *some) {
                 is_bare.push_back(bytes >= answer_bytes_max);
-                if (is_bare.back())
-                    task.spec.payload = task.result = {};
-                else
-                    bytes += body_bytes(task);
+                if (is_bare.back()) task.result = {};
+                if (!reads_on) task.spec.payload = {};  // of no use, and not bounded
+                bytes += task.result.size();
                 tasks.push_back(std::move(task));
             }
         }
@@ -61,7 +56,7 @@ void TaskApi::find_all(const std::vector<TaskId>& ids, Rest rest, FoundTasks the
         if (!task)
             rows->ids.push_back(id);
         else
-            rows->bytes += body_bytes(*task);
+            rows->bytes += task->result.size();
         (*found)->tasks.push_back(std::move(task));
     }
     if (rows->ids.empty()) return core_.when_durable([found, then] { then(*found); });
