@@ -45,14 +45,21 @@ char* put(char* at, std::string_view text) {
     return at + text.size();
 }
 
+void put_quoted(std::string& out, bool comma, std::string_view text, std::string_view behind) {
+    char* at = grow(out, text.size() + 2 + behind.size() + (comma ? 1 : 0));
+    if (comma) *at++ = ',';
+    *at = '"';
+    at = put(at + 1, text);
+    *at = '"';
+    put(at + 1, behind);
+}
+
 }  // namespace
 
 void append_json_string(std::string& out, std::string_view text) {
     static constexpr char hex[] = "0123456789abcdef";
     if (is_plain(text)) {
-        char* at = grow(out, text.size() + 2);
-        *at = '"';
-        *put(at + 1, text) = '"';
+        put_quoted(out, false, text, "");
         return;
     }
     out.push_back('"');
@@ -120,21 +127,13 @@ JsonWriter& JsonWriter::end_array() {
 }
 
 JsonWriter& JsonWriter::key(std::string_view name) {
-    char* at = grow(out_, name.size() + 3 + (needs_comma_ ? 1 : 0));
-    if (needs_comma_) *at++ = ',';
-    *at = '"';
-    at = put(at + 1, name);
-    at[0] = '"';
-    at[1] = ':';
+    put_quoted(out_, needs_comma_, name, ":");
     needs_comma_ = false;
     return *this;
 }
 
 JsonWriter& JsonWriter::plain(std::string_view text) {
-    char* at = grow(out_, text.size() + 2 + (needs_comma_ ? 1 : 0));
-    if (needs_comma_) *at++ = ',';
-    *at = '"';
-    *put(at + 1, text) = '"';
+    put_quoted(out_, needs_comma_, text, "");
     needs_comma_ = true;
     return *this;
 }

@@ -88,9 +88,9 @@ Value random_value(Random& random, int depth) {
 }  // namespace
 
 TEST_CASE("whatever JSON holds comes out of Lua as it went in") {
-    for (const char* text : {"null", "true", "0", "-7", "1.5", "9223372036854775807", "\"\"", "[]",
-                             "{}", "[[],{}]", "[null,1,null]", "{\"a\":{\"b\":[1,2,{\"c\":null}]}}",
-                             "\"\\u0000\""})
+    for (const char* text :
+         {"null", "true", "0", "-7", "1.5", "9223372036854775807", "\"\"", "[]", "{}", "[[],{}]",
+          "[null,1,null]", "{\"a\":{\"b\":[1,2,{\"c\":null}]}}", "\"\\u0000\""})
         CHECK(through(text) == text);
     CHECK(through("1E2") == "100");
     CHECK(through("9223372036854775808") == "9.223372036854776e+18");  // the same number

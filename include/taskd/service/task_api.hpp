@@ -31,7 +31,7 @@ class TaskApi {
   private:
     struct Found {
         std::vector<std::shared_ptr<const Task>> tasks;  // null where there is none
-        std::vector<bool> left;  // one answer has no room for its result
+        std::vector<bool> left;                          // one answer has no room for its result
     };
     using FoundTasks = std::function<void(const Result<Found>&)>;
     enum class Rest { states, unread };

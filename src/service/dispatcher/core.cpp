@@ -316,23 +316,23 @@ void Core::fetch_and_run(Command command, Wanted wanted, Decided decided) {
     ++fetches_;
     questions_ += holds_memory ? 1 : 0;
     auto again = std::make_shared<Command>(std::move(command));
-    fetch(
-        std::move(wanted), false,
-        [this, question, holds_memory, again, decided = std::move(decided)](Fetched unknown) {
-            --fetches_;
-            questions_ -= holds_memory ? 1 : 0;
-            // An ended task comes back to whoever wants to change it.
-            if (!question)
-                for (Task& task : unknown.tasks)
-                    engine_.apply(engine::TaskLoaded{std::make_shared<Task>(std::move(task))});
-            if (engine::Submit* submit = engine::asked_of(*again)) {
-                submit->fetched = true;
-                submit->known = std::move(unknown.tasks);
-                submit->known_keys = std::move(unknown.keys);
-            } else
-                std::visit(TakeFetched{std::move(unknown.keys), std::move(unknown.events)}, *again);
-            execute(std::move(*again), decided);
-        });
+    fetch(std::move(wanted), false,
+          [this, question, holds_memory, again, decided = std::move(decided)](Fetched unknown) {
+              --fetches_;
+              questions_ -= holds_memory ? 1 : 0;
+              // An ended task comes back to whoever wants to change it.
+              if (!question)
+                  for (Task& task : unknown.tasks)
+                      engine_.apply(engine::TaskLoaded{std::make_shared<Task>(std::move(task))});
+              if (engine::Submit* submit = engine::asked_of(*again)) {
+                  submit->fetched = true;
+                  submit->known = std::move(unknown.tasks);
+                  submit->known_keys = std::move(unknown.keys);
+              } else
+                  std::visit(TakeFetched{std::move(unknown.keys), std::move(unknown.events)},
+                             *again);
+              execute(std::move(*again), decided);
+          });
 }
 
 // Reads the bodies of tasks whose turn comes soon.

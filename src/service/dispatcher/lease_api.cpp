@@ -93,9 +93,8 @@ void LeaseApi::keep(Call call, const engine::LeaseRef& ref, engine::Command comm
     core_.execute(std::move(command), [this, shared, ref](const engine::Decision&) -> Core::Reply {
         const auto standing = core_.engine().standing(ref);
         if (standing == engine::LeaseStanding::lost)
-            return [shared] {
-                shared->answer(Error{ErrorCode::stale_lease, shared->parameters[0]});
-            };
+            return
+                [shared] { shared->answer(Error{ErrorCode::stale_lease, shared->parameters[0]}); };
         std::string body;
         protocol::JsonWriter{body}
             .begin_object()

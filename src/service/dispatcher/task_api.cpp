@@ -206,19 +206,17 @@ void TaskApi::find_by_id(TaskId id, FoundTask then) {
         return;
     }
     auto found = std::make_shared<Result<std::vector<Task>>>();
-    core_.ask_view(
-        [found, id](port::View& view) {
-            *found = view.find(std::span{&id, 1});
-        },
-        [this, found, id, then = std::move(then)] {
-            if (!*found) return then(fail(std::move(*found)));
-            if (core_.engine().is_deleted(id)) (*found)->clear();
-            // Its deletion may not be durable yet: then it could come back.
-            core_.when_durable([found, id, then] {
-                if ((*found)->empty()) return then(fail(ErrorCode::task_not_found, id.to_string()));
-                then(std::move((*found)->front()));
-            });
-        });
+    core_.ask_view([found, id](port::View& view) { *found = view.find(std::span{&id, 1}); },
+                   [this, found, id, then = std::move(then)] {
+                       if (!*found) return then(fail(std::move(*found)));
+                       if (core_.engine().is_deleted(id)) (*found)->clear();
+                       // Its deletion may not be durable yet: then it could come back.
+                       core_.when_durable([found, id, then] {
+                           if ((*found)->empty())
+                               return then(fail(ErrorCode::task_not_found, id.to_string()));
+                           then(std::move((*found)->front()));
+                       });
+                   });
 }
 
 void TaskApi::find_by_part(const std::string& part, FoundTask then) {

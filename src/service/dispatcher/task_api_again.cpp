@@ -22,9 +22,8 @@ void TaskApi::edit_payload(Call call) {
         if (!task) return shared->answer(task.error());
         if (auto matched = schemas_.check(task->spec.type, payload.view()); !matched)
             return shared->answer(matched.error());
-        change(std::move(*shared), [payload](TaskId id) {
-            return engine::EditPayload{id, payload};
-        });
+        change(std::move(*shared),
+               [payload](TaskId id) { return engine::EditPayload{id, payload}; });
     });
 }
 

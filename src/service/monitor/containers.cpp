@@ -89,9 +89,7 @@ void Containers::look() {
             round_ = std::move(*list);
             look_at(0);
         },
-        [this] {
-            failed({ErrorCode::bad_answer, "the engine refuses its list"});
-        });
+        [this] { failed({ErrorCode::bad_answer, "the engine refuses its list"}); });
 }
 
 void Containers::look_at(std::size_t number) {
