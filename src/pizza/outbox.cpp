@@ -223,9 +223,12 @@ void Outbox::failed(const Error& error) {
     if (hurried_) hurry();
 }
 
-// Nothing waits: what another process with the same store has sent is awaited no longer either.
+// Nothing waits: what another process with the same store has sent is awaited no longer either, and
+// what is put next does not wait for a retry that nobody has set.
 void Outbox::idle() {
     busy_ = false;
+    if (retry_.failing()) log_.info("another process has sent the events that waited");
+    retry_.reset();
     alone_ = 0;
     if (again_ && !drained_) return turn();
     tell_all(true);
