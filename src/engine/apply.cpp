@@ -309,7 +309,7 @@ class Applier {
                 leased.push_back(body->task->spec.id);
         for (const TaskId& id : leased)
             change(id, [&](Header&, Task& task) { task.lease->until = record.leases_until; });
-        state_.topics.extend_leases(record.leases_until);
+        state_.topics.extend_leases(state_.started_at);
     }
 
   private:

@@ -372,12 +372,13 @@ void Topics::apply(Sequence, const GapsTold& record) {
     changed(group);
 }
 
-void Topics::extend_leases(EngineTime until) {
+void Topics::extend_leases(EngineTime resumed_at) {
     Deadlines extended;
-    for (const auto& [old, group, event] : deadlines_) {
-        const EngineTime later = std::max(old, until);
-        at(group).sub.open.at(event).until = later;
-        extended.emplace(later, group, event);
+    for (const auto& [old, name, event] : deadlines_) {
+        SubscriptionState& group = at(name);
+        const EngineTime later = std::max(old, resumed_at + group.sub.spec.ack_timeout);
+        group.sub.open.at(event).until = later;
+        extended.emplace(later, name, event);
     }
     deadlines_ = std::move(extended);
 }

@@ -68,7 +68,8 @@ class Topics {
     void apply(Sequence sequence, const DeliveriesEnded& record);
     void apply(Sequence sequence, const DeadLettersChanged& record);
     void apply(Sequence sequence, const GapsTold& record);
-    void extend_leases(EngineTime until);
+    // Whoever holds an event after a restart has its group's whole time for it once more.
+    void extend_leases(EngineTime resumed_at);
     void renew(const std::string& group, const DeliveryKey& event, EngineTime until);
     void forget_oldest();
 

@@ -157,7 +157,8 @@ struct RevokedLeaseEnded {
     friend bool operator==(const RevokedLeaseEnded&, const RevokedLeaseEnded&) = default;
 };
 
-// The engine went on after a restart: every live lease runs until `leases_until`.
+// The engine went on after a restart: every live lease of a task runs until `leases_until`, every
+// delivery its group's ack_timeout from then on.
 struct EngineResumed {
     EngineTime leases_until;
     friend bool operator==(const EngineResumed&, const EngineResumed&) = default;
