@@ -104,6 +104,22 @@ class PullWorkers(harness.SystemTest):
                                   {"result": "late"})
         self.assertEqual((late.status, late.json["error"]), (409, "stale_lease"))
 
+    def test_after_a_restart_it_gets_as_much_as_it_asks_for(self):
+        """Beside what it holds from before."""
+        system = self.system
+        self.start_dispatcher()
+        api = system.dp.api
+        first = api.post("/v1/tasks", {"type": "shout", "payload": "a"}).json
+        question = {"types": ["shout"], "worker": "long"}
+        held = api.post("/v1/leases", question).json["tasks"][0]
+        self.assertEqual(held["id"], first["id"])
+        system.dp.kill()
+        system.dp.start().wait_ready()
+        api.post("/v1/tasks", {"type": "shout", "payload": "b"})
+        self.assertEqual(len(api.post("/v1/leases", question).json["tasks"]), 1)
+        done = api.post(f"/v1/leases/{held['lease']}/complete", {"result": "A"})
+        self.assertEqual(done.status, 200, done.text)
+
     def test_nobody_without_the_key_gets_a_lease(self):
         system = self.system
         self.start_dispatcher()

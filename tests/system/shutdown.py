@@ -3,6 +3,7 @@ once."""
 
 import signal
 import threading
+import time
 
 import harness
 
@@ -72,6 +73,20 @@ class Shutdown(harness.SystemTest):
         self.assertEqual(dispatcher.api.result(ended, "0s")["result"], 3)
         self.assertEqual(dispatcher.api.result(held)["state"], "succeeded")
         self.assertEqual(dispatcher.api.task(held)["attempts_made"], 1)
+
+    def test_dispatcher_ends_beside_busy_workers(self):
+        """It leases nothing more, else each end would lead to the next lease."""
+        system = self.system
+        dispatcher = system.start_all("wait")
+        for _ in range(10):
+            dispatcher.api.post("/v1/tasks", [{"type": "wait", "payload": 0.05}] * 1000)
+        harness.wait_until(lambda: dispatcher.api.get("/v1/queues/wait").json["running"] > 0,
+                           "they work")
+        begin = time.monotonic()
+        dispatcher.terminate()
+        self.assertEqual(dispatcher.wait_end(), 0)
+        self.assertLess(time.monotonic() - begin, 10)
+        self.assertNotIn("not drained in time", dispatcher.last_log())
 
     def test_every_role_ends_by_sigint(self):
         system = self.system

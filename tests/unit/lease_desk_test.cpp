@@ -165,6 +165,11 @@ TEST_CASE("a task cancelled before its lease was told is not handed out and hold
     CHECK_FALSE(waits.answer->has_value());
     CHECK(world.service->core().engine().held_by("w") == 0);
     CHECK(world.task(id)["state"].text() == "cancelled");
+    // Whoever waited for it takes the next one.
+    world.submit("a");
+    world.world.run_for(100ms);
+    REQUIRE(waits.answer->has_value());
+    CHECK(waits.tasks() == 1);
 }
 
 TEST_CASE("a worker that has fallen silent is forgotten, one that drains is answered") {
@@ -178,4 +183,15 @@ TEST_CASE("a worker that has fallen silent is forgotten, one that drains is answ
     world.service->drain([] {});
     world.world.run_for(100ms);
     CHECK(waits.tasks() == 0);
+    CHECK(problem(world.ask("POST", "/v1/leases", R"({"types":["a"]})")) == "503 shutting_down");
+}
+
+TEST_CASE("a dispatcher that drains leases nothing more") {
+    World world;
+    world.submit("a");
+    world.service->drain([] {});
+    world.service->core().execute(engine::WorkerUp{"w", {"a"}, 1},
+                                  [](const auto&) { return service::Core::Reply{}; });
+    world.world.run_for(1s);
+    CHECK(world.service->core().engine().held_by("w") == 0);
 }

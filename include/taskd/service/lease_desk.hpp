@@ -32,7 +32,8 @@ class LeaseDesk {
     ~LeaseDesk();
 
     // Runs `answer` once with what was leased: at the end of the first turn that leased something,
-    // or with nothing when the wait is over. too_many_waiters at the bound, registration_conflict
+    // or with nothing when the wait is over. shutting_down after let_go(), too_many_waiters at the
+    // bound, registration_conflict
     // for a name that is somebody else's. `gone` tells that the
     // client has left: then nothing is leased to it any more and `answer` may not run.
     using Answer = std::function<void(const std::vector<engine::LeaseRef>&)>;
@@ -66,9 +67,10 @@ class LeaseDesk {
     };
 
     void finish(const std::string& instance, std::list<Question>::iterator question);
-    void give_back(const engine::LeaseRef& lease);
+    void give_back(const std::string& instance, const engine::LeaseRef& lease);
     // Tells the engine how much this worker takes now.
     void update(const std::string& instance);
+    void update_soon(const std::string& instance);
     void sweep();
     void arm_sweep();
 

@@ -255,7 +255,9 @@ void Core::take_workflow(Command& command, const std::shared_ptr<const WholeWork
     }
 }
 
+// A process that ends leases nothing more: the next one does.
 void Core::match() {
+    if (closed_) return;
     for (std::size_t i = 0; i < limits::turn_tasks_max && engine_.can_match(); ++i) {
         if (syncing_ && open_.bytes > settings_.batch_bytes_soft) return;  // after the sync
         Decision decision = engine_.decide(now(), engine::Match{}, random_);
@@ -473,8 +475,8 @@ void Core::watch() {
     const Duration stood_still = now - watched_at_ - watch_interval;
     if (idle_since_ && stood_still > Duration{0}) *idle_since_ += stood_still;
     watched_at_ = now;
-    // Without room nothing can be leased, and that is told already.
-    const bool held_up = ports_.journal.stats().full || needs_room_;
+    // Without room nothing can be leased, and that is told already; at the end nothing is.
+    const bool held_up = ports_.journal.stats().full || needs_room_ || closed_;
     const auto types = held_up ? std::vector<std::string>{} : engine_.idle_with_work();
     if (types.empty()) {
         idle_since_.reset();

@@ -23,9 +23,13 @@ LeaseDesk::~LeaseDesk() = default;
 
 Result<void> LeaseDesk::ask(protocol::LeaseQuestion question, std::shared_ptr<const bool> gone,
                             Answer answer) {
+    if (let_go_) return fail(ErrorCode::shutting_down);
     if (questions_ >= limits::lease_questions_max) return fail(ErrorCode::too_many_waiters);
     if (taken_(question.worker)) return fail(ErrorCode::registration_conflict, question.worker);
-    Puller& puller = pullers_[question.worker];
+    const auto [found, is_new] = pullers_.try_emplace(question.worker);
+    Puller& puller = found->second;
+    // What it had before a restart of ours was told to it then.
+    if (is_new) puller.given = core_.engine().leases_of(question.worker);
     ++questions_;
     const auto place =
         puller.questions.insert(puller.questions.end(), Question{.types = std::move(question.types),
@@ -38,9 +42,8 @@ Result<void> LeaseDesk::ask(protocol::LeaseQuestion question, std::shared_ptr<co
     heard(instance);
     update(instance);
     // Without a wait it is asked what there is now: the turn that follows tells.
-    const Duration wait = let_go_ ? Duration{0} : question.wait;
-    if (wait > Duration{0}) {
-        place->timer->set(clock_.steady() + wait,
+    if (question.wait > Duration{0}) {
+        place->timer->set(clock_.steady() + question.wait,
                           [this, instance, place] { finish(instance, place); });
     } else {
         place->answering = true;
@@ -69,9 +72,12 @@ bool LeaseDesk::on_output(const engine::Output& output) {
     if (found == pullers_.end()) return false;
     // Much may have happened until the lease was synced.
     const auto standing = core_.engine().standing(sent->lease);
-    if (standing == engine::LeaseStanding::lost) return true;
+    if (standing == engine::LeaseStanding::lost) {
+        update_soon(sent->worker);
+        return true;
+    }
     if (standing == engine::LeaseStanding::revoked) {
-        give_back(sent->lease);  // nobody has it, so nobody else would
+        give_back(sent->worker, sent->lease);  // nobody has it, so nobody else would
         return true;
     }
     auto& questions = found->second.questions;
@@ -82,7 +88,7 @@ bool LeaseDesk::on_output(const engine::Output& output) {
     });
     if (place == questions.end()) {
         update(sent->worker);  // first: it may have room only for one who has left
-        give_back(sent->lease);
+        give_back(sent->worker, sent->lease);
         return true;
     }
     place->got.push_back(sent->lease);
@@ -96,9 +102,17 @@ bool LeaseDesk::on_output(const engine::Output& output) {
     return true;
 }
 
-// Untouched, so it costs no attempt.
-void LeaseDesk::give_back(const engine::LeaseRef& lease) {
+// Untouched, so it costs no attempt. The room that was kept for it is free again.
+void LeaseDesk::give_back(const std::string& instance, const engine::LeaseRef& lease) {
     core_.execute(engine::Release{lease}, [](const auto&) { return Core::Reply{}; });
+    update_soon(instance);
+}
+
+// Once the turn that is under way is over.
+void LeaseDesk::update_soon(const std::string& instance) {
+    timers_.post([this, instance, alive = std::weak_ptr{alive_}] {
+        if (!alive.expired() && pullers_.contains(instance)) update(instance);
+    });
 }
 
 void LeaseDesk::finish(const std::string& instance, std::list<Question>::iterator place) {
@@ -110,11 +124,13 @@ void LeaseDesk::finish(const std::string& instance, std::list<Question>::iterato
     update(instance);
     if (gone) {
         for (const engine::LeaseRef& lease : question.got)
-            give_back(lease);
+            give_back(instance, lease);
         return;
     }
-    std::erase_if(question.got, [this](const engine::LeaseRef& lease) {
-        return core_.engine().standing(lease) != engine::LeaseStanding::held;
+    std::erase_if(question.got, [&](const engine::LeaseRef& lease) {
+        const auto standing = core_.engine().standing(lease);
+        if (standing == engine::LeaseStanding::revoked) give_back(instance, lease);
+        return standing != engine::LeaseStanding::held;
     });
     question.answer(question.got);
 }
@@ -122,18 +138,19 @@ void LeaseDesk::finish(const std::string& instance, std::list<Question>::iterato
 void LeaseDesk::update(const std::string& instance) {
     Puller& puller = pullers_.at(instance);
     std::erase_if(puller.given, [this](const engine::LeaseRef& lease) {
-        return core_.engine().standing(lease) == engine::LeaseStanding::lost;
+        return core_.engine().standing(lease) != engine::LeaseStanding::held;
     });
     std::vector<std::string> types;
     std::size_t room = 0;
     for (const Question& question : puller.questions) {
-        if (question.gone && *question.gone) continue;
+        const bool full = question.got.size() >= question.max;
+        if (full || (question.gone && *question.gone)) continue;
         room += question.max - question.got.size();
         for (const std::string& type : question.types)
             if (std::ranges::find(types, type) == types.end()) types.push_back(type);
     }
     // What is leased and not yet synced is still to come.
-    const std::size_t held = core_.engine().held_by(instance);
+    const std::size_t held = core_.engine().leases_of(instance).size();
     const std::size_t coming = held - std::min(held, puller.given.size());
     const auto credit = static_cast<std::uint32_t>(room - std::min(room, coming));
     // Between two questions it is still there, but takes nothing.
