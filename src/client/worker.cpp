@@ -62,7 +62,7 @@ class Worker::Impl final : public client::LeaseHost {
                   Answer then);
     void ask();
     void asked(const Result<port::HttpResponse>& answer);
-    void take(std::string_view body);
+    bool take(std::string_view body);
     void begin(client::TakenTask task);
     void renew();
     void ask_later(const Error& error);
@@ -178,8 +178,8 @@ void Worker::Impl::asked(const Result<port::HttpResponse>& answer) {
         const Error error = protocol::parse_problem(answer->body, answer->status);
         return client::heals_by_waiting(answer->status) ? ask_later(error) : give_up(error);
     }
+    if (!take(answer->body)) return ask_later({ErrorCode::bad_answer, "not what leases are"});
     pause_ = pause_first;
-    take(answer->body);
     ask();
 }
 
@@ -195,15 +195,18 @@ Duration Worker::Impl::longer(Duration pause) {
     return std::min<Duration>(2 * pause + Duration{jitter}, pause_most);
 }
 
-void Worker::Impl::take(std::string_view body) {
-    if (!protocol::check_json(body)) return;  // the leases run out
+// False for something else than an answer of ours; leases that stood in it run out.
+bool Worker::Impl::take(std::string_view body) {
+    if (!protocol::check_json(body)) return false;
     const protocol::JsonView answer{body};
+    if (!answer["tasks"].raw().starts_with('[')) return false;
     if (const auto lease = answer["lease_ms"].number())
         lease_ = std::chrono::milliseconds{std::max<std::uint64_t>(*lease, 100)};
     for (const protocol::JsonView& task : answer["tasks"].items()) {
         auto taken = client::read_task(task);
         if (taken && !free_lanes_.empty()) begin(std::move(*taken));
     }
+    return true;
 }
 
 void Worker::Impl::begin(client::TakenTask task) {

@@ -1,9 +1,13 @@
 // The C++ client and worker as far as no dispatcher is needed, and one lease of a worker against
 // answers that are made up.
+#include <thread>
+
 #include "catch.hpp"
 #include "client/held_lease.hpp"
+#include "memory_log.hpp"
 #include "taskd/io/clock.hpp"
 #include "taskd/io/http_exchange.hpp"
+#include "taskd/io/http_server.hpp"
 #include "taskd/worker.hpp"
 
 using namespace taskd;
@@ -122,6 +126,35 @@ TEST_CASE("a worker waits for a dispatcher that is not there, and says so once")
     worker.on("a", done);
     CHECK(worker.run().has_value());
     CHECK(told == 1);
+}
+
+TEST_CASE("a worker pauses where something else than a dispatcher answers") {
+    struct Page final : port::HttpHandler {
+        void handle(port::HttpRequest&&, port::HttpResponder respond) override {
+            ++asked;
+            respond({200, {}, "<html>Welcome</html>"});
+        }
+        int asked = 0;
+    } page;
+    io::Loop loop;
+    test::MemoryLog log;
+    io::HttpServer server{loop, {}, page, log};
+    REQUIRE(server.listen());
+    int told = 0;
+    Worker worker{{.url = "http://127.0.0.1:" + std::to_string(server.port()),
+                   .trying_again = [&](const Error& error) {
+                       CHECK(name_of(error) == "bad_answer");
+                       ++told;
+                   }}};
+    worker.on("a", done);
+    std::jthread works{[&] { std::ignore = worker.run(); }};
+    loop.run_until([] { return false; }, 500ms);
+    worker.stop();
+    loop.run_until([] { return false; }, 100ms);
+    works.join();
+    CHECK(told == 1);
+    CHECK(page.asked >= 1);
+    CHECK(page.asked < 20);
 }
 
 TEST_CASE("a client refuses what it could not say, and gives up when it should") {

@@ -74,10 +74,12 @@ ErrorCode error_of(const Result<port::HttpResponse>& result) {
 
 struct Holding final : port::HttpHandler {
     void handle(port::HttpRequest&& request, port::HttpResponder respond) override {
+        ++asked;
         if (request.target == "/hold") return held.push_back(std::move(respond));
         respond({.headers = {}, .body = "quick"});
     }
     std::vector<port::HttpResponder> held;
+    int asked = 0;
 };
 
 struct Pair {
@@ -111,6 +113,8 @@ TEST_CASE("answers that are none are told apart", "[exchange]") {
     CHECK(error_of(io::http_call(large.url(), get(), 5s, {.answer_bytes_max = 9})) ==
           ErrorCode::bad_answer);
     CHECK(io::http_call(large.url(), get(), 5s, {.answer_bytes_max = 10})->body == "0123456789");
+    const io::HttpExchangeSettings cut{.answer_bytes_max = 4, .cut_answers = true};
+    CHECK(io::http_call(large.url(), get(), 5s, cut)->body == "0123");
 }
 
 TEST_CASE("a name that does not resolve is unreachable, and words that end a line are refused",
@@ -188,4 +192,18 @@ TEST_CASE("stopping breaks off long polls and tells nobody", "[exchange]") {
     pair.handler.held.clear();
     REQUIRE(pair.turn([&] { return pair.server.stats().connections == 0; }));
     CHECK(told == 0);
+}
+
+TEST_CASE("a call that was given up is not said again on another connection", "[exchange]") {
+    Pair pair{{.all_repeatable = true}};
+    int answers = 0;
+    pair.client.send(pair.url, get(), 5s, [&](const auto&) { ++answers; });
+    REQUIRE(pair.turn([&] { return answers == 1; }));
+    pair.client.send(pair.url, get("/hold"), 100ms, [&](const auto& answer) {
+        CHECK(error_of(answer) == ErrorCode::timed_out);
+        ++answers;
+    });
+    REQUIRE(pair.turn([&] { return answers == 2; }));
+    pair.loop.run_until([] { return false; }, 400ms);
+    CHECK(pair.handler.asked == 2);
 }

@@ -370,6 +370,12 @@ TEST_CASE("bodies of all connections together are bounded", "[http]") {
         }
     }
     CHECK(refused == 2);
+    // What is whole at once needs no room beside them.
+    RawClient small{fixture.loop, fixture.server.port()};
+    small.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 25000\r\n\r\n" +
+               std::string(25'000, 'x'));
+    REQUIRE(small.wait_for_responses(1));
+    CHECK(small.responses()[0].status == 200);
     clients[0]->send(std::string(20'000, 'x'));
     REQUIRE(clients[0]->wait_for_responses(1));
     CHECK(clients[0]->responses()[0].status == 200);

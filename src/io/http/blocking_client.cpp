@@ -143,6 +143,12 @@ struct BlockingClient::Impl {
         return fresh;
     }
 
+    // Whether the server may have closed the kept connection before it saw the request.
+    bool was_stale() {
+        const std::lock_guard lock{mutex};
+        return !fresh && !broken_off;
+    }
+
     Result<port::HttpResponse> attempt(const port::HttpRequest& request,
                                        steady_clock::time_point deadline);
     Result<port::HttpResponse> stream(const port::HttpRequest& request, Duration silence,
@@ -155,8 +161,9 @@ struct BlockingClient::Impl {
     const std::unique_ptr<httplib::ClientImpl> owned;
     httplib::ClientImpl& client;
     std::mutex mutex;
-    int watched = -1;    // under mutex
-    bool fresh = false;  // under mutex: connected during this attempt
+    int watched = -1;         // under mutex
+    bool fresh = false;       // under mutex: connected during this attempt
+    bool broken_off = false;  // under mutex: nobody wants the answer of this call any more
 };
 
 Error BlockingClient::Impl::explain(httplib::Error error, bool late, bool too_large,
@@ -245,9 +252,10 @@ Result<port::HttpResponse> BlockingClient::Impl::attempt(const port::HttpRequest
     port::HttpResponse answer;
     bool too_large = false;
     sent.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
-        too_large = answer.body.size() + size > settings.answer_bytes_max;
+        const std::size_t room = settings.answer_bytes_max - answer.body.size();
+        too_large = size > room && !settings.cut_answers;
         if (too_large || steady_clock::now() >= deadline) return false;
-        answer.body.append(data, size);
+        answer.body.append(data, std::min(size, room));
         return true;
     };
     {
@@ -289,11 +297,15 @@ Result<port::HttpResponse> BlockingClient::stream(
 Result<port::HttpResponse> BlockingClient::call(port::HttpRequest request, Duration timeout) {
     if (!is_safe(request)) return fail(ErrorCode::bad_request, "target");
     const auto deadline = steady_clock::now() + timeout;
+    {
+        const std::lock_guard lock{impl_->mutex};
+        impl_->broken_off = false;
+    }
     try {
         auto result = impl_->attempt(request, deadline);
         // A kept connection that the server had closed by the time we wrote to it.
         const bool stale = !result && result.error().code == ErrorCode::unreachable &&
-                           !impl_->is_fresh() &&
+                           impl_->was_stale() &&
                            (impl_->settings.all_repeatable || may_repeat(request.method));
         return stale ? impl_->attempt(request, deadline) : result;
     } catch (const std::exception& fault) {
@@ -303,6 +315,7 @@ Result<port::HttpResponse> BlockingClient::call(port::HttpRequest request, Durat
 
 void BlockingClient::interrupt() {
     const std::lock_guard lock{impl_->mutex};
+    impl_->broken_off = true;
     if (impl_->watched >= 0) shutdown(impl_->watched, SHUT_RDWR);
 }
 

@@ -121,9 +121,12 @@ void HttpConnection::take(std::string_view bytes) {
         if (!taken) return refuse(taken.error());
         bytes.remove_prefix(*taken);
         count_body(parser_.body_bytes());
+        if (parser_.phase() == Phase::complete) {
+            dispatch(parser_.take());  // its body waits for nothing more
+            continue;
+        }
         if (core_.bodies_bytes > core_.settings().bodies_bytes_max)
             return refuse({ErrorCode::overloaded, "too many bodies at once"});
-        if (parser_.phase() == Phase::complete) dispatch(parser_.take());
     }
     if (parser_.take_continue()) continue_due_ = true;
     if (!closed_ && !last_taken_) leftover_ = bytes;

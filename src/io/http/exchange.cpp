@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -43,6 +44,7 @@ struct HttpExchange::Pool : std::enable_shared_from_this<Pool> {
     void expire(const std::shared_ptr<Job>& job);
     void finish(const std::shared_ptr<Job>& job, Result<port::HttpResponse> result);
     void finish_later(std::shared_ptr<Job> job, Error error);
+    bool begin_thread();
     void work();
     void perform(const std::shared_ptr<Job>& job,
                  std::map<std::string, std::unique_ptr<BlockingClient>>& clients);
@@ -79,10 +81,17 @@ void HttpExchange::Pool::send(std::shared_ptr<Job> job, Duration timeout) {
     job->timer->set(clock->steady() + timeout, [this, weak = std::weak_ptr{job}] {
         if (const auto held = weak.lock()) expire(held);
     });
-    if (need_thread) {
+    if (!need_thread || !begin_thread()) wake.notify_one();
+    if (threads.empty()) expire(job);
+}
+
+// Where the system allows no more threads, those there are do the work.
+bool HttpExchange::Pool::begin_thread() {
+    try {
         threads.emplace_back([self = shared_from_this()] { self->work(); });
-    } else {
-        wake.notify_one();
+        return true;
+    } catch (const std::system_error&) {
+        return false;
     }
 }
 
