@@ -203,3 +203,39 @@ TEST_CASE("a webhook gets what is published, signed, and again when it failed") 
     REQUIRE(JsonView{dead->body}["dead"].items().size() == 1);
     CHECK(JsonView{dead->body}["dead"].items()[0]["error"]["code"].text() == "webhook_failed");
 }
+
+TEST_CASE("a webhook's events and their ends wait for room in the journal, and nobody wakes them") {
+    DispatcherWorld world;
+    struct Hook final : port::HttpHandler {
+        explicit Hook(sim::MemoryJournal& j) : journal{j} {}
+        void handle(port::HttpRequest&&, port::HttpResponder respond) override {
+            ++calls;
+            journal.choked = chokes;
+            respond({200, {}, {}});
+        }
+        sim::MemoryJournal& journal;
+        bool chokes = false;
+        int calls = 0;
+    } hook{world.journal};
+    REQUIRE(world.world.host("shop").serve(8000, hook));
+    make_group(world, "g", R"({"pattern":"t","webhook":{"url":"http://shop:8000/"}})");
+    world.journal_lane.hold();
+    const Answer published = ask_later(world, "/v1/topics/t/events", R"({"data":1})");
+    world.world.run_for(100ms);
+    world.journal.choked = true;
+    world.journal_lane.release();
+    world.world.run_for(2s);
+    REQUIRE(published->has_value());
+    CHECK(hook.calls == 0);
+    world.journal.choked = false;
+    world.world.run_for(1s);
+    CHECK(hook.calls == 1);
+    // What came of the call is not forgotten either.
+    hook.chokes = true;
+    publish(world, "t", R"({"data":2})");
+    world.world.run_for(2s);
+    world.journal.choked = hook.chokes = false;
+    world.world.run_for(60s);
+    CHECK(hook.calls == 2);
+    CHECK(JsonView{world.ask("GET", "/v1/subscriptions/g")->body}["acknowledged"].number() == 2);
+}

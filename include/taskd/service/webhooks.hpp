@@ -18,7 +18,9 @@ class Webhooks {
     static constexpr std::size_t shared_calls = 64;
     static constexpr std::size_t calls_max = 128;
 
-    // `http` makes calls_max calls at a time.
+    static constexpr std::size_t answer_bytes_max = 4 * limits::kibibyte;  // more is not looked at
+
+    // `http` makes calls_max calls at a time, and cuts their answers at answer_bytes_max.
     Webhooks(Core& core, port::HttpExchange& http, port::Clock& clock, port::Timers& timers,
              port::Log& log);
 
@@ -40,6 +42,9 @@ class Webhooks {
     std::size_t room_of(const Group& group) const;
     void call(const std::string& group, const engine::TopicAnswer::Leased& leased);
     void answered(const std::string& group, engine::EndDeliveries::Item item);
+    void say(const std::string& group, engine::EndDeliveries::Item item,
+             std::function<void()> then);
+    void again_soon();
     void arm();
 
     Core& core_;
@@ -49,6 +54,9 @@ class Webhooks {
     port::Log& log_;
     std::map<std::string, Group> groups_;
     std::unique_ptr<port::Timer> timer_;
+    std::unique_ptr<port::Timer> room_timer_;
+    // What came of deliveries, while the journal has no room for it.
+    std::vector<std::pair<std::string, engine::EndDeliveries::Item>> unsaid_;
     std::size_t out_ = 0;  // on their way or asked for, of all groups
     std::uint64_t called_ = 0;
     bool pump_posted_ = false;

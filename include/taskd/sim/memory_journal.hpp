@@ -42,7 +42,8 @@ class MemoryJournal : public port::Journal, public port::JournalReader {
     }
 
     Result<void> reserve(std::size_t bytes, port::Purpose purpose) override {
-        if (full && purpose == port::Purpose::new_work) return fail(ErrorCode::disk_full);
+        if (choked || (full && purpose == port::Purpose::new_work))
+            return fail(ErrorCode::disk_full);
         if (bytes + protocol::batch_bytes_overhead_max > frame_max(purpose))
             return fail(ErrorCode::body_too_large);
         const std::size_t kept = purpose == port::Purpose::new_work ? settings_.old_work_bytes : 0;
@@ -110,8 +111,9 @@ class MemoryJournal : public port::Journal, public port::JournalReader {
         return kept_.empty() ? tape_.dropped.next() : kept_.front().first;
     }
 
-    bool keeps = false;  // what is dropped, for readers
-    bool full = false;   // no room for new work
+    bool keeps = false;   // what is dropped, for readers
+    bool full = false;    // no room for new work
+    bool choked = false;  // nor for anything else
 
   private:
     // Old work gets a little more, so that a frame full of new work does not keep it waiting.

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::string_view consumer = "webhook";
 constexpr Duration asked_wait_max = std::chrono::hours{1};
+constexpr Duration room_retry = std::chrono::milliseconds{500};
 
 // Shorter than the lease, so that a call that is given up is told by us and not by the clock.
 Duration call_timeout(const SubscriptionSpec& spec) {
@@ -28,6 +29,11 @@ TaskError error_of(const Result<port::HttpResponse>& answer) {
     return {code, std::move(message), false};
 }
 
+// The journal took nothing for now.
+bool has_no_room(const engine::Decision& decision) {
+    return decision.refused && row_of(decision.refused->code).retryable;
+}
+
 std::optional<Duration> asked_wait(const Result<port::HttpResponse>& answer, WallTime now) {
     if (!answer) return std::nullopt;
     const auto asked =
@@ -40,7 +46,13 @@ std::optional<Duration> asked_wait(const Result<port::HttpResponse>& answer, Wal
 
 Webhooks::Webhooks(Core& core, port::HttpExchange& http, port::Clock& clock, port::Timers& timers,
                    port::Log& log)
-    : core_{core}, http_{http}, clock_{clock}, timers_{timers}, log_{log}, timer_{timers.make()} {}
+    : core_{core},
+      http_{http},
+      clock_{clock},
+      timers_{timers},
+      log_{log},
+      timer_{timers.make()},
+      room_timer_{timers.make()} {}
 
 void Webhooks::start() {
     pump_all();
@@ -82,6 +94,7 @@ void Webhooks::pump(const std::string& name) {
     core_.execute(engine::AskDeliveries{name, std::string{consumer}, room},
                   [this, name, room](const engine::Decision& decision) -> Core::Reply {
                       const bool came = !decision.refused && !decision.records.empty();
+                      if (has_no_room(decision)) again_soon();
                       return [this, name, room, came, topics = decision.topics] {
                           groups_[name].asking = false;
                           out_ -= room - topics.leased.size();
@@ -137,18 +150,30 @@ void Webhooks::call(const std::string& name, const engine::TopicAnswer::Leased& 
 }
 
 void Webhooks::answered(const std::string& name, engine::EndDeliveries::Item item) {
-    core_.execute(engine::EndDeliveries{name, {std::move(item)}},
-                  [this, name](const engine::Decision&) {
-                      Group& group = groups_[name];
-                      if (group.calls > 0) --group.calls;
-                      const bool was_full = out_-- >= shared_calls;
-                      if (was_full) pump_soon();
-                      if (core_.engine().subscription(name) == nullptr && group.calls == 0)
-                          groups_.erase(name);
-                      else
-                          pump(name);
-                      return Core::Reply{};
-                  });
+    say(name, std::move(item), [this, name] {
+        Group& group = groups_[name];
+        if (group.calls > 0) --group.calls;
+        const bool was_full = out_-- >= shared_calls;
+        if (was_full) pump_soon();
+        if (core_.engine().subscription(name) == nullptr && group.calls == 0)
+            groups_.erase(name);
+        else
+            pump(name);
+    });
+}
+
+void Webhooks::say(const std::string& name, engine::EndDeliveries::Item item,
+                   std::function<void()> then) {
+    engine::EndDeliveries command{name, {item}};
+    core_.execute(std::move(command), [this, name, item = std::move(item),
+                                       then = std::move(then)](const engine::Decision& decision) {
+        if (has_no_room(decision)) {
+            unsaid_.emplace_back(name, item);
+            again_soon();
+        }
+        if (then) then();
+        return Core::Reply{};
+    });
 }
 
 // Groups that found no room have their turn.
@@ -157,6 +182,15 @@ void Webhooks::pump_soon() {
     timers_.post([this, alive = std::weak_ptr{alive_}] {
         if (alive.expired()) return;
         pump_posted_ = false;
+        pump_all();
+    });
+}
+
+// That there is room again is told by no record.
+void Webhooks::again_soon() {
+    room_timer_->set(clock_.steady() + room_retry, [this] {
+        for (auto& [name, item] : std::exchange(unsaid_, {}))
+            say(name, std::move(item), {});
         pump_all();
     });
 }
