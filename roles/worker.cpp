@@ -35,7 +35,7 @@ class WorkerPart {
                                                     const service::WorkerSettings& settings,
                                                     const ContractOfTasks& contract) {
         std::unique_ptr<WorkerPart> part{new WorkerPart{ground, kind}};
-        auto runner = kind.make_runner({ground, part->http_, part->lane_, ids},
+        auto runner = kind.make_runner({ground, part->calls_, part->lane_, ids},
                                        settings.registration.instance);
         if (!runner) return std::unexpected{runner.error()};
         part->runner_ = std::move(*runner);
@@ -50,11 +50,15 @@ class WorkerPart {
         draining_ = true;
         service_->drain(std::move(done));
     }
-    void stop() { http_.stop(); }
+    void stop() {
+        calls_.stop();
+        http_.stop();
+    }
 
   private:
     WorkerPart(Ground& ground, const WorkerKind& kind)
-        : http_{ground.loop, {.threads_max = kind.http_threads}},
+        : http_{ground.loop},
+          calls_{ground.loop, kind.calls},
           lane_{ground.loop, "work"},
           front_{ground.key, "worker", [this] { return not_ready(); }, ground.front_watch()} {}
 
@@ -72,7 +76,8 @@ class WorkerPart {
         return service::NotReady{ErrorCode::not_ready, {"the name service has not answered"}};
     }
 
-    io::HttpExchange http_;
+    io::HttpExchange http_;   // of the worker itself: no task keeps it waiting
+    io::HttpExchange calls_;  // of its tasks
     io::Lane lane_;
     std::unique_ptr<service::TaskRunner> runner_;
     std::unique_ptr<service::Worker> service_;

@@ -25,7 +25,7 @@ constexpr std::uint32_t builtin_concurrency = 64;
 constexpr std::uint32_t exec_concurrency = 4;
 constexpr std::uint32_t http_concurrency = 16;
 constexpr std::uint32_t lua_concurrency = 8;
-constexpr std::size_t http_threads_max = 256;
+constexpr std::size_t http_concurrency_max = 256;
 
 // The runner, and what it stands on.
 class ExecPart final : public service::TaskRunner {
@@ -136,12 +136,19 @@ Result<WorkerKind> http_kind(const Options& options) {
     const auto wanted = options.given("concurrency")
                             ? static_cast<std::size_t>(options.number("concurrency"))
                             : http_concurrency;
+    if (wanted > http_concurrency_max)
+        return fail(ErrorCode::bad_usage, fmt::format("--concurrency of a worker that calls is {} "
+                                                      "at most: a call takes a thread",
+                                                      http_concurrency_max));
     return WorkerKind{
         .type = std::move(*type),
         .name = "http",
         .concurrency = http_concurrency,
-        // The name service has to be heard beside the calls.
-        .http_threads = std::min(wanted, http_threads_max) + 2,
+        // A task that was taken back leaves its slot at once and its thread when the call has
+        // ended. A byte more than a result may have tells that it has too many.
+        .calls = {.threads_max = 2 * wanted,
+                  .answer_bytes_max = limits::result_bytes_max + 1,
+                  .cut_answers = true},
         .make_runner = [settings = std::move(*settings)](const RunnerPorts& ports,
                                                          const std::string&) -> Result<Runner> {
             return std::make_unique<service::CallRunner>(settings, ports.http, *ports.ground.clock);

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "role.hpp"
+#include "taskd/io/http_exchange.hpp"
 #include "taskd/port/background.hpp"
 #include "taskd/port/http.hpp"
 #include "taskd/runtime/process_ids.hpp"
@@ -21,9 +22,9 @@ struct RunnerPorts {
 
 struct WorkerKind {
     std::string type;
-    std::string name;               // "builtin", "exec", "http"
-    std::uint32_t concurrency = 1;  // unless told
-    std::size_t http_threads = 16;  // requests at a time
+    std::string name;                // "builtin", "exec", "http"
+    std::uint32_t concurrency = 1;   // unless told
+    io::HttpExchangeSettings calls;  // of its tasks
     // `instance` names what it leaves on the disk.
     std::function<Result<std::unique_ptr<service::TaskRunner>>(const RunnerPorts& ports,
                                                                const std::string& instance)>
