@@ -3,6 +3,7 @@ equal ones, gone with their tasks, taken along by a backup, missed by a check.""
 
 import concurrent.futures
 import hashlib
+import socket
 
 import harness
 
@@ -120,6 +121,17 @@ class LongBodies(harness.SystemTest):
             done = self.api.post(f"/v1/leases/{given['lease']}/complete",
                                  {"result": given["payload"] * 2})
             self.assertEqual(done.status, 200, done.text[:200])
+
+    def test_lines_of_a_client_that_closed_its_own_side(self):
+        lines = b"".join(b'{"type":"a","payload":%d}\n' % number for number in range(5_000))
+        head = (b"POST /v1/tasks HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\n"
+                b"Content-Length: %d\r\n\r\n" % len(lines))
+        with socket.create_connection(("127.0.0.1", self.system.dp.port), harness.PATIENCE) as raw:
+            raw.sendall(head + lines)
+            raw.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: raw.recv(65536), b""))
+        self.assertTrue(answer.startswith(b"HTTP/1.1 200 "), answer[:200])
+        self.assertEqual(answer.count(b'"state":"queued"'), 5_000)
 
     def test_many_results_come_in_several_answers(self):
         texts = [f"{number:02}" * 250_000 for number in range(20)]

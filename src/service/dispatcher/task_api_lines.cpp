@@ -59,9 +59,8 @@ void TaskApi::take_lines(const std::shared_ptr<Lines>& lines) {
     const std::string_view body = lines->body;
     lines->answers.clear();
     lines->reading = true;
-    // Who has left wants no more of it taken.
-    const bool gone = lines->call.request.nobody_waits();
-    while (lines->at < body.size() && lines->answers.size() < limits::submit_lines_step && !gone) {
+    // Whoever closes only its own side has left as far as can be seen, and waits: all is taken.
+    while (lines->at < body.size() && lines->answers.size() < limits::submit_lines_step) {
         const std::size_t end = std::min(body.find('\n', lines->at), body.size());
         const std::string_view text = body.substr(lines->at, end - lines->at);
         lines->at = end + 1;
