@@ -27,6 +27,9 @@ class Door {
   private:
     struct Late final : port::HttpHandler {
         void handle(port::HttpRequest&& request, port::HttpResponder respond) override;
+        bool refuses(const port::HttpRequest& head) const override {
+            return handler != nullptr && handler->refuses(head);
+        }
         port::HttpHandler* handler = nullptr;
         Random chance{1};
     };

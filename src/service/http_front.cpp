@@ -167,9 +167,7 @@ void HttpFront::handle(port::HttpRequest&& request, port::HttpResponder respond)
     Call call{std::move(request), {}, {}, std::move(respond), &random_, {}};
     if (!target) return turn_away(std::move(call), target.error());
     call.target = std::move(*target);
-    std::string_view top;
-    if (!call.target.path.empty()) top = call.target.path.front();
-    if (top == "v1" || (top == "metrics" && !watch_.metrics_open))
+    if (needs_key(call.target))
         if (const auto error = refused(call.request)) return turn_away(std::move(call), *error);
     std::string_view method = call.request.method;
     if (method == "HEAD") method = "GET";
@@ -212,6 +210,17 @@ void HttpFront::enter(const Route& route, Call&& call) const {
         return call.answer(Error{ErrorCode::unsupported_media_type, std::string{media}});
     if (route.tagged) call.respond = tagged(call);
     route.handle(std::move(call));
+}
+
+bool HttpFront::needs_key(const protocol::Target& target) const {
+    std::string_view top;
+    if (!target.path.empty()) top = target.path.front();
+    return top == "v1" || (top == "metrics" && !watch_.metrics_open);
+}
+
+bool HttpFront::refuses(const port::HttpRequest& head) const {
+    const auto target = protocol::parse_target(head.target);
+    return !target || (needs_key(*target) && refused(head));
 }
 
 std::optional<Error> HttpFront::refused(const port::HttpRequest& request) const {

@@ -49,6 +49,16 @@ class Keys(harness.SystemTest):
         self.assert_problem(answer, 401, "missing_key")
         self.assertEqual(system.dp.api.all_tasks(), [])
 
+    def test_a_body_is_not_awaited_of_who_has_no_key(self):
+        self.system.start_all()
+        for more in (b"", b"Authorization: Bearer another-key-of-some-length\r\n"):
+            with socket.create_connection(("127.0.0.1", self.system.dp.port),
+                                          harness.PATIENCE) as raw:
+                raw.sendall(b"POST /v1/tasks HTTP/1.1\r\nHost: a\r\n" + more +
+                            b"Content-Length: 16000000\r\n\r\n{")
+                head = raw.recv(4096)
+            self.assertIn(head[:12], (b"HTTP/1.1 401", b"HTTP/1.1 403"), head)
+
     def test_commands(self):
         system = self.system
         system.start_all("sum")

@@ -35,6 +35,7 @@ struct Handler final : port::HttpHandler {
         respond({.headers = {{"Content-Type", "text/plain"}},
                  .body = request.method + ' ' + request.target + ' ' + request.body});
     }
+    bool refuses(const port::HttpRequest& head) const override { return head.target == "/no"; }
     std::vector<std::string> seen;
     std::vector<port::HttpResponder> held;
     std::vector<std::shared_ptr<const bool>> gone;  // beside held
@@ -350,6 +351,27 @@ TEST_CASE("connections beyond the limit get 503", "[http]") {
     CHECK(has(three.responses()[0].body, "too_many_connections"));
     two.send(get("/"));
     REQUIRE(two.wait_for_responses(1));
+}
+
+TEST_CASE("a head that is refused is answered before its body is read", "[http]") {
+    Fixture fixture;
+    for (const std::string_view more : {"", "Expect: 100-continue\r\n"}) {
+        RawClient client{fixture.loop, fixture.server.port()};
+        client.send("POST /no HTTP/1.1\r\nHost: a\r\n" + std::string{more} +
+                    "Content-Length: 1000000\r\n\r\nthe beginning");
+        REQUIRE(client.wait_for_end());
+        REQUIRE(client.responses().size() == 1);
+        CHECK(client.responses()[0].body == "POST /no ");
+        CHECK(has(client.responses()[0].head, "Connection: close\r\n"));
+    }
+    // Any other's body is awaited.
+    RawClient client{fixture.loop, fixture.server.port()};
+    client.send("POST /yes HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nwh");
+    fixture.loop.run_until([] { return false; }, 20ms);
+    client.send("ol" + get("/no"));
+    REQUIRE(client.wait_for_responses(2));
+    CHECK(client.responses()[0].body == "POST /yes whol");
+    CHECK(client.responses()[1].body == "GET /no ");
 }
 
 TEST_CASE("bodies of all connections together are bounded", "[http]") {

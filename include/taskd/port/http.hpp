@@ -85,6 +85,12 @@ class HttpHandler {
     virtual ~HttpHandler() = default;
     // On the loop; must not block. `request` may be moved from.
     virtual void handle(HttpRequest&& request, HttpResponder respond) = 0;
+    // Whether handle() would turn `head` away whatever its body says. Asked before a long body is
+    // read; if so, handle() gets the head alone, and the connection ends with its answer.
+    virtual bool refuses(const HttpRequest& head) const {
+        static_cast<void>(head);
+        return false;
+    }
 };
 
 class HttpExchange {

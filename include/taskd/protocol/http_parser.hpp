@@ -44,10 +44,14 @@ class HttpParser {
 
     Phase phase() const;
     std::size_t body_bytes() const { return message_.body.size(); }
+    const HttpMessage& message() const { return message_; }  // as far as it has come
     // True once for a request whose client waits for "100 Continue" before it sends the body.
     bool take_continue() { return std::exchange(continue_due_, false); }
     // The request; phase() must be complete. Then the parser is idle.
     HttpMessage take();
+    // The head alone of the request whose body is being read; phase() must be body. Then the
+    // connection is of no more use.
+    HttpMessage take_head();
 
   private:
     enum class State {

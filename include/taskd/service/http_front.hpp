@@ -77,11 +77,13 @@ class HttpFront : public port::HttpHandler {
     // missing_key, wrong_key.
     std::optional<Error> refused(const port::HttpRequest& request) const;
     void handle(port::HttpRequest&& request, port::HttpResponder respond) override;
+    bool refuses(const port::HttpRequest& head) const override;  // without the key
 
     const std::vector<Route>& routes() const { return routes_; }
     void report(port::MetricSink& sink) const;
 
   private:
+    bool needs_key(const protocol::Target& target) const;
     void enter(const Route& route, Call&& call) const;
     void health(Call call) const;
     struct Line;  // what the log will say of a request

@@ -125,6 +125,8 @@ void HttpConnection::take(std::string_view bytes) {
             dispatch(parser_.take());  // its body waits for nothing more
             continue;
         }
+        if (parser_.phase() == Phase::body && !std::exchange(judged_, true) && is_refused())
+            return dispatch(parser_.take_head());
         if (core_.bodies_bytes > core_.settings().bodies_bytes_max)
             return refuse({ErrorCode::overloaded, "too many bodies at once"});
     }
@@ -132,8 +134,16 @@ void HttpConnection::take(std::string_view bytes) {
     if (!closed_ && !last_taken_) leftover_ = bytes;
 }
 
+// Nobody fills the memory with bodies that are turned away anyway.
+bool HttpConnection::is_refused() const {
+    const protocol::HttpMessage& head = parser_.message();
+    return core_.handler().refuses(
+        {.method = head.method, .target = head.target, .headers = head.headers, .body = {}});
+}
+
 void HttpConnection::dispatch(protocol::HttpMessage message) {
     count_body(0);
+    judged_ = false;
     timed_phase_ = Phase::idle;
     continue_due_ = false;
     if (core_.draining()) message.keep_alive = false;

@@ -42,6 +42,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     void take(std::string_view bytes);
     void take_more();
     bool may_take() const;
+    bool is_refused() const;
     void dispatch(protocol::HttpMessage message);
     void answer(std::uint64_t slot, port::HttpResponse response);
     void answer(std::uint64_t slot, const Error& error) { answer(slot, core_.problem(error)); }
@@ -74,6 +75,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     SteadyTime deadline_ = SteadyTime::max();
     Phase timed_phase_ = Phase::idle;  // what deadline_ was set for
     bool closed_ = false;
+    bool judged_ = false;   // the head of the request being read
     bool in_turn_ = false;  // bytes are being taken: the flush follows anyway
     bool waiting_read_ = false;
     bool waiting_write_ = false;

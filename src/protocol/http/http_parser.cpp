@@ -132,6 +132,14 @@ HttpMessage HttpParser::take() {
     return taken;
 }
 
+HttpMessage HttpParser::take_head() {
+    TASKD_ASSERT(phase() == Phase::body);
+    state_ = State::complete;
+    message_.body.clear();
+    message_.keep_alive = false;
+    return take();
+}
+
 Result<std::size_t> HttpParser::feed(std::string_view bytes) {
     std::size_t taken = 0;
     while (taken < bytes.size() && state_ != State::complete) {
