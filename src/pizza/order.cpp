@@ -166,10 +166,9 @@ void OrderService::made(Waiter waiter, const OrderRow& asked, Result<Made> resul
     } else {
         crash_point("stored");
     }
-    auto flight = std::make_shared<Flight>();
-    flight->row = row;
-    flight->waiters.push_back(std::move(waiter));
-    fly(flight);
+    std::vector<Waiter> waiters;
+    waiters.push_back(std::move(waiter));
+    fly(row, std::move(waiters), !result->is_new);
 }
 
 void OrderService::answer(Waiter& waiter, const OrderRow& row, OrderEnd end) {
@@ -219,7 +218,7 @@ void OrderService::read(Call call) {
         [id = held->parameters.front()](io::SqliteStore& store) {
             return find_orders(store, "id = ?", {id});
         },
-        [held](Result<std::vector<OrderRow>> rows) {
+        [held](const Result<std::vector<OrderRow>>& rows) {
             if (!rows) return held->refuse(rows.error());
             if (rows->empty())
                 return held->refuse(Error{ErrorCode::not_found, held->parameters.front()});

@@ -54,7 +54,11 @@ std::string_view note_of(OrderEnd end) {
 
 }  // namespace
 
-void OrderService::fly(const FlightPtr& flight) {
+void OrderService::fly(OrderRow row, std::vector<Waiter> waiters, bool sent) {
+    auto flight = std::make_shared<Flight>();
+    flight->row = std::move(row);
+    flight->waiters = std::move(waiters);
+    flight->sent = sent;
     flights_[flight->row.id] = flight;
     flight->timer = world_.timers.make();
     flight->pay_trace = flight->row.trace.child(random_);
@@ -109,7 +113,7 @@ void OrderService::send_payment(const FlightPtr& flight) {
                               payment_body(flight->row)};
     if (!flight->authorization.empty())
         request.headers.emplace_back("Authorization", flight->authorization);
-    ++flight->sent;
+    flight->sent = true;
     payments_.send(settings_.payment, std::move(request), settings_.payment_timeout,
                    [this, flight](const Result<port::HttpResponse>& answer) {
                        crash_point("answered");
@@ -211,7 +215,7 @@ void OrderService::land(const FlightPtr& flight, OrderEnd end, std::string trans
     row.transaction_id = std::move(transaction_id);
     row.status = end == OrderEnd::paid       ? "PLACED"
                  : end == OrderEnd::declined ? "PAYMENT_FAILED"
-                 : flight->sent > 0          ? "CANCELLING"
+                 : flight->sent              ? "CANCELLING"
                                              : "ERROR";
     const WallTime now = world_.clock.wall();
     world_.desk.change<bool>(
@@ -240,23 +244,24 @@ void OrderService::landed(const FlightPtr& flight, OrderEnd end, const Result<bo
 }
 
 // Paid and declined are what the payment remembers: asked again under the same order, it says the
-// same, so that the customer may be told. That nothing is owed holds once it is written.
+// same, so that the customer may be told. The flight goes on with it: what one was told is not
+// taken back from whoever asks again. That nothing is owed holds once it is written.
 void OrderService::not_stored(const FlightPtr& flight, OrderEnd end, const Error& error) {
     if (!flight->write_retry.failing())
         world_.log.error("the end of an order cannot be stored",
                          {{"order", flight->row.id}, {"error", error.to_string()}});
-    if (end == OrderEnd::unpaid && !flight->waiters.empty()) {
-        flight->timer->set(world_.clock.steady() + flight->write_retry.next(),
-                           [this, id = flight->row.id] {
-                               land(FlightPtr{flights_.at(id)}, OrderEnd::unpaid, {});
-                           });
-        return;
+    if (end != OrderEnd::unpaid)
+        for (Waiter& waiter : std::exchange(flight->waiters, {}))
+            answer(waiter, flight->row, end);
+    if (draining_ && flight->waiters.empty()) {  // the next start asks the payment again
+        flights_.erase(flight->row.id);
+        return look_drained();
     }
-    flights_.erase(flight->row.id);
-    for (Waiter& waiter : flight->waiters)
-        answer(waiter, flight->row, end);
-    resume_timer_->set(world_.clock.steady() + resume_wait, [this] { resume(); });
-    look_drained();
+    flight->timer->set(world_.clock.steady() + flight->write_retry.next(),
+                       [this, id = flight->row.id, end] {
+                           const FlightPtr held{flights_.at(id)};
+                           land(held, end, held->row.transaction_id);
+                       });
 }
 
 // Somebody else has ended it: the answer is what stands there.
@@ -300,9 +305,7 @@ void OrderService::resume() {
                 if (flights_.contains(row.id)) continue;
                 world_.log.info("an order is taken up again",
                                 {{"order", row.id}, {"trace_id", row.trace.trace_id}});
-                auto flight = std::make_shared<Flight>();
-                flight->row = std::move(row);
-                fly(flight);
+                fly(std::move(row), {}, true);
             }
         });
 }

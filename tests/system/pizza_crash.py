@@ -66,6 +66,26 @@ class PizzaCrash(harness.SystemTest):
         harness.wait_until(lambda: len(p.orders_of("order.placed")) == len(told) + 1,
                            "the order that nobody asked for again is told")
 
+    # Paid before the crash, and refused behind it to a customer who asks again: it is given back.
+    def test_paid_before_a_crash_and_refused_behind_it(self):
+        p = self.platform
+        p.start_counter()
+        key = {"Idempotency-Key": new_key()}
+        self.crash(p.order, "answered")
+        with self.assertRaises(Exception):
+            p.order.api.call("POST", "/orders", p.form(1), key)
+        self.wait_crashed(p.order, "answered")
+        # Without a token nothing more is sent to the payment.
+        p.identity.kill()
+        p.order.start()
+        answer = p.order.call("POST", "/orders", p.form(1), key)
+        self.assertEqual(answer.status, 503, answer.text)
+        p.identity.start()
+        order = answer.json["orderId"]
+        harness.wait_until(lambda: p.payments().get(order) == "CANCELLED", "it is given back")
+        self.assertEqual(p.order.get(f"/orders/{order}")["status"], "ERROR")
+        self.assertNotEqual(p.place_patiently(1, key["Idempotency-Key"]), order)
+
     def test_in_the_kitchen_and_on_the_way(self):
         p = self.platform
         p.start_counter()

@@ -73,7 +73,7 @@ class OrderService {
         OrderRow row;
         std::vector<Waiter> waiters;  // none: resumed after a crash
         std::uint32_t tries = 0;
-        std::uint32_t sent = 0;  // that may have reached the payment
+        bool sent = false;  // it may have reached the payment, by this flight or one before
         bool token_renewed = false;
         std::string authorization;
         Retry write_retry;
@@ -89,7 +89,8 @@ class OrderService {
 
     void place(Call call, bool version_2);
     void made(Waiter waiter, const OrderRow& asked, Result<Made> made);
-    void fly(const FlightPtr& flight);
+    // `sent`: it was in the store already, and nobody knows how far its payment came.
+    void fly(OrderRow row, std::vector<Waiter> waiters, bool sent);
     void try_payment(const FlightPtr& flight);
     void pay(const FlightPtr& flight);
     void ask_payment(const FlightPtr& flight);

@@ -1,0 +1,175 @@
+// The pizza services' parts on real stores, with a wire that answers as the test says: orders that
+// were paid before, members of a group that end, drivers in turn.
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "catch.hpp"
+#include "memory_log.hpp"
+#include "taskd/io/clock.hpp"
+#include "taskd/io/lane.hpp"
+#include "taskd/io/loop.hpp"
+#include "taskd/io/prometheus_metrics.hpp"
+#include "taskd/io/sqlite_store.hpp"
+#include "taskd/io/work_dir.hpp"
+#include "taskd/pizza/consumer.hpp"
+#include "taskd/pizza/delivery.hpp"
+#include "taskd/pizza/kitchen.hpp"
+#include "taskd/pizza/order.hpp"
+
+using namespace taskd;
+using namespace taskd::pizza;
+using namespace std::chrono_literals;
+using Catch::Matchers::Contains;
+
+namespace {
+
+// The other end of HTTP. Questions for deliveries stay open until they are answered by hand; all
+// else is answered by `answers`, 0: not at all.
+class Wire final : public port::HttpExchange {
+  public:
+    using Then = std::function<void(Result<port::HttpResponse>)>;
+    using Answers = std::function<port::HttpResponse(const port::HttpRequest&)>;
+    explicit Wire(io::Loop& loop) : loop_{loop} {}
+
+    void send(const std::string&, port::HttpRequest request, Duration, Then then) override {
+        if (request.target.ends_with("/deliveries")) {
+            questions.push_back(std::move(then));
+            return;
+        }
+        asked.push_back(request);
+        loop_.post([answer = answers(request), then = std::move(then)] {
+            if (answer.status == 0) return then(fail(ErrorCode::unreachable, "no connection"));
+            then(answer);
+        });
+    }
+    // Answers the open question.
+    void deliver(const std::vector<std::pair<std::string, std::string>>& events) {
+        std::string body;
+        for (const auto& [id, data] : events)
+            body += (body.empty() ? "" : ",") + std::string{R"({"id":")"} + id +
+                    R"(","event":{"topic":"t","data":)" + data + "}}";
+        const Then then = std::move(questions.front());
+        questions.erase(questions.begin());
+        then(port::HttpResponse{200, {}, R"({"deliveries":[)" + body + "]}"});
+    }
+    // How often something went out that has this in its body, or in its method and target.
+    std::size_t count(std::string_view words) const {
+        std::size_t found = 0;
+        for (const port::HttpRequest& each : asked)
+            if ((each.method + " " + each.target).contains(words) || each.body.contains(words))
+                ++found;
+        return found;
+    }
+
+    Answers answers = [](const port::HttpRequest&) { return port::HttpResponse{200, {}, "{}"}; };
+    std::vector<port::HttpRequest> asked;
+    std::vector<Then> questions;
+
+  private:
+    io::Loop& loop_;
+};
+
+// What a service stands on: its store, and the wire.
+struct Ground {
+    explicit Ground(std::span<const char* const> formats)
+        : dir{io::WorkDir::make({}, "pizza-test").value()},
+          store{open(formats)},
+          second{open(formats)},
+          lane{loop, "store"},
+          desk{*store, lane},
+          wire{loop},
+          broker{"http://127.0.0.1:1", "", wire} {}
+
+    std::unique_ptr<io::SqliteStore> open(std::span<const char* const> formats) {
+        return io::SqliteStore::open(dir->path() + "/a.db", formats).value();
+    }
+    World world() { return {desk, broker, wire, loop, *clock, log, "i1"}; }
+    std::string one(std::string_view sql) { return second->rows(sql).value().at(0).text(0); }
+
+    std::unique_ptr<io::WorkDir> dir;
+    io::Loop loop;
+    std::unique_ptr<io::SqliteStore> store;
+    std::unique_ptr<io::SqliteStore> second;  // for the test, beside the lane's
+    io::Lane lane;
+    Desk desk;
+    Wire wire;
+    Broker broker;
+    std::unique_ptr<port::Clock> clock = io::make_system_clock();
+    test::MemoryLog log;
+};
+
+struct Counter : Ground {
+    Counter()
+        : Ground{OrderService::formats()},
+          service{{.menu = parse_menu("Salami=9.50").value(),
+                   .payment = "http://127.0.0.1:2",
+                   .payment_tries = 1,
+                   .retry_wait = 1ms,
+                   .breaker = {.failures_max = 1, .open_for = 1h}},
+                  world(),
+                  payments},
+          front{{.role = "pizza-order"}, *clock, metrics, log, nullptr} {
+        service.add_routes(front);
+    }
+
+    int place() {
+        int status = 0;
+        front.handle({"POST",
+                      "/orders",
+                      {{"Idempotency-Key", "k"}},
+                      R"({"pizza":"Salami","quantity":1,"address":"a","customerName":"n"})"},
+                     [&](const port::HttpResponse& answer) { status = answer.status; });
+        REQUIRE(loop.run_until([&] { return status != 0; }, 5s));
+        return status;
+    }
+
+    Wire payments{loop};
+    io::PrometheusMetrics metrics;
+    OrderService service;
+    Front front;
+};
+
+}  // namespace
+
+TEST_CASE("what a customer was told is paid stays so while it cannot be stored", "[pizza]") {
+    Counter counter;
+    counter.service.start();
+    counter.payments.answers = [](const port::HttpRequest&) {
+        return port::HttpResponse{200, {}, R"({"transactionId":"t1"})"};
+    };
+    REQUIRE(
+        counter.second->run("CREATE TRIGGER full BEFORE UPDATE ON orders BEGIN "
+                            "SELECT RAISE(FAIL, 'no room'); END"));
+    CHECK(counter.place() == 201);
+    // Asked again while the payment is away.
+    counter.payments.answers = [](const port::HttpRequest&) { return port::HttpResponse{0}; };
+    CHECK(counter.place() == 201);
+    REQUIRE(counter.second->run("DROP TRIGGER full"));
+    REQUIRE(counter.loop.run_until(
+        [&] { return counter.one("SELECT status FROM orders") == "PLACED"; }, 10s));
+    CHECK(counter.place() == 201);
+    CHECK(counter.payments.count("DELETE") == 0);
+    CHECK(counter.one("SELECT transaction_id FROM orders") == "t1");
+}
+
+TEST_CASE("an order that may have been paid before is given back when its customer is refused",
+          "[pizza]") {
+    Counter counter;
+    counter.payments.answers = [](const port::HttpRequest&) { return port::HttpResponse{0}; };
+    // Its process ended when it was paid.
+    REQUIRE(counter.second->run(
+        "INSERT INTO orders VALUES('018bcfe5-687b-7000-8000-000000000001','PAYING','Salami',1,"
+        "'a','n',950,'" +
+        std::string(32, 'a') + "','" + std::string(16, 'b') + "','','k','',1)"));
+    counter.service.start();
+    // Nobody waits yet: the payment is asked, and left alone from now on.
+    REQUIRE(counter.loop.run_until(
+        [&] { return counter.service.breaker().state() == BreakerState::open; }, 5s));
+    CHECK(counter.place() == 503);
+    counter.payments.answers = [](const port::HttpRequest&) { return port::HttpResponse{200}; };
+    REQUIRE(counter.loop.run_until(
+        [&] { return counter.one("SELECT status FROM orders") == "ERROR"; }, 5s));
+    CHECK(counter.payments.count("DELETE /payments/018bcfe5-687b-7000-8000-000000000001") > 0);
+}
