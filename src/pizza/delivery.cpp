@@ -64,7 +64,7 @@ struct DeliveryService::Order {
 
 std::span<const char* const> DeliveryService::formats() {
     static const std::string first = std::string{deliveries_table} + std::string{outbox_table};
-    static const std::array<const char*, 2> all{first.c_str(), parked_table};
+    static const std::array<const char*, 3> all{first.c_str(), parked_table, outbox_index};
     return all;
 }
 

@@ -89,7 +89,7 @@ struct KitchenService::Dish {
 
 std::span<const char* const> KitchenService::formats() {
     static const std::string first = std::string{kitchen_tables} + std::string{outbox_table};
-    static const std::array<const char*, 2> all{first.c_str(), parked_table};
+    static const std::array<const char*, 3> all{first.c_str(), parked_table, outbox_index};
     return all;
 }
 

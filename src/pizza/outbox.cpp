@@ -82,11 +82,11 @@ void Outbox::report(port::MetricSink& sink, std::string_view service) const {
     if (parked_ > 0) sink.put(port::Metric::pizza_outcomes_total, parked_, {service, "parked"});
 }
 
-Result<Outbox::Batch> Outbox::read(io::SqliteStore& store, std::int64_t events_max) {
+Result<Outbox::Batch> Outbox::read(io::SqliteStore& store, const Question& question) {
     auto rows = store.rows(
         "SELECT number, topic, id, key, traceparent, time, data FROM outbox WHERE topic = "
         "(SELECT topic FROM outbox ORDER BY number LIMIT 1) ORDER BY number LIMIT ?",
-        {events_max});
+        {question.events_max});
     if (!rows) return fail(std::move(rows));
     auto count = store.rows("SELECT count(*) FROM outbox");
     if (!count) return fail(std::move(count));
@@ -96,6 +96,11 @@ Result<Outbox::Batch> Outbox::read(io::SqliteStore& store, std::int64_t events_m
         batch.rows.push_back({row.number(0),
                               {row.text(1), row.text(2), row.text(3), row.text(4),
                                WallTime{Duration{row.number(5)}}, row.text(6)}});
+    for (const std::string& id : question.awaited) {
+        auto waits = has_event(store, id);
+        if (!waits) return fail(std::move(waits));
+        if (!*waits) batch.gone.push_back(id);
+    }
     return batch;
 }
 
@@ -123,14 +128,21 @@ std::string Outbox::body_of(const Batch& batch) const {
 void Outbox::turn() {
     busy_ = true;
     again_ = false;
-    const std::int64_t events_max = alone_ > 0 ? 1 : batch_max;
-    desk_.ask<Batch>([events_max](io::SqliteStore& store) { return read(store, events_max); },
-                     [this](Result<Batch> read) {
-                         if (!read) return failed(read.error());
-                         waiting_ = read->waiting;
-                         if (read->rows.empty()) return idle();
-                         publish(std::make_shared<Batch>(std::move(*read)));
-                     });
+    Question question{alone_ > 0 ? 1 : batch_max, {}};
+    for (const auto& [id, then] : awaited_)
+        if (question.awaited.empty() || question.awaited.back() != id)
+            question.awaited.push_back(id);
+    desk_.ask<Batch>(
+        [question = std::move(question)](io::SqliteStore& store) { return read(store, question); },
+        [this](Result<Batch> read) {
+            if (!read) return failed(read.error());
+            waiting_ = read->waiting;
+            // Another process may have sent them, and there may always be others here.
+            for (const std::string& id : read->gone)
+                left(id);
+            if (read->rows.empty()) return idle();
+            publish(std::make_shared<Batch>(std::move(*read)));
+        });
 }
 
 void Outbox::publish(std::shared_ptr<Batch> batch) {

@@ -27,6 +27,7 @@ class BrokerWire final : public port::HttpExchange {
     void send(const std::string&, port::HttpRequest request, Duration,
               std::function<void(Result<port::HttpResponse>)> then) override {
         ++asked;
+        if (on_ask) on_ask();
         if (there) bodies.push_back(request.body);
         loop_.post([this, was_there = there, then = std::move(then)] {
             if (!was_there) return then(fail(ErrorCode::unreachable, "no connection"));
@@ -36,6 +37,7 @@ class BrokerWire final : public port::HttpExchange {
 
     bool there = true;
     int asked = 0;
+    std::function<void()> on_ask;
     std::vector<std::string> bodies;  // of what was taken
 
   private:
@@ -44,8 +46,12 @@ class BrokerWire final : public port::HttpExchange {
 
 std::unique_ptr<io::SqliteStore> open_store(const std::string& path) {
     const std::string tables{outbox_table};
-    const char* const formats[] = {tables.c_str()};
+    const char* const formats[] = {tables.c_str(), outbox_index};
     return io::SqliteStore::open(path, formats).value();
+}
+
+OutEvent event_of(const std::string& id) {
+    return {"order.ready", id, id, {}, WallTime{1s}, "{}"};
 }
 
 // A process with the store: its own connection, lane and outbox.
@@ -59,7 +65,7 @@ struct Process {
           outbox{"/test", desk, broker, loop, *clock, log} {}
 
     void put(const std::string& id) {
-        REQUIRE(put_event(*store, {"order.ready", id, id, {}, WallTime{1s}, "{}"}));
+        REQUIRE(put_event(*store, event_of(id)));
         outbox.nudge();
     }
 
@@ -110,4 +116,36 @@ TEST_CASE("after another process has sent what waited, the next event is sent", 
     first.put("two");
     REQUIRE(loop.run_until([&] { return first.wire.bodies.size() == 1; }, 5s));
     CHECK(first.wire.bodies[0].contains("\"id\":\"two\""));
+}
+
+TEST_CASE("what another process has sent is awaited no longer, though others always wait",
+          "[pizza]") {
+    const auto dir = io::WorkDir::make({}, "outbox-test").value();
+    io::Loop loop;
+    Process kitchen{loop, dir->path() + "/a.db"};
+    const auto other = open_store(dir->path() + "/a.db");
+    // Each time it has sent one, there is another one.
+    kitchen.wire.on_ask = [&] {
+        REQUIRE(put_event(*other, event_of("more-" + std::to_string(kitchen.wire.asked))));
+    };
+    kitchen.put("one");
+    REQUIRE(loop.run_until([&] { return kitchen.wire.asked >= 1; }, 5s));
+    bool told = false;
+    kitchen.outbox.after("sent by the other", [&](bool sent) { told = sent; });
+    REQUIRE(loop.run_until([&] { return told; }, 5s));
+}
+
+TEST_CASE("an event that waits is awaited until it is sent", "[pizza]") {
+    const auto dir = io::WorkDir::make({}, "outbox-test").value();
+    io::Loop loop;
+    Process kitchen{loop, dir->path() + "/a.db"};
+    kitchen.wire.there = false;
+    kitchen.put("one");
+    bool told = false;
+    kitchen.outbox.after("one", [&](bool sent) { told = sent; });
+    REQUIRE(loop.run_until([&] { return kitchen.wire.asked >= 3; }, 5s));
+    CHECK_FALSE(told);
+    kitchen.wire.there = true;
+    REQUIRE(loop.run_until([&] { return told; }, 5s));
+    CHECK(kitchen.wire.bodies.size() == 1);
 }

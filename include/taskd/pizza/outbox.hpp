@@ -32,6 +32,9 @@ inline constexpr const char* parked_table =
     "CREATE TABLE parked(number INTEGER PRIMARY KEY, topic TEXT NOT NULL, id TEXT NOT NULL, "
     "key TEXT NOT NULL, time INTEGER NOT NULL, data TEXT NOT NULL, error TEXT NOT NULL)";
 
+// For a service that asks whether an event of its own still waits.
+inline constexpr const char* outbox_index = "CREATE INDEX outbox_by_id ON outbox(id)";
+
 struct OutEvent {
     std::string topic;
     std::string id;  // unique among those of its source
@@ -44,7 +47,7 @@ struct OutEvent {
 // Within a transaction, on the lane.
 Result<void> put_event(io::SqliteStore& store, const OutEvent& event);
 Result<void> put_span(io::SqliteStore& store, const Span& span);
-// Whether an event of this id still waits.
+// Whether an event of this id still waits. Asks for outbox_index.
 Result<bool> has_event(io::SqliteStore& store, const std::string& id);
 
 class Outbox {
@@ -68,11 +71,16 @@ class Outbox {
         std::int64_t number = 0;
         OutEvent event;
     };
+    struct Question {
+        std::int64_t events_max = 0;
+        std::vector<std::string> awaited;  // each once
+    };
     struct Batch {
         std::vector<Row> rows;  // of one topic
         std::uint64_t waiting = 0;
+        std::vector<std::string> gone;  // of the awaited: sent, by whomever
     };
-    static Result<Batch> read(io::SqliteStore& store, std::int64_t events_max);
+    static Result<Batch> read(io::SqliteStore& store, const Question& question);
     std::string body_of(const Batch& batch) const;
     void turn();
     void publish(std::shared_ptr<Batch> batch);
