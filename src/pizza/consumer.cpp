@@ -1,5 +1,7 @@
 #include "taskd/pizza/consumer.hpp"
 
+#include <span>
+
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/json_view.hpp"
 #include "taskd/protocol/target.hpp"
@@ -75,7 +77,9 @@ void Consumer::ask() {
     asking_ = true;
     broker_.ask("POST", target_ + "/deliveries", std::move(body), poll_wait + timeout,
                 [this](Result<Broker::Answer> answer) {
-                    if (answer && !stopping_) {  // else what came comes again, to somebody
+                    if (answer && stopping_) {
+                        give_back(answer->body);
+                    } else if (answer) {
                         retry_.reset();
                         take(answer->body);  // still asking: what ends at once asks for no more
                     }
@@ -110,11 +114,44 @@ void Consumer::take(std::string_view body) {
     }
 }
 
+// What came after the end was said: somebody else has it at once, and by the same attempt.
+void Consumer::give_back(std::string_view body) {
+    const JsonView answer{body};
+    for (const JsonView& each : answer["deliveries"].items()) {
+        words_.push_back({each["id"].text(), How::released, {}});
+        log_.info("what came at the end is given back", {{"delivery", words_.back().id}});
+    }
+    if (!words_.empty()) say();
+}
+
 void Consumer::ended(const std::string& id, DeliveryEnd end, const std::string& why) {
     if (held_.erase(id) == 0) return;
-    words_.emplace_back(id, end == DeliveryEnd::done ? std::string{} : why);
+    words_.push_back({id, end == DeliveryEnd::done ? How::done : How::failed, why});
     if (!say_retry_.failing()) say();
     step();
+}
+
+std::string Consumer::words_body(std::size_t count) const {
+    const std::span<const Word> words{words_.data(), count};
+    std::string body;
+    protocol::JsonWriter json{body};
+    const auto list = [&](std::string_view name, How how) {
+        json.key(name).begin_array();
+        for (const Word& word : words)
+            if (word.how == how) json.string(word.id);
+        json.end_array();
+    };
+    json.begin_object();
+    list("acks", How::done);
+    list("releases", How::released);
+    json.key("nacks").begin_array();
+    for (const Word& word : words) {
+        if (word.how != How::failed) continue;
+        json.begin_object().field("id", word.id).key("error").begin_object();
+        json.field("code", "not_handled").field("message", word.why).end_object().end_object();
+    }
+    json.end_array().end_object();
+    return body;
 }
 
 // What is not said in time comes again, and whoever handles it knows it already.
@@ -122,25 +159,9 @@ void Consumer::say() {
     if (saying_ || words_.empty()) return look_drained();
     saying_ = true;
     const std::size_t count = std::min(words_.size(), words_max);
-    std::string acks;
-    std::string nacks;
-    protocol::JsonWriter ack{acks};
-    protocol::JsonWriter nack{nacks};
-    ack.begin_array();
-    nack.begin_array();
-    for (std::size_t i = 0; i < count; ++i) {
-        const auto& [id, why] = words_[i];
-        if (why.empty()) {
-            ack.string(id);
-            continue;
-        }
-        nack.begin_object().field("id", id).key("error").begin_object();
-        nack.field("code", "not_handled").field("message", why).end_object().end_object();
-    }
-    ack.end_array();
-    nack.end_array();
-    broker_.ask("POST", target_ + "/acks", "{\"acks\":" + acks + ",\"nacks\":" + nacks + "}",
-                timeout, [this, count](Result<Broker::Answer> answer) {
+    std::string body = words_body(count);
+    broker_.ask("POST", target_ + "/acks", std::move(body), timeout,
+                [this, count](Result<Broker::Answer> answer) {
                     saying_ = false;
                     if (!answer && !stopping_) {
                         say_timer_->set(clock_.steady() + say_retry_.next(), [this] { say(); });

@@ -274,6 +274,26 @@ class Pizza(harness.SystemTest):
             r"(a+|b+)", "".join(name[-1] for name in line)))
         self.assertLessEqual(longest, 6, line)
 
+    # An order that comes to a kitchen which has been told to end goes to the next one, at once.
+    def test_a_kitchen_ends_with_room_for_more(self):
+        p = self.platform
+        p.start_counter()
+        patient = ["--ack-timeout", "5m"]
+        first = p.start_kitchen("--ovens", "2", "--cook-min", "2s", "--cook-max", "2s", *patient,
+                                name="kitchen-a")
+        first.wait_ready()
+        orders = [p.place(1)]
+        first.wait_log("cooking", orders[0])
+        first.terminate()
+        first.wait_log("draining")
+        orders.append(p.place(2))
+        first.wait_log("is given back")
+        second = p.start_kitchen(*patient, name="kitchen-b")
+        p.start_delivery()
+        p.wait_delivered(orders)
+        self.assertEqual(first.wait_end(), 0, first.log())
+        second.wait_log("cooking", orders[1], "attempt=1")
+
     def test_the_order_service_is_away(self):
         p = self.platform
         p.start_counter()

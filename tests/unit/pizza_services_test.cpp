@@ -173,3 +173,31 @@ TEST_CASE("an order that may have been paid before is given back when its custom
         [&] { return counter.one("SELECT status FROM orders") == "ERROR"; }, 5s));
     CHECK(counter.payments.count("DELETE /payments/018bcfe5-687b-7000-8000-000000000001") > 0);
 }
+
+TEST_CASE("what comes to a member of a group that ends is given back", "[pizza]") {
+    Ground ground{KitchenService::formats()};
+    std::vector<Consumer::Done> working;
+    Consumer consumer{
+        {.group = "g", .pattern = "p", .name = "n", .slots = 2},
+        ground.broker,
+        ground.loop,
+        *ground.clock,
+        ground.log,
+        [&](const Delivery&, Consumer::Done done) { working.push_back(std::move(done)); }};
+    consumer.start();
+    const auto asks = [&] { return ground.wire.questions.size() == 1; };
+    REQUIRE(ground.loop.run_until(asks, 5s));
+    ground.wire.deliver({{"g:t:1:1", "{}"}});
+    REQUIRE(ground.loop.run_until(asks, 5s));
+    bool drained = false;
+    consumer.drain([&] { drained = true; });
+    ground.wire.deliver({{"g:t:2:1", "{}"}});
+    CHECK(working.size() == 1);
+    REQUIRE(ground.loop.run_until(
+        [&] { return ground.wire.count(R"("releases":["g:t:2:1"])") == 1; }, 5s));
+    CHECK_FALSE(drained);
+    working.front()(DeliveryEnd::done, {});
+    REQUIRE(ground.loop.run_until([&] { return drained; }, 5s));
+    CHECK(ground.wire.count(R"("acks":["g:t:1:1"])") == 1);
+    CHECK(ground.wire.questions.empty());
+}

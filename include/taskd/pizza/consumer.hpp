@@ -46,18 +46,26 @@ class Consumer {
 
     void start() { step(); }
     // Asks for no more; done when what is held has ended and the broker was told, as far as it
-    // answers.
+    // answers. What an open question still brings meanwhile is given back.
     void drain(std::function<void()> done);
     bool connected() const { return made_ && !retry_.failing(); }
     std::size_t held() const { return held_.size(); }
 
   private:
+    enum class How : std::uint8_t { done, failed, released };
+    struct Word {
+        std::string id;
+        How how = How::done;
+        std::string why;  // it failed
+    };
     void step();
     void make_group();
     void ask();
     void take(std::string_view body);
+    void give_back(std::string_view body);
     void ended(const std::string& id, DeliveryEnd end, const std::string& why);
     void say();
+    std::string words_body(std::size_t count) const;
     void renew();
     void failed(const Error& error);
     void look_drained();
@@ -77,7 +85,7 @@ class Consumer {
     bool asking_ = false;
     bool saying_ = false;
     std::map<std::string, bool> held_;
-    std::vector<std::pair<std::string, std::string>> words_;  // id, and why it failed if it did
+    std::vector<Word> words_;  // to be said
     std::function<void()> drained_;
     bool stopping_ = false;
 };
