@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::int64_t batch_max = 100;
 constexpr Duration timeout = std::chrono::seconds{10};
+constexpr Duration count_pause = std::chrono::seconds{5};  // it reads the whole table
 
 // Whether the same again would be refused again: what is said is wrong, not who says it or when.
 bool is_final(const Error& error) {
@@ -88,10 +89,12 @@ Result<Outbox::Batch> Outbox::read(io::SqliteStore& store, const Question& quest
         "(SELECT topic FROM outbox ORDER BY number LIMIT 1) ORDER BY number LIMIT ?",
         {question.events_max});
     if (!rows) return fail(std::move(rows));
-    auto count = store.rows("SELECT count(*) FROM outbox");
-    if (!count) return fail(std::move(count));
     Batch batch;
-    batch.waiting = static_cast<std::uint64_t>(count->front().number(0));
+    if (question.counts) {
+        auto count = store.rows("SELECT count(*) FROM outbox");
+        if (!count) return fail(std::move(count));
+        batch.waiting = static_cast<std::uint64_t>(count->front().number(0));
+    }
     for (const io::SqlRow& row : *rows)
         batch.rows.push_back({row.number(0),
                               {row.text(1), row.text(2), row.text(3), row.text(4),
@@ -128,7 +131,8 @@ std::string Outbox::body_of(const Batch& batch) const {
 void Outbox::turn() {
     busy_ = true;
     again_ = false;
-    Question question{alone_ > 0 ? 1 : batch_max, {}};
+    Question question{alone_ > 0 ? 1 : batch_max, clock_.steady() >= count_at_, {}};
+    if (question.counts) count_at_ = clock_.steady() + count_pause;
     for (const auto& [id, then] : awaited_)
         if (question.awaited.empty() || question.awaited.back() != id)
             question.awaited.push_back(id);
@@ -136,7 +140,7 @@ void Outbox::turn() {
         [question = std::move(question)](io::SqliteStore& store) { return read(store, question); },
         [this](Result<Batch> read) {
             if (!read) return failed(read.error());
-            waiting_ = read->waiting;
+            waiting_ = read->waiting.value_or(std::max(waiting_, read->rows.size()));
             // Another process may have sent them, and there may always be others here.
             for (const std::string& id : read->gone)
                 left(id);
@@ -213,6 +217,7 @@ void Outbox::forget(const std::shared_ptr<Batch>& batch) {
             if (retry_.failing())
                 log_.info("the broker takes events again", {{"waiting", std::to_string(waiting_)}});
             retry_.reset();
+            waiting_ -= std::min(waiting_, batch->rows.size());
             crash_point("forgotten:" + batch->rows.front().event.topic);
             for (const Row& row : batch->rows)
                 left(row.event.id);
@@ -239,6 +244,7 @@ void Outbox::failed(const Error& error) {
 // what is put next does not wait for a retry that nobody has set.
 void Outbox::idle() {
     busy_ = false;
+    waiting_ = 0;
     if (retry_.failing()) log_.info("another process has sent the events that waited");
     retry_.reset();
     alone_ = 0;

@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "manual_clock.hpp"
 #include "memory_log.hpp"
+#include "memory_metrics.hpp"
 #include "taskd/io/clock.hpp"
 #include "taskd/io/lane.hpp"
 #include "taskd/io/loop.hpp"
@@ -56,25 +58,29 @@ OutEvent event_of(const std::string& id) {
 
 // A process with the store: its own connection, lane and outbox.
 struct Process {
-    Process(io::Loop& loop, const std::string& path)
+    Process(io::Loop& loop, const std::string& path,
+            std::unique_ptr<port::Clock> which = io::make_system_clock())
         : store{open_store(path)},
+          second{open_store(path)},
           lane{loop, "store"},
           desk{*store, lane},
           wire{loop},
           broker{"http://127.0.0.1:1", "", wire},
+          clock{std::move(which)},
           outbox{"/test", desk, broker, loop, *clock, log} {}
 
     void put(const std::string& id) {
-        REQUIRE(put_event(*store, event_of(id)));
+        REQUIRE(put_event(*second, event_of(id)));
         outbox.nudge();
     }
 
     std::unique_ptr<io::SqliteStore> store;
+    std::unique_ptr<io::SqliteStore> second;  // for the test, beside the lane's
     io::Lane lane;
     Desk desk;
     BrokerWire wire;
     Broker broker;
-    std::unique_ptr<port::Clock> clock = io::make_system_clock();
+    std::unique_ptr<port::Clock> clock;
     test::MemoryLog log;
     Outbox outbox;
 };
@@ -90,7 +96,7 @@ TEST_CASE("events wait for the broker and are sent when it is back", "[pizza]") 
     REQUIRE(loop.run_until([&] { return kitchen.wire.asked >= 2; }, 5s));
     kitchen.wire.there = true;
     REQUIRE(loop.run_until([&] { return kitchen.wire.bodies.size() == 1; }, 5s));
-    REQUIRE(loop.run_until([&] { return !has_event(*kitchen.store, "one").value(); }, 5s));
+    REQUIRE(loop.run_until([&] { return !has_event(*kitchen.second, "one").value(); }, 5s));
     kitchen.put("two");
     REQUIRE(loop.run_until([&] { return kitchen.wire.bodies.size() == 2; }, 5s));
 }
@@ -123,10 +129,9 @@ TEST_CASE("what another process has sent is awaited no longer, though others alw
     const auto dir = io::WorkDir::make({}, "outbox-test").value();
     io::Loop loop;
     Process kitchen{loop, dir->path() + "/a.db"};
-    const auto other = open_store(dir->path() + "/a.db");
     // Each time it has sent one, there is another one.
     kitchen.wire.on_ask = [&] {
-        REQUIRE(put_event(*other, event_of("more-" + std::to_string(kitchen.wire.asked))));
+        REQUIRE(put_event(*kitchen.second, event_of("more-" + std::to_string(kitchen.wire.asked))));
     };
     kitchen.put("one");
     REQUIRE(loop.run_until([&] { return kitchen.wire.asked >= 1; }, 5s));
@@ -148,4 +153,29 @@ TEST_CASE("an event that waits is awaited until it is sent", "[pizza]") {
     kitchen.wire.there = true;
     REQUIRE(loop.run_until([&] { return told; }, 5s));
     CHECK(kitchen.wire.bodies.size() == 1);
+}
+
+TEST_CASE("what waits is counted now and then, not at each reading", "[pizza]") {
+    const auto dir = io::WorkDir::make({}, "outbox-test").value();
+    io::Loop loop;
+    auto held = std::make_unique<support::ManualClock>();
+    support::ManualClock& clock = *held;
+    Process kitchen{loop, dir->path() + "/a.db", std::move(held)};
+    test::MemoryMetrics metrics;
+    metrics.add([&](port::MetricSink& sink) { kitchen.outbox.report(sink, "kitchen"); });
+    const auto figure = [&] { return metrics.values().at("taskd_pizza_outbox_events{kitchen}"); };
+    kitchen.wire.there = false;
+    kitchen.put("one");
+    REQUIRE(loop.run_until([&] { return kitchen.wire.asked >= 1; }, 5s));
+    CHECK(figure() == 1);
+    for (int i = 0; i < 150; ++i)
+        REQUIRE(put_event(*kitchen.second, event_of("more-" + std::to_string(i))));
+    const int asked = kitchen.wire.asked;
+    REQUIRE(loop.run_until([&] { return kitchen.wire.asked >= asked + 2; }, 5s));
+    CHECK(figure() == 100);  // what one reading finds
+    clock.advance(5s);
+    REQUIRE(loop.run_until([&] { return figure() == 151; }, 5s));
+    kitchen.wire.there = true;
+    REQUIRE(loop.run_until([&] { return figure() == 0; }, 5s));
+    CHECK(kitchen.wire.bodies.size() == 2);
 }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -73,12 +74,13 @@ class Outbox {
     };
     struct Question {
         std::int64_t events_max = 0;
+        bool counts = false;
         std::vector<std::string> awaited;  // each once
     };
     struct Batch {
-        std::vector<Row> rows;  // of one topic
-        std::uint64_t waiting = 0;
-        std::vector<std::string> gone;  // of the awaited: sent, by whomever
+        std::vector<Row> rows;                 // of one topic
+        std::optional<std::uint64_t> waiting;  // when it was to be counted
+        std::vector<std::string> gone;         // of the awaited: sent, by whomever
     };
     static Result<Batch> read(io::SqliteStore& store, const Question& question);
     std::string body_of(const Batch& batch) const;
@@ -104,7 +106,8 @@ class Outbox {
     bool hurried_ = false;
     std::int64_t alone_ = 0;  // so many are sent one by one: one of them was refused
     std::multimap<std::string, std::function<void(bool)>> awaited_;
-    std::uint64_t waiting_ = 0;
+    std::uint64_t waiting_ = 0;  // as last counted, less what was sent since
+    SteadyTime count_at_{};
     std::uint64_t parked_ = 0;
     std::function<void()> drained_;
 };
