@@ -45,10 +45,16 @@ std::string ready_id(const std::string& order) {
 // What became of an order when a kitchen would have it.
 enum class Claim : std::uint8_t { ours, cooked, cooked_not_told };
 
-// One order, or the newest of all.
-constexpr std::string_view find_cooking =
-    "SELECT order_id, pizza, quantity, status, by, begun_at, cooked_at FROM cooking "
-    "WHERE ?1 IS NULL OR order_id = ?1 ORDER BY order_id DESC LIMIT ?2";
+Result<std::vector<io::SqlRow>> find_cooking(io::SqliteStore& store, std::string_view rest,
+                                             const io::SqlValue& value) {
+    return store.rows(
+        "SELECT order_id, pizza, quantity, status, by, begun_at, cooked_at FROM cooking " +
+            std::string{rest},
+        {value});
+}
+
+constexpr std::string_view one = "WHERE order_id = ?";
+constexpr std::string_view newest = "ORDER BY order_id DESC LIMIT ?";
 
 constexpr std::string_view old_rows =
     "DELETE FROM cooking WHERE order_id IN (SELECT order_id FROM cooking WHERE "
@@ -251,7 +257,7 @@ void KitchenService::list(Call call) {
     if (!limit) return call.refuse(limit.error());
     auto held = std::make_shared<Call>(std::move(call));
     world_.desk.ask<std::vector<io::SqlRow>>(
-        [limit = *limit](io::SqliteStore& store) { return store.rows(find_cooking, {{}, limit}); },
+        [limit = *limit](io::SqliteStore& store) { return find_cooking(store, newest, limit); },
         [held](Result<std::vector<io::SqlRow>> rows) {
             if (!rows) return held->refuse(rows.error());
             std::string body;
@@ -268,7 +274,7 @@ void KitchenService::read(Call call) {
     auto held = std::make_shared<Call>(std::move(call));
     world_.desk.ask<std::vector<io::SqlRow>>(
         [id = held->parameters.front()](io::SqliteStore& store) {
-            return store.rows(find_cooking, {id, std::int64_t{1}});
+            return find_cooking(store, one, id);
         },
         [held](Result<std::vector<io::SqlRow>> rows) {
             if (!rows) return held->refuse(rows.error());

@@ -292,9 +292,7 @@ void OrderService::look_drained() {
 // Orders whose payment was on its way when the process ended.
 void OrderService::resume() {
     world_.desk.ask<std::vector<OrderRow>>(
-        [](io::SqliteStore& store) {
-            return find_orders(store, "status = 'PAYING' ORDER BY id LIMIT ?", {resume_max});
-        },
+        [](io::SqliteStore& store) { return find_orders(store, where_paying, {resume_max}); },
         [this](Result<std::vector<OrderRow>> rows) {
             if (draining_) return;
             // Not all of them at once, and what could not be read is read later.
@@ -316,7 +314,7 @@ void OrderService::cancel_next() {
     cancelling_ = true;
     world_.desk.ask<std::vector<OrderRow>>(
         [](io::SqliteStore& store) {
-            return find_orders(store, "status = 'CANCELLING' ORDER BY id LIMIT 1", {});
+            return find_orders(store, where_cancelling, {std::int64_t{1}});
         },
         [this](Result<std::vector<OrderRow>> rows) {
             if (!rows || rows->empty()) {

@@ -16,6 +16,12 @@ inline constexpr std::string_view orders_table =
     "ordered_at INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX open_orders ON orders(status) WHERE status IN ('PAYING', 'CANCELLING');";
 
+// The few that are open; the first condition is the index's own, which SQLite asks for.
+inline constexpr std::string_view where_paying =
+    "status IN ('PAYING', 'CANCELLING') AND status = 'PAYING' ORDER BY id LIMIT ?";
+inline constexpr std::string_view where_cancelling =
+    "status IN ('PAYING', 'CANCELLING') AND status = 'CANCELLING' ORDER BY id LIMIT ?";
+
 // Of an order whose fate is known; none while it is paid for.
 std::optional<OrderEnd> end_of(std::string_view status);
 Result<void> insert_order(io::SqliteStore& store, const OrderRow& row);

@@ -7,6 +7,7 @@
 
 #include "catch.hpp"
 #include "memory_log.hpp"
+#include "pizza/order_rows.hpp"
 #include "taskd/io/clock.hpp"
 #include "taskd/io/lane.hpp"
 #include "taskd/io/loop.hpp"
@@ -86,7 +87,9 @@ struct Ground {
         return io::SqliteStore::open(dir->path() + "/a.db", formats).value();
     }
     World world() { return {desk, broker, wire, loop, *clock, log, "i1"}; }
-    std::string one(std::string_view sql) { return second->rows(sql).value().at(0).text(0); }
+    std::string one(std::string_view sql, std::size_t column = 0) {
+        return second->rows(sql).value().at(0).text(column);
+    }
 
     std::unique_ptr<io::WorkDir> dir;
     io::Loop loop;
@@ -130,6 +133,11 @@ struct Counter : Ground {
     OrderService service;
     Front front;
 };
+
+std::string ready_event(char last) {
+    return std::string{R"({"orderId":"018bcfe5-687b-7000-8000-00000000000)"} + last +
+           R"(","pizza":"Salami","quantity":1,"address":"a","customerName":"n"})";
+}
 
 }  // namespace
 
@@ -200,4 +208,49 @@ TEST_CASE("what comes to a member of a group that ends is given back", "[pizza]"
     REQUIRE(ground.loop.run_until([&] { return drained; }, 5s));
     CHECK(ground.wire.count(R"("acks":["g:t:1:1"])") == 1);
     CHECK(ground.wire.questions.empty());
+}
+
+TEST_CASE("drivers take turns, whatever was let go of", "[pizza]") {
+    Ground ground{DeliveryService::formats()};
+    DeliveryService service{{.drivers = {"Anna", "Ben", "Cem"}}, ground.world()};
+    service.start();
+    std::vector<std::string> drivers;
+    for (const char last : {'1', '2', '2', '3', '4'}) {
+        REQUIRE(ground.loop.run_until([&] { return !ground.wire.questions.empty(); }, 5s));
+        ground.wire.deliver({{std::string{"d:t:1:"} + last, ready_event(last)}});
+        const std::string sql =
+            std::string{"SELECT driver FROM deliveries WHERE order_id LIKE '%"} + last + "'";
+        REQUIRE(
+            ground.loop.run_until([&] { return !ground.second->rows(sql).value().empty(); }, 5s));
+        drivers.push_back(ground.one(sql));
+        if (last == '2')
+            REQUIRE(ground.second->run("DELETE FROM deliveries WHERE order_id LIKE '%1'"));
+    }
+    CHECK(drivers == std::vector<std::string>{"Anna", "Ben", "Ben", "Cem", "Anna"});
+}
+
+TEST_CASE("drivers go on where they were in a store of an earlier format", "[pizza]") {
+    const auto dir = io::WorkDir::make({}, "pizza-test").value();
+    const std::string path = dir->path() + "/a.db";
+    {
+        const auto before = io::SqliteStore::open(path, DeliveryService::formats().first(2));
+        REQUIRE(
+            before.value()->run("INSERT INTO deliveries VALUES('1','p',1,'a','n','Anna',1,'')"));
+        REQUIRE(before.value()->run("INSERT INTO deliveries VALUES('2','p',1,'a','n','Ben',1,'')"));
+    }
+    const auto store = io::SqliteStore::open(path, DeliveryService::formats()).value();
+    CHECK(store->rows("SELECT number FROM turns").value().at(0).number(0) == 2);
+}
+
+TEST_CASE("what is looked for often is found without reading all", "[pizza]") {
+    const auto plan = [](std::span<const char* const> formats, const std::string& sql) {
+        Ground ground{formats};
+        return ground.one("EXPLAIN QUERY PLAN " + sql, 3);
+    };
+    for (const auto formats : {KitchenService::formats(), DeliveryService::formats()})
+        CHECK_THAT(plan(formats, "SELECT 1 FROM outbox WHERE id = 'x'"), Contains("outbox_by_id"));
+    for (const std::string_view where : {where_paying, where_cancelling})
+        CHECK_THAT(
+            plan(OrderService::formats(), "SELECT id FROM orders WHERE " + std::string{where}),
+            Contains("open_orders"));
 }
