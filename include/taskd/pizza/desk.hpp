@@ -19,7 +19,8 @@ class Desk {
     template <class T>
     void ask(std::function<Result<T>(io::SqliteStore&)> work, std::function<void(Result<T>)> then) {
         auto answer = std::make_shared<Result<T>>(fail(ErrorCode::internal, "not asked yet"));
-        lane_.run([this, work = std::move(work), answer] { *answer = work(store_); },
+        // Not by `this`: the lane finishes its jobs when the desk may have gone.
+        lane_.run([&store = store_, work = std::move(work), answer] { *answer = work(store); },
                   [answer, then = std::move(then)] { then(std::move(*answer)); });
     }
     // The same within one transaction.
