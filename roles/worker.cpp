@@ -158,7 +158,8 @@ const Command& worker_command() {
                    .kind = OptionKind::number,
                    .value = "N",
                    .fallback = "64",
-                   .help = "how many tasks at a time; unless said 4 of exec, 16 of http, 8 of lua",
+                   .help = "how many tasks at a time; unless said 4 of exec, 16 of http, 8 of lua; "
+                           "256 of http at most",
                    .least = 1,
                    .most = 10'000},
                   {.name = "contract",

@@ -170,6 +170,7 @@ class ExecWorkers(Workers):
                 (["exec", "--type", "a b", "--", "cat"], 2, "a b"),
                 (["http", "--type", "job"], 2, "http://"),
                 (["http", "--type", "job", "--url", "ftp://a"], 2, "http://"),
+                (["http", "--type", "job", "--url", "http://a", "--concurrency", "257"], 2, "256"),
                 (["sum", "cat"], 2, "cat"),
                 (["fly"], 2, "exec, http")]:
             with self.subTest(words=words):
