@@ -62,6 +62,8 @@ struct Functions::Impl : std::enable_shared_from_this<Functions::Impl> {
     explicit Impl(const FunctionPorts& its_ports) : ports{its_ports} {}
 
     Result<Pooled> make(const ProgramSpec& spec) const;
+    CallId call(const std::string& name, std::vector<Value> arguments, CallDone done,
+                std::function<void(const std::string&)> print);
     void give(const std::string& name, Call call);
     void begin(const std::string& name, Pool& pool, Call call, std::unique_lock<std::mutex>& lock);
     void run(const std::string& name, std::uint64_t version, std::string method, Pooled pooled,
@@ -98,6 +100,29 @@ Result<Pooled> Functions::Impl::make(const ProgramSpec& spec) const {
                                   .pool = ports.memory});
     if (!machine) return fail(std::move(machine));
     return Pooled{std::move(*machine), std::move(printer), {}};
+}
+
+Functions::CallId Functions::Impl::call(const std::string& name, std::vector<Value> arguments,
+                                        CallDone done,
+                                        std::function<void(const std::string&)> print) {
+    CallId id = 0;
+    std::shared_ptr<const CallChecks> checks;
+    {
+        const std::lock_guard lock{mutex};
+        id = ++newest;
+        if (const auto pool = pools.find(name); pool != pools.end()) checks = pool->second.checks;
+    }
+    if (checks && checks->arguments)
+        if (auto taken = checks->arguments(arguments); !taken) {
+            done(fail(std::move(taken)));
+            return id;
+        }
+    if (checks && checks->result) done = checked(std::move(checks), std::move(done));
+    give(name, {.id = id,
+                .arguments = std::move(arguments),
+                .done = std::move(done),
+                .print = std::move(print)});
+    return id;
 }
 
 void Functions::Impl::give(const std::string& name, Call call) {
@@ -274,12 +299,17 @@ Module Functions::module() {
 }
 
 Result<void> Functions::add_commands(runtime::Commands& commands) {
-    return commands.add(call_command, "functions.call", [this](runtime::CommandCall call) {
-        auto name = Arguments{call.arguments}.text(0, "name");
-        if (!name) return call.answer(fail(std::move(name)));
-        call.arguments.erase(call.arguments.begin());
-        this->call(*name, std::move(call.arguments), std::move(call.answer));
-    });
+    // Weak: processes ask on while the node shuts down, and the table of commands may outlive what
+    // the machines of the pools stand on.
+    return commands.add(
+        call_command, "functions.call", [weak = std::weak_ptr{impl_}](runtime::CommandCall call) {
+            auto name = Arguments{call.arguments}.text(0, "name");
+            if (!name) return call.answer(fail(std::move(name)));
+            const auto functions = weak.lock();
+            if (!functions) return call.answer(fail(ErrorCode::function_not_found, *name));
+            call.arguments.erase(call.arguments.begin());
+            functions->call(*name, std::move(call.arguments), std::move(call.answer), {});
+        });
 }
 
 void Functions::set_modules(const std::vector<Module>* modules) {
@@ -334,25 +364,7 @@ void Functions::remove(const std::string& name) {
 
 Functions::CallId Functions::call(const std::string& name, std::vector<Value> arguments,
                                   CallDone done, std::function<void(const std::string&)> print) {
-    CallId id = 0;
-    std::shared_ptr<const CallChecks> checks;
-    {
-        const std::lock_guard lock{impl_->mutex};
-        id = ++impl_->newest;
-        if (const auto pool = impl_->pools.find(name); pool != impl_->pools.end())
-            checks = pool->second.checks;
-    }
-    if (checks && checks->arguments)
-        if (auto taken = checks->arguments(arguments); !taken) {
-            done(fail(std::move(taken)));
-            return id;
-        }
-    if (checks && checks->result) done = checked(std::move(checks), std::move(done));
-    impl_->give(name, {.id = id,
-                       .arguments = std::move(arguments),
-                       .done = std::move(done),
-                       .print = std::move(print)});
-    return id;
+    return impl_->call(name, std::move(arguments), std::move(done), std::move(print));
 }
 
 void Functions::stop(CallId id, const Error& why) {

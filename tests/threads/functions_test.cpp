@@ -217,3 +217,26 @@ TEST_CASE("what a call is given and what it answers is held against what was sai
     REQUIRE(bench.set("twice", twice));  // a newer one, of which nothing is said
     CHECK(bench.call("twice", {Value::of_text("ab")}) == "abab");
 }
+
+TEST_CASE("who calls a function when the node has let go of them is told that there is none") {
+    SteadyNow clock;
+    support::SilentLog log;
+    lua::Alarms alarms;
+    runtime::Commands commands;
+    runtime::ProcessIds ids{"here"};
+    lua::Scheduler scheduler{1};
+    auto functions = std::make_unique<lua::Functions>(
+        lua::FunctionPorts{scheduler, alarms, commands, ids, clock, log});
+    REQUIRE(functions->add_commands(commands));
+    commands.freeze();
+    const auto call = std::get<runtime::CommandId>(lua::Functions::module().functions.front().does);
+    REQUIRE(functions->set("count", {.program = *lua::Program::compile("count", counting)}));
+    functions.reset();
+    std::string told;
+    commands.dispatch(call, {.process = 1,
+                             .arguments = {Value::of_text("count")},
+                             .answer = [&told](Result<Value> value) {
+                                 told = value ? value->text : std::string{value.error().name()};
+                             }});
+    CHECK(told == "function_not_found");
+}
