@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 
 #include "arguments.hpp"
@@ -45,6 +46,13 @@ struct Pool {
     std::deque<Call> waiting;
     bool sweeps = false;  // an alarm for idle machines is set
     PoolCounts counts;
+
+    bool has_room() const { return !idle.empty() || busy < settings.machines_max; }
+    Call take_waiting() {
+        Call call = std::move(waiting.front());
+        waiting.pop_front();
+        return call;
+    }
 };
 
 CallDone checked(std::shared_ptr<const CallChecks> checks, CallDone done) {
@@ -54,6 +62,10 @@ CallDone checked(std::shared_ptr<const CallChecks> checks, CallDone done) {
                 return done(std::unexpected{matched.error()});
         done(std::move(value));
     };
+}
+
+Error shutting_down() {
+    return {ErrorCode::process_ended, "the node is shutting down"};
 }
 
 }  // namespace
@@ -72,6 +84,9 @@ struct Functions::Impl : std::enable_shared_from_this<Functions::Impl> {
                const std::shared_ptr<Printer>& printer, const CallDone& done, Outcome outcome);
     void give_back(const std::string& name, std::uint64_t version,
                    const std::shared_ptr<Printer>& printer, std::unique_ptr<Machine> machine);
+    void begin_waiting(const std::string& name, std::uint64_t version,
+                       std::unique_lock<std::mutex>& lock);
+    void tell_when_done();
     void sweep(const std::string& name);
     void sweep_later(const std::string& name, Pool& pool, Duration after);
 
@@ -82,6 +97,8 @@ struct Functions::Impl : std::enable_shared_from_this<Functions::Impl> {
     std::condition_variable all_done;
     std::map<std::string, Pool> pools;
     std::unordered_map<CallId, std::shared_ptr<Execution>> running;
+    // Neither waiting nor running, while a machine is made; with why they were stopped.
+    std::unordered_map<CallId, std::optional<Error>> starting;
     CallId newest = 0;
     std::uint64_t versions = 0;
     bool ending = false;
@@ -137,7 +154,7 @@ void Functions::Impl::give(const std::string& name, Call call) {
 // a machine cannot be made, the next that waits has its turn.
 void Functions::Impl::begin(const std::string& name, Pool& pool, Call call,
                             std::unique_lock<std::mutex>& lock) {
-    if (pool.idle.empty() && pool.busy >= pool.settings.machines_max) {
+    if (!pool.has_room()) {
         const std::size_t waiting = pool.waiting.size();
         if (waiting < pool.settings.waiting_max) {
             pool.waiting.push_back(std::move(call));
@@ -148,6 +165,7 @@ void Functions::Impl::begin(const std::string& name, Pool& pool, Call call,
         return;
     }
     ++pool.busy;
+    starting.try_emplace(call.id);
     const std::uint64_t version = pool.version;
     std::string method = pool.spec.method;
     ++pool.counts.calls;
@@ -166,14 +184,16 @@ void Functions::Impl::begin(const std::string& name, Pool& pool, Call call,
             return run(name, version, std::move(method), std::move(*pooled), std::move(call));
         call.done(std::unexpected{pooled.error()});
         lock.lock();
+        starting.erase(call.id);
+        tell_when_done();
         const auto found = pools.find(name);
         if (found == pools.end() || found->second.version != version) return;
         if (found->second.waiting.empty()) {
             --found->second.busy;
             return;
         }
-        call = std::move(found->second.waiting.front());
-        found->second.waiting.pop_front();
+        call = found->second.take_waiting();
+        starting.try_emplace(call.id);
     }
 }
 
@@ -184,13 +204,14 @@ void Functions::Impl::run(const std::string& name, std::uint64_t version, std::s
     const auto execution =
         std::make_shared<Execution>(ports.scheduler, ports.commands,
                                     ports.ids.next("functions").number, std::move(pooled.machine));
-    bool too_late = false;
+    std::optional<Error> stopped;
     {
         const std::lock_guard lock{mutex};
-        too_late = ending;
+        if (auto started = starting.extract(call.id)) stopped = std::move(started.mapped());
+        if (ending && !stopped) stopped = shutting_down();
         running.emplace(call.id, execution);
     }
-    if (too_late) execution->stop({ErrorCode::process_ended, "the node is shutting down"});
+    if (stopped) execution->stop(std::move(*stopped));
     execution->start(std::move(method), std::move(call.arguments),
                      [self = shared_from_this(), name, version, id = call.id, printer,
                       done = std::move(call.done)](Outcome outcome) {
@@ -216,7 +237,12 @@ void Functions::Impl::ended(const std::string& name, std::uint64_t version, Call
     done(std::move(value));
     const std::lock_guard lock{mutex};
     running.erase(id);
-    if (running.empty()) all_done.notify_all();
+    tell_when_done();
+}
+
+// With the lock held.
+void Functions::Impl::tell_when_done() {
+    if (running.empty() && starting.empty()) all_done.notify_all();
 }
 
 // To the pool, and to the next that waits for it.
@@ -234,9 +260,20 @@ void Functions::Impl::give_back(const std::string& name, std::uint64_t version,
         if (pool.settings.kind == PoolKind::adaptive) sweep_later(name, pool, pool.settings.idle);
     }
     if (pool.waiting.empty() || ending) return;
-    Call next = std::move(pool.waiting.front());
-    pool.waiting.pop_front();
-    begin(name, pool, std::move(next), lock);
+    begin(name, pool, pool.take_waiting(), lock);
+}
+
+// As many as a newer version has room for. The others stay where stop() finds them.
+void Functions::Impl::begin_waiting(const std::string& name, std::uint64_t version,
+                                    std::unique_lock<std::mutex>& lock) {
+    for (;;) {
+        if (!lock.owns_lock()) lock.lock();
+        const auto found = pools.find(name);
+        if (found == pools.end() || found->second.version != version) return;
+        Pool& pool = found->second;
+        if (pool.waiting.empty() || ending || !pool.has_room()) return;
+        begin(name, pool, pool.take_waiting(), lock);
+    }
 }
 
 // ---- adaptive pools -----------------------------------------------------------------------------
@@ -285,13 +322,14 @@ Functions::~Functions() {
                 pool.waiting.pop_front();
             }
     }
-    const Error why{ErrorCode::process_ended, "the node is shutting down"};
+    const Error why = shutting_down();
     for (Call& call : waiting)
         call.done(std::unexpected{why});
     for (const auto& execution : running)
         execution->stop(why);
     std::unique_lock lock{impl_->mutex};
-    impl_->all_done.wait(lock, [this] { return impl_->running.empty(); });
+    impl_->all_done.wait(lock,
+                         [this] { return impl_->running.empty() && impl_->starting.empty(); });
 }
 
 Module Functions::module() {
@@ -331,7 +369,6 @@ Result<void> Functions::set(const std::string& name, ProgramSpec spec, PoolSetti
         made.push_back(std::move(*pooled));
     }
     std::vector<Pooled> old;
-    std::deque<Call> waiting;
     std::unique_lock lock{impl_->mutex};
     Pool& pool = impl_->pools[name];
     pool.spec = std::move(spec);
@@ -342,10 +379,7 @@ Result<void> Functions::set(const std::string& name, ProgramSpec spec, PoolSetti
     pool.counts.made += made.size();
     old.swap(pool.idle);
     pool.idle = std::move(made);
-    waiting.swap(pool.waiting);
-    lock.unlock();
-    for (Call& call : waiting)
-        impl_->give(name, std::move(call));
+    impl_->begin_waiting(name, pool.version, lock);
     return {};
 }
 
@@ -375,6 +409,8 @@ void Functions::stop(CallId id, const Error& why) {
         const auto found = impl_->running.find(id);
         if (found != impl_->running.end()) {
             execution = found->second;
+        } else if (const auto soon = impl_->starting.find(id); soon != impl_->starting.end()) {
+            if (!soon->second) soon->second = why;
         } else {
             for (auto& [name, pool] : impl_->pools) {
                 const auto call = std::ranges::find(pool.waiting, id, &Call::id);

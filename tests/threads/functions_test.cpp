@@ -84,6 +84,11 @@ class FunctionBench {
 const std::string counting = "local n = 0 return function() n = n + 1 return n end";
 const std::string holding = "local test = require('test') return function() return test.hold() end";
 
+// Than the sandbox itself: no machine can be made.
+lua::ProgramSpec too_small() {
+    return {*lua::Program::compile("small", holding), "", {.memory_bytes = 4096}};
+}
+
 }  // namespace
 
 TEST_CASE("a pool makes machines as its kind says, and throws away those that failed") {
@@ -154,6 +159,50 @@ TEST_CASE("a call is stopped while it runs, waits for an answer, or waits for it
     bench.functions().stop(loops, {ErrorCode::crashed, {}});
 }
 
+TEST_CASE("a call is stopped while a newer version is to take it") {
+    FunctionBench bench;
+    REQUIRE(bench.set("hold", holding, {.machines_max = 1}));
+    const auto held = bench.begin("hold");
+    bench.wait_for_held(1);
+    // The newer version has no machine for the first: its end stops the second.
+    std::vector<std::string> told;
+    lua::Functions::CallId second = 0;
+    const auto tell = [&told](const Result<Value>& value) {
+        told.push_back(value ? value->text : std::string{value.error().name()});
+    };
+    bench.functions().call("hold", {}, [&](const Result<Value>& value) {
+        tell(value);
+        bench.functions().stop(second, {ErrorCode::cancelled, {}});
+    });
+    second = bench.functions().call("hold", {}, tell);
+    REQUIRE(bench.functions().set("hold", too_small(), {.machines_max = 1}));
+    CHECK(told == std::vector<std::string>{"memory_limit", "cancelled"});
+    bench.functions().stop(held, {ErrorCode::cancelled, {}});
+    CHECK(bench.ends(1) == std::vector<std::string>{"cancelled"});
+}
+
+// Again and again, because the time between its wait and its run is short.
+TEST_CASE("a call is stopped while a machine is made for it") {
+    FunctionBench bench;
+    REQUIRE(bench.set("either",
+                      "local test = require('test')\n"
+                      "return function(holds) if holds then return test.hold() end\n"
+                      "while true do end end",
+                      {.kind = lua::PoolKind::fresh, .machines_max = 1}));
+    for (int round = 0; round < 50; ++round) {
+        const auto before = bench.ends(0).size();
+        bench.begin("either", {Value::of_boolean(true)});
+        bench.wait_for_held(1);
+        const auto loops = bench.begin("either");
+        bench.let_go();
+        while (bench.functions().counts("either").waiting > 0) {
+        }
+        bench.functions().stop(loops, {ErrorCode::attempt_timeout, {}});
+        const auto ends = bench.ends(before + 2);
+        REQUIRE(std::ranges::count(ends, "attempt_timeout") == round + 1);
+    }
+}
+
 TEST_CASE("a newer version takes the next call, also of those that wait") {
     FunctionBench bench;
     REQUIRE(bench.set("hold", holding, {.machines_max = 1}));
@@ -175,10 +224,7 @@ TEST_CASE("where no machine can be made every call is told, also those that wait
     bench.wait_for_held(1);
     bench.begin("hold");
     bench.begin("hold");
-    // Smaller than the sandbox itself.
-    const auto program = lua::Program::compile("hold", holding);
-    REQUIRE(
-        bench.functions().set("hold", {*program, "", {.memory_bytes = 4096}}, {.machines_max = 1}));
+    REQUIRE(bench.functions().set("hold", too_small(), {.machines_max = 1}));
     CHECK(bench.ends(2) == std::vector<std::string>{"memory_limit", "memory_limit"});
     CHECK(bench.functions().counts("hold").busy == 0);
     bench.functions().stop(held, {ErrorCode::cancelled, {}});
