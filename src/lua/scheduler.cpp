@@ -15,9 +15,10 @@ namespace {
 
 using JobPtr = std::shared_ptr<Job>;
 
-// Every so many turns a thread looks at what everybody shares first. A prime, so that it does not
+// Every so many turns a thread looks at what everybody shares first, and halfway between at the
+// oldest of its own: those who wake each other are always the newest. A prime, so that it does not
 // fall into step with what programs do.
-constexpr unsigned shared_every = 61;
+constexpr unsigned oldest_every = 61;
 
 struct Worker {
     std::mutex mutex;
@@ -31,7 +32,8 @@ struct Scheduler::Impl {
 
     void work(std::size_t number);
     JobPtr next(std::size_t number, unsigned turn);
-    JobPtr take_own(std::size_t number);
+    JobPtr take_own_newest(std::size_t number);
+    JobPtr take_own_oldest(std::size_t number);
     JobPtr take_shared();
     JobPtr steal(std::size_t thief);
     void put(Worker& worker, JobPtr job);
@@ -63,12 +65,21 @@ thread_local std::size_t worker_here = 0;
 
 // ---- taking -------------------------------------------------------------------------------------
 
-JobPtr Scheduler::Impl::take_own(std::size_t number) {
+JobPtr Scheduler::Impl::take_own_newest(std::size_t number) {
     Worker& own = workers[number];
     const std::lock_guard lock{own.mutex};
     if (own.jobs.empty()) return nullptr;
     JobPtr job = std::move(own.jobs.back());
     own.jobs.pop_back();
+    return job;
+}
+
+JobPtr Scheduler::Impl::take_own_oldest(std::size_t number) {
+    Worker& own = workers[number];
+    const std::lock_guard lock{own.mutex};
+    if (own.jobs.empty()) return nullptr;
+    JobPtr job = std::move(own.jobs.front());
+    own.jobs.pop_front();
     return job;
 }
 
@@ -104,9 +115,11 @@ JobPtr Scheduler::Impl::steal(std::size_t thief) {
 }
 
 JobPtr Scheduler::Impl::next(std::size_t number, unsigned turn) {
-    if (turn % shared_every == 0)
+    if (turn % oldest_every == 0)
         if (JobPtr job = take_shared()) return job;
-    if (JobPtr job = take_own(number)) return job;
+    if (turn % oldest_every == oldest_every / 2)
+        if (JobPtr job = take_own_oldest(number)) return job;
+    if (JobPtr job = take_own_newest(number)) return job;
     if (JobPtr job = take_shared()) return job;
     return steal(number);
 }

@@ -95,6 +95,28 @@ TEST_CASE("jobs that put themselves in again starve nobody") {
     over = true;
 }
 
+TEST_CASE("a job that waits in its thread's own queue is not starved by two that wake each other") {
+    Gate gate;
+    bool ran = false;
+    int turns = 0;
+    Scheduler scheduler{1};
+    std::shared_ptr<Job> first;
+    std::shared_ptr<Job> second;
+    const auto wake = [&](std::shared_ptr<Job>& other) {
+        if (ran || ++turns == 10'000) return gate.tell();
+        scheduler.submit(other);
+    };
+    first = std::make_shared<Count>([&] { wake(second); });
+    second = std::make_shared<Count>([&] { wake(first); });
+    scheduler.submit(std::make_shared<Count>([&] {
+        scheduler.submit(std::make_shared<Count>([&] { ran = true; }));
+        scheduler.submit(first);
+    }));
+    CHECK(gate.wait_for(1));
+    CHECK(ran);
+    CHECK(turns < 100);
+}
+
 TEST_CASE("a scheduler without work sleeps, and ends with work left") {
     Gate gate;
     {

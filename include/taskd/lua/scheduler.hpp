@@ -1,6 +1,7 @@
 // Runs jobs on a few threads. Each thread takes its own newest job first, which is warm; who has
 // none takes the older half of another's. What has had its slice goes to the end of one queue for
-// all, which everyone looks at now and then, so that nothing starves. Threads without work sleep.
+// all. Everyone looks at that now and then, and at its own oldest job, so that nothing starves.
+// Threads without work sleep.
 //
 // Thread-safe.
 #pragma once
