@@ -272,6 +272,34 @@ TEST_CASE("no more processes than are allowed, and a node that ends leaves none"
     bombs.spawn("fork");
 }
 
+TEST_CASE("a sleeper that is stopped leaves no alarm behind") {
+    support::SteadyNow clock;
+    support::SilentLog log;
+    lua::Alarms alarms;
+    runtime::Commands commands;
+    runtime::Relay relay{{.node = "here"}, nullptr};
+    runtime::ProcessIds ids{"here"};
+    runtime::Topology topology{"here", "lua", nullptr};
+    std::vector<lua::Module> modules;
+    lua::Scheduler scheduler{1};
+    lua::Host host{{}, {scheduler, alarms, commands, relay, topology, ids, clock, log}};
+    REQUIRE(host.add_commands(commands));
+    commands.freeze();
+    modules = host.modules();
+    host.set_modules(&modules);
+    const auto program = lua::Program::compile(
+        "sleeper", "return function() require('time').sleep('1h') end", {.modules = {"time"}});
+    host.set_program("sleeper", {.program = *program});
+    const auto id = host.spawn({.program = "sleeper"});
+    REQUIRE(id);
+    while (alarms.count() == 0)
+        std::this_thread::yield();
+    CHECK(host.terminate(id->number, ""));
+    while (host.counts().alive > 0)
+        std::this_thread::yield();
+    CHECK(alarms.count() == 0);
+}
+
 TEST_CASE("the end of a process is told to whoever looks after it, with its result") {
     LuaNode node;
     node.program("sums", "return function(a, b) time.sleep(0.01) return a + b end");
