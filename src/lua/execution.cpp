@@ -14,9 +14,7 @@ Execution::Execution(Scheduler& scheduler, const runtime::Commands& commands, st
                      std::unique_ptr<Machine> machine)
     : scheduler_{scheduler}, commands_{commands}, number_{number}, machine_{std::move(machine)} {}
 
-void Execution::start(std::string method, std::vector<Value> arguments, Done done) {
-    method_ = std::move(method);
-    arguments_ = std::move(arguments);
+void Execution::start(Done done) {
     done_ = std::move(done);
     scheduler_.submit(shared_from_this());
 }
@@ -32,16 +30,13 @@ void Execution::stop(Error why) {
     scheduler_.submit(shared_from_this());
 }
 
-void Execution::replace(std::unique_ptr<Machine> machine, std::string method,
-                        std::vector<Value> arguments) {
+void Execution::replace(std::unique_ptr<Machine> machine) {
     {
         const std::lock_guard lock{mutex_};
         TASKD_ASSERT(state_ == State::waiting || state_ == State::dispatching);
         ++question_;
-        next_ = Next::call;
+        begun_ = false;
         machine_.swap(machine);
-        method_ = std::move(method);
-        arguments_ = std::move(arguments);
         if (state_ == State::dispatching) {
             answered_ = true;
             return;
@@ -57,29 +52,15 @@ void Execution::answered(std::uint64_t question, Result<Value> answer) {
         // Late: it was stopped or replaced meanwhile.
         if (question != question_) return;
         if (state_ == State::dispatching) {
-            answer_ = std::move(answer);
-            next_ = Next::answer;
+            machine_->keep_answer(std::move(answer));
             answered_ = true;
             return;
         }
         if (state_ != State::waiting) return;
-        answer_ = std::move(answer);
-        next_ = Next::answer;
+        machine_->keep_answer(std::move(answer));
         state_ = State::queued;
     }
     scheduler_.submit(shared_from_this());
-}
-
-Turn Execution::take_turn() {
-    switch (next_) {
-        case Next::call:
-            return machine_->call(method_, arguments_);
-        case Next::answer:
-            return machine_->answer(answer_);
-        case Next::go_on:
-            break;
-    }
-    return machine_->go_on();
 }
 
 void Execution::dispatch(Turn& turn) {
@@ -93,8 +74,9 @@ void Execution::dispatch(Turn& turn) {
     commands_.dispatch(turn.command,
                        {.process = number_,
                         .arguments = std::move(turn.values),
-                        .answer = [self = shared_from_this(), question](Result<Value> answer) {
-                            self->answered(question, std::move(answer));
+                        .answer = [weak = weak_from_this(), question](Result<Value> answer) {
+                            if (const auto self = weak.lock())
+                                self->answered(question, std::move(answer));
                         }});
 }
 
@@ -111,7 +93,6 @@ bool Execution::go_on_after(Turn& turn) {
         return false;
     }
     if (turn.standing == Standing::slice) {
-        next_ = Next::go_on;
         {
             const std::lock_guard lock{mutex_};
             memory_ = machine_->memory_bytes();
@@ -140,7 +121,7 @@ void Execution::run() {
         if (stopped)
             return finish(
                 {.values = std::unexpected{std::move(*stopped)}, .trace = {}, .machine = {}});
-        Turn turn = take_turn();
+        Turn turn = std::exchange(begun_, true) ? machine_->go_on() : machine_->begin();
         if (!go_on_after(turn)) return;
     }
     scheduler_.submit_last(shared_from_this());

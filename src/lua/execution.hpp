@@ -24,18 +24,18 @@ class Execution final : public Job, public std::enable_shared_from_this<Executio
   public:
     using Done = std::function<void(Outcome)>;
 
-    // `number` stands in the calls of its commands.
+    // The machine's call is prepared. `number` stands in the calls of its commands.
     Execution(Scheduler& scheduler, const runtime::Commands& commands, std::uint64_t number,
               std::unique_ptr<Machine> machine);
 
-    // Once. `done` runs once, on a thread of the scheduler or within stop().
-    void start(std::string method, std::vector<Value> arguments, Done done);
+    // Once. `done` runs once, on a thread of the scheduler. Until then somebody else holds the
+    // execution: who answers its commands does not, so that what was stopped is not kept.
+    void start(Done done);
     // Ends it at its next turn, or at once when it waits. Harmless after its end.
     void stop(Error why);
-    // Calls this method of that machine next, in place of going on: for an upgrade. Only while the
-    // execution waits for a command, whose answer must not come any more.
-    void replace(std::unique_ptr<Machine> machine, std::string method,
-                 std::vector<Value> arguments);
+    // Begins the prepared call of that machine next, in place of going on: for an upgrade. Only
+    // while the execution waits for a command, whose answer must not come any more.
+    void replace(std::unique_ptr<Machine> machine);
 
     void run() override;
     std::size_t memory_bytes() const;  // as of its newest turn
@@ -48,9 +48,7 @@ class Execution final : public Job, public std::enable_shared_from_this<Executio
         waiting,      // for an answer
         ended,
     };
-    enum class Next : std::uint8_t { call, answer, go_on };
 
-    Turn take_turn();
     bool go_on_after(Turn& turn);
     void dispatch(Turn& turn);
     void answered(std::uint64_t question, Result<Value> answer);
@@ -68,11 +66,8 @@ class Execution final : public Job, public std::enable_shared_from_this<Executio
     std::size_t memory_ = 0;
 
     // Of the thread that runs it, or of whoever made it runnable before.
-    Next next_ = Next::call;
+    bool begun_ = false;
     std::unique_ptr<Machine> machine_;
-    std::string method_;
-    std::vector<Value> arguments_;
-    Result<Value> answer_;
     Done done_;
 };
 

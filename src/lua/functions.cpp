@@ -201,6 +201,7 @@ void Functions::Impl::run(const std::string& name, std::uint64_t version, std::s
                           Pooled pooled, Call call) {
     const auto printer = pooled.printer;
     printer->to = std::move(call.print);
+    const auto prepared = pooled.machine->prepare(std::move(method), std::move(call.arguments));
     const auto execution =
         std::make_shared<Execution>(ports.scheduler, ports.commands,
                                     ports.ids.next("functions").number, std::move(pooled.machine));
@@ -209,14 +210,14 @@ void Functions::Impl::run(const std::string& name, std::uint64_t version, std::s
         const std::lock_guard lock{mutex};
         if (auto started = starting.extract(call.id)) stopped = std::move(started.mapped());
         if (ending && !stopped) stopped = shutting_down();
+        if (!prepared && !stopped) stopped = prepared.error();
         running.emplace(call.id, execution);
     }
     if (stopped) execution->stop(std::move(*stopped));
-    execution->start(std::move(method), std::move(call.arguments),
-                     [self = shared_from_this(), name, version, id = call.id, printer,
+    execution->start([self = shared_from_this(), name, version, id = call.id, printer,
                       done = std::move(call.done)](Outcome outcome) {
-                         self->ended(name, version, id, printer, done, std::move(outcome));
-                     });
+        self->ended(name, version, id, printer, done, std::move(outcome));
+    });
 }
 
 void Functions::Impl::ended(const std::string& name, std::uint64_t version, CallId id,

@@ -50,7 +50,7 @@ ProcessPtr Host::Impl::find(runtime::ProcessNumber number) const {
 }
 
 Result<std::unique_ptr<Machine>> Host::Impl::make_machine(const std::string& program,
-                                                          std::string& method,
+                                                          std::vector<Value> arguments,
                                                           const std::string& shown) {
     ProgramSpec spec;
     {
@@ -59,22 +59,25 @@ Result<std::unique_ptr<Machine>> Host::Impl::make_machine(const std::string& pro
         if (found == programs.end()) return fail(ErrorCode::function_not_found, program);
         spec = found->second;
     }
-    method = spec.method;
-    return Machine::make({.program = std::move(spec.program),
-                          .limits = spec.limits,
-                          .modules = modules,
-                          .clock = &ports.clock,
-                          .print =
-                              [this, shown, program](const std::string& line) {
-                                  ports.log.info(line, {{"process", shown}, {"program", program}});
-                              },
-                          .pool = ports.memory});
+    auto machine =
+        Machine::make({.program = std::move(spec.program),
+                       .limits = spec.limits,
+                       .modules = modules,
+                       .clock = &ports.clock,
+                       .print =
+                           [this, shown, program](const std::string& line) {
+                               ports.log.info(line, {{"process", shown}, {"program", program}});
+                           },
+                       .pool = ports.memory});
+    if (!machine) return machine;
+    auto prepared = (*machine)->prepare(std::move(spec.method), std::move(arguments));
+    if (!prepared) return fail(std::move(prepared));
+    return machine;
 }
 
 Result<runtime::ProcessId> Host::Impl::spawn(SpawnRequest request) {
     const runtime::ProcessId id = ports.ids.next(settings.name);
-    std::string method;
-    auto machine = make_machine(request.program, method, to_text(id));
+    auto machine = make_machine(request.program, std::move(request.arguments), to_text(id));
     if (!machine) return fail(std::move(machine));
     {
         const std::lock_guard lock{alive_mutex};
@@ -108,10 +111,9 @@ Result<runtime::ProcessId> Host::Impl::spawn(SpawnRequest request) {
         return fail(std::move(begun));
     }
     spawned.fetch_add(1, std::memory_order_relaxed);
-    process->execution->start(std::move(method), std::move(request.arguments),
-                              [self = shared_from_this(), process](Outcome outcome) {
-                                  self->ended(process, std::move(outcome));
-                              });
+    process->execution->start([self = shared_from_this(), process](Outcome outcome) {
+        self->ended(process, std::move(outcome));
+    });
     return id;
 }
 

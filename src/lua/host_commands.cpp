@@ -227,12 +227,10 @@ class Desk {
     void do_upgrade(CommandCall call) {
         const ProcessPtr process = host_.find(call.process);
         if (!process) return call.answer(fail(ErrorCode::process_not_found, "a function"));
-        std::string method;
-        auto machine = host_.make_machine(process->program, method,
+        auto machine = host_.make_machine(process->program, std::move(call.arguments),
                                           to_text(host_.ports.topology.id_of(call.process)));
         if (!machine) return call.answer(fail(std::move(machine)));
-        process->execution->replace(std::move(*machine), std::move(method),
-                                    std::move(call.arguments));
+        process->execution->replace(std::move(*machine));
     }
 
   private:

@@ -67,7 +67,9 @@ struct Host::Impl : std::enable_shared_from_this<Host::Impl> {
 
     ProcessPtr find(runtime::ProcessNumber number) const;
     Result<runtime::ProcessId> spawn(SpawnRequest request);
-    Result<std::unique_ptr<Machine>> make_machine(const std::string& program, std::string& method,
+    // Its call is prepared.
+    Result<std::unique_ptr<Machine>> make_machine(const std::string& program,
+                                                  std::vector<Value> arguments,
                                                   const std::string& shown);
     void ended(const ProcessPtr& process, Outcome outcome);
     void break_link(runtime::ProcessNumber number, const Value& told, const std::string& whose);

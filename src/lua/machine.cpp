@@ -117,6 +117,7 @@ int begin_call(lua_State* lua, int, lua_KContext) {
         }
     const auto count = static_cast<int>(state.call_arguments.size());
     std::vector<Value>{}.swap(state.call_arguments);
+    state.call_hold = {};
     lua_callk(lua, count, LUA_MULTRET, 0, finish);
     return finish(lua, LUA_OK, 0);
 }
@@ -285,24 +286,47 @@ Result<std::unique_ptr<Machine>> Machine::make(MachineSettings settings) {
     return std::unique_ptr<Machine>{new Machine{std::move(impl)}};
 }
 
-Turn Machine::call(const std::string& method, const std::vector<Value>& arguments) {
+Result<void> Machine::prepare(std::string method, std::vector<Value> arguments) {
     RunState& state = impl_->state;
-    state.method = method;
-    state.call_arguments = arguments;
+    std::size_t bytes = 0;
+    for (const Value& argument : arguments)
+        bytes += bytes_of(argument);
+    auto hold = MemoryHold::take(state.settings.pool, bytes);
+    if (!hold) return fail(ErrorCode::host_memory_full, "no room for the arguments");
+    state.call_hold = std::move(*hold);
+    state.method = std::move(method);
+    state.call_arguments = std::move(arguments);
+    return {};
+}
+
+Turn Machine::begin() {
+    RunState& state = impl_->state;
     state.instructions = 0;
     state.ran = Duration{0};
     lua_pushcfunction(impl_->thread, run_program);
     return resume(impl_->thread, state);
 }
 
-Turn Machine::answer(const Result<Value>& answer) {
-    shrink(impl_->state, std::exchange(impl_->state.lent, 0));
-    impl_->state.answer = answer;
-    return resume(impl_->thread, impl_->state);
+void Machine::keep_answer(Result<Value> answer) {
+    RunState& state = impl_->state;
+    if (answer) state.answer_hold = MemoryHold::take_anyway(state.settings.pool, bytes_of(*answer));
+    state.answer = std::move(answer);
 }
 
 Turn Machine::go_on() {
+    shrink(impl_->state, std::exchange(impl_->state.lent, 0));
     return resume(impl_->thread, impl_->state);
+}
+
+Turn Machine::call(std::string method, std::vector<Value> arguments) {
+    if (auto prepared = prepare(std::move(method), std::move(arguments)); !prepared)
+        return {.standing = Standing::failed, .error = std::move(prepared.error())};
+    return begin();
+}
+
+Turn Machine::answer(Result<Value> answer) {
+    keep_answer(std::move(answer));
+    return go_on();
 }
 
 std::size_t Machine::memory_bytes() const {

@@ -31,11 +31,13 @@ struct RunState {
     runtime::CommandId command = 0;
     std::vector<Value> arguments;  // of the command
     Result<Value> answer;
+    MemoryHold answer_hold;
     bool answer_is_thrown = false;
 
     // Of the call that runs.
     std::string method;
     std::vector<Value> call_arguments;
+    MemoryHold call_hold;  // of them, until the program has them
     std::vector<Value> results;
     std::optional<Error> no_form;  // arguments or results without a form on the other side
 };

@@ -262,6 +262,7 @@ int require(lua_State* lua) {  // upvalue: the program that asks
 
 int answered(lua_State* lua, int, lua_KContext) {
     RunState& state = state_of(lua);
+    const MemoryHold hold = std::exchange(state.answer_hold, {});
     const Result<Value> answer = std::exchange(state.answer, Value{});
     if (std::exchange(state.answer_is_thrown, false)) throw_error(lua, answer.error());
     return push_outcome(lua, answer);

@@ -238,6 +238,23 @@ TEST_CASE("all programs together have a bound, and give back what they held") {
     CHECK(node.spawn("waits").number > 0);
 }
 
+TEST_CASE("what a process is begun with counts as the node's before it runs") {
+    LuaNode node{2, {}, {.memory_max = 16 * mebibyte}};
+    node.program("waits", "return function() process.receive() end");
+    const Value large = Value::of_text(std::string(4 * mebibyte, 'x'));
+    REQUIRE(node.fill_memory(mebibyte));
+    const auto refused = node.host().spawn({.program = "waits", .arguments = {large}});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == ErrorCode::host_memory_full);
+    CHECK(node.host().counts().alive == 0);
+    node.empty_memory();
+    CHECK(node.memory().used() == 0);
+    const auto id = node.spawn("waits", {large});
+    CHECK(node.host().terminate(id.number, ""));
+    CHECK(node.wait_until_alone());
+    CHECK(node.memory().used() == 0);
+}
+
 TEST_CASE("an inbox has room for so many bytes, and they count as the node's") {
     LuaNode node{2, {.inbox_bytes_max = 3'000'000}, {.memory_max = 64 * mebibyte}};
     node.program("deaf",

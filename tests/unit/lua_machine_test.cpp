@@ -308,3 +308,32 @@ TEST_CASE("memory counts what a program holds, and is given back") {
               .error()
               .code == ErrorCode::memory_limit);
 }
+
+TEST_CASE("what a program is called with and answered counts until the program has it") {
+    const auto clock = io::make_system_clock();
+    const auto modules = test_modules();
+    MemoryPool pool{8 * limits::mebibyte};
+    const Value large = Value::of_text(std::string(3 * limits::mebibyte, 'x'));
+    const auto program = Program::compile(
+        "p", "return function() return #require('test').ask() end", {.modules = {"test"}});
+    const auto make = [&] {
+        return *Machine::make(
+            {.program = *program, .modules = &modules, .clock = clock.get(), .pool = &pool});
+    };
+    auto machine = make();
+    CHECK(machine->prepare("", {large, large, large}).error().code == ErrorCode::host_memory_full);
+    CHECK(pool.used() < limits::mebibyte);
+    REQUIRE(machine->prepare("", {large}));
+    CHECK(pool.used() > large.text.size());
+    machine.reset();  // never called
+    CHECK(pool.used() == 0);
+
+    machine = make();
+    REQUIRE(machine->call("", {}).standing == Standing::command);
+    machine->keep_answer(large);
+    CHECK(pool.used() > large.text.size());
+    CHECK(machine->go_on().standing == Standing::done);
+    CHECK(pool.used() < large.text.size() + limits::mebibyte);  // Lua's own copy
+    machine.reset();
+    CHECK(pool.used() == 0);
+}

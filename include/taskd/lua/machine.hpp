@@ -65,11 +65,17 @@ class Machine {
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
 
-    // Calls `method` of what the program returns, or that itself when it is a function and `method`
-    // is empty. The program's own text runs once, before the first call. Only when nothing runs.
-    Turn call(const std::string& method, const std::vector<Value>& arguments);
-    Turn answer(const Result<Value>& answer);  // after Standing::command
-    Turn go_on();                              // after Standing::slice
+    // The next call: of `method` of what the program returns, or of that itself when it is a
+    // function and `method` is empty. Only when nothing runs. What it is called with counts in the
+    // pool until the program has it: host_memory_full.
+    Result<void> prepare(std::string method, std::vector<Value> arguments);
+    Turn begin();  // what was prepared; before the first call the program's own text runs, once
+    // After Standing::command, once; counts in the pool, beyond its bound too.
+    void keep_answer(Result<Value> answer);
+    Turn go_on();  // after keep_answer() or Standing::slice
+
+    Turn call(std::string method, std::vector<Value> arguments);  // prepared, and begun
+    Turn answer(Result<Value> answer);                            // kept, and gone on with
 
     std::size_t memory_bytes() const;
 

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <utility>
 
 namespace taskd::lua {
 
@@ -32,6 +34,38 @@ class MemoryPool {
     const std::uint64_t max_;
     std::atomic<std::uint64_t> used_ = 0;
     std::atomic<std::uint64_t> refused_ = 0;
+};
+
+// Bytes of a pool that outlives it, for as long as it lives. Without a pool: of none.
+class MemoryHold {
+  public:
+    MemoryHold() = default;
+    ~MemoryHold() {
+        if (pool_ != nullptr) pool_->give_back(bytes_);
+    }
+    MemoryHold(MemoryHold&& other) noexcept
+        : pool_{std::exchange(other.pool_, nullptr)}, bytes_{other.bytes_} {}
+    MemoryHold& operator=(MemoryHold other) noexcept {
+        std::swap(pool_, other.pool_);
+        std::swap(bytes_, other.bytes_);
+        return *this;
+    }
+
+    // None when that is more than there may be.
+    static std::optional<MemoryHold> take(MemoryPool* pool, std::size_t bytes) {
+        if (pool != nullptr && !pool->take(bytes)) return std::nullopt;
+        return MemoryHold{pool, bytes};
+    }
+    static MemoryHold take_anyway(MemoryPool* pool, std::size_t bytes) {
+        if (pool != nullptr) pool->take_anyway(bytes);
+        return MemoryHold{pool, bytes};
+    }
+
+  private:
+    MemoryHold(MemoryPool* pool, std::size_t bytes) : pool_{pool}, bytes_{bytes} {}
+
+    MemoryPool* pool_ = nullptr;
+    std::size_t bytes_ = 0;
 };
 
 }  // namespace taskd::lua
