@@ -286,3 +286,37 @@ TEST_CASE("who calls a function when the node has let go of them is told that th
                              }});
     CHECK(told == "function_not_found");
 }
+
+TEST_CASE("a node ends while its processes call functions without end") {
+    SteadyNow clock;
+    support::SilentLog log;
+    lua::MemoryPool memory{limits::programs_memory_default};
+    lua::Alarms alarms;
+    runtime::Commands commands;
+    runtime::Relay relay{{.node = "here"}, nullptr};
+    runtime::ProcessIds ids{"here"};
+    runtime::Topology topology{"here", "lua", nullptr};
+    const std::vector<lua::Module> modules{lua::Functions::module()};
+    {
+        lua::Scheduler scheduler{2};
+        lua::Host host{{},
+                       {scheduler, alarms, commands, relay, topology, ids, clock, log, &memory}};
+        lua::Functions functions{{scheduler, alarms, commands, ids, clock, log, &memory}};
+        REQUIRE(functions.add_commands(commands));
+        commands.freeze();
+        host.set_modules(&modules);
+        functions.set_modules(&modules);
+        REQUIRE(functions.set("count", {.program = *lua::Program::compile("count", counting)}));
+        const auto asks =
+            lua::Program::compile("asks",
+                                  "local functions = require('functions')\n"
+                                  "return function() while true do functions.call('count') end end",
+                                  {.modules = {"functions"}});
+        host.set_program("asks", {.program = *asks});
+        for (int process = 0; process < 4; ++process)
+            REQUIRE(host.spawn({.program = "asks"}));
+        while (functions.counts("count").calls < 100)
+            std::this_thread::yield();
+    }
+    CHECK(memory.used() == 0);
+}
