@@ -23,7 +23,7 @@ void taskd::test::try_endpoints(Judge& judge) {
         refused(R"({"type":"echo",)" + std::string{wrong} + "}", 422, "invalid_field");
     const std::string to_host = R"("host":"http://h:1")", f = R"({"path":"/a","function":"a:f")";
     refused(f + "}", 422, "missing_field");
-    for (const std::string wrong :
+    for (const std::string& wrong :
          {f + "," + to_host + R"(,"type":"echo"})", f + "," + to_host + R"(,"priority":1})",
           f + "," + to_host + R"(,"wait_ms":0})", f + R"(,"host":"h:1"})",
           f + R"(,"host":"http://h/x"})", f + R"(,"host":7})",
