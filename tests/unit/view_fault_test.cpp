@@ -216,6 +216,15 @@ TEST_CASE("a full disk stores nothing of a change and says so; with room it goes
         REQUIRE(script.store_next());
     }
     CHECK(refused > 5);
+    // A start needs no room: what waits in the log goes on waiting there.
+    for (int i = 0; i < 20; ++i) {
+        disk.faults.capacity_bytes = 0;
+        REQUIRE(script.run(3));
+        disk.faults.capacity_bytes = disk.bytes_used();
+        REQUIRE(script.restart());
+        script.check();
+    }
+    disk.faults.capacity_bytes = 0;
     REQUIRE(script.restart());
     script.check();
 }

@@ -353,7 +353,10 @@ Result<void> FileJournal::Impl::prepare() {
         {
             const std::lock_guard held{mutex_};
             missing = lack();
-            if (missing == Lack::nothing) return {};
+            if (missing == Lack::nothing) {
+                full_ = false;  // what was missing may have come of a segment that was let go
+                return {};
+            }
             number = fresh_number();
         }
         auto done = missing == Lack::spare ? add_spare(number) : add_segment(number);

@@ -134,7 +134,11 @@ Result<void> SqliteView::Impl::open() {
             return SQLITE_OK;
         },
         this);
-    return checkpoint();  // what the last run left in the log
+    // What the last run left in the log. Where a full disk has no room for it, it waits there.
+    done = checkpoint();
+    if (done || done.error().code != ErrorCode::disk_full) return done;
+    log_pages = settings_.checkpoint_pages;
+    return {};
 }
 
 Result<void> SqliteView::Impl::prepare_all() {
