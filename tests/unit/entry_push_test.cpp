@@ -227,6 +227,31 @@ TEST_CASE("a proposal is answered when all of it is taken, or with what was refu
     CHECK(answers.empty());  // the hold made an end of it
 }
 
+TEST_CASE("a refused proposal forgets nothing that was not said yet", "[entries]") {
+    World world;
+    world.push->remember({entry("gone", "schedule", R"({"every_ms":5000,"task":{}})")});
+    world.dispatcher.status = 503;
+    world.hold({queue, schedule});
+    CHECK_FALSE(world.push->settled());
+    world.dispatcher.status = 422;
+    std::string answer;
+    world.push->propose("http://127.0.0.1:" + std::to_string(world.port),
+                        {queue, schedule, entry("odd", "topic", R"({"topic":"odd"})")},
+                        [&](const Result<void>& said) { answer = said ? "yes" : "no"; });
+    world.sim.run_for(3s);
+    CHECK(answer == "no");
+    world.dispatcher.status = 200;
+    world.take();
+    world.hold({queue, schedule});
+    CHECK(world.push->settled());
+    const std::string said = world.take();
+    for (const char* each :
+         {"PUT /v1/queues/bill", "PUT /v1/schedules/nightly", "DELETE /v1/schedules/gone"}) {
+        INFO(said);
+        CHECK(said.contains(each));
+    }
+}
+
 TEST_CASE("many are proposed at a time, the schema of a type behind its rules", "[entries]") {
     World world;
     std::vector<Entry> entries;

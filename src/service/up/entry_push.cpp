@@ -258,6 +258,9 @@ void EntryPush::took(const std::string& target, const Wish& wish,
     if (is_done) ports_.log.info("entry set", {{"entry", wish.id}, {"at", target}});
     if ((is_done || is_refused) && is_newest) waiting_.erase(entry);
     if (is_refused && answer_) {
+        // Nobody knows how far the others came: whatever is wanted next, they are said anew.
+        for (const auto& [other, unsaid] : waiting_)
+            held_[other] = {unsaid.id, {}, {}};
         waiting_.clear();
         Error error = protocol::parse_problem(answer->body, status);
         error.detail = wish.id + (error.detail.empty() ? "" : ": " + error.detail);
