@@ -34,6 +34,14 @@ void Outbox::settle(Kind kind, const LeaseKey& lease) {
     pending_.erase(found);
 }
 
+void Outbox::drop(Kind kind) {
+    std::vector<LeaseKey> leases;
+    for (const auto& [key, message] : pending_)
+        if (key.kind == kind) leases.push_back(key.lease);
+    for (const LeaseKey& lease : leases)
+        settle(kind, lease);
+}
+
 std::vector<Outbox::Packet> Outbox::collect(SteadyTime now) {
     while (!due_.empty() && due_.begin()->first <= now) {
         auto due = due_.extract(due_.begin());

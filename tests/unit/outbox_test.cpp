@@ -50,6 +50,19 @@ TEST_CASE("a message is said again with growing waits until it is answered") {
     CHECK(outbox.pending() == 0);
 }
 
+TEST_CASE("what is dropped is not said again and leaves the window to others") {
+    Outbox outbox{"me", 1'400, 10};
+    outbox.say(Kind::task, lease(1), "{\"a\":1}", start);
+    outbox.say(Kind::task, lease(2), "{\"a\":2}", start);
+    outbox.say(Kind::revoke, lease(3), "{}", start);
+    CHECK(items_in(outbox.collect(start)) == 2);
+    outbox.drop(Kind::task);
+    CHECK(outbox.pending() == 1);
+    CHECK(items_in(outbox.collect(start + 1s)) == 1);
+    outbox.settle(Kind::revoke, lease(3));
+    CHECK_FALSE(outbox.next_deadline());
+}
+
 TEST_CASE("messages share datagrams of a bounded size") {
     Outbox outbox{"me", 1'400, 1'000'000};
     for (std::uint64_t n = 1; n <= 100; ++n)

@@ -32,6 +32,7 @@ class Outbox {
     // Says it once, with the next datagram of its kind.
     void say_once(Kind kind, std::string item);
     void settle(Kind kind, const LeaseKey& lease);
+    void drop(Kind kind);  // all of it that is not settled
     bool has(Kind kind, const LeaseKey& lease) const { return pending_.contains({kind, lease}); }
     std::size_t pending() const { return pending_.size(); }
     // How many messages were said again since the last call.

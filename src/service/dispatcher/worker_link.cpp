@@ -116,6 +116,8 @@ void WorkerLink::greet_all() {
         if (silent && peer.up) {
             log_.warn("worker unreachable", {{"worker", peer.registration.instance}});
             set_up(peer, false);
+            // Until it is back these leases may be somebody else's; what is left is said anew then.
+            peer.outbox.drop(Kind::task);
         }
         if (!peer.registered && (silent || peer.slots == 0)) {
             set_up(peer, false);
