@@ -239,3 +239,28 @@ TEST_CASE("a webhook's events and their ends wait for room in the journal, and n
     CHECK(hook.calls == 2);
     CHECK(JsonView{world.ask("GET", "/v1/subscriptions/g")->body}["acknowledged"].number() == 2);
 }
+
+TEST_CASE("own events that are too much for one write are told in several") {
+    DispatcherWorld world;
+    world.journal.keeps = true;
+    make_group(world, "g", R"({"pattern":"taskd.task.failed"})");
+    constexpr int failures = 30;
+    const std::string error = R"({"error":{"code":"no","permanent":true,"message":")" +
+                              std::string(900'000, 'x') + R"("}})";
+    for (int i = 0; i < failures; ++i)
+        world.submit("a");
+    world.service->core().hold_new_work(Error{ErrorCode::disk_full, "own events wait"});
+    for (int i = 0; i < failures; ++i) {
+        const auto leased = world.ask("POST", "/v1/leases", R"({"types":["a"]})");
+        const auto tasks = JsonView{leased->body}["tasks"].items();
+        REQUIRE(tasks.size() == 1);
+        const auto failed =
+            world.ask("POST", "/v1/leases/" + tasks[0]["lease"].text() + "/fail", error);
+        REQUIRE(failed->status == 200);
+    }
+    world.service->core().hold_new_work(std::nullopt);
+    world.world.run_for(30s);
+    const auto group = world.ask("GET", "/v1/subscriptions/g");
+    INFO(group->body);
+    CHECK(JsonView{group->body}["lag"].number() == failures);
+}

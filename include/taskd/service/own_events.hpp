@@ -31,7 +31,9 @@ class OwnEvents {
     void learn_groups();
     void find_cursor();
     void pump();
+    void pump_later();
     void page_read(const std::shared_ptr<Page>& page);
+    engine::Publish told_by(const Page& page, Sequence& through) const;
     void publish(const std::shared_ptr<Page>& page);
     bool is_wanted(const std::string& topic) const;
 
@@ -46,6 +48,7 @@ class OwnEvents {
     Sequence cursor_;             // records up to here are told
     bool ready_ = false;          // the cursor is known
     bool busy_ = false;
+    bool pausing_ = false;  // until the retry
     bool let_go_ = false;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -55,6 +55,7 @@ class Webhooks {
     std::map<std::string, Group> groups_;
     std::unique_ptr<port::Timer> timer_;
     std::unique_ptr<port::Timer> room_timer_;
+    bool room_awaited_ = false;
     // What came of deliveries, while the journal has no room for it.
     std::vector<std::pair<std::string, engine::EndDeliveries::Item>> unsaid_;
     std::size_t out_ = 0;  // on their way or asked for, of all groups

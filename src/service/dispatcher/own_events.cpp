@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "taskd/protocol/record_codec.hpp"
+
 namespace taskd::service {
 namespace {
 
@@ -10,6 +12,9 @@ constexpr std::string_view prefix = "taskd.";
 constexpr std::string_view source = "taskd";
 constexpr std::size_t asked_at_once = 16;  // the view hands tasks over whole
 constexpr Duration retry = std::chrono::seconds{1};
+// Far below a frame of the journal: of errors of a mebibyte each a page would not fit one.
+constexpr std::size_t page_bytes = 16 * limits::mebibyte;
+constexpr std::size_t publish_bytes = 4 * limits::mebibyte;
 
 }  // namespace
 
@@ -17,6 +22,7 @@ constexpr Duration retry = std::chrono::seconds{1};
 struct OwnEvents::Page {
     std::vector<RecordBatch> batches;
     std::size_t records = 0;
+    std::size_t bytes = 0;
     Result<void> result;
     std::unordered_map<TaskId, protocol::TaskFacts> facts;
     std::vector<TaskId> unknown;
@@ -94,7 +100,7 @@ void OwnEvents::on_records(const RecordBatch& batch) {
                std::holds_alternative<SubscriptionRemoved>(record);
     });
     if (groups) learn_groups();
-    if (!ready_ || busy_) return;
+    if (!ready_ || busy_ || pausing_) return;
     if (wanted_.empty()) {
         cursor_ = batch.last();
         return;
@@ -122,7 +128,9 @@ void OwnEvents::pump() {
             page->result = records.read(after, [&](const RecordBatch& batch) {
                 page->batches.push_back(batch);
                 page->records += batch.records.size();
-                return page->records < limits::event_page_records;
+                for (const Record& record : batch.records)
+                    page->bytes += protocol::encoded_bytes_max(record);
+                return page->records < limits::event_page_records && page->bytes < page_bytes;
             });
         },
         [this, page, alive = std::weak_ptr{alive_}] {
@@ -130,11 +138,18 @@ void OwnEvents::pump() {
         });
 }
 
+void OwnEvents::pump_later() {
+    busy_ = false;
+    pausing_ = true;
+    retry_->set(clock_.steady() + retry, [this] {
+        pausing_ = false;
+        pump();
+    });
+}
+
 void OwnEvents::page_read(const std::shared_ptr<Page>& page) {
     if (!page->result || page->batches.empty()) {
-        busy_ = false;
-        retry_->set(clock_.steady() + retry, [this] { pump(); });
-        return;
+        return pump_later();
     }
     for (const RecordBatch& batch : page->batches)
         for (const Record& record : batch.records) {
@@ -166,19 +181,21 @@ void OwnEvents::page_read(const std::shared_ptr<Page>& page) {
         });
 }
 
-void OwnEvents::publish(const std::shared_ptr<Page>& page) {
+// What the page tells, as far as one command takes it; then `through` is the last record of it.
+engine::Publish OwnEvents::told_by(const Page& page, Sequence& through) const {
     static const protocol::TaskFacts nothing;
     engine::Publish command;
-    const Sequence last = page->batches.back().last();
-    for (const RecordBatch& batch : page->batches) {
-        Sequence sequence = batch.first;
-        for (const Record& record : batch.records) {
+    std::size_t bytes = 0;
+    for (const RecordBatch& batch : page.batches) {
+        for (Sequence sequence = batch.first; const Record& record : batch.records) {
+            const Sequence here = std::exchange(sequence, sequence.next());
+            if (here <= cursor_) continue;  // told before, with a part of its batch
+            if (bytes > publish_bytes) return command;
+            through = here;
             const auto id = task_of(record);
-            const auto known = id ? page->facts.find(*id) : page->facts.end();
-            const auto made = protocol::events_of(
-                sequence, record, known != page->facts.end() ? known->second : nothing);
-            sequence = sequence.next();
-            for (const protocol::Event& each : made) {
+            const auto known = id ? page.facts.find(*id) : page.facts.end();
+            for (const protocol::Event& each : protocol::events_of(
+                     here, record, known != page.facts.end() ? known->second : nothing)) {
                 std::string topic{prefix};
                 topic += each.name;
                 if (!is_wanted(topic)) continue;
@@ -192,25 +209,28 @@ void OwnEvents::publish(const std::shared_ptr<Page>& page) {
                 event.content_type = "application/json";
                 event.at = core_.now().wall;
                 event.body = Blob{each.data};
+                bytes += each.data.size();
                 command.events.push_back(std::move(event));
             }
         }
     }
+    return command;
+}
+
+void OwnEvents::publish(const std::shared_ptr<Page>& page) {
+    Sequence last = cursor_;
+    engine::Publish command = told_by(*page, last);
     if (command.events.empty()) {
         busy_ = false;
         cursor_ = last;
         return pump();
     }
     // As new work is: it comes again when there is room.
-    if (core_.slow_down()) {
-        busy_ = false;
-        return retry_->set(clock_.steady() + retry, [this] { pump(); });
-    }
+    if (core_.slow_down()) return pump_later();
     core_.execute(std::move(command),
                   [this, last](const engine::Decision& decision) -> Core::Reply {
                       if (decision.refused) {
-                          busy_ = false;
-                          retry_->set(clock_.steady() + retry, [this] { pump(); });
+                          pump_later();
                           return {};
                       }
                       return [this, last] {

@@ -66,6 +66,9 @@ void Webhooks::on_records(const RecordBatch& batch) {
 }
 
 void Webhooks::pump_all() {
+    // First, else what was taken is leased once more.
+    for (auto& [name, item] : std::exchange(unsaid_, {}))
+        say(name, std::move(item), {});
     std::vector<std::string> names;
     core_.engine().each_subscription([&](const Subscription& group) {
         if (group.spec.webhook) names.push_back(group.spec.group);
@@ -188,9 +191,9 @@ void Webhooks::pump_soon() {
 
 // That there is room again is told by no record.
 void Webhooks::again_soon() {
+    if (std::exchange(room_awaited_, true)) return;
     room_timer_->set(clock_.steady() + room_retry, [this] {
-        for (auto& [name, item] : std::exchange(unsaid_, {}))
-            say(name, std::move(item), {});
+        room_awaited_ = false;
         pump_all();
     });
 }
