@@ -118,9 +118,13 @@ void Execution::run() {
             state_ = turns < answers_a_turn || stopped ? State::running : State::queued;
             if (state_ == State::queued) break;
         }
-        if (stopped)
-            return finish(
-                {.values = std::unexpected{std::move(*stopped)}, .trace = {}, .machine = {}});
+        if (stopped) {
+            // A machine that has run nothing of the call is as good as before.
+            if (!begun_) machine_->forget_call();
+            return finish({.values = std::unexpected{std::move(*stopped)},
+                           .trace = {},
+                           .machine = begun_ ? nullptr : std::move(machine_)});
+        }
         Turn turn = std::exchange(begun_, true) ? machine_->go_on() : machine_->begin();
         if (!go_on_after(turn)) return;
     }

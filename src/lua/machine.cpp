@@ -299,6 +299,11 @@ Result<void> Machine::prepare(std::string method, std::vector<Value> arguments) 
     return {};
 }
 
+void Machine::forget_call() {
+    impl_->state.call_arguments = {};
+    impl_->state.call_hold = {};
+}
+
 Turn Machine::begin() {
     RunState& state = impl_->state;
     state.instructions = 0;

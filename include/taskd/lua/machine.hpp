@@ -69,6 +69,7 @@ class Machine {
     // function and `method` is empty. Only when nothing runs. What it is called with counts in the
     // pool until the program has it: host_memory_full.
     Result<void> prepare(std::string method, std::vector<Value> arguments);
+    void forget_call();  // what was prepared and has not begun
     Turn begin();  // what was prepared; before the first call the program's own text runs, once
     // After Standing::command, once; counts in the pool, beyond its bound too.
     void keep_answer(Result<Value> answer);

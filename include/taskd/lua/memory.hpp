@@ -51,9 +51,9 @@ class MemoryHold {
         return *this;
     }
 
-    // None when that is more than there may be.
+    // None when that is more than there may be; nothing is never too much.
     static std::optional<MemoryHold> take(MemoryPool* pool, std::size_t bytes) {
-        if (pool != nullptr && !pool->take(bytes)) return std::nullopt;
+        if (pool != nullptr && bytes > 0 && !pool->take(bytes)) return std::nullopt;
         return MemoryHold{pool, bytes};
     }
     static MemoryHold take_anyway(MemoryPool* pool, std::size_t bytes) {
