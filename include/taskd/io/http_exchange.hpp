@@ -17,7 +17,7 @@ struct HttpExchangeSettings {
     std::size_t waiting_max = 10'000;  // beyond: overloaded
     Duration connect_timeout = std::chrono::seconds{3};
     std::size_t answer_bytes_max = 64 * limits::mebibyte;  // beyond: bad_answer
-    bool cut_answers = false;  // instead, what is beyond is read and forgotten
+    bool cut_answers = false;                              // instead, what is beyond is not read
     // A kept connection may turn out to be closed: then POST is said again too, not only what HTTP
     // calls idempotent.
     bool all_repeatable = false;

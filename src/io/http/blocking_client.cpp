@@ -251,11 +251,18 @@ Result<port::HttpResponse> BlockingClient::Impl::attempt(const port::HttpRequest
     httplib::Request sent = prepare(request);
     port::HttpResponse answer;
     bool too_large = false;
+    sent.response_handler = [&](const httplib::Response& head) {
+        answer.status = head.status;
+        for (const auto& [name, value] : head.headers)
+            answer.headers.emplace_back(name, value);
+        return true;
+    };
     sent.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
         const std::size_t room = settings.answer_bytes_max - answer.body.size();
-        too_large = size > room && !settings.cut_answers;
+        too_large = size > room;
+        if (too_large && settings.cut_answers) answer.body.append(data, room);
         if (too_large || steady_clock::now() >= deadline) return false;
-        answer.body.append(data, std::min(size, room));
+        answer.body.append(data, size);
         return true;
     };
     {
@@ -266,13 +273,11 @@ Result<port::HttpResponse> BlockingClient::Impl::attempt(const port::HttpRequest
     httplib::Response received;
     auto error = httplib::Error::Success;
     if (!client.send(sent, received, error)) {
+        if (too_large && settings.cut_answers) return answer;
         // The kernel's time-outs are a little shorter than ours by rounding.
         const bool late = steady_clock::now() + std::chrono::milliseconds{2} >= deadline;
         return std::unexpected{explain(error, late, too_large, before)};
     }
-    answer.status = received.status;
-    for (const auto& [name, value] : received.headers)
-        answer.headers.emplace_back(name, value);
     return answer;
 }
 
