@@ -219,8 +219,8 @@ bool HttpFront::needs_key(const protocol::Target& target) const {
 }
 
 bool HttpFront::refuses(const port::HttpRequest& head) const {
-    const auto target = protocol::parse_target(head.target);
-    return !target || (needs_key(*target) && refused(head));
+    // What is open without the key reads no body.
+    return refused(head) || !protocol::parse_target(head.target);
 }
 
 std::optional<Error> HttpFront::refused(const port::HttpRequest& request) const {
