@@ -25,7 +25,6 @@ constexpr std::uint32_t builtin_concurrency = 64;
 constexpr std::uint32_t exec_concurrency = 4;
 constexpr std::uint32_t http_concurrency = 16;
 constexpr std::uint32_t lua_concurrency = 8;
-constexpr std::size_t http_concurrency_max = 256;
 
 // The runner, and what it stands on.
 class ExecPart final : public service::TaskRunner {
@@ -136,10 +135,10 @@ Result<WorkerKind> http_kind(const Options& options) {
     const auto wanted = options.given("concurrency")
                             ? static_cast<std::size_t>(options.number("concurrency"))
                             : http_concurrency;
-    if (wanted > http_concurrency_max)
+    if (wanted > service::call_concurrency_max)
         return fail(ErrorCode::bad_usage, fmt::format("--concurrency of a worker that calls is {} "
                                                       "at most: a call takes a thread",
-                                                      http_concurrency_max));
+                                                      service::call_concurrency_max));
     return WorkerKind{
         .type = std::move(*type),
         .name = "http",

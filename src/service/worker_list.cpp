@@ -4,6 +4,7 @@
 
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/json_schema.hpp"
+#include "taskd/service/call_runner.hpp"
 #include "taskd/work/work.hpp"
 
 namespace taskd::service {
@@ -68,6 +69,8 @@ Result<void> check_kind(const WorkerEntry& entry) {
     if (http == entry.url.empty())
         return fail(http ? ErrorCode::missing_field : ErrorCode::invalid_field,
                     "url belongs to kind http");
+    if (http && entry.concurrency > call_concurrency_max)
+        return fail(ErrorCode::invalid_field, "concurrency of kind http is 256 at most");
     if (!lua && !(entry.source.empty() && entry.program.empty()))
         return fail(ErrorCode::invalid_field, "source and program belong to kind lua");
     if (lua && entry.source.empty() == entry.program.empty())

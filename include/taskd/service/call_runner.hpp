@@ -12,6 +12,9 @@
 
 namespace taskd::service {
 
+// Tasks at a time: a call takes a thread.
+inline constexpr std::uint32_t call_concurrency_max = 256;
+
 struct CallSettings {
     std::string base_url;  // "http://billing:8080"
     std::string target;    // "/charge?now=1"

@@ -38,7 +38,7 @@ struct WorkerEntry {
 // "url", "source", "program", "options", "schema"}]}; all but the type may be left out, but for the
 // command of kind exec, the url of kind http, and one of source and program of kind lua.
 // config_invalid names the entry at fault: an unknown field, a type that stands twice or is not
-// built in, a concurrency beyond 1 to 10,000, what does not suit its kind.
+// built in, a concurrency beyond 1 to 10,000 (of http 256), what does not suit its kind.
 Result<std::vector<WorkerEntry>> parse_worker_list(std::string_view text);
 
 // What stands behind `taskd worker` for such an entry, but for its concurrency: words in front of
