@@ -251,12 +251,12 @@ Result<port::HttpResponse> BlockingClient::Impl::attempt(const port::HttpRequest
     httplib::Request sent = prepare(request);
     port::HttpResponse answer;
     bool too_large = false;
-    sent.response_handler = [&](const httplib::Response& head) {
+    const auto take_head = [&](const httplib::Response& head) {
         answer.status = head.status;
-        for (const auto& [name, value] : head.headers)
-            answer.headers.emplace_back(name, value);
+        answer.headers.assign(head.headers.begin(), head.headers.end());
         return true;
     };
+    sent.response_handler = take_head;  // before a body alone
     sent.content_receiver = [&](const char* data, std::size_t size, std::uint64_t, std::uint64_t) {
         const std::size_t room = settings.answer_bytes_max - answer.body.size();
         too_large = size > room;
@@ -278,6 +278,7 @@ Result<port::HttpResponse> BlockingClient::Impl::attempt(const port::HttpRequest
         const bool late = steady_clock::now() + std::chrono::milliseconds{2} >= deadline;
         return std::unexpected{explain(error, late, too_large, before)};
     }
+    take_head(received);
     return answer;
 }
 

@@ -148,9 +148,7 @@ void OwnEvents::pump_later() {
 }
 
 void OwnEvents::page_read(const std::shared_ptr<Page>& page) {
-    if (!page->result || page->batches.empty()) {
-        return pump_later();
-    }
+    if (!page->result || page->batches.empty()) return pump_later();
     for (const RecordBatch& batch : page->batches)
         for (const Record& record : batch.records) {
             const auto id = task_of(record);
