@@ -82,7 +82,12 @@ void HttpExchange::Pool::send(std::shared_ptr<Job> job, Duration timeout) {
         if (const auto held = weak.lock()) expire(held);
     });
     if (!need_thread || !begin_thread()) wake.notify_one();
-    if (threads.empty()) expire(job);
+    if (!threads.empty()) return;
+    {
+        const std::lock_guard lock{mutex};
+        std::erase(waiting, job);
+    }
+    finish_later(job, {ErrorCode::overloaded, "no thread can be made"});
 }
 
 // Where the system allows no more threads, those there are do the work.
