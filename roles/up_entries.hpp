@@ -70,10 +70,11 @@ class EntriesPart {
                 const protocol::ClusterKey& key, RegistryPart& registry, ChildrenPart& supervisor)
         : clock_{context.get(runtime::clock_key)},
           log_{context.get(runtime::log_key)},
-          part_{registry},
           registry_{registry.registry()},
           children_{supervisor.children()},
-          push_{key, {http, context.get(runtime::timers_key), clock_, log_}},
+          push_{key,
+                {http, context.get(runtime::timers_key), clock_, log_,
+                 [&registry](const auto& things) { return registry.note_held(things); }}},
           workers_{log_, registry_, children_, supervisor},
           host_listener_{key, http, log_, registry_, children_},
           dispatcher_listener_{push_, registry_, children_},
@@ -87,7 +88,7 @@ class EntriesPart {
           front_{{}, "up", [] { return std::nullopt; }},
           server_{loop, {.host = "unix:" + registry.socket_path()}, front_, log_},
           timer_{context.get(runtime::timers_key).make()} {
-        push_.remember(registry.entries_held());
+        push_.remember(registry.held());
         changes_.add(worker_listener_);
         changes_.add(host_listener_);
         changes_.add(dispatcher_listener_);
@@ -149,7 +150,6 @@ class EntriesPart {
             held_host_ = children_.url("host");
             dispatcher_listener_.hold();
         }
-        if (held_ && noted_ != held_ && push_.settled()) note_held();
     }
 
     Result<std::vector<port::EntryChange>> step(std::uint64_t version) {
@@ -160,15 +160,8 @@ class EntriesPart {
         return runtime::changes_between(*before, *after);
     }
 
-    void note_held() {
-        noted_ = held_;
-        if (auto noted = part_.note_held(*held_); !noted)
-            log_.error("cannot note the entries held", {{"error", noted.error().to_string()}});
-    }
-
     port::Clock& clock_;
     port::Log& log_;
-    RegistryPart& part_;
     runtime::Registry& registry_;
     Children& children_;
     service::EntryPush push_;
@@ -184,7 +177,6 @@ class EntriesPart {
     std::optional<std::uint64_t> followed_;  // the version that workers are as
     std::optional<std::uint64_t> held_;      // the version that the dispatcher is told
     std::string held_host_;                  // where it was told that functions are
-    std::optional<std::uint64_t> noted_;     // the one that it has taken
     std::unique_ptr<port::Timer> timer_;
 };
 

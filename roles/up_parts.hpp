@@ -2,11 +2,14 @@
 // supervisor, the finder.
 #pragma once
 
-#include <charconv>
+#include <fmt/format.h>
+
 #include <functional>
+#include <iterator>
 #include <memory>
+#include <sstream>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "entry_kinds.hpp"
 #include "taskd/base/assert.hpp"
@@ -19,6 +22,7 @@
 #include "taskd/runtime/keys.hpp"
 #include "taskd/runtime/registry.hpp"
 #include "taskd/runtime/supervisor.hpp"
+#include "taskd/service/entry_push.hpp"
 #include "taskd/service/up.hpp"
 
 namespace taskd::roles {
@@ -45,18 +49,26 @@ class RegistryPart {
     runtime::Registry& registry() { return *registry_; }
     const std::string& socket_path() const { return socket_path_; }
 
-    // The version that the dispatcher was brought to last, by whichever life of ours; its entries.
-    std::vector<Entry> entries_held() {
-        const auto text = io::read_whole_file(held_path_, limits::kibibyte);
-        std::uint64_t version = 0;
-        if (text) std::from_chars(text->data(), text->data() + text->size(), version);
-        return history_->read(version).value_or(std::vector<Entry>{});
+    // What the dispatcher may hold of the entries of earlier lives: a path there and an entry's id
+    // on each line, neither of which has a space.
+    service::PushedThings held() {
+        service::PushedThings things;
+        std::istringstream lines{
+            io::read_whole_file(held_path_, held_bytes_max).value_or(std::string{})};
+        for (std::string path, id; lines >> path >> id;)
+            things.emplace(std::move(path), std::move(id));
+        return things;
     }
-    Result<void> note_held(std::uint64_t version) {
-        return io::write_private_file(held_path_, std::to_string(version) + "\n");
+    Result<void> note_held(const service::PushedThings& things) {
+        std::string lines;
+        for (const auto& [path, id] : things)
+            fmt::format_to(std::back_inserter(lines), "{} {}\n", path, id);
+        return io::write_private_file(held_path_, lines);
     }
 
   private:
+    static constexpr std::size_t held_bytes_max = 64 * limits::mebibyte;
+
     std::string held_path_;
     std::string socket_path_;
     std::unique_ptr<port::History> history_;

@@ -40,13 +40,24 @@ bool write_all(int file, std::string_view bytes) {
     return true;
 }
 
+// A name that is new in its folder is on disk with the folder.
+Result<void> sync_folder_of(const std::string& path) {
+    const std::filesystem::path parent = std::filesystem::path{path}.parent_path();
+    const std::string dir = parent.empty() ? "." : parent.string();
+    const Descriptor folder{::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    const bool synced = folder.get() >= 0 && ::fsync(folder.get()) == 0;
+    // Some file systems have nothing there to sync.
+    if (!synced && errno != EINVAL) return failed(ErrorCode::io_failed, dir);
+    return {};
+}
+
 // Parents first, each for the owner alone.
 void make_private_dir(const std::filesystem::path& dir) {
     if (dir.empty()) return;
     std::error_code ignored;
     if (std::filesystem::is_directory(dir, ignored)) return;
     make_private_dir(dir.parent_path());
-    ::mkdir(dir.c_str(), S_IRWXU);
+    if (::mkdir(dir.c_str(), S_IRWXU) == 0) (void)sync_folder_of(dir);
 }
 
 }  // namespace
@@ -84,7 +95,7 @@ Result<void> replace_file(const std::string& path, const std::string& content, R
         ::unlink(fresh.c_str());
         return error;
     }
-    return {};
+    return sync_folder_of(path);
 }
 
 void remove_file(const std::string& path) {

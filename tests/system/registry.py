@@ -191,6 +191,31 @@ class Registry(harness.SystemTest):
         harness.wait_until(lambda: up.api().get("/v1/schedules/nightly").status == 404, "it went")
         self.assertEqual(up.api().get("/v1/queues/sum").json["concurrency"], 3)
 
+    def test_what_a_killed_up_was_about_to_declare_is_taken_away(self):
+        self.registry("apply", self.entries)
+        up = self.system.up().start(0)
+        harness.wait_until(lambda: up.api().get("/v1/schedules/nightly").status == 200, "all there")
+        many = "".join(f"""  - name: hourly-{i}
+    kind: schedule
+    cron: "{i % 60} * * * *"
+    task: {{type: sum, payload: [{i}]}}
+""" for i in range(3000))
+        self.file.write_text(FILE + many, encoding="utf-8")
+        with subprocess.Popen([harness.EXECUTABLE, "registry", "apply", self.entries, "--data",
+                               self.data], stderr=subprocess.DEVNULL) as apply:
+            # The dispatcher takes them one after the other; the registry writes all or nothing.
+            harness.wait_until(lambda: up.api().get("/v1/schedules/hourly-0").status == 200,
+                               "the first is there")
+            apply.kill()  # it would write the file itself
+            up.kill()
+        self.assertEqual(self.registry("history", "-o", "id"), "1\n")
+        up.start(0)
+        harness.wait_until(lambda: up.api().get("/v1/schedules/hourly-0").status == 404, "it went")
+        harness.wait_until(lambda: len((up.data / "registry.held").read_text().splitlines()) == 2,
+                           "and so did the others")
+        self.assertEqual(up.api().get("/v1/schedules/nightly").status, 200)
+        self.assertEqual(len(up.api().get("/v1/schedules").json["schedules"]), 1)
+
     def test_workers_come_change_and_go_while_up_runs(self):
         up = self.system.up().start(0)
 

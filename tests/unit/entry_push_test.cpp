@@ -36,15 +36,29 @@ struct World {
     Dispatcher dispatcher;
     std::uint16_t port = *host.serve(0, dispatcher);
     MemoryLog log;
-    std::unique_ptr<EntryPush> push =
-        std::make_unique<EntryPush>(protocol::ClusterKey{"0123456789abcdef"},
-                                    EntryPushPorts{host.http(), host.timers(), host.clock(), log});
+    std::vector<PushedThings> notes;
+    bool is_disk_full = false;
+    std::unique_ptr<EntryPush> push = std::make_unique<EntryPush>(
+        protocol::ClusterKey{"0123456789abcdef"},
+        EntryPushPorts{host.http(), host.timers(), host.clock(), log, [this](const auto& things) {
+                           if (is_disk_full) return Result<void>{fail(ErrorCode::disk_full)};
+                           dispatcher.heard += "noted; ";
+                           notes.push_back(things);
+                           return Result<void>{};
+                       }});
 
     void hold(const std::vector<Entry>& entries) {
         push->hold("http://127.0.0.1:" + std::to_string(port), entries);
         sim.run_for(3s);
     }
-    std::string take() { return std::exchange(dispatcher.heard, {}); }
+    std::string take_all() { return std::exchange(dispatcher.heard, {}); }
+    // Without the notes.
+    std::string take() {
+        std::string heard = take_all();
+        for (std::size_t at = 0; (at = heard.find("noted; ")) != std::string::npos;)
+            heard.erase(at, 7);
+        return heard;
+    }
     std::size_t errors() const {
         return static_cast<std::size_t>(
             std::ranges::count(log.entries, port::LogLevel::error, &MemoryLog::Entry::level));
@@ -109,10 +123,49 @@ TEST_CASE("what changes is put again, and what is gone is taken away", "[entries
 TEST_CASE("what an earlier life held is taken away when it is gone, and else said again",
           "[entries]") {
     World world;
-    world.push->remember({queue, schedule});
+    world.push->remember({{"/v1/queues/bill", "shop:bill"},
+                          {"/v1/schedules/nightly", "shop:nightly"},
+                          {"/v9/unheard", "of"}});
     world.hold({queue});
     CHECK(world.take() ==
           "PUT /v1/queues/bill {\"concurrency\":2}; DELETE /v1/schedules/nightly ; ");
+    CHECK(world.notes.back() == PushedThings{{"/v1/queues/bill", "shop:bill"}});
+}
+
+TEST_CASE("what the dispatcher may hold is noted before it is told, and again when it is less",
+          "[entries]") {
+    World world;
+    world.hold({queue});
+    CHECK(world.take_all() == "noted; PUT /v1/queues/bill {\"concurrency\":2}; ");
+    Result<void> answer = fail(ErrorCode::timed_out);
+    const auto propose = [&](const std::vector<Entry>& entries) {
+        world.push->propose("http://127.0.0.1:" + std::to_string(world.port), entries,
+                            [&](Result<void> verdict) { answer = std::move(verdict); });
+        world.sim.run_for(3s);
+    };
+    const PushedThings both{{"/v1/queues/bill", "shop:bill"},
+                            {"/v1/schedules/nightly", "shop:nightly"}};
+    propose({queue, schedule});
+    CHECK(answer);
+    CHECK_THAT(world.take_all(), Catch::Matchers::StartsWith("noted; PUT /v1/schedules/nightly"));
+    CHECK(world.notes.back() == both);
+    // Nobody wrote it down: it is taken away, and known of until that is so.
+    world.hold({queue});
+    CHECK(world.take_all() == "DELETE /v1/schedules/nightly ; noted; ");
+    CHECK(world.notes.back() == PushedThings{{"/v1/queues/bill", "shop:bill"}});
+
+    // What cannot be noted is not proposed; what holds anyway is told, and noted when it can be.
+    world.is_disk_full = true;
+    propose({queue, schedule});
+    CHECK(answer.error().code == ErrorCode::disk_full);
+    CHECK(world.take().empty());
+    CHECK(world.errors() == 0);
+    world.hold({queue, schedule});
+    CHECK_THAT(world.take(), Catch::Matchers::StartsWith("PUT /v1/schedules/nightly"));
+    CHECK(world.errors() == 2);
+    world.is_disk_full = false;
+    world.hold({queue, schedule});
+    CHECK(world.notes.back() == both);
 }
 
 TEST_CASE("an endpoint of a function is put once it is known where that is called", "[entries]") {
@@ -139,7 +192,7 @@ TEST_CASE("an endpoint of a function is put once it is known where that is calle
     CHECK(with_host(queue, "http://h:1") == queue);
     // Of an earlier life: neither taken away nor put before that is known.
     World later;
-    later.push->remember({price});
+    later.push->remember({{"/v1/endpoints/price", "shop:price"}});
     later.hold({price});
     CHECK(later.take().empty());
     later.hold({with_host(price, "http://h:1")});
@@ -229,7 +282,7 @@ TEST_CASE("a proposal is answered when all of it is taken, or with what was refu
 
 TEST_CASE("a refused proposal forgets nothing that was not said yet", "[entries]") {
     World world;
-    world.push->remember({entry("gone", "schedule", R"({"every_ms":5000,"task":{}})")});
+    world.push->remember({{"/v1/schedules/gone", "shop:gone"}});
     world.dispatcher.status = 503;
     world.hold({queue, schedule});
     CHECK_FALSE(world.push->settled());

@@ -37,25 +37,32 @@ Entry with_host(Entry entry, const std::string& url);
 // Whether a dispatcher would understand it: the errors of its own parsers.
 Result<void> check_pushed_entry(const Entry& entry);
 
+// What a dispatcher may hold of ours: the path there, and the id of the entry behind it.
+using PushedThings = std::map<std::string, std::string>;
+
 struct EntryPushPorts {
     port::HttpExchange& http;
     port::Timers& timers;
     port::Clock& clock;
     port::Log& log;
+    // Keeps them for a later life. Runs before the first of them is told, so that whatever an end
+    // in between leaves at the dispatcher is known of, and again when fewer are left.
+    std::function<Result<void>(const PushedThings&)> note;
 };
 
 class EntryPush {
   public:
     EntryPush(protocol::ClusterKey key, EntryPushPorts ports);
 
-    // These were held by an earlier life: what of them is not to hold any more is taken away.
-    void remember(const std::vector<Entry>& entries);
+    // These may be held by an earlier life: what of them is not to hold any more is taken away.
+    void remember(const PushedThings& things);
     // These are to hold at this dispatcher from now on; entries of other kinds are left out. What
     // others have set there stays.
     void hold(const std::string& url, const std::vector<Entry>& entries);
     // The same as a question: answers once, that the dispatcher has taken all of it, or what it has
-    // refused, and then nothing more is sent. What it took stays so until the next hold(). None
-    // other is asked meanwhile; a hold() makes an end of it without an answer.
+    // refused, and then nothing more is sent. Nothing is sent that could not be noted. What it took
+    // stays so until the next hold(). None other is asked meanwhile; a hold() makes an end of it
+    // without an answer.
     using Answer = std::function<void(Result<void>)>;
     void propose(const std::string& url, const std::vector<Entry>& entries, Answer answer);
     bool settled() const { return waiting_.empty() && asking_.empty(); }
@@ -70,6 +77,11 @@ class EntryPush {
         friend bool operator==(const Wish&, const Wish&) = default;
     };
     void want(const std::string& url, const std::vector<Entry>& entries);
+    PushedThings may_be_held() const;
+    Result<void> note_before();
+    void note_after();
+    Result<void> note(PushedThings things);
+    void refuse_proposal(Error error);
     void send_next();
     void send(const std::string& target, const Wish& wish);
     void answer(Result<void> verdict);
@@ -82,9 +94,10 @@ class EntryPush {
     std::map<std::string, Wish> held_;     // by target
     std::map<std::string, Wish> waiting_;  // the same
     std::set<std::string> asking_;         // targets that are being told
-    Answer answer_;                        // of what is proposed
+    PushedThings noted_;
+    Answer answer_;  // of what is proposed
     std::unique_ptr<port::Timer> again_;
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come after our end
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come after stop()
 };
 
 }  // namespace taskd::service

@@ -81,13 +81,16 @@ std::string target_of(const Entry& entry) {
     return target;
 }
 
-const PushedKind& kind_at(std::string_view target) {
+const PushedKind* find_kind_at(std::string_view target) {
     for (const PushedKind& each : pushed_kinds)
         if (target.starts_with(each.path) &&
             target.ends_with(schema_path) == (each.kind == schema_kind))
-            return each;
-    TASKD_ASSERT(false);
-    return pushed_kinds[0];
+            return &each;
+    return nullptr;
+}
+
+bool is_pushed(std::string_view target) {
+    return find_kind_at(target) != nullptr;
 }
 
 Result<void> check_name(const Entry& entry) {
@@ -168,22 +171,62 @@ EntryPush::EntryPush(protocol::ClusterKey key, EntryPushPorts ports)
     : key_{std::move(key)}, ports_{ports}, again_{ports_.timers.make()} {}
 
 // As held in no way that a wish could equal: what still holds is said again.
-void EntryPush::remember(const std::vector<Entry>& entries) {
-    for (const Entry& entry : entries)
-        if (is_pushed_kind(entry.kind)) held_[target_of(entry)] = {entry.id, {}, {}};
+void EntryPush::remember(const PushedThings& things) {
+    noted_ = things;
+    for (const auto& [target, id] : things)
+        if (is_pushed(target)) held_[target] = {id, {}, {}};
 }
 
 void EntryPush::hold(const std::string& url, const std::vector<Entry>& entries) {
     answer_ = nullptr;
     want(url, entries);
+    if (const auto noted = note_before(); !noted)
+        ports_.log.error("cannot note the entries held", {{"error", noted.error().to_string()}});
+    if (settled()) return note_after();
     send_next();
 }
 
 void EntryPush::propose(const std::string& url, const std::vector<Entry>& entries, Answer answer) {
     want(url, entries);
     answer_ = std::move(answer);
+    if (const auto noted = note_before(); !noted) return refuse_proposal(noted.error());
     if (settled()) return this->answer({});
     send_next();
+}
+
+PushedThings EntryPush::may_be_held() const {
+    PushedThings things;
+    for (const auto* wishes : {&held_, &waiting_})
+        for (const auto& [target, wish] : *wishes)
+            things.emplace(target, wish.id);
+    return things;
+}
+
+Result<void> EntryPush::note(PushedThings things) {
+    if (things == noted_) return {};
+    auto noted = ports_.note(things);
+    if (noted) noted_ = std::move(things);
+    return noted;
+}
+
+// What is noted already stays until all is said.
+Result<void> EntryPush::note_before() {
+    PushedThings things = may_be_held();
+    things.insert(noted_.begin(), noted_.end());
+    return note(std::move(things));
+}
+
+void EntryPush::note_after() {
+    if (const auto noted = note(may_be_held()); !noted)
+        ports_.log.error("cannot note the entries held", {{"error", noted.error().to_string()}});
+}
+
+// Nobody knows how far the others came: whatever is wanted next, they are said anew.
+void EntryPush::refuse_proposal(Error error) {
+    for (const auto& [other, unsaid] : waiting_)
+        held_[other] = {unsaid.id, {}, {}};
+    waiting_.clear();
+    answer(std::unexpected{std::move(error)});
 }
 
 void EntryPush::answer(Result<void> verdict) {
@@ -204,8 +247,9 @@ void EntryPush::want(const std::string& url, const std::vector<Entry>& entries) 
     }
     for (const auto& [target, wish] : held_) {
         if (wishes.contains(target) || wish.method == "DELETE") continue;
-        const PushedKind& kind = kind_at(target);
-        waiting_[target] = {wish.id, std::string{kind.gone_method}, std::string{kind.gone_body}};
+        const PushedKind* kind = find_kind_at(target);
+        TASKD_ASSERT(kind != nullptr);
+        waiting_[target] = {wish.id, std::string{kind->gone_method}, std::string{kind->gone_body}};
     }
     for (const auto& [target, wish] : wishes)
         if (const auto found = held_.find(target); found == held_.end() || found->second != wish)
@@ -258,15 +302,14 @@ void EntryPush::took(const std::string& target, const Wish& wish,
     if (is_done) ports_.log.info("entry set", {{"entry", wish.id}, {"at", target}});
     if ((is_done || is_refused) && is_newest) waiting_.erase(entry);
     if (is_refused && answer_) {
-        // Nobody knows how far the others came: whatever is wanted next, they are said anew.
-        for (const auto& [other, unsaid] : waiting_)
-            held_[other] = {unsaid.id, {}, {}};
-        waiting_.clear();
         Error error = protocol::parse_problem(answer->body, status);
         error.detail = wish.id + (error.detail.empty() ? "" : ": " + error.detail);
-        return this->answer(std::unexpected{std::move(error)});
+        return refuse_proposal(std::move(error));
     }
-    if (is_done && settled()) return this->answer({});
+    if ((is_done || is_refused) && settled()) {
+        note_after();
+        return this->answer({});
+    }
     if (is_done || is_refused || !is_newest) return send_next();
     ports_.log.debug("an entry could not be sent yet", {{"entry", wish.id}});
     again_->set(ports_.clock.steady() + again_after, [this] { send_next(); });
@@ -276,6 +319,7 @@ void EntryPush::stop() {
     again_->clear();
     waiting_.clear();
     answer_ = nullptr;
+    alive_.reset();  // what is noted stays as it is
 }
 
 }  // namespace taskd::service
