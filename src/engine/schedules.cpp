@@ -24,10 +24,10 @@ struct Turn {
 
 std::optional<Turn> next_turn(const Context& context, const Schedule& schedule,
                               const FireSchedule& command) {
+    const WallTime settled = settled_by(schedule, context.now.wall);
     std::vector<WallTime> open;
-    std::ranges::copy_if(command.times, std::back_inserter(open), [&](WallTime time) {
-        return time > schedule.settled && time <= context.now.wall;
-    });
+    std::ranges::copy_if(command.times, std::back_inserter(open),
+                         [&](WallTime time) { return time > settled && time <= context.now.wall; });
     if (open.empty()) return std::nullopt;
     const auto late = [&](WallTime time) {
         return context.now.wall - time > limits::misfire_after;
@@ -103,8 +103,9 @@ Decision decide_set_schedule(const Context& context, const SetSchedule& command)
     if (there != nullptr) schedule = *there;
     schedule.spec = command.spec;
     if (there == nullptr) schedule.made_at = context.now.wall;
-    schedule.settled =
-        there == nullptr ? context.now.wall : std::max(there->settled, context.now.wall);
+    schedule.settled = context.now.wall;
+    if (there != nullptr)
+        schedule.settled = std::max(schedule.settled, settled_by(*there, context.now.wall));
     Decision decision;
     decision.records.emplace_back(ScheduleChanged{std::move(schedule)});
     return decision;
@@ -125,7 +126,7 @@ Decision decide_pause_schedule(const Context& context, const PauseSchedule& comm
     Schedule schedule = *there;
     if (command.resume) {
         schedule.paused.reset();
-        schedule.settled = std::max(schedule.settled, context.now.wall);
+        schedule.settled = std::max(settled_by(schedule, context.now.wall), context.now.wall);
     } else {
         schedule.paused = Pause{command.by, command.reason, context.now.wall};
     }
@@ -182,7 +183,7 @@ void apply_schedule(State& state, Sequence, const ScheduleFired& record) {
     TASKD_ASSERT(found != state.schedules.end());
     Schedule& schedule = found->second;
     state.changed_schedules.insert(record.name);
-    if (record.settled) schedule.settled = std::max(schedule.settled, *record.settled);
+    if (record.settled) schedule.settled = *record.settled;
     schedule.missed += record.missed;
     if (!record.fire) return;
     const Fire& fire = *record.fire;

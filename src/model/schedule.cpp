@@ -55,6 +55,12 @@ std::optional<Misfire> parse_misfire(std::string_view text) {
     return find_name<Misfire>(misfire_names, text);
 }
 
+WallTime settled_by(const Schedule& schedule, WallTime now) {
+    const bool is_possible = schedule.settled <= now + limits::misfire_after;
+    return is_possible ? schedule.settled
+                       : std::max(now - limits::misfire_after, schedule.made_at);
+}
+
 TaskId fire_id(const Schedule& schedule, WallTime planned) {
     std::uint64_t seed = mix(fnv_offset, schedule.spec.name);
     seed = mix(seed, schedule.made_as.value);

@@ -82,6 +82,10 @@ struct Schedule {
     friend bool operator==(const Schedule&, const Schedule&) = default;
 };
 
+// Up to where times have had their turn, by a clock that says `now`. What a clock that was wrong
+// has settled far ahead of that counts no more: those of the last moment are not missed yet.
+WallTime settled_by(const Schedule& schedule, WallTime now);
+
 // The id of the task of one time: the same whenever it is asked for, so that a time that is made up
 // for twice is one task.
 TaskId fire_id(const Schedule& schedule, WallTime planned);

@@ -54,7 +54,8 @@ class ScheduleDesk {
         Plan plan;
         std::string zone;
         std::optional<WallTime> next;
-        std::vector<WallTime> open;  // have come and not had their turn
+        std::optional<WallTime> read_to;  // while what has come is read, part by part
+        std::vector<WallTime> open;       // have come and not had their turn
         std::uint64_t older = 0;
         bool busy = false;    // a turn is on its way
         bool broken = false;  // its zone is gone, and told so
@@ -68,7 +69,8 @@ class ScheduleDesk {
     void plan_next(const std::string& name, Entry& entry, WallTime after);
     void wake();
     void arm();
-    void collect(const std::string& name, Entry& entry);
+    void collect(const std::string& name);
+    void look_at_clock();
     void fire(const std::string& name);
     void fired(const std::string& name, const engine::Decision& decision);
     void step(std::shared_ptr<Backfill> backfill);
@@ -81,6 +83,7 @@ class ScheduleDesk {
     std::unique_ptr<port::Timer> timer_;
     std::map<std::string, Entry> entries_;
     std::set<std::pair<WallTime, std::string>> due_;
+    WallTime looked_at_ = WallTime::min();  // the clock, when it was last looked at
 };
 
 }  // namespace taskd::service

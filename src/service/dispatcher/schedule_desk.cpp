@@ -94,9 +94,9 @@ void ScheduleDesk::changed(const std::string& name) {
         auto plan = Plan::make(schedule->spec, schedule->made_at);
         TASKD_ASSERT(plan.has_value());  // checked before it was set
         Entry& entry =
-            entries_.try_emplace(name, Entry{std::move(*plan), schedule->spec.zone, {}, {}, 0})
+            entries_.try_emplace(name, Entry{std::move(*plan), schedule->spec.zone, {}, {}, {}, 0})
                 .first->second;
-        plan_next(name, entry, schedule->settled);
+        plan_next(name, entry, settled_by(*schedule, clock_.wall()));
     }
     arm();
 }
@@ -142,7 +142,14 @@ void ScheduleDesk::arm() {
     timer_->set(clock_.steady() + std::min(ahead, limits::wall_clock_look), [this] { wake(); });
 }
 
+// One that is set back far leaves what was planned by it too late.
+void ScheduleDesk::look_at_clock() {
+    const WallTime before = std::exchange(looked_at_, clock_.wall());
+    if (looked_at_ + limits::misfire_after < before) start();
+}
+
 void ScheduleDesk::wake() {
+    look_at_clock();
     if (core_.slow_down()) {
         timer_->set(clock_.steady() + refused_retry, [this] { wake(); });
         return;
@@ -156,31 +163,37 @@ void ScheduleDesk::wake() {
     for (const std::string& name : names) {
         Entry& entry = entries_.at(name);
         due_.erase({*entry.next, name});
-        collect(name, entry);
-        fire(name);
+        entry.next.reset();
+        entry.open.clear();
+        entry.older = 0;
+        entry.read_to = settled_by(*core_.engine().schedule(name), now);
+        timers_.post([this, name] { collect(name); });
     }
     arm();
 }
 
-// What has come and is not settled: of many the newest.
-void ScheduleDesk::collect(const std::string& name, Entry& entry) {
-    const WallTime now = clock_.wall();
-    WallTime after = core_.engine().schedule(name)->settled;
-    entry.next.reset();
-    entry.open.clear();
-    entry.older = 0;
-    for (;;) {
-        auto found = times(entry.plan, entry.zone, after, limits::backfill_max, now);
-        if (!found || found->empty()) break;
-        after = found->back();
+// What has come and is not settled: of many the newest. After a long time away, or by a clock far
+// ahead, that is more than the loop can wait for: it goes part by part.
+void ScheduleDesk::collect(const std::string& name) {
+    const auto at = entries_.find(name);
+    if (at == entries_.end() || !at->second.read_to) return;  // planned anew meanwhile
+    Entry& entry = at->second;
+    const auto found =
+        times(entry.plan, entry.zone, *entry.read_to, limits::backfill_max, clock_.wall());
+    if (found && !found->empty()) {
+        entry.read_to = found->back();
         entry.open.insert(entry.open.end(), found->begin(), found->end());
-        if (entry.open.size() <= limits::backfill_max) continue;
-        const std::size_t gone = entry.open.size() - limits::backfill_max;
+        const std::size_t gone =
+            entry.open.size() - std::min(entry.open.size(), limits::backfill_max);
         entry.older += gone;
         entry.open.erase(entry.open.begin(),
                          entry.open.begin() + static_cast<std::ptrdiff_t>(gone));
+        if (found->size() == limits::backfill_max)
+            return timers_.post([this, name] { collect(name); });
     }
-    plan_next(name, entry, after);
+    plan_next(name, entry, *std::exchange(entry.read_to, std::nullopt));
+    fire(name);
+    arm();
 }
 
 // ---- turns
