@@ -42,25 +42,43 @@ void Outbox::drop(Kind kind) {
         settle(kind, lease);
 }
 
+// Whether one more such message may go under way.
+bool Outbox::has_room_for(const Message& message) const {
+    return bytes_under_way_ == 0 || bytes_under_way_ + message.item.size() <= window_bytes_;
+}
+
+void Outbox::begin(Message& message) {
+    message.under_way = true;
+    bytes_under_way_ += message.item.size();
+}
+
+void Outbox::send(Due::node_type due, Message& message, SteadyTime now) {
+    ready_[due.mapped().kind].push_back(message.item);
+    due.key() = now + message.wait;
+    message.wait = std::min<Duration>(message.wait * 2, limits::resend_max);
+    message.due = due_.insert(std::move(due));
+}
+
 std::vector<Outbox::Packet> Outbox::collect(SteadyTime now) {
     while (!due_.empty() && due_.begin()->first <= now) {
         auto due = due_.extract(due_.begin());
         Message& message = pending_.at(due.mapped());
-        const bool fits_window =
-            bytes_under_way_ == 0 || bytes_under_way_ + message.item.size() <= window_bytes_;
-        due.key() = now + limits::resend_initial;  // the window is full: look again
         if (message.under_way) {
             ++resent_;
-        } else if (fits_window) {
-            message.under_way = true;
-            bytes_under_way_ += message.item.size();
+            send(std::move(due), message, now);
+        } else if (due.mapped().kind == Kind::revoke) {  // small, and makes room: it waits for none
+            begin(message);
+            send(std::move(due), message, now);
+        } else {
+            due.key() = held_back;
+            message.due = due_.insert(std::move(due));
         }
-        if (message.under_way) {
-            ready_[due.mapped().kind].push_back(message.item);
-            due.key() = now + message.wait;
-            message.wait = std::min<Duration>(message.wait * 2, limits::resend_max);
-        }
-        message.due = due_.insert(std::move(due));
+    }
+    for (auto next = due_.lower_bound(held_back); next != due_.end();) {
+        Message& message = pending_.at(next->second);
+        if (!has_room_for(message)) break;
+        begin(message);
+        send(due_.extract(next++), message, now);
     }
     std::vector<Packet> packets;
     pack(packets);
@@ -87,7 +105,7 @@ void Outbox::pack(std::vector<Packet>& packets) {
 }
 
 std::optional<SteadyTime> Outbox::next_deadline() const {
-    if (due_.empty()) return std::nullopt;
+    if (due_.empty() || due_.begin()->first == held_back) return std::nullopt;
     return due_.begin()->first;
 }
 

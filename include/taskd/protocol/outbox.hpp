@@ -31,10 +31,13 @@ class Outbox {
     void say(Kind kind, const LeaseKey& lease, std::string item, SteadyTime now);
     // Says it once, with the next datagram of its kind.
     void say_once(Kind kind, std::string item);
+    // Makes room in the window: collect() then has more to send.
     void settle(Kind kind, const LeaseKey& lease);
     void drop(Kind kind);  // all of it that is not settled
     bool has(Kind kind, const LeaseKey& lease) const { return pending_.contains({kind, lease}); }
     std::size_t pending() const { return pending_.size(); }
+    // Whether some of it waits for room in the window.
+    bool holds_back() const { return !due_.empty() && due_.rbegin()->first == held_back; }
     // How many messages were said again since the last call.
     std::size_t take_resent() { return std::exchange(resent_, 0); }
 
@@ -60,12 +63,17 @@ class Outbox {
         }
     };
     using Due = std::multimap<SteadyTime, Key>;  // those of one moment as they came
+    // Behind all times, as they came: what the window has no room for yet.
+    static constexpr SteadyTime held_back = SteadyTime::max();
     struct Message {
         std::string item;
         Due::iterator due;
         Duration wait{};
         bool under_way = false;  // sent at least once and not answered
     };
+    bool has_room_for(const Message& message) const;
+    void begin(Message& message);
+    void send(Due::node_type due, Message& message, SteadyTime now);
     void pack(std::vector<Packet>& packets);
 
     std::string from_;

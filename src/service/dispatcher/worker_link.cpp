@@ -236,6 +236,7 @@ void WorkerLink::take_result(const std::string& from, const port::Endpoint& at,
     if (Peer* peer = find(from)) {
         peer->outbox.settle(Kind::task, lease);
         peer->outbox.settle(Kind::revoke, lease);
+        if (peer->outbox.holds_back()) flush_soon(*peer);
     }
     core_.execute(command_of(std::move(*message)),
                   [this, at, lease](const engine::Decision& decision) -> Core::Reply {
@@ -257,6 +258,7 @@ void WorkerLink::take_renew(const std::string& from, const port::Endpoint& at,
         renew.leases.push_back({lease->id, lease->epoch});
         if (peer != nullptr) peer->outbox.settle(Kind::task, *lease);
     }
+    if (peer != nullptr && peer->outbox.holds_back()) flush_soon(*peer);
     const auto leases = renew.leases;
     core_.execute(std::move(renew), [this, at, leases](const engine::Decision&) -> Core::Reply {
         std::vector<std::string> lost;
