@@ -169,6 +169,46 @@ TEST_CASE("what the dispatcher tells stands in topics of its own, when a group w
     CHECK(lease(world, "all").size() == 2);
 }
 
+TEST_CASE("the newest of the own events stays: it says up to where all is told") {
+    DispatcherWorld world;
+    make_group(world, "g", R"({"pattern":"taskd.task.submitted"})");
+    for (int i = 0; i < 3; ++i)
+        world.submit();
+    world.world.run_for(2s);
+    REQUIRE(world.ask("PUT", "/v1/topics/taskd.task.submitted", R"({"keep_ms":1000})")->status ==
+            200);
+    world.world.run_for(10s);
+    const auto count = [&] {
+        return JsonView{world.ask("GET", "/v1/topics/taskd.task.submitted")->body}["count"]
+            .number();
+    };
+    CHECK(count() == 1);
+    world.world.run_for(10s);
+    CHECK(count() == 1);
+}
+
+TEST_CASE("own events that no topic has room for are told again, and the log says so once") {
+    DispatcherWorld world;
+    world.journal.keeps = true;
+    for (std::size_t i = 0; i < limits::topics_max; ++i)
+        world.service->core().execute(
+            engine::SetTopic{"t" + std::to_string(i), {}},
+            [](const engine::Decision&) { return service::Core::Reply{}; });
+    world.world.run_for(1s);
+    make_group(world, "g", R"({"pattern":"taskd.task.submitted"})");
+    world.submit();
+    world.world.run_for(10s);
+    CHECK(std::ranges::count(world.log.entries, "groups are not told what happened",
+                             &MemoryLog::Entry::message) == 1);
+    world.service->core().execute(engine::RemoveTopic{"t1"},
+                                  [](const engine::Decision&) { return service::Core::Reply{}; });
+    world.world.run_for(3s);
+    const auto group = world.ask("GET", "/v1/subscriptions/g");
+    REQUIRE(group);
+    INFO(group->status << group->body.substr(0, 500));
+    CHECK(JsonView{group->body}["lag"].number() == 1);
+}
+
 TEST_CASE("a webhook gets what is published, signed, and again when it failed") {
     DispatcherWorld world;
     struct Hook final : port::HttpHandler {

@@ -20,6 +20,12 @@ namespace taskd {
 // At most limits::bus_topic_words_max words and limits::bus_topic_bytes_max bytes.
 bool is_topic(std::string_view text);
 
+// What the dispatcher itself tells stands in topics that begin so.
+inline constexpr std::string_view own_topics = "taskd.";
+inline bool is_own_topic(std::string_view topic) {
+    return topic.starts_with(own_topics);
+}
+
 class Pattern {
   public:
     // invalid_field says what is wrong with it. It may be as long as a topic.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,7 @@ class OwnEvents {
     void pump_later();
     void page_read(const std::shared_ptr<Page>& page);
     engine::Publish told_by(const Page& page, Sequence& through) const;
+    void note_refused(const Error& error);
     void publish(const std::shared_ptr<Page>& page);
     bool is_wanted(const std::string& topic) const;
 
@@ -44,9 +46,10 @@ class OwnEvents {
     port::Log& log_;
     std::unique_ptr<port::Timer> retry_;
     std::vector<Pattern> wanted_;
-    Sequence first_{UINT64_MAX};  // the record that made the first group that wants any
-    Sequence cursor_;             // records up to here are told
-    bool ready_ = false;          // the cursor is known
+    Sequence first_{UINT64_MAX};        // the record that made the first group that wants any
+    Sequence cursor_;                   // records up to here are told
+    std::optional<ErrorCode> refused_;  // why the newest could not be told
+    bool ready_ = false;                // the cursor is known
     bool busy_ = false;
     bool pausing_ = false;  // until the retry
     bool let_go_ = false;

@@ -8,7 +8,6 @@
 namespace taskd::service {
 namespace {
 
-constexpr std::string_view prefix = "taskd.";
 constexpr std::string_view source = "taskd";
 constexpr std::size_t asked_at_once = 16;  // the view hands tasks over whole
 constexpr Duration retry = std::chrono::seconds{1};
@@ -51,7 +50,7 @@ void OwnEvents::learn_groups() {
     wanted_.clear();
     first_ = Sequence{UINT64_MAX};
     core_.engine().each_subscription([&](const Subscription& group) {
-        if (!group.spec.pattern.starts_with(prefix)) return;
+        if (!group.spec.pattern.starts_with(own_topics)) return;
         wanted_.push_back(Pattern::parse(group.spec.pattern).value());
         // Until it has had a delivery, this is the record that made it.
         first_ = std::min(first_, Sequence{group.epoch.value});
@@ -66,7 +65,7 @@ bool OwnEvents::is_wanted(const std::string& topic) const {
 void OwnEvents::find_cursor() {
     std::vector<EventRange> newest;
     core_.engine().each_topic([&](const Topic& topic) {
-        if (topic.name.starts_with(prefix) && topic.count() > 0)
+        if (is_own_topic(topic.name) && topic.count() > 0)
             newest.push_back({topic.name, topic.newest, 1, 1, {}});
     });
     auto told = std::make_shared<Sequence>();
@@ -194,7 +193,7 @@ engine::Publish OwnEvents::told_by(const Page& page, Sequence& through) const {
             const auto known = id ? page.facts.find(*id) : page.facts.end();
             for (const protocol::Event& each : protocol::events_of(
                      here, record, known != page.facts.end() ? known->second : nothing)) {
-                std::string topic{prefix};
+                std::string topic{own_topics};
                 topic += each.name;
                 if (!is_wanted(topic)) continue;
                 TopicEvent event;
@@ -215,6 +214,12 @@ engine::Publish OwnEvents::told_by(const Page& page, Sequence& through) const {
     return command;
 }
 
+// Tried again, because what stands in its way may go; told once.
+void OwnEvents::note_refused(const Error& error) {
+    if (std::exchange(refused_, error.code) == error.code) return;
+    log_.warn("groups are not told what happened", {{"why", error.to_string()}});
+}
+
 void OwnEvents::publish(const std::shared_ptr<Page>& page) {
     Sequence last = cursor_;
     engine::Publish command = told_by(*page, last);
@@ -228,9 +233,11 @@ void OwnEvents::publish(const std::shared_ptr<Page>& page) {
     core_.execute(std::move(command),
                   [this, last](const engine::Decision& decision) -> Core::Reply {
                       if (decision.refused) {
+                          note_refused(*decision.refused);
                           pump_later();
                           return {};
                       }
+                      refused_.reset();
                       return [this, last] {
                           busy_ = false;
                           cursor_ = last;

@@ -14,15 +14,12 @@ namespace {
 
 using EventPtr = std::shared_ptr<const TopicEvent>;
 
-// What the dispatcher itself tells stands in topics of this name.
-constexpr std::string_view own_topics = "taskd.";
-
 Result<std::string> topic_of(const Call& call, bool to_change) {
     const std::string& topic = call.parameters[0];
     if (!is_topic(topic))
         return fail(ErrorCode::invalid_field,
                     "'" + topic + "' is no topic: words of A-Z a-z 0-9 _ - with dots between them");
-    if (to_change && topic.starts_with(own_topics))
+    if (to_change && is_own_topic(topic))
         return fail(ErrorCode::invalid_field, "topics of taskd.* are the dispatcher's own");
     return topic;
 }
@@ -200,7 +197,7 @@ void TopicApi::set(Call call, bool anew) {
     const auto name = topic_of(call, false);
     if (!name) return call.answer(name.error());
     const Topic* there = core_.engine().topic(*name);
-    if (there == nullptr && name->starts_with(own_topics))
+    if (there == nullptr && is_own_topic(*name))
         return call.answer(Error{ErrorCode::topic_not_found, *name});
     if (there == nullptr && !anew) return call.answer(Error{ErrorCode::topic_not_found, *name});
     const auto rules =

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "taskd/model/pattern.hpp"
+
 namespace taskd::service {
 namespace {
 
@@ -15,7 +17,7 @@ TopicKeeper::TopicKeeper(Core& core, std::function<WallTime()> now, port::Clock&
     : core_{core}, now_{std::move(now)}, clock_{clock}, log_{log}, timer_{timers.make()} {}
 
 bool TopicKeeper::may_go(const Topic& topic) const {
-    if (topic.count() == 0) return false;
+    if (topic.count() <= (is_own_topic(topic.name) ? 1 : 0)) return false;
     if (topic.count() > topic.rules.count || topic.bytes() > topic.rules.bytes) return true;
     const auto known = oldest_.find(topic.name);
     const bool current = known != oldest_.end() && known->second.first == topic.oldest;
@@ -74,6 +76,8 @@ void TopicKeeper::found(const Topic& topic, const std::vector<TopicEvent>& oldes
     const TopicEvent* last = nullptr;
     for (const TopicEvent& event : oldest) {
         if (event.sequence < topic.oldest) continue;
+        // The newest says after a restart up to where all is told.
+        if (is_own_topic(topic.name) && event.sequence == topic.newest) break;
         const std::uint64_t behind = topic.newest.value - event.sequence.value + 1;  // it too
         const std::uint64_t before = last == nullptr ? topic.gone_bytes : last->total_bytes;
         const bool crowded =
