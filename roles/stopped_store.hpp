@@ -8,11 +8,13 @@
 #include "taskd/engine/engine.hpp"
 #include "taskd/io/sqlite_view.hpp"
 #include "taskd/io/store_dir.hpp"
+#include "taskd/protocol/json_templates.hpp"
 
 namespace taskd::roles {
 
 struct StoppedStore {
-    engine::Engine engine{{}};
+    protocol::JsonTemplates templates;
+    engine::Engine engine{{.templates = &templates}};
     std::unique_ptr<io::SqliteView> view;  // the copy
     Sequence at;                           // where both stand
 };

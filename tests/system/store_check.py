@@ -113,6 +113,18 @@ class StoreCheck(harness.SystemTest):
         done = self.system.run("doctor", "--dir", self.system.folder / "nowhere")
         self.assertEqual((done.returncode, done.stdout), (3, ""))
 
+    def test_doctor_of_a_store_with_a_list_under_way(self):
+        document = {"name": "list", "steps": [
+            {"name": "each", "type": "held", "for_each": [1, 2, 3], "payload": "${item}"}]}
+        answer = self.system.dp.api.post("/v1/workflows", {"document": document})
+        self.assertEqual(answer.status, 201, answer.text)
+        for stop in (self.system.dp.kill, self.stop):  # in the journal alone, then in the view
+            stop()
+            done = self.doctor("-o", "json")
+            self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+            self.assertEqual(json.loads(done.stdout)["live"], 3)
+            self.system.dp.start().wait_ready()
+
     def test_after_a_kill(self):
         self.system.dp.kill()
         done = self.check()
