@@ -68,6 +68,28 @@ class Workflows(harness.SystemTest):
         done = self.ended(dispatcher.api, workflow)
         self.assertEqual((done["state"], done["output"]), ("succeeded", 9900), done)
 
+    def test_results_that_a_workflow_needs_are_not_deleted(self):
+        dispatcher = self.system.start_all("sum", lease="2s")
+        document = {"name": "kept", "steps": [
+            {"name": "a", "type": "sum", "payload": [1]},
+            {"name": "b", "type": "sum", "payload": [2]},
+            {"name": "gate", "approval": "go on?"},
+            {"name": "c", "type": "sum", "after": ["a", "b", "gate"], "payload": ["${a}", "${b}"]},
+            {"name": "d", "type": "sum", "after": ["gate", "b"], "payload": ["${b}", 0]}]}
+        workflow = self.start(dispatcher.api, document)
+        free = dispatcher.api.submit("sum", [7])
+        dispatcher.api.wait_results([free])
+        harness.wait_until(
+            lambda: dispatcher.api.get(f"/v1/workflows/{workflow}").json["succeeded"] == 2, "both")
+        dispatcher.restart()  # memory has forgotten them
+        done = self.system.run("operation", "delete", "state:succeeded", "--yes")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(dispatcher.api.get(f"/v1/tasks/{free}").status, 404)
+        answer = dispatcher.api.post(f"/v1/workflows/{workflow}/steps/gate/approve", {})
+        self.assertEqual(answer.status, 200, answer.text)
+        done = self.ended(dispatcher.api, workflow)
+        self.assertEqual((done["state"], done["output"]), ("succeeded", {"c": 3, "d": 2}), done)
+
     def test_what_is_wrong_with_a_document_is_said_with_its_place(self):
         dispatcher = self.system.start_all()
         answer = dispatcher.api.call(

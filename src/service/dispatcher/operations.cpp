@@ -106,6 +106,10 @@ engine::StepOperation Operations::step_of(const Operation& operation, const Sear
     for (const Task& row : page.tasks) {
         const TaskId id = row.spec.id;
         if (row.submitted_at > operation.started_at || engine.is_deleted(id)) continue;
+        if (operation.action == OperationAction::remove && is_needed_by_workflow(core_, row)) {
+            ++step.passed_over;
+            continue;
+        }
         const bool comes_back =
             operation.action == OperationAction::redrive && !engine.state_of(id);
         if (comes_back || engine.is_bodiless(id)) core_.bring(row);
