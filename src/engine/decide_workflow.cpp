@@ -33,6 +33,16 @@ const LiveWorkflow* find_running(const Context& context, WorkflowId id, Decision
     return found;
 }
 
+// Whether one more may run, with all its steps in memory.
+Decision check_room(const Workflows& all, std::size_t steps) {
+    if (all.running >= limits::workflows_running_max)
+        return refuse(ErrorCode::too_many_workflows, std::to_string(all.running));
+    if (all.steps + steps > limits::workflow_steps_running_max)
+        return refuse(ErrorCode::too_many_workflows,
+                      "with " + std::to_string(all.steps) + " steps");
+    return {};
+}
+
 bool waits_for(const LiveWorkflow& workflow, StepIndex step, StepKind kind) {
     return workflow.steps[step].state == StepState::active && workflow.plan(step).kind == kind;
 }
@@ -49,8 +59,8 @@ Decision decide_start_workflow(const Context& context, const StartWorkflow& comm
         return decision;
     }
     if (command.known) return there_already(command.known->workflow, *command.known->plan, command);
-    if (workflows.running >= limits::workflows_running_max)
-        return refuse(ErrorCode::too_many_workflows, std::to_string(workflows.running));
+    decision = check_room(workflows, command.index->size());
+    if (decision.refused) return decision;
     Workflow head;
     head.id = command.id;
     head.name = command.index->plan().name;
@@ -89,9 +99,8 @@ Decision decide_retry_workflow(const Context& context, const RetryWorkflow& comm
         return refuse(ErrorCode::workflow_finished, "it has succeeded");
     if (head.parent)
         return refuse(ErrorCode::is_step, "of workflow " + head.parent->workflow.to_string());
-    if (context.state.workflows.running >= limits::workflows_running_max)
-        return refuse(ErrorCode::too_many_workflows,
-                      std::to_string(context.state.workflows.running));
+    decision = check_room(context.state.workflows, found->steps.size());
+    if (decision.refused) return decision;
     decision.records.emplace_back(WorkflowRetried{
         command.id, context.now.engine + found->index->plan().timeout, context.now.wall});
     return decision;

@@ -127,7 +127,7 @@ class Editor {
         ++expansion.ended;
         if (!good) {
             ++expansion.failed;
-            if (!expansion.error) expansion.error = std::move(error);
+            if (!row.error) row.error = std::move(error);
         }
         touch(step);
         end_expansion(step, at);
@@ -143,7 +143,7 @@ class Editor {
             return end(step, StepState::cancelled, w_.head.error, at);
         if (!all && !(stops && idle)) return;
         if (expansion.failed == 0) return end(step, StepState::succeeded, std::nullopt, at);
-        TaskError error = *expansion.error;
+        TaskError error = *w_.steps[step].error;
         error.message = std::to_string(expansion.failed) + " of " +
                         std::to_string(w_.steps[step].items.size()) +
                         " items did not succeed, first: " + error.message;
@@ -190,7 +190,7 @@ class Editor {
     }
 
     void resume(StepIndex step) {
-        const Step& row = w_.steps[step];
+        Step& row = w_.steps[step];
         w_.active.insert(step);
         listen(step);
         if (row.until) all_.deadlines.emplace(*row.until, w_.head.id, step);
@@ -207,7 +207,8 @@ class Editor {
             if (row.items[i] == ItemState::failed) ++expansion.failed;
         }
         w_.tasks += expansion.active;
-        if (expansion.failed > 0) expansion.error = error_of(ErrorCode::step_failed);
+        // Rows of earlier versions do not say.
+        if (expansion.failed > 0 && !row.error) row.error = error_of(ErrorCode::step_failed);
     }
 
     void leave_ready(StepIndex step) {
@@ -258,6 +259,30 @@ LiveWorkflow& at(State& state, WorkflowId id) {
     LiveWorkflow* found = state.workflows.find(id);
     TASKD_ASSERT(found != nullptr);
     return *found;
+}
+
+// An inner workflow that undoes what it can goes on with that, unless the outer one is cancelled.
+void note_told(LiveWorkflow& outer, StepIndex step, WorkflowState inner) {
+    const bool is_told =
+        inner == WorkflowState::cancelling ||
+        (inner == WorkflowState::failing && outer.head.state != WorkflowState::cancelling);
+    is_told ? (void)outer.told.insert(step) : (void)outer.told.erase(step);
+}
+
+void note_told_by(State& state, const LiveWorkflow& inner) {
+    if (!inner.head.parent || inner.head.state == WorkflowState::running) return;
+    LiveWorkflow* outer = state.workflows.find(inner.head.parent->workflow);
+    if (outer == nullptr) return;
+    const Editor editor{state, *outer};
+    note_told(*outer, inner.head.parent->step, inner.head.state);
+}
+
+void note_told_to(const Workflows& all, LiveWorkflow& outer) {
+    for (const StepIndex step : outer.active) {
+        const auto& child = outer.steps[step].child;
+        const LiveWorkflow* inner = child ? all.find(*child) : nullptr;
+        if (inner != nullptr) note_told(outer, step, inner->head.state);
+    }
 }
 
 // What goes to its end already has no time left to keep.
@@ -313,6 +338,7 @@ void apply_workflow(State& state, Sequence, const WorkflowStarted& record) {
     w.open.resize(w.index->size());
     w.changed.assign(w.index->size(), 0);
     ++state.workflows.running;
+    state.workflows.steps += w.steps.size();
     add_deadline(state.workflows, w);
     Editor{state, w}.rewire();
 }
@@ -352,16 +378,15 @@ void apply_workflow(State& state, Sequence, const StepEnded& record) {
 
 void apply_workflow(State& state, Sequence, const WorkflowTurned& record) {
     LiveWorkflow& w = at(state, record.id);
-    if (w.head.parent)
-        if (LiveWorkflow* parent = state.workflows.find(w.head.parent->workflow)) {
-            Editor editor{state, *parent};
-            parent->told.insert(w.head.parent->step);
-        }
-    Editor editor{state, w};
-    state.workflows.deadlines.erase({w.head.ends_by, w.head.id, whole_workflow});
-    w.head.state = record.state;
-    w.head.error = record.error;
-    editor.give_up_ready();
+    {
+        Editor editor{state, w};
+        state.workflows.deadlines.erase({w.head.ends_by, w.head.id, whole_workflow});
+        w.head.state = record.state;
+        w.head.error = record.error;
+        editor.give_up_ready();
+        note_told_to(state.workflows, w);
+    }
+    note_told_by(state, w);
 }
 
 void apply_workflow(State& state, Sequence sequence, const WorkflowEnded& record) {
@@ -378,6 +403,7 @@ void apply_workflow(State& state, Sequence sequence, const WorkflowEnded& record
         w.ended_as = sequence;
     }
     --state.workflows.running;
+    state.workflows.steps -= w.steps.size();
     state.workflows.ended.emplace_back(sequence, record.id);
     if (!w.head.parent) return;
     LiveWorkflow* parent = state.workflows.find(w.head.parent->workflow);
@@ -416,6 +442,7 @@ void apply_workflow(State& state, Sequence, const WorkflowRetried& record) {
     w.head.ends_by = record.ends_by;
     w.head.failed = w.head.skipped = w.head.cancelled = 0;
     ++state.workflows.running;
+    state.workflows.steps += w.steps.size();
     add_deadline(state.workflows, w);
     Editor{state, w}.rewire();
 }
@@ -513,19 +540,15 @@ void restore_workflow(State& state, const WholeWorkflow& whole) {
         return;
     }
     ++state.workflows.running;
+    state.workflows.steps += w.steps.size();
     add_deadline(state.workflows, w);
-    for (StepIndex i = 0; i < w.steps.size(); ++i) {
-        const auto& child = w.steps[i].child;
-        const LiveWorkflow* within = child ? state.workflows.find(*child) : nullptr;
-        if (within != nullptr && within->head.state != WorkflowState::running) w.told.insert(i);
+    {
+        Editor editor{state, w};
+        editor.rewire();
+        note_told_to(state.workflows, w);
     }
-    if (w.head.parent && w.head.state != WorkflowState::running)
-        if (LiveWorkflow* parent = state.workflows.find(w.head.parent->workflow)) {
-            Editor editor{state, *parent};
-            parent->told.insert(w.head.parent->step);
-        }
-    Editor{state, w}.rewire();
     state.workflows.changed.erase(w.head.id);
+    note_told_by(state, w);
 }
 
 void set_workflow_away(State& state, WorkflowId id, bool away) {

@@ -19,8 +19,7 @@ struct Expansion {
     std::uint32_t next = 0;             // items before it have begun
     std::uint32_t active = 0;
     std::uint32_t ended = 0;
-    std::uint32_t failed = 0;
-    std::optional<TaskError> error;  // of the first that failed
+    std::uint32_t failed = 0;  // the step's error is the first one's
 };
 
 struct LiveWorkflow {
@@ -30,7 +29,7 @@ struct LiveWorkflow {
     std::vector<std::uint32_t> open;  // of each step: those before it that have not ended
     std::deque<StepIndex> ready;      // may begin, in the order in which they came to it
     std::set<StepIndex> active;
-    std::set<StepIndex> told;                   // of these, workflows that go to their end already
+    std::set<StepIndex> told;  // of these, workflows that go to their end as fast as it can
     std::map<StepIndex, Expansion> expansions;  // of active steps
     std::uint32_t tasks = 0;                    // under way, of steps and items
     std::optional<TaskError> verdict;           // it has to fail
@@ -70,7 +69,8 @@ struct Workflows {
 
     std::map<WorkflowId, LiveWorkflow> all;  // those that have ended until the view has them
     std::size_t running = 0;
-    std::set<Turn> work;  // those with something to begin, to cancel or to end
+    std::size_t steps = 0;  // of those that run
+    std::set<Turn> work;    // those with something to begin, to cancel or to end
     std::uint64_t turns = 0;
     // When a step has slept or waited enough; whole_workflow for the workflow's own time.
     std::set<std::tuple<EngineTime, WorkflowId, StepIndex>> deadlines;

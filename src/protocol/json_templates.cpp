@@ -14,13 +14,19 @@ namespace {
 constexpr auto npos = std::string_view::npos;
 constexpr std::string_view nothing = "null";
 
+bool asks_for_ending(const Reference& reference) {
+    const auto* first =
+        reference.path.empty() ? nullptr : std::get_if<std::string>(&reference.path.front());
+    return first != nullptr && first->starts_with('@');
+}
+
 // What a step came to, or its state or error; the steps of the path that this took are dropped.
 // A view of what was found, or of `own`.
 Result<std::string_view> begin_of(const Reference& reference, const Referred& referred,
                                   std::span<const PathStep>& path, std::string& own) {
     const bool is_step = !referred.state.empty();
     const auto* first = path.empty() ? nullptr : std::get_if<std::string>(&path.front());
-    if (is_step && first != nullptr && first->starts_with('@')) {
+    if (is_step && asks_for_ending(reference)) {
         path = path.subspan(1);
         if (*first == "@error") {
             if (!referred.error.empty()) return referred.error;
@@ -54,11 +60,13 @@ std::string missing_element(std::size_t index, std::string_view value) {
 }  // namespace
 
 Result<std::string> resolve(const Reference& reference, const FindReferred& find) {
-    const auto referred = find(reference.name);
+    const auto referred =
+        find(reference.name, asks_for_ending(reference) ? Ask::ending : Ask::result);
     if (!referred) {
         std::string why{"there is no '"};
         return unresolved(reference.written, why + shown(reference.name) + "'");
     }
+    if (referred->away) return std::string{nothing};
     std::span<const PathStep> path{reference.path};
     std::string own;
     auto begin = begin_of(reference, *referred, path, own);

@@ -32,16 +32,17 @@ StepIndex PlanText::index(const std::string& name) const {
     throw std::runtime_error{"no step " + name};
 }
 
-WorkflowDriver::WorkflowDriver(std::uint64_t seed) : random_{seed} {
-    judge_.set_slots("w", 100'000);
+WorkflowDriver::WorkflowDriver(std::uint64_t seed, std::uint32_t slots,
+                               engine::EngineSettings settings)
+    : random_{seed}, slots_{slots}, settings_{settings} {
+    settings_.templates = &templates_;
+    settings_.ended_in_memory_max = 0;  // results are read from the view as soon as they may be
+    judge_.set_slots("w", slots);
     make_engine();
 }
 
 void WorkflowDriver::make_engine() {
-    engine::EngineSettings settings;
-    settings.templates = &templates_;
-    settings.ended_in_memory_max = 0;  // results are read from the view as soon as they may be
-    engine_ = std::make_unique<engine::Engine>(settings);
+    engine_ = std::make_unique<engine::Engine>(settings_);
 }
 
 Decision WorkflowDriver::run(const engine::Command& command) {
@@ -94,6 +95,7 @@ void WorkflowDriver::settle(Decision decision) {
         if (*decoded != batch) throw std::runtime_error{"a batch is not what was written"};
         for (const Record& record : decoded->records)
             engine_->apply(applied_ = applied_.next(), record);
+        if (most > limits::frame_bytes_max) throw std::runtime_error{"no frame takes it"};
         judge_.take(*decoded);
         journal_.push_back(std::move(*decoded));
     }
@@ -102,19 +104,24 @@ void WorkflowDriver::settle(Decision decision) {
 }
 
 void WorkflowDriver::catch_up() {
-    for (std::optional<WorkflowId> fetched; engine_->can_advance();) {
-        Decision decision = engine_->decide(now_, engine::Advance{fetched}, random_);
-        fetched.reset();
-        if (!decision.fetch.empty()) {
+    for (engine::Advance next; engine_->can_advance();) {
+        Decision decision = engine_->decide(now_, std::exchange(next, {}), random_);
+        if (decision.advanced) {
+            bodies_asked_ = std::max(bodies_asked_, decision.fetch.size());
             load(decision.fetch);
+            next.asked_for = decision.advanced;
+            for (const TaskId& id : decision.fetch_results) {
+                const auto row = table_.tasks.find(id);
+                next.results[id] =
+                    row == table_.tasks.end() ? std::nullopt : std::optional{row->second.result};
+            }
             engine_->apply(engine::WorkflowFirst{*decision.advanced});
-            fetched = decision.advanced;
             continue;
         }
         settle(std::move(decision));
     }
     if (engine_->figures_of("work").workers == 0)
-        settle(engine_->decide(now_, engine::WorkerUp{"w", {"work"}, 100'000}, random_));
+        settle(engine_->decide(now_, engine::WorkerUp{"w", {"work"}, slots_}, random_));
     while (engine_->can_look()) {
         const Decision look = engine_->decide(now_, engine::Look{}, random_);
         settle(look);

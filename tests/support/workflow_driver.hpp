@@ -35,7 +35,8 @@ class PlanText {
 
 class WorkflowDriver {
   public:
-    explicit WorkflowDriver(std::uint64_t seed = 1);
+    explicit WorkflowDriver(std::uint64_t seed = 1, std::uint32_t slots = 100'000,
+                            engine::EngineSettings settings = {});
 
     // Decides and applies, then whatever the engine has to do by itself.
     engine::Decision run(const engine::Command& command);
@@ -76,6 +77,7 @@ class WorkflowDriver {
     const engine::Engine& engine() const { return *engine_; }
     const sim::Judge& judge() const { return judge_; }
     Random& random() { return random_; }
+    std::size_t bodies_asked() const { return bodies_asked_; }  // at most at once, to cancel them
 
   private:
     void make_engine();
@@ -91,6 +93,9 @@ class WorkflowDriver {
     std::vector<RecordBatch> journal_;
     sim::Judge judge_{limits::lease_duration_default};
     std::unique_ptr<engine::Engine> engine_;
+    std::uint32_t slots_;  // of the one worker
+    engine::EngineSettings settings_;
+    std::size_t bodies_asked_ = 0;
 };
 
 }  // namespace taskd::test

@@ -49,7 +49,7 @@ class Results {
     }
 
     FindReferred find() const {
-        return [this](std::string_view name) -> std::optional<Referred> {
+        return [this](std::string_view name, Ask) -> std::optional<Referred> {
             const auto found = steps_.find(std::string{name});
             if (found == steps_.end()) return std::nullopt;
             return Referred{found->second.result, found->second.state, found->second.error};
@@ -219,8 +219,23 @@ TEST_CASE("conditions compare values by what they are", "[templates]") {
     }
 }
 
+TEST_CASE("what is not at hand is null, whatever is asked of it, and all else is asked for too",
+          "[templates]") {
+    std::vector<std::string> asked;
+    const auto find = [&](std::string_view name, Ask ask) -> std::optional<Referred> {
+        asked.push_back(std::string{name} + (ask == Ask::ending ? " ended" : ""));
+        Referred referred{{}, "succeeded", {}};
+        referred.away = ask == Ask::result;
+        return referred;
+    };
+    const protocol::JsonTemplates templates;
+    CHECK(templates.fill(R"(["${a.x[2]}","${b.result}","${c.@state}","${d.@error.code}"])", find,
+                         1'000) == R"([null,null,"succeeded",null])");
+    CHECK(asked == std::vector<std::string>{"a", "b", "c ended", "d ended"});
+}
+
 TEST_CASE("fields of objects have no order in a comparison", "[templates]") {
-    const auto find = [](std::string_view name) -> std::optional<Referred> {
+    const auto find = [](std::string_view name, Ask) -> std::optional<Referred> {
         if (name == "a") return Referred{R"({"x":1,"y":[{"z":2}]})", "succeeded", ""};
         return Referred{R"({ "y" : [ {"z":2.0} ], "x" : 1 })", "succeeded", ""};
     };
@@ -349,7 +364,7 @@ TEST_CASE("any path into any value finds what is there", "[templates]") {
                 path.insert(0, random.below(2) == 0 ? ".k" : "['k']");
             }
         }
-        const auto find = [&](std::string_view) -> std::optional<Referred> {
+        const auto find = [&](std::string_view, Ask) -> std::optional<Referred> {
             return Referred{value, "", ""};
         };
         INFO(value);

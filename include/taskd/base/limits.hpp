@@ -287,6 +287,7 @@ inline constexpr std::size_t workflow_items_max = 100'000;
 inline constexpr std::size_t workflow_depth_max = 8;
 inline constexpr std::size_t workflow_signals_max = 100;
 inline constexpr std::size_t workflows_running_max = 10'000;
+inline constexpr std::size_t workflow_steps_running_max = 1'000'000;  // of all that run
 inline constexpr std::size_t step_name_bytes_max = 128;
 inline constexpr Duration workflow_timeout_default = 7 * 24h;
 // Tasks that one turn submits, or cancels, for workflows.

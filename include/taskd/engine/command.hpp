@@ -249,7 +249,8 @@ struct AnswerStep {
 };
 // The next that is to be begun, cancelled or ended in the workflow that was served the longest ago.
 struct Advance {
-    std::optional<WorkflowId> fetched = {};  // whose results the view was asked for just now
+    std::optional<WorkflowId> asked_for = {};  // whose steps' results the view was asked for
+    std::map<TaskId, std::optional<Blob>> results = {};  // what it said; none: it is gone
 };
 
 struct Tick {};    // does what is due
@@ -527,6 +528,8 @@ struct Decision {
     std::optional<WorkflowId> fetch_workflow;  // the same of one that is not in memory
     // Of an Advance that fetches: whose steps wait for it.
     std::optional<WorkflowId> advanced;
+    // The same: tasks whose results are wanted, and nothing else of them.
+    std::vector<TaskId> fetch_results;
     // Of a submit: which of its tasks are another one, submitted before under the same key.
     std::vector<std::pair<std::size_t, TaskId>> existing;
     TopicAnswer topics;

@@ -3,6 +3,7 @@
 // Pure; the engine is given one, so that it need not know JSON.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -19,10 +20,13 @@ struct Referred {
     std::string_view result;  // JSON; empty: there is none
     std::string_view state;   // "succeeded"; empty for what is no step
     std::string_view error;   // JSON object; empty: there is none
+    bool away = false;        // there is a result, not at hand: null, whatever is asked of it
 };
+// How it ended says its state and its error; that of a step has no result then.
+enum class Ask : std::uint8_t { result, ending };
 
 // By its name: a step, or inputs, env, item, index, workflow. Views live until the next call.
-using FindReferred = std::function<std::optional<Referred>(std::string_view name)>;
+using FindReferred = std::function<std::optional<Referred>(std::string_view name, Ask ask)>;
 
 class Templates {
   public:

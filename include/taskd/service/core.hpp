@@ -141,8 +141,9 @@ class Core {
     void run(engine::Command command, Decided decided);
     Result<void> settle(engine::Decision& decision, port::Purpose purpose);
     void note(const Record& record);
-    void advance(std::optional<WorkflowId> fetched = {});
-    void fetch_and_advance(WorkflowId id, std::vector<TaskId> ids);
+    void advance(engine::Advance next = {});
+    void fetch_and_advance(engine::Decision& decision);
+    void advance_first(engine::Advance next);
     void fetch_workflow_and_run(engine::Command command, WorkflowId id, Decided decided);
     void take_workflow(engine::Command& command, const std::shared_ptr<const WholeWorkflow>& found);
     void match();

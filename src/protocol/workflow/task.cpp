@@ -149,7 +149,7 @@ class TaskReader {
     Result<void> given_list(const Document& value) {
         if (!scope_.given || !value.text.starts_with("${inputs.")) return {};
         const JsonTemplates templates;
-        const auto find = [this](std::string_view name) -> std::optional<Referred> {
+        const auto find = [this](std::string_view name, Ask) -> std::optional<Referred> {
             if (name != "inputs") return std::nullopt;
             return Referred{*scope_.given, {}, {}};
         };

@@ -47,7 +47,7 @@ Result<void> check_input(const Scope& scope, const Document& at, const Reference
                      "there is no input '" + shown(*name) + "'" + meant_instead(*name, known));
     }
     if (!scope.given) return {};
-    const auto value = resolve(reference, [&](std::string_view) {
+    const auto value = resolve(reference, [&](std::string_view, Ask) {
         return std::optional<Referred>{Referred{*scope.given, {}, {}}};
     });
     if (!value) return fault(at.place, value.error().detail, value.error().code);

@@ -30,6 +30,22 @@ bool adds_work(Command& command) {
 }
 
 // Made of what the view had: until it is decided, deletions of that time must be remembered.
+// A few tasks at a time: the view hands them over whole, and their payloads are not wanted.
+Result<void> read_results(port::View& view, std::span<const TaskId> ids,
+                          std::map<TaskId, std::optional<Blob>>& results) {
+    constexpr std::size_t at_once = 16;
+    for (std::size_t from = 0; from < ids.size(); from += at_once) {
+        const auto some = ids.subspan(from, std::min(at_once, ids.size() - from));
+        auto tasks = view.find(some);
+        if (!tasks) return std::unexpected{tasks.error()};
+        for (const TaskId& id : some)
+            results[id];
+        for (Task& task : *tasks)
+            results[task.spec.id] = std::move(task.result);
+    }
+    return {};
+}
+
 bool is_of_page(const Command& command) {
     return std::holds_alternative<engine::StepOperation>(command) ||
            std::holds_alternative<engine::DropTasks>(command);
@@ -146,8 +162,10 @@ bool Core::must_defer() const {
 }
 
 bool Core::page_waits() const {
-    return std::ranges::any_of(deferred_,
-                               [](const Deferred& each) { return is_of_page(each.command); });
+    return std::ranges::any_of(deferred_, [](const Deferred& each) {
+        const auto* retry = std::get_if<engine::RetryWorkflow>(&each.command);
+        return is_of_page(each.command) || (retry != nullptr && retry->fetched);
+    });
 }
 
 void Core::run_deferred() {
@@ -185,13 +203,12 @@ Result<void> Core::settle(Decision& decision, port::Purpose purpose) {
 
 // What the ends of steps lead to, in the same batch as these; what is too much for one turn goes on
 // in the next.
-void Core::advance(std::optional<WorkflowId> fetched) {
+void Core::advance(engine::Advance next) {
     for (std::size_t records = 0; records < limits::turn_tasks_max && engine_.can_advance();) {
         if (syncing_ && open_.bytes > settings_.batch_bytes_soft) return;  // after the sync
-        Decision decision =
-            engine_.decide(now(), engine::Advance{std::exchange(fetched, std::nullopt)}, random_);
-        if (!decision.fetch.empty()) {
-            fetch_and_advance(*decision.advanced, std::move(decision.fetch));
+        Decision decision = engine_.decide(now(), std::exchange(next, {}), random_);
+        if (decision.advanced) {
+            fetch_and_advance(decision);
             continue;
         }
         records += decision.records.size();
@@ -199,20 +216,32 @@ void Core::advance(std::optional<WorkflowId> fetched) {
     }
 }
 
-// Results that steps refer to and that memory has forgotten. Meanwhile others have their turn.
-void Core::fetch_and_advance(WorkflowId id, std::vector<TaskId> ids) {
+// Bodies of tasks that are to be cancelled, or results that steps refer to: memory has neither.
+// Meanwhile others have their turn.
+void Core::fetch_and_advance(Decision& decision) {
+    const WorkflowId id = *decision.advanced;
     engine_.apply(engine::WorkflowAway{id, true});
     ++fetches_;
-    fetch({std::move(ids), {}}, false, [this, id](Fetched unknown) {
-        --fetches_;
-        for (Task& task : unknown.tasks)
-            engine_.apply(engine::TaskLoaded{std::make_shared<Task>(std::move(task))});
-        engine_.apply(engine::WorkflowAway{id, false});
-        engine_.apply(engine::WorkflowFirst{id});
-        advance(id);
-        match();
-        finish_turn();
-    });
+    if (decision.fetch_results.empty())
+        return fetch({std::move(decision.fetch), {}}, false,
+                     [this, id](const Fetched&) { advance_first({id, {}}); });
+    auto told = std::make_shared<engine::Advance>(engine::Advance{id, {}});
+    auto read = std::make_shared<Result<void>>();
+    ask_view([told, read, ids = std::move(decision.fetch_results)](
+                 port::View& view) { *read = read_results(view, ids, told->results); },
+             [this, told, read] {
+                 if (!*read) return lost_disk_(read->error());
+                 advance_first(std::move(*told));
+             });
+}
+
+void Core::advance_first(engine::Advance next) {
+    --fetches_;
+    engine_.apply(engine::WorkflowAway{*next.asked_for, false});
+    engine_.apply(engine::WorkflowFirst{*next.asked_for});
+    advance(std::move(next));
+    match();
+    finish_turn();
 }
 
 // What the view has of a workflow once it has caught up: one that was deleted must not come back.
