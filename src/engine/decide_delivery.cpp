@@ -273,7 +273,9 @@ Decision decide_dead_letters(const Context& context, const ChangeDeadLetters& co
     Decision decision;
     std::size_t room =
         limits::deliveries_open_max - std::min(limits::deliveries_open_max, group->sub.open.size());
+    std::set<DeliveryKey> seen;  // the letter is there until the record is applied
     for (const DeliveryKey& event : letters_of(*group, command)) {
+        if (!seen.insert(event).second) continue;
         if (!group->dead.contains(event))
             return refuse(ErrorCode::dead_letter_not_found,
                           event.topic + ":" + std::to_string(event.sequence.value));

@@ -224,6 +224,25 @@ TEST_CASE("what fails comes again later, and is dead in the end") {
           ErrorCode::dead_letter_not_found);
 }
 
+TEST_CASE("a dead letter that is named twice is changed once") {
+    const bool drop = GENERATE(true, false);
+    const bool in_memory = GENERATE(true, false);
+    World world;
+    world.subscribe("a", "t", [](SubscriptionSpec& spec) { spec.attempts_max = 1; });
+    world.publish("t", "1");
+    world.publish("t", "2");
+    for (const auto& delivery : world.ask("a"))
+        CHECK_FALSE(world.end("a", delivery, DeliveryEnd::failed));
+    if (!in_memory) world.run(TrimTopic{"t", EventSequence{2}, 3});
+    const DeliveryKey letter{"t", EventSequence{1}};
+    const DeliveryKey other{"t", EventSequence{2}};
+
+    const Decision decision = world.run(ChangeDeadLetters{"a", drop, {letter, other, letter}});
+    CHECK(decision.topics.refused.size() == 2);
+    CHECK(world.engine.dead_letters("a").empty());
+    CHECK(world.ask("a").size() == (drop ? 0 : 2));
+}
+
 TEST_CASE("events of a key wait for those before them, others go on") {
     World world;
     world.subscribe("a", "t", [](SubscriptionSpec& spec) { spec.ordered = true; });
