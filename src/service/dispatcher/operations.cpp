@@ -9,6 +9,7 @@ namespace {
 
 // How long it is left alone after it was refused.
 constexpr Duration retry = std::chrono::seconds{1};
+constexpr Duration one_second = std::chrono::seconds{1};  // in units that can be divided
 
 // Few enough at a time that a rate is even.
 std::size_t page_of(const Operation& operation) {
@@ -87,7 +88,7 @@ void Operations::found(const OperationId& id, const Result<TaskPage>& page) {
     const SteadyTime begin = clock_.steady();
     auto step = step_of(operation, run.search, *page);
     Duration wait{0};
-    if (operation.rate > 0) wait = std::chrono::seconds{1} * step.targets.size() / operation.rate;
+    if (operation.rate > 0) wait = one_second * step.targets.size() / operation.rate;
     core_.execute(std::move(step),
                   [this, id, wait](const engine::Decision& decision) -> Core::Reply {
                       const bool refused = decision.refused.has_value();
