@@ -42,6 +42,24 @@ class HeldLane final : public port::Background {
     std::vector<std::pair<std::function<void()>, std::function<void()>>> waiting_;
 };
 
+// Notes how much is handed over at a time.
+struct WatchedRecords final : port::JournalReader {
+    explicit WatchedRecords(port::JournalReader& records_in) : records{records_in} {}
+
+    Result<void> read(Sequence after,
+                      const std::function<bool(const RecordBatch&)>& take) override {
+        std::size_t batches = 0;
+        return records.read(after, [&](const RecordBatch& batch) {
+            batches_max = std::max(batches_max, ++batches);
+            return take(batch);
+        });
+    }
+    Sequence oldest() const override { return records.oldest(); }
+
+    port::JournalReader& records;
+    std::size_t batches_max = 0;
+};
+
 struct DispatcherWorld {
     explicit DispatcherWorld(std::size_t frame_bytes_max = limits::frame_bytes_max,
                              service::DispatcherSettings settings = {},
@@ -63,7 +81,7 @@ struct DispatcherWorld {
                                      logs,
                                      log_lane,
                                      host.calendar(),
-                                     journal,
+                                     records,
                                      log_lane,
                                      &metrics,
                                      &disk,
@@ -98,6 +116,7 @@ struct DispatcherWorld {
     sim::JournalTape tape;
     sim::MemoryTable table;
     sim::MemoryJournal journal;
+    WatchedRecords records{journal};
     sim::MemoryView view{table};
     HeldLane journal_lane{host};
     HeldLane space_lane{host};

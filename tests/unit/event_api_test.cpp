@@ -153,6 +153,19 @@ TEST_CASE("a slow reader costs a bound, holds nobody, and misses nothing") {
     CHECK(slow.follow(world).size() == batches * each + 1);
 }
 
+TEST_CASE("however large what happened is, a reader costs a page of it at a time") {
+    DispatcherWorld world;
+    world.journal.keeps = true;
+    const std::string body =
+        R"({"type":"sum","payload":")" + std::string(limits::task_bytes_max - 100, 'x') + "\"}";
+    for (int i = 0; i < 40; ++i)
+        REQUIRE(world.ask("POST", "/v1/tasks", body)->status == 202);
+    Reader reader{world, "?since=oldest&topic=task"};
+    CHECK(reader.follow(world, 10s).size() == 40);
+    CHECK(world.records.batches_max > 10);
+    CHECK(world.records.batches_max < 20);
+}
+
 TEST_CASE("who comes too late is told so, with the oldest there is") {
     DispatcherWorld world;
     for (int i = 0; i < 5; ++i)

@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <charconv>
 
+#include "taskd/protocol/record_codec.hpp"
+
 namespace taskd::service {
 namespace {
 
 // The view hands tasks over whole: not many at a time.
 constexpr std::size_t asked_at_once = 16;
+// Of results of a mebibyte each a page of so many records would be a gibibyte.
+constexpr std::size_t page_bytes = 16 * limits::mebibyte;
 
 std::vector<protocol::Event> events_of(
     const RecordBatch& batch, const std::unordered_map<TaskId, protocol::TaskFacts>& facts) {
@@ -39,6 +43,7 @@ port::HttpResponse stream_response(std::shared_ptr<port::HttpStream> stream) {
 struct EventApi::Page {
     std::vector<RecordBatch> batches;
     std::size_t records = 0;
+    std::size_t bytes = 0;
     Result<void> result;
     Facts facts;
     std::vector<TaskId> unknown;
@@ -135,7 +140,9 @@ void EventApi::pump(const Shared& stream) {
             page->result = records.read(after, [&](const RecordBatch& batch) {
                 page->batches.push_back(batch);
                 page->records += batch.records.size();
-                return page->records < limits::event_page_records;
+                for (const Record& record : batch.records)
+                    page->bytes += protocol::encoded_bytes_max(record);
+                return page->records < limits::event_page_records && page->bytes < page_bytes;
             });
         },
         [this, stream, page, alive = std::weak_ptr{alive_}] {
