@@ -11,6 +11,7 @@ namespace {
 void apply_rules(State& state, const QueueRules& rules) {
     Queue& queue = state.queue_of(rules.type);
     queue.rules = rules;
+    queue.ruled = true;
     // Without a rate nothing is held back; after a restart no note says so.
     if (!rules.rate.limits()) queue.bucket.closed = false;
     for (auto& [key, lane] : queue.lanes) {

@@ -25,22 +25,22 @@ class NoteApplier {
 
     void operator()(const WorkerNoted& note) {
         Worker& worker = state_.worker_of(note.instance);
-        leave_queues(worker);
+        const std::vector<Queue*> left = leave_queues(worker);
         worker.slots = note.slots;
         worker.credit = note.credit;
         worker.up = true;
         for (const std::string& type : note.types) {
             Queue& queue = state_.queue_of(type);
-            worker.queues.push_back(&queue);
-            queue.workers.insert(&worker);
+            if (queue.workers.insert(&worker).second) worker.queues.push_back(&queue);
         }
         state_.give_free(worker);
+        drop_idle(left);  // not before: what it takes again keeps its turn
     }
 
     void operator()(const WorkerForgotten& note) {
         Worker& worker = state_.worker_of(note.instance);
         worker.up = false;
-        leave_queues(worker);
+        drop_idle(leave_queues(worker));
         state_.drop_worker_if_idle(worker);
     }
 
@@ -68,9 +68,11 @@ class NoteApplier {
     }
 
     void operator()(const RateOpened& note) {
-        Queue& queue = state_.queue_of(note.type);
         state_.rates_at = std::max(state_.rates_at, note.at);
         state_.wakes.erase({note.wake, note.type, note.key});
+        const auto place = state_.queues.find(note.type);
+        if (place == state_.queues.end()) return;
+        Queue& queue = place->second;
         const auto open = [&](Bucket& bucket, const Rate& rate) {
             if (!rate.limits() || bucket.opens_at(rate) <= note.at) bucket.closed = false;
         };
@@ -83,6 +85,7 @@ class NoteApplier {
             state_.drop_lane_if_idle(lane);
         }
         state_.refresh(queue);
+        state_.drop_queue_if_idle(queue);
     }
 
     void operator()(const RatesReset& note) {
@@ -143,12 +146,18 @@ class NoteApplier {
     }
 
   private:
-    void leave_queues(Worker& worker) {
+    std::vector<Queue*> leave_queues(Worker& worker) {
         state_.take_free(worker);
-        for (Queue* queue : std::exchange(worker.queues, {})) {
+        for (Queue* queue : worker.queues) {
             queue->workers.erase(&worker);
             state_.refresh(*queue);
         }
+        return std::exchange(worker.queues, {});
+    }
+
+    void drop_idle(const std::vector<Queue*>& queues) {
+        for (Queue* queue : queues)
+            state_.drop_queue_if_idle(*queue);
     }
 
     State& state_;

@@ -78,6 +78,12 @@ Queue& State::queue_of(const std::string& type) {
     return queue;
 }
 
+void State::drop_queue_if_idle(Queue& queue) {
+    if (queue.ruled || !queue.lanes.empty() || !queue.workers.empty()) return;
+    TASKD_ASSERT(!queue.matchable && !queue.hungry && queue.free_workers.empty());
+    queues.erase(queues.find(queue.type));
+}
+
 Lane& State::lane_of(Queue& queue, const std::string& key) {
     const auto [place, added] = queue.lanes.try_emplace(key);
     Lane& lane = place->second;
@@ -331,7 +337,9 @@ void State::remove(Header& header) {
     Lane& lane = lane_at(header);
     headers.remove(body.slot);
     --lane.tasks;
+    Queue& queue = *lane.queue;
     drop_lane_if_idle(lane);
+    drop_queue_if_idle(queue);
 }
 
 void State::body_came(Header& header, std::shared_ptr<Task> task, bool ahead) {

@@ -87,6 +87,7 @@ struct ByTurn {
 struct Queue {
     std::string type;
     QueueRules rules;
+    bool ruled = false;  // somebody gave it rules, maybe the usual ones: the view knows it
     std::map<std::string, Lane, std::less<>> lanes;
     std::array<std::set<Lane*, ByTurn>, priorities> turns;  // lanes that may be leased from
     std::uint64_t turn = 0;                                 // of the lane that was last
@@ -184,6 +185,8 @@ struct State {
                   const std::optional<std::string>& key, EngineTime at);
     void refresh(Lane& lane);
     Queue& queue_of(const std::string& type);
+    // One that is nothing but a name: a worker may ask for any. Nothing is counted by queue alone.
+    void drop_queue_if_idle(Queue& queue);
     Worker& worker_of(const std::string& instance);
     const WorkerHold* hold_of(std::string_view instance) const;
 
