@@ -37,6 +37,9 @@ void refuse_groups(Judge& judge) {
     judge.ask("PUT", "/v1/queues/{type}", "/v1/queues/narrow", "{\"key_backlog_max\":1}", 200);
     refused("{\"tasks\":[{\"type\":\"narrow\",\"key\":\"a\"},{\"type\":\"narrow\",\"key\":\"a\"}]}",
             429, "key_backlog_full");
+    judge.ask("PUT", "/v1/queues/{type}/schema", "/v1/queues/number/schema",
+              R"({"type":"integer"})", 200);
+    refused(R"({"tasks":[{"type":"number","payload":"one"}]})", 422, "schema_mismatch");
 }
 
 std::string make_group(Judge& judge, const std::string& body) {

@@ -51,6 +51,20 @@ TEST_CASE("a view that falls behind slows the submitters, and nobody else") {
     CHECK(world.submit()->status == 202);
 }
 
+TEST_CASE("the tasks of a group match the schemas of their types, its completion need not") {
+    World world;
+    REQUIRE(world.ask("PUT", "/v1/queues/count/schema", R"({"type":"integer"})")->status == 200);
+    const auto make = [&](const std::string& second) {
+        return world.ask("POST", "/v1/groups",
+                         R"({"tasks":[{"type":"count","payload":1},{"type":"count","payload":)" +
+                             second + R"(}],"completion":{"type":"count","payload":"done"}})");
+    };
+    const auto refused = make("\"two\"");
+    CHECK(problem(refused) == "422 schema_mismatch");
+    CHECK(protocol::JsonView{refused->body}["index"].text() == "1");
+    CHECK(make("2")->status == 202);
+}
+
 TEST_CASE("a dispatcher on its way out refuses new tasks, lets go who waits and tells why") {
     World world;
     bool drained = false;

@@ -4,12 +4,14 @@
 #include "taskd/service/core.hpp"
 #include "taskd/service/http_front.hpp"
 #include "taskd/service/operations.hpp"
+#include "taskd/service/schemas.hpp"
 
 namespace taskd::service {
 
 class GroupApi {
   public:
-    GroupApi(Core& core, Operations& operations) : core_{core}, operations_{operations} {}
+    GroupApi(Core& core, Operations& operations, Schemas& schemas)
+        : core_{core}, operations_{operations}, schemas_{schemas} {}
 
     void add_routes(HttpFront& front);
 
@@ -24,6 +26,7 @@ class GroupApi {
 
     Core& core_;
     Operations& operations_;
+    Schemas& schemas_;
 };
 
 }  // namespace taskd::service

@@ -70,7 +70,7 @@ Result<void> Dispatcher::start() {
     start_upkeep();
     operations_ = std::make_unique<Operations>(core_, core.clock, core.timers, core.log);
     operations_->add_routes(front_);
-    group_api_ = std::make_unique<GroupApi>(core_, *operations_);
+    group_api_ = std::make_unique<GroupApi>(core_, *operations_, *schemas_);
     group_api_->add_routes(front_);
     operations_->start();
     schedules_ =

@@ -30,6 +30,13 @@ void GroupApi::make(Call call) {
     if (const auto slow = core_.slow_down()) return call.answer(*slow);
     auto asked = protocol::parse_group(call.request.body, [this] { return core_.make_id(); });
     if (!asked) return call.answer(asked.error().error, asked.error().index);
+    // Not that of the completion: it is a part of what its worker gets, and the counts around it
+    // are known when the group ends.
+    for (std::size_t i = 0; i < asked->tasks.size(); ++i) {
+        const TaskSpec& spec = asked->tasks[i];
+        if (auto matched = schemas_.check(spec.type, spec.payload.view()); !matched)
+            return call.answer(matched.error(), i);
+    }
     asked->group.made_at = core_.now().wall;
     const GroupId id = asked->group.id;
     engine::MakeGroup command{.group = std::move(asked->group),
