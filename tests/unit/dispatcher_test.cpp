@@ -51,6 +51,18 @@ TEST_CASE("a view that falls behind slows the submitters, and nobody else") {
     CHECK(world.submit()->status == 202);
 }
 
+TEST_CASE("who is resumed by its full name is shown as held while its lasting name is") {
+    World world;
+    REQUIRE(world.ask("POST", "/v1/workers/sum-1/pause", R"({"by":"ann"})")->status == 200);
+    const auto answer = world.ask("POST", "/v1/workers/sum-1-5f1c0d9a/resume");
+    REQUIRE(answer->status == 200);
+    const protocol::JsonView hold{answer->body};
+    CHECK(hold["instance"].text() == "sum-1");
+    CHECK(hold["paused"]["by"].text() == "ann");
+    const auto free = world.ask("POST", "/v1/workers/sum-1/resume");
+    CHECK(free->body == R"({"instance":"sum-1","draining":false})");
+}
+
 TEST_CASE("the tasks of a group match the schemas of their types, its completion need not") {
     World world;
     REQUIRE(world.ask("PUT", "/v1/queues/count/schema", R"({"type":"integer"})")->status == 200);

@@ -130,11 +130,11 @@ void QueueApi::change_worker(Call call, ChangeWorker::What what) {
         [this, shared, instance](const engine::Decision& decision) {
             if (decision.refused)
                 return Core::Reply{[shared, error = *decision.refused] { shared->answer(error); }};
-            const auto& holds = core_.engine().holds();
-            const auto found = holds.find(instance);
+            // Who is resumed may still be held under its lasting name.
+            const WorkerHold* hold = core_.engine().hold_of(instance);
             const WorkerHold none{instance, std::nullopt, false};
             return Core::Reply{
-                [shared, body = protocol::write_hold(found == holds.end() ? none : found->second)] {
+                [shared, body = protocol::write_hold(hold == nullptr ? none : *hold)] {
                     shared->answer(200, body);
                 }};
         });
