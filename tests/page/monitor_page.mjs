@@ -74,6 +74,27 @@ async function check(page, key) {
     await search('type:sum tsate:dead');
     await until('a fault names its place', async () =>
         (await page.locator('#search-fault').innerText()).includes("in 'tsate:dead'"));
+    // What was asked last is shown, whichever is answered first.
+    let answer_late;
+    const late = new Promise((go) => { answer_late = go; });
+    await page.route('**/v1/tasks?*', async (route) => {
+        if (route.request().url().includes('nobody_does')) await late;
+        await route.continue();
+    });
+    await search('type:a_type_nobody_does');
+    assert.equal(await page.locator('#more').isDisabled(), true);
+    await search('type:sum');
+    const found = page.locator('#found tbody');
+    await until('the later search is shown', async () =>
+        (await found.innerText()).includes('sum'));
+    const answered = page.waitForResponse((answer) => answer.url().includes('nobody_does'));
+    answer_late();
+    await (await answered).finished();
+    await page.evaluate(() => new Promise((done) => setTimeout(done)));
+    assert.equal((await found.innerText()).includes('nobody_does'), false);
+    assert.equal(await found.locator('tr').count(), 1);
+    assert.equal(await page.locator('#more').isDisabled(), false);
+    await page.unroute('**/v1/tasks?*');
     // A refused search is what was asked for.
     assert.ok(faults.every((fault) => fault.includes('422')), faults.join('\n'));
     faults.length = 0;
