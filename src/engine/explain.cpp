@@ -98,24 +98,24 @@ std::string said_by(const Pause& pause) {
     return text;
 }
 
-// The leases that fill a limit, the first of them by name.
-std::string holders(const State& state, const Queue& queue, const std::string* key) {
-    constexpr std::size_t named = 1;
-    std::size_t more = 0;
-    std::string text;
-    std::size_t count = 0;
-    for (const auto& [name, worker] : state.workers)
-        for (const Body* body = worker.leases.front(); body != nullptr;
-             body = worker.leases.next(*body)) {
+constexpr std::size_t holders_looked_at = 100;
+
+// One of the leases that fill a limit, and how many there are besides. It is asked for each row of
+// a list, so only so many are looked at; when none of them is it, their number has to do.
+std::string holders(const Queue& queue, const Lane* lane) {
+    const std::size_t leased = lane != nullptr ? lane->leased : queue.leased;
+    std::size_t left = holders_looked_at;
+    for (const Worker* worker : queue.workers) {
+        const auto& leases = worker->leases;
+        for (const Body* body = leases.front(); body != nullptr; body = leases.next(*body)) {
+            if (left-- == 0) return {};
             const TaskSpec& spec = body->task->spec;
-            if (spec.type != queue.type || (key != nullptr && spec.key != *key)) continue;
-            if (++count > named) {
-                ++more;
-                continue;
-            }
-            text += (text.empty() ? "" : ", ") + spec.id.to_string();
+            if (spec.type != queue.type || (lane != nullptr && spec.key != lane->key)) continue;
+            const std::string first = ": " + spec.id.to_string();
+            return leased == 1 ? first : first + " and " + std::to_string(leased - 1) + " more";
         }
-    return more == 0 ? text : text + " and " + std::to_string(more) + " more";
+    }
+    return {};
 }
 
 std::optional<Explanation> by_pause(const QueueRules& rules, const TaskSpec& spec) {
@@ -134,15 +134,14 @@ std::optional<Explanation> by_pause(const QueueRules& rules, const TaskSpec& spe
     return std::nullopt;
 }
 
-std::optional<Explanation> by_limit(const Now& now, const State& state, const Queue& queue,
-                                    const Lane* lane) {
+std::optional<Explanation> by_limit(const Now& now, const Queue& queue, const Lane* lane) {
     const QueueRules& rules = queue.rules;
     const auto in = [&](EngineTime time) { return now.wall + (time - now.engine); };
     if (rules.concurrency > 0 && queue.leased >= rules.concurrency)
         return Explanation{"queue_limit",
                            std::to_string(queue.leased) + " of " +
-                               std::to_string(rules.concurrency) +
-                               " are leased: " + holders(state, queue, nullptr),
+                               std::to_string(rules.concurrency) + " are leased" +
+                               holders(queue, nullptr),
                            "one of them ends",
                            std::nullopt,
                            {}};
@@ -151,7 +150,7 @@ std::optional<Explanation> by_limit(const Now& now, const State& state, const Qu
         return Explanation{"key_limit",
                            std::to_string(lane->leased) + " of " +
                                std::to_string(rules.key_concurrency) + " of key '" + lane->key +
-                               "' are leased: " + holders(state, queue, &lane->key),
+                               "' are leased" + holders(queue, lane),
                            "one of them ends",
                            std::nullopt,
                            {}};
@@ -197,7 +196,7 @@ Explanation queued(const Now& now, const State& state, const Task& task) {
                 {}};
     }
     const auto lane = queue.lanes.find(task.spec.key);
-    if (auto why = by_limit(now, state, queue, lane == queue.lanes.end() ? nullptr : &lane->second))
+    if (auto why = by_limit(now, queue, lane == queue.lanes.end() ? nullptr : &lane->second))
         return *why;
     if (queue.free_workers.empty())
         return {"workers_full",

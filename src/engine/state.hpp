@@ -38,6 +38,10 @@ struct Worker {
     bool has_free_slot() const { return up && !held && credit > 0 && leases.size() < slots; }
 };
 
+struct ByArrival {
+    bool operator()(const Worker* a, const Worker* b) const { return a->order < b->order; }
+};
+
 struct LeastLoaded {
     bool operator()(const Worker* a, const Worker* b) const {
         if (a->leases.size() != b->leases.size()) return a->leases.size() < b->leases.size();
@@ -99,7 +103,7 @@ struct Queue {
     std::size_t leased = 0;  // leases held, revoked or not
     std::size_t leased_since_look = 0;
     std::set<Worker*, LeastLoaded> free_workers;
-    std::set<Worker*> workers;  // those that are up
+    std::set<Worker*, ByArrival> workers;  // those that are up
 
     std::uint64_t served = 0;  // its newest lease, counted over all queues
     bool matchable = false;    // whether it stands in the sets of the state

@@ -151,6 +151,21 @@ TEST_CASE("every rule that holds a task is explained") {
     }
 }
 
+TEST_CASE("one of the leases that fill a limit is named, if it is soon found") {
+    Stage stage;
+    stage.run(ChangeQueue{.type = "email", .rules = {.key_concurrency = 2}});
+    stage.run(WorkerUp{"w1", {"email"}, 500});
+    const TaskId first = stage.submit({.key = "acme"});
+    stage.submit({.key = "acme"});
+    CHECK(stage.explain(stage.submit({.key = "acme"})).text ==
+          "2 of 2 of key 'acme' are leased: " + first.to_string() + " and 1 more");
+    for (int i = 0; i < 100; ++i)
+        stage.submit({.key = "other " + std::to_string(i)});
+    stage.submit({.key = "late"});
+    stage.submit({.key = "late"});
+    CHECK(stage.explain(stage.submit({.key = "late"})).text == "2 of 2 of key 'late' are leased");
+}
+
 TEST_CASE("rates that were taken back hold nothing when the records are applied again") {
     Engine engine{EngineSettings{.lease_duration = 30s}};
     Random random{1};
