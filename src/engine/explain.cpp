@@ -1,4 +1,6 @@
 // Why a task is where it is: the first rule that holds it, and what would release it.
+#include <ranges>
+
 #include "engine/state.hpp"
 
 namespace taskd::engine {
@@ -19,6 +21,8 @@ constexpr HoldingRule rule_rows[] = {
     {"queue_rate", "its queue leases no faster"},
     {"key_rate", "its key is leased no faster"},
     {"workers_full", "every worker of its type holds as many tasks as it may"},
+    {"not_asked", "a worker of its type has room, but does not ask for tasks at the moment"},
+    {"no_room", "there is no room to write down that it is leased"},
     {"leasing", "it is being handed to a worker"},
 };
 
@@ -71,7 +75,11 @@ Explanation held_by_worker(const Now& now, const Task& task) {
         "the worker ends it, or falls silent until " + at(in(lease.until)),
         std::nullopt,
         {}};
-    if (lease.timeout_at) {
+    const bool whole = task.ends_by && (!lease.timeout_at || *task.ends_by <= *lease.timeout_at);
+    if (whole) {
+        why.until = in(*task.ends_by);
+        why.release += "; it is stopped and expires at " + at(*why.until);
+    } else if (lease.timeout_at) {
         why.until = in(*lease.timeout_at);
         why.release += "; it is stopped at " + at(*why.until);
     }
@@ -82,13 +90,19 @@ Explanation scheduled(const Now& now, const Task& task) {
     const WallTime due = task.due_shown.value_or(now.wall);
     if (task.due_by_wall)
         return {"not_due", "it was put off until " + at(due), "the time comes", due, {}};
-    return {"backoff",
-            "attempt " + std::to_string(task.attempts_made) + " failed" +
-                (task.error ? " with " + task.error->code : "") + "; it is tried again at " +
-                at(due),
-            "the time comes",
-            due,
-            {}};
+    Explanation why{"backoff",
+                    "attempt " + std::to_string(task.attempts_made) + " failed" +
+                        (task.error ? " with " + task.error->code : ""),
+                    "the time comes",
+                    due,
+                    {}};
+    if (task.ends_by && task.due_at && *task.ends_by <= *task.due_at) {
+        why.until = now.wall + (*task.ends_by - now.engine);
+        why.text += "; it expires at " + at(*why.until) + ", before it is tried again";
+    } else {
+        why.text += "; it is tried again at " + at(due);
+    }
+    return why;
 }
 
 std::string said_by(const Pause& pause) {
@@ -173,7 +187,31 @@ std::optional<Explanation> by_limit(const Now& now, const Queue& queue, const La
     return std::nullopt;
 }
 
-Explanation queued(const Now& now, const State& state, const Task& task) {
+// No worker is free. One that asks for its tasks takes none between two questions, and is not busy.
+Explanation by_workers(const Queue& queue) {
+    // Of many the first stand for all: it is asked for each row of a list.
+    auto looked_at = queue.workers | std::views::take(limits::turn_tasks_max);
+    const auto idle = std::ranges::find_if(looked_at, [](const Worker* worker) {
+        return !worker->held && worker->credit == 0 && worker->leases.empty();
+    });
+    const std::string waiting = std::to_string(queue.queued) + " tasks are queued";
+    if (idle != looked_at.end())
+        return {"not_asked",
+                "worker " + (*idle)->instance +
+                    " does nothing, but does not ask for tasks of type '" + queue.type +
+                    "' at the moment, " + waiting,
+                "it asks again, or another worker takes it",
+                std::nullopt,
+                {}};
+    return {"workers_full",
+            "all workers of type '" + queue.type + "' are busy, " + waiting,
+            "one of " + std::to_string(queue.workers.size()) +
+                " workers ends a task, or one more comes",
+            std::nullopt,
+            {}};
+}
+
+Explanation queued(const Now& now, const State& state, const Task& task, bool room) {
     const std::string& type = task.spec.type;
     const auto found = state.queues.find(type);
     if (found != state.queues.end())
@@ -198,12 +236,11 @@ Explanation queued(const Now& now, const State& state, const Task& task) {
     const auto lane = queue.lanes.find(task.spec.key);
     if (auto why = by_limit(now, queue, lane == queue.lanes.end() ? nullptr : &lane->second))
         return *why;
-    if (queue.free_workers.empty())
-        return {"workers_full",
-                "all workers of type '" + type + "' are busy, " + std::to_string(queue.queued) +
-                    " tasks are queued",
-                "one of " + std::to_string(queue.workers.size()) +
-                    " workers ends a task, or one more comes",
+    if (queue.free_workers.empty()) return by_workers(queue);
+    if (!room)
+        return {"no_room",
+                "the journal has no room to write down that it is leased",
+                "the disk has room again",
                 std::nullopt,
                 {}};
     return {
@@ -216,7 +253,7 @@ std::span<const HoldingRule> rule_table() {
     return rule_rows;
 }
 
-Explanation Engine::explain(const Now& now, const Task& task) const {
+Explanation Engine::explain(const Now& now, const Task& task, bool room) const {
     Explanation why;
     if (is_terminal(task.state) && !task.lease)
         why = {"ended", "it is " + std::string{to_text(task.state)}, "", std::nullopt, {}};
@@ -225,7 +262,7 @@ Explanation Engine::explain(const Now& now, const Task& task) const {
     else if (task.state == TaskState::scheduled)
         why = scheduled(now, task);
     else
-        why = queued(now, *state_, task);
+        why = queued(now, *state_, task, room);
     const Header* header = state_->find(task.spec.id);
     const bool known = header != nullptr && header->body && is_terminal(task.state);
     why.spent = spent_of(now, task, known ? header->body->committing : std::nullopt);

@@ -51,6 +51,23 @@ TEST_CASE("a view that falls behind slows the submitters, and nobody else") {
     CHECK(world.submit()->status == 202);
 }
 
+TEST_CASE("a task that cannot be leased for want of room says so") {
+    World world;
+    const std::string id{protocol::JsonView{world.submit()->body}["id"].text()};
+    const auto rule = [&] {
+        return protocol::JsonView{world.ask("GET", "/v1/tasks/" + id + "/explain")->body}["rule"]
+            .text();
+    };
+    CHECK(rule() == "no_worker");
+    world.journal.choked = true;
+    CHECK_FALSE(world.ask("POST", "/v1/leases", R"({"types":["sum"],"wait_ms":60000})"));
+    CHECK(rule() == "no_room");
+    CHECK(world.ask("GET", "/v1/tasks")->body.find("no_room") != std::string::npos);
+    world.journal.choked = false;
+    REQUIRE(world.submit("other"));  // whatever happens next has it tried again
+    CHECK(rule() == "running");
+}
+
 TEST_CASE("who is resumed by its full name is shown as held while its lasting name is") {
     World world;
     REQUIRE(world.ask("POST", "/v1/workers/sum-1/pause", R"({"by":"ann"})")->status == 200);

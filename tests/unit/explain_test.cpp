@@ -36,9 +36,11 @@ class Stage {
         now_.wall += by;
         run(Tick{});
     }
-    Explanation explain(TaskId id) const { return engine_.explain(now_, *engine_.find(id)); }
+    Explanation explain(TaskId id) const { return engine_.explain(now_, *engine_.find(id), room); }
+    WallTime at(Duration later) const { return now_.wall + later; }
 
     bool matching = true;
+    bool room = true;
 
   private:
     void settle(const Decision& decision) {
@@ -64,14 +66,28 @@ TaskId limited(Stage& stage, const QueueRules& rules) {
     return stage.submit({.key = "acme"});
 }
 
-const std::map<std::string_view, Situation>& situations() {
-    static const std::map<std::string_view, Situation> all{
+using Situations = std::map<std::string_view, Situation>;
+
+// What the task itself, its worker or the want of one is the reason of.
+const Situations& own_situations() {
+    static const Situations all{
         {"no_worker", [](Stage& stage) { return stage.submit({}); }},
         {"not_due", [](Stage& stage) { return stage.submit({.delay = 10s}); }},
         {"workers_full",
          [](Stage& stage) {
              stage.run(WorkerUp{"w1", {"email"}, 1});
              stage.submit({});
+             return stage.submit({});
+         }},
+        {"not_asked",
+         [](Stage& stage) {
+             stage.run(WorkerUp{"w1", {"email"}, 5, 0});
+             return stage.submit({});
+         }},
+        {"no_room",
+         [](Stage& stage) {
+             stage.matching = stage.room = false;
+             stage.run(WorkerUp{"w1", {"email"}, 1});
              return stage.submit({});
          }},
         {"leasing",
@@ -99,6 +115,13 @@ const std::map<std::string_view, Situation>& situations() {
              stage.run(Fail{{id, LeaseEpoch{1}}, {"smtp_down", "", false}});
              return id;
          }},
+    };
+    return all;
+}
+
+// What somebody said.
+const Situations& ruled_situations() {
+    static const Situations all{
         {"queue_paused",
          [](Stage& stage) {
              stage.run(ChangeQueue{.type = "email", .what = ChangeQueue::What::pause, .by = "ann"});
@@ -132,14 +155,21 @@ const std::map<std::string_view, Situation>& situations() {
     return all;
 }
 
+Situations situations() {
+    Situations all = own_situations();
+    all.insert(ruled_situations().begin(), ruled_situations().end());
+    return all;
+}
+
 }  // namespace
 
 TEST_CASE("every rule that holds a task is explained") {
-    CHECK(situations().size() == rule_table().size());
+    const Situations all = situations();
+    CHECK(all.size() == rule_table().size());
     for (const HoldingRule& rule : rule_table()) {
         INFO(rule.name);
-        const auto found = situations().find(rule.name);
-        REQUIRE(found != situations().end());
+        const auto found = all.find(rule.name);
+        REQUIRE(found != all.end());
         Stage stage;
         const TaskId id = found->second(stage);
         const Explanation why = stage.explain(id);
@@ -149,6 +179,51 @@ TEST_CASE("every rule that holds a task is explained") {
         REQUIRE_FALSE(why.spent.empty());
         CHECK(why.spent.front().name == "queued");
     }
+}
+
+TEST_CASE("whichever of a task's times is over first is told, and what happens then") {
+    Stage stage;
+    stage.run(WorkerUp{"w1", {"email"}, 5});
+    const auto ends_with = [](const std::string& text, const std::string& tail) {
+        INFO(text);
+        CHECK(text.ends_with(tail));
+    };
+    const TaskId attempt = stage.submit({.timeout = 10s, .total_timeout = 20s});
+    CHECK(stage.explain(attempt).until == stage.at(10s));
+    ends_with(stage.explain(attempt).release, "; it is stopped at " + to_rfc3339(stage.at(10s)));
+    const TaskId whole = stage.submit({.timeout = 20s, .total_timeout = 10s});
+    CHECK(stage.explain(whole).until == stage.at(10s));
+    ends_with(stage.explain(whole).release,
+              "; it is stopped and expires at " + to_rfc3339(stage.at(10s)));
+
+    const Backoff slow{.initial = 15s, .max = 15s, .jitter = 0};
+    const TaskId again = stage.submit({.backoff = slow, .total_timeout = 16s});
+    stage.run(Fail{{again, LeaseEpoch{1}}, {"smtp_down", "", false}});
+    CHECK(stage.explain(again).until == stage.at(15s));
+    ends_with(stage.explain(again).text, "; it is tried again at " + to_rfc3339(stage.at(15s)));
+    const TaskId never = stage.submit({.backoff = slow, .total_timeout = 14s});
+    stage.run(Fail{{never, LeaseEpoch{1}}, {"smtp_down", "", false}});
+    CHECK(stage.explain(never).until == stage.at(14s));
+    ends_with(stage.explain(never).text,
+              "; it expires at " + to_rfc3339(stage.at(14s)) + ", before it is tried again");
+    stage.advance(14s);
+    CHECK(stage.explain(never).text == "it is expired");
+    CHECK(stage.explain(again).rule == "backoff");
+}
+
+TEST_CASE("a worker that asks for its tasks is busy with some, and without any it is awaited") {
+    Stage stage;
+    stage.run(WorkerUp{"w1", {"email"}, 5, 1});
+    stage.submit({});
+    const TaskId next = stage.submit({});
+    CHECK(stage.explain(next).rule == "workers_full");
+    stage.run(WorkerUp{"w2", {"email"}, 5, 0});
+    const Explanation why = stage.explain(next);
+    CHECK(why.rule == "not_asked");
+    CHECK(why.text ==
+          "worker w2 does nothing, but does not ask for tasks of type 'email' at the "
+          "moment, 1 tasks are queued");
+    CHECK(why.release == "it asks again, or another worker takes it");
 }
 
 TEST_CASE("one of the leases that fill a limit is named, if it is soon found") {

@@ -133,8 +133,8 @@ class Engine {
     const Progress* progress_of(TaskId id) const;
     LeaseStanding standing(const LeaseRef& lease) const;
     // The first rule that holds the task; for an ended one, where its time went. The task as it is
-    // now, from here or from the view.
-    Explanation explain(const Now& now, const Task& task) const;
+    // now, from here or from the view. `room`: whether a lease could be written down.
+    Explanation explain(const Now& now, const Task& task, bool room = true) const;
     std::vector<LeaseRef> leases_of(const std::string& worker) const;  // not revoked ones
     std::size_t held_by(const std::string& worker) const;
 

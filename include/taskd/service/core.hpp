@@ -85,6 +85,9 @@ class Core {
     TaskId make_id();
     Now now() const;
 
+    // False while what could be leased is not, as the journal has no room for it.
+    bool can_lease() const { return !lease_refused_; }
+
     void refuse_new_work() { closed_ = true; }
     // The same until it is taken back.
     void hold_new_work(std::optional<Error> why) { held_ = std::move(why); }
@@ -218,6 +221,7 @@ class Core {
     bool space_busy_ = false;
     std::unique_ptr<port::Timer> space_timer_;
     bool journal_full_ = false;  // and told so
+    bool lease_refused_ = false;
     SteadyTime room_retry_at_{};
     Sequence dropped_;
     bool closed_ = false;

@@ -290,7 +290,9 @@ void Core::match() {
     for (std::size_t i = 0; i < limits::turn_tasks_max && engine_.can_match(); ++i) {
         if (syncing_ && open_.bytes > settings_.batch_bytes_soft) return;  // after the sync
         Decision decision = engine_.decide(now(), engine::Match{}, random_);
-        if (!settle(decision, port::Purpose::old_work)) return;  // tried again when there is room
+        const auto settled = settle(decision, port::Purpose::old_work);
+        lease_refused_ = !settled && settled.error().code == ErrorCode::disk_full;
+        if (!settled) return;  // tried again when there is room
     }
 }
 

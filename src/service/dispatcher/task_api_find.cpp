@@ -45,7 +45,7 @@ std::string next_field(const TaskPage& page) {
 protocol::TaskExtras TaskApi::extras_of(const Task& task) const {
     if (task.state == TaskState::running) return {{}, {}, core_.engine().progress_of(task.spec.id)};
     if (task.state != TaskState::scheduled && task.state != TaskState::queued) return {};
-    const auto why = core_.engine().explain(core_.now(), task);
+    const auto why = core_.engine().explain(core_.now(), task, core_.can_lease());
     return {why.rule, why.text, nullptr};
 }
 

@@ -161,7 +161,7 @@ void TaskApi::explain(Call call) {
     auto shared = std::make_shared<Call>(std::move(call));
     find_task(shared->parameters[0], [this, shared](Result<Task> task) {
         if (!task) return shared->answer(task.error());
-        const auto why = core_.engine().explain(core_.now(), *task);
+        const auto why = core_.engine().explain(core_.now(), *task, core_.can_lease());
         std::string out;
         JsonWriter json{out};
         json.begin_object()
