@@ -37,7 +37,7 @@ bool holds_key(const Context& context, const Task& task, const std::vector<KeyUs
     const auto is_free = [&](TaskId id, WallTime until) {
         const Header* header = context.state.find(id);
         const bool lives = header != nullptr && !is_terminal(header->state);
-        return id == task.spec.id || (!lives && until <= context.now.wall);
+        return id == task.spec.id || (!lives && until <= context.now.believed());
     };
     const auto& keys = context.state.keys;
     if (const auto found = keys.find(key); found != keys.end())

@@ -128,7 +128,7 @@ class Submission {
         if (!use || done) return std::nullopt;
         const Header* header = context_.state.find(use->id);
         const bool lives = header != nullptr && !is_terminal(header->state);
-        if (!lives && use->until <= context_.now.wall) return std::nullopt;
+        if (!lives && use->until <= context_.now.believed()) return std::nullopt;
         const Task* holder = nullptr;
         const Place place = look_for(use->id, holder);
         if (place == Place::nowhere && command_.fetched) return std::nullopt;  // it is gone

@@ -172,7 +172,7 @@ void forget_keys(const Context& context, Sequence covered, Decision& decision) {
         bool over = true;
         if (current) {
             const Header* header = state.find(found->second.id);
-            over = found->second.until <= context.now.wall &&
+            over = found->second.until <= context.now.believed() &&
                    (header == nullptr || is_terminal(header->state));
         }
         if (!over && left <= state.settings.keys_in_memory_max) break;

@@ -97,8 +97,7 @@ void Story::start() {
     core_->on_output([this](const engine::Output& output) { deliver(output); });
     schedules_ = std::make_unique<service::ScheduleDesk>(*core_, calendar_, stage_, stage_, log_);
     deliveries_ = std::make_unique<service::DeliveryDesk>(*core_, stage_, stage_);
-    keeper_ = std::make_unique<service::TopicKeeper>(
-        *core_, [this] { return stage_.wall(); }, stage_, stage_, log_);
+    keeper_ = std::make_unique<service::TopicKeeper>(*core_, stage_, stage_, log_);
     core_->on_records([this](const RecordBatch& batch) { deliveries_->on_records(batch); });
     if (auto recovered = core_->recover(); !recovered)
         judge_.blame("a start succeeds: " + recovered.error().to_string());

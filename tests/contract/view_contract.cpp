@@ -410,14 +410,18 @@ TEST_CASE("ended workflows are let go of by age, and beyond a number of them") {
         ids.push_back(each.workflow.id);
     }
     REQUIRE(world.view->store(change));
-    const auto to_drop = [&](int before, std::size_t kept, std::size_t limit) {
-        return world.view->workflows_to_drop(WallTime{std::chrono::seconds{before}}, kept, limit)
-            .value();
+    const auto at = [](int seconds) { return WallTime{std::chrono::seconds{seconds}}; };
+    const auto to_drop = [&](int before, std::size_t kept, std::size_t limit,
+                             int crowded_before = 99) {
+        return world.view->workflows_to_drop({at(before), at(crowded_before), kept, limit}).value();
     };
     CHECK(to_drop(0, 10, 10).empty());
     CHECK(to_drop(3, 10, 10) == std::vector{ids[1], ids[2]});
     CHECK(to_drop(0, 2, 10) == std::vector{ids[1], ids[2], ids[3]});
     CHECK(to_drop(9, 0, 2) == std::vector{ids[1], ids[2]});
+    // However many there are: what ended a short while ago stays.
+    CHECK(to_drop(0, 0, 10, 3) == std::vector{ids[1], ids[2]});
+    CHECK(to_drop(4, 0, 10, 2) == std::vector{ids[1], ids[2], ids[3]});
 }
 
 TEST_CASE("groups read back, and their tasks are found by them") {

@@ -7,6 +7,7 @@
 #include "memory_task_logs.hpp"
 #include "sim_files.hpp"
 #include "sim_world.hpp"
+#include "taskd/io/workflow_text.hpp"
 #include "taskd/protocol/json_view.hpp"
 #include "taskd/service/dispatcher.hpp"
 #include "taskd/sim/memory_journal.hpp"
@@ -86,8 +87,8 @@ struct DispatcherWorld {
                                      &metrics,
                                      &disk,
                                      nullptr,
-                                     {},
-                                     nullptr,
+                                     io::read_workflow_text,
+                                     &document_lane,
                                      bus},
             [this](const Error& error) { lost = error; });
         REQUIRE(service->start());
@@ -125,6 +126,7 @@ struct DispatcherWorld {
     MemoryMetrics metrics;
     MemoryTaskLogs logs;
     HeldLane log_lane{host};
+    HeldLane document_lane{host};
     MemoryLog log;
     std::unique_ptr<port::Datagram> socket;
     std::unique_ptr<service::Dispatcher> service;

@@ -159,9 +159,7 @@ void SimCluster::start_dispatcher() {
     life->view_lane = at.make_lane();
     life->log_lane = at.make_lane();
     life->logs = std::make_unique<io::FileTaskLogs>(disk_, io::FileTaskLogsSettings{"data/logs"});
-    io::FileJournalSettings journal;
-    journal.dir = "data/journal";
-    journal.store_id = 7;
+    io::FileJournalSettings journal{.dir = "data/journal", .store_id = 7};
     journal.salt_seed = random_.next();
     journal.segment_bytes = 96 * limits::kibibyte;
     journal.first_bytes = 32 * limits::kibibyte;
@@ -192,6 +190,7 @@ void SimCluster::start_dispatcher() {
     settings.seed = random_.next();
     settings.disk = {.dir = "data", .reserve = options_.disk_reserve};
     if (options_.forgetful) settings.retention = short_memory;
+    if (options_.forgetful) settings.core.clock_believed_after = forgets_at_least;
     DispatcherLife* raw = life.get();
     life->service = std::make_unique<service::Dispatcher>(
         settings,

@@ -170,6 +170,45 @@ TEST_CASE("a clock that is set ahead makes nothing old until it has stayed so") 
     CHECK_FALSE(world.there(id));
 }
 
+TEST_CASE("a clock that is set ahead lets no workflow go until it has stayed so") {
+    auto settings = keeping(24h, 24h, many);
+    settings.workflows.keep = 24h;
+    World world{settings};
+    const auto begun = world.ask("POST", "/v1/workflows",
+                                 R"({"document":"name: w\nsteps: [{name: a, type: sum}]"})");
+    REQUIRE(begun->status == 201);
+    const std::string id = JsonView{begun->body}["id"].text();
+    const auto there = [&] { return world.ask("GET", "/v1/workflows/" + id)->status == 200; };
+    CHECK(world.ask("POST", "/v1/workflows/" + id + "/cancel")->status == 200);
+    world.run_for(2min);
+    world.world.set_wall_offset(world.host, 48h);
+    world.run_for(50min);
+    CHECK(there());
+    world.world.set_wall_offset(world.host, 0h);
+    world.run_for(2h);
+    CHECK(there());
+    world.world.set_wall_offset(world.host, 48h);
+    world.run_for(64min);
+    CHECK_FALSE(there());
+}
+
+TEST_CASE("a clock that is set ahead frees no idempotency key until it has stayed so") {
+    World world{keeping(1h, 1h, many)};
+    const std::string keyed = R"(,"idempotency_key":"order-7")";
+    const std::string id = world.succeeded(keyed);
+    world.run_for(2min);
+    world.world.set_wall_offset(world.host, 48h);
+    world.run_for(30s);
+    CHECK(world.submit_one(keyed) == id);
+    world.succeeded();  // the view is written, by the clock as it is
+    world.run_for(30s);
+    world.world.set_wall_offset(world.host, 0h);
+    CHECK(world.submit_one(keyed) == id);
+    world.world.set_wall_offset(world.host, 48h);
+    world.run_for(64min);
+    CHECK(world.submit_one(keyed) != id);
+}
+
 TEST_CASE("an id of the future is found by a sweep of everything") {
     World world{keeping(1h, 1h, many)};
     Random random{7};

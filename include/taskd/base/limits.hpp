@@ -199,6 +199,8 @@ inline constexpr Duration keep_default = 7 * 24h;
 inline constexpr Duration keep_dead_default = 30 * 24h;
 inline constexpr std::uint64_t keep_count_default = 10'000'000;
 inline constexpr Duration kept_at_least = 1h;
+// A wall clock that was set ahead and has stayed so makes things old.
+inline constexpr Duration clock_believed_after = 1h;
 static_assert(kept_at_least < keep_default && keep_default < keep_dead_default);
 inline constexpr Duration sweep_at_first = 5s;
 inline constexpr Duration sweep_interval = 1min;

@@ -25,6 +25,10 @@ using SteadyTime =
 struct Now {
     WallTime wall;
     EngineTime engine;
+    Duration ahead{};  // of the wall clock, before the one that is believed
+
+    // By which things are old: a wall clock that is set ahead may be set back.
+    WallTime believed() const { return wall - ahead; }
 };
 
 // RFC 3339 in UTC with microseconds, "2026-01-02T03:04:05.000006Z".

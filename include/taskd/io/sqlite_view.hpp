@@ -60,8 +60,7 @@ class SqliteView final : public port::View, public port::ViewCopy {
     Result<void> each_workflow(const std::function<void(const WholeWorkflow&)>& take) override;
     Result<std::shared_ptr<const WholeWorkflow>> find_workflow(WorkflowId id) override;
     Result<std::vector<Workflow>> list_workflows(const WorkflowQuery& query) override;
-    Result<std::vector<WorkflowId>> workflows_to_drop(WallTime before, std::size_t kept,
-                                                      std::size_t limit) override;
+    Result<std::vector<WorkflowId>> workflows_to_drop(const port::OldWorkflows& asked) override;
     Result<void> each_key(const std::function<void(const KeyUse&)>& take) override;
     Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys) override;
     Result<std::optional<TaskId>> newest_ended() override;

@@ -47,6 +47,14 @@ struct ViewChange {
     std::vector<WorkflowId> gone_workflows = {};  // go before `workflows` are stored
 };
 
+// Which of the workflows that have ended may go, the oldest first.
+struct OldWorkflows {
+    WallTime before;          // those that ended before
+    WallTime crowded_before;  // and those beyond `kept` of them that ended before this
+    std::size_t kept;
+    std::size_t limit;
+};
+
 class View : public TopicRows {
   public:
     virtual ~View() = default;
@@ -74,10 +82,7 @@ class View : public TopicRows {
     virtual Result<std::shared_ptr<const WholeWorkflow>> find_workflow(WorkflowId id) = 0;
     // Newest first; those among limits::search_rows_max rows.
     virtual Result<std::vector<Workflow>> list_workflows(const WorkflowQuery& query) = 0;
-    // Of workflows that have ended, oldest first: those that ended before, and those beyond `kept`
-    // of them; at most `limit`.
-    virtual Result<std::vector<WorkflowId>> workflows_to_drop(WallTime before, std::size_t kept,
-                                                              std::size_t limit) = 0;
+    virtual Result<std::vector<WorkflowId>> workflows_to_drop(const OldWorkflows& asked) = 0;
     // Idempotency keys in use, oldest first; all of them, or those asked for.
     virtual Result<void> each_key(const std::function<void(const KeyUse&)>& take) = 0;
     virtual Result<std::vector<KeyUse>> find_keys(std::span<const std::string> keys) = 0;

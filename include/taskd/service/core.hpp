@@ -18,6 +18,7 @@
 #include "taskd/port/metrics.hpp"
 #include "taskd/port/timers.hpp"
 #include "taskd/port/view.hpp"
+#include "taskd/service/believed_clock.hpp"
 
 namespace taskd::service {
 
@@ -27,6 +28,8 @@ struct CoreSettings {
     Duration view_interval = std::chrono::milliseconds{200};
     std::size_t batch_bytes_soft =
         4 * limits::mebibyte;  // beyond it commands wait for the next batch
+    // A wall clock that is set ahead makes nothing old before; tests alone have it shorter.
+    Duration clock_believed_after = limits::clock_believed_after;
 };
 
 struct CorePorts {
@@ -179,6 +182,7 @@ class Core {
     CoreSettings settings_;
     CorePorts ports_;
     CoreFigures figures_;
+    BelievedClock believed_;
     Random random_;
     std::function<void(const Error&)> lost_disk_;
     std::function<void(const engine::Output&)> on_output_;

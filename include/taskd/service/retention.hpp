@@ -31,8 +31,6 @@ class Retention {
     std::uint64_t dropped() const { return dropped_; }              // since the start
     std::optional<WallTime> swept_at() const { return swept_at_; }  // when a sweep ended
     void report(port::MetricSink& sink) const;
-    // The wall time by which things are old. One that is set ahead is believed after a while.
-    WallTime believed_now();
 
   private:
     void next(Duration wait);
@@ -49,11 +47,9 @@ class Retention {
     port::Clock& clock_;
     port::Log& log_;
     std::unique_ptr<port::Timer> timer_;
-    std::optional<TaskId> after_;            // where the sweep is
-    bool to_the_end_ = false;                // of this sweep: it does not stop at what is young
-    SteadyTime to_the_end_at_{};             // when the next one is
-    std::optional<Duration> clock_lead_;     // of the wall clock before the steady one, as believed
-    std::optional<SteadyTime> ahead_since_;  // the wall clock was set ahead of that
+    std::optional<TaskId> after_;  // where the sweep is
+    bool to_the_end_ = false;      // of this sweep: it does not stop at what is young
+    SteadyTime to_the_end_at_{};   // when the next one is
     std::optional<WallTime> swept_at_;
     std::uint64_t dropped_ = 0;
     std::uint64_t told_ = 0;  // of them, said in the log

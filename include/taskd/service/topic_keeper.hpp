@@ -3,7 +3,6 @@
 // anew.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -16,10 +15,7 @@ namespace taskd::service {
 
 class TopicKeeper {
   public:
-    // `now` is the wall time by which events are old: one that is set ahead is not believed at
-    // once.
-    TopicKeeper(Core& core, std::function<WallTime()> now, port::Clock& clock, port::Timers& timers,
-                port::Log& log);
+    TopicKeeper(Core& core, port::Clock& clock, port::Timers& timers, port::Log& log);
 
     void start();
     void report(port::MetricSink& sink) const;
@@ -33,7 +29,6 @@ class TopicKeeper {
     void found(const Topic& topic, const std::vector<TopicEvent>& oldest);
 
     Core& core_;
-    std::function<WallTime()> now_;
     port::Clock& clock_;
     port::Log& log_;
     std::unique_ptr<port::Timer> timer_;

@@ -238,16 +238,17 @@ class MemoryView final : public port::View {
         return found;
     }
 
-    Result<std::vector<WorkflowId>> workflows_to_drop(WallTime before, std::size_t kept,
-                                                      std::size_t limit) override {
+    Result<std::vector<WorkflowId>> workflows_to_drop(const port::OldWorkflows& asked) override {
         std::vector<std::pair<WallTime, WorkflowId>> ended;
         for (const auto& [id, whole] : table_.workflows)
             if (whole.workflow.ended_at) ended.emplace_back(*whole.workflow.ended_at, id);
         std::ranges::sort(ended);
         std::vector<WorkflowId> found;
-        for (std::size_t i = 0; i < ended.size() && found.size() < limit; ++i)
-            if (ended[i].first < before || ended.size() - i > kept)
+        for (std::size_t i = 0; i < ended.size() && found.size() < asked.limit; ++i) {
+            const bool crowded = ended.size() - i > asked.kept;
+            if (ended[i].first < asked.before || (crowded && ended[i].first < asked.crowded_before))
                 found.push_back(ended[i].second);
+        }
         return found;
     }
 

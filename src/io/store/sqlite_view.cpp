@@ -550,9 +550,8 @@ Result<std::vector<Workflow>> SqliteView::list_workflows(const WorkflowQuery& qu
     return impl_->workflows.list(query);
 }
 
-Result<std::vector<WorkflowId>> SqliteView::workflows_to_drop(WallTime before, std::size_t kept,
-                                                              std::size_t limit) {
-    return impl_->workflows.to_drop(before, kept, limit);
+Result<std::vector<WorkflowId>> SqliteView::workflows_to_drop(const port::OldWorkflows& asked) {
+    return impl_->workflows.to_drop(asked);
 }
 
 Result<void> SqliteView::each_key(const std::function<void(const KeyUse&)>& take) {

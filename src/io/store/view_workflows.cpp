@@ -167,21 +167,21 @@ Result<std::vector<Workflow>> ViewWorkflows::list(const WorkflowQuery& query) {
     return found;
 }
 
-Result<std::vector<WorkflowId>> ViewWorkflows::to_drop(WallTime before, std::size_t kept,
-                                                       std::size_t limit) {
+Result<std::vector<WorkflowId>> ViewWorkflows::to_drop(const port::OldWorkflows& asked) {
     const auto counted = count_.step();
     if (!counted) return std::unexpected{counted.error()};
     const auto count = static_cast<std::size_t>(count_.number(0));
     count_.reset();
-    std::size_t beyond = count > kept ? count - kept : 0;
-    oldest_.bind(1, static_cast<std::int64_t>(limit));
+    std::size_t beyond = count > asked.kept ? count - asked.kept : 0;
+    oldest_.bind(1, static_cast<std::int64_t>(asked.limit));
     std::vector<WorkflowId> found;
     for (;;) {
         const auto row = oldest_.step();
         if (!row) return std::unexpected{row.error()};
         if (!*row) return found;
-        const bool old = oldest_.number(1) < before.time_since_epoch().count();
-        if (!old && beyond == 0) break;
+        const WallTime before =
+            beyond > 0 ? std::max(asked.before, asked.crowded_before) : asked.before;
+        if (oldest_.number(1) >= before.time_since_epoch().count()) break;
         if (oldest_.bytes(0).size() == 16) found.push_back(TaskId::from_bytes(oldest_.bytes(0)));
         beyond -= beyond > 0 ? 1 : 0;
     }

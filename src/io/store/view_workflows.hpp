@@ -26,7 +26,7 @@ class ViewWorkflows {
     // Nothing when there is none.
     Result<std::shared_ptr<const WholeWorkflow>> find(WorkflowId id);
     Result<std::vector<Workflow>> list(const WorkflowQuery& query);
-    Result<std::vector<WorkflowId>> to_drop(WallTime before, std::size_t kept, std::size_t limit);
+    Result<std::vector<WorkflowId>> to_drop(const port::OldWorkflows& asked);
 
   private:
     Result<void> store(const WorkflowChange& change);

@@ -70,6 +70,7 @@ Core::Core(CoreSettings settings, CorePorts ports, std::uint64_t seed,
            std::function<void(const Error&)> lost_disk)
     : settings_{settings},
       ports_{ports},
+      believed_{ports.clock, settings.clock_believed_after},
       random_{seed},
       lost_disk_{std::move(lost_disk)},
       engine_{settings.engine},
@@ -100,7 +101,8 @@ Result<void> Core::recover() {
 }
 
 Now Core::now() const {
-    return {ports_.clock.wall(), engine_start_ + (ports_.clock.steady() - steady_start_)};
+    return {ports_.clock.wall(), engine_start_ + (ports_.clock.steady() - steady_start_),
+            believed_.ahead()};
 }
 
 TaskId Core::make_id() {
@@ -502,6 +504,7 @@ std::optional<Error> Core::slow_down() const {
 void Core::watch() {
     const SteadyTime now = ports_.clock.steady();
     watch_timer_->set(now + watch_interval, [this] { watch(); });
+    believed_.look();
     // Time in which the whole process stood still says nothing.
     const Duration stood_still = now - watched_at_ - watch_interval;
     if (idle_since_ && stood_still > Duration{0}) *idle_since_ += stood_still;

@@ -153,8 +153,7 @@ void Dispatcher::start_upkeep() {
     doctor_ = std::make_unique<Doctor>(core_, *retention_, *disk_);
     doctor_->add_routes(front_);
     retention_->start();
-    topic_keeper_ = std::make_unique<TopicKeeper>(
-        core_, [this] { return retention_->believed_now(); }, core.clock, core.timers, core.log);
+    topic_keeper_ = std::make_unique<TopicKeeper>(core_, core.clock, core.timers, core.log);
     topic_keeper_->start();
     disk_->start();
     if (ports_.files == nullptr || ports_.copies == nullptr) return;

@@ -117,7 +117,7 @@ port::ViewChange take_view_change(engine::Engine& engine, Sequence through, cons
     change.gone_workflows = std::move(gone.workflows);
     change.schedules = engine.take_changed_schedules();
     change.topics = engine.take_changed_topics();
-    change.at = now.wall;
+    change.at = now.believed();
     return change;
 }
 

@@ -7,8 +7,6 @@ namespace {
 
 // How long it is left alone after it was refused.
 constexpr Duration retry = std::chrono::seconds{1};
-// What a wall clock may gain on the steady one without being taken for set ahead.
-constexpr Duration clock_drift_max = std::chrono::minutes{1};
 
 }  // namespace
 
@@ -31,23 +29,6 @@ void Retention::begin() {
     to_the_end_ = now >= to_the_end_at_;
     if (to_the_end_) to_the_end_at_ = now + limits::sweep_all_interval;
     ask();
-}
-
-// A wall clock that is set ahead makes nothing old at once: by then it may be set back. After a
-// start it is taken as it is.
-WallTime Retention::believed_now() {
-    const SteadyTime steady = clock_.steady();
-    const Duration lead = clock_.wall().time_since_epoch() - steady.time_since_epoch();
-    if (!clock_lead_ || lead <= *clock_lead_ + clock_drift_max) {
-        clock_lead_ = lead;
-        ahead_since_.reset();
-    } else if (!ahead_since_) {
-        ahead_since_ = steady;
-    } else if (steady - *ahead_since_ >= settings_.least) {
-        clock_lead_ = lead;
-        ahead_since_.reset();
-    }
-    return WallTime{steady.time_since_epoch() + *clock_lead_};
 }
 
 void Retention::next(Duration wait) {
@@ -89,7 +70,7 @@ void Retention::found(const Result<TaskPage>& page) {
         log_.warn("no sweep for old tasks", {{"error", page.error().to_string()}});
         return wait_for_next();
     }
-    const WallTime now = believed_now();
+    const WallTime now = core_.now().believed();
     const engine::Engine& engine = core_.engine();
     const std::uint64_t kept = engine.totals().kept;
     std::uint64_t excess = kept - std::min(kept, settings_.count);

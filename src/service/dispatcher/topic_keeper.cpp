@@ -12,9 +12,8 @@ constexpr Duration turn_pause = std::chrono::milliseconds{10};
 
 }  // namespace
 
-TopicKeeper::TopicKeeper(Core& core, std::function<WallTime()> now, port::Clock& clock,
-                         port::Timers& timers, port::Log& log)
-    : core_{core}, now_{std::move(now)}, clock_{clock}, log_{log}, timer_{timers.make()} {}
+TopicKeeper::TopicKeeper(Core& core, port::Clock& clock, port::Timers& timers, port::Log& log)
+    : core_{core}, clock_{clock}, log_{log}, timer_{timers.make()} {}
 
 bool TopicKeeper::may_go(const Topic& topic) const {
     if (topic.count() <= (is_own_topic(topic.name) ? 1 : 0)) return false;
@@ -29,7 +28,7 @@ void TopicKeeper::start() {
 }
 
 void TopicKeeper::begin() {
-    round_at_ = now_();
+    round_at_ = core_.now().believed();
     left_.clear();
     core_.engine().each_topic([&](const Topic& topic) {
         if (may_go(topic)) left_.push_back(topic.name);

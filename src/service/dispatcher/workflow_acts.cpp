@@ -101,28 +101,28 @@ void WorkflowApi::start() {
     sweep_timer_->set(ports_.clock.steady() + limits::sweep_at_first, [this] { sweep(); });
 }
 
-// Ended workflows go a page at a time: those that are old, and the oldest beyond so many.
+// Ended workflows go a page at a time: those that are old, and the oldest beyond so many; none that
+// ended a short while ago.
 void WorkflowApi::sweep() {
     auto found = std::make_shared<Result<std::vector<WorkflowId>>>();
-    const WallTime before = core_.now().wall - settings_.keep;
-    core_.ask_view(
-        [found, before](port::View& view) {
-            *found = view.workflows_to_drop(before, limits::workflows_kept_max, sweep_page);
-        },
-        [this, found] {
-            const bool more = *found && (*found)->size() == sweep_page;
-            sweep_timer_->set(
-                ports_.clock.steady() + (more ? limits::sweep_page_pause : limits::sweep_interval),
-                [this] { sweep(); });
-            if (!*found) {
-                ports_.log.warn("workflows could not be looked through",
-                                {{"error", found->error().to_string()}});
-                return;
-            }
-            for (const WorkflowId& id : **found)
-                core_.execute(engine::DeleteWorkflow{id},
-                              [](const engine::Decision&) { return Core::Reply{}; });
-        });
+    const WallTime now = core_.now().believed();
+    const port::OldWorkflows old{now - settings_.keep, now - limits::kept_at_least,
+                                 limits::workflows_kept_max, sweep_page};
+    core_.ask_view([found, old](port::View& view) { *found = view.workflows_to_drop(old); },
+                   [this, found] {
+                       const bool more = *found && (*found)->size() == sweep_page;
+                       sweep_timer_->set(ports_.clock.steady() + (more ? limits::sweep_page_pause
+                                                                       : limits::sweep_interval),
+                                         [this] { sweep(); });
+                       if (!*found) {
+                           ports_.log.warn("workflows could not be looked through",
+                                           {{"error", found->error().to_string()}});
+                           return;
+                       }
+                       for (const WorkflowId& id : **found)
+                           core_.execute(engine::DeleteWorkflow{id},
+                                         [](const engine::Decision&) { return Core::Reply{}; });
+                   });
 }
 
 void WorkflowApi::report(port::MetricSink& sink) const {
