@@ -468,6 +468,43 @@ TEST_CASE("a backup without what tasks printed is one without it") {
     CHECK_FALSE(below(other.disk, "data/blobs").empty());
 }
 
+TEST_CASE("endpoints are in a backup, and in a store made of it, and no others") {
+    const std::string declared = R"([{"name":"sums","method":"POST"}])";
+    const std::string stale = R"([{"name":"of another store"}])";
+    for (const bool running : {true, false}) {
+        INFO(running);
+        ViewOnDisk world;
+        world.store(5);
+        world.disk.set_content("data/endpoints.json", declared);
+        if (running) {
+            world.backup();
+        } else {
+            world.view.reset();
+            REQUIRE(io::describe_store(world.disk, "data", store_id));
+            const auto store = io::open_existing_store(world.disk, "data");
+            const std::string& vfs = world.vfs.name();
+            REQUIRE(io::copy_view(world.disk, *store, "data/backups/b", vfs).value());
+            CHECK(io::seal_backup(world.disk, *store, "data/backups/b", true, vfs) == 0u);
+        }
+        CHECK(world.log_bytes == 0);
+        Elsewhere other{world.disk.content("data/backups/b").value()};
+        REQUIRE(other.disk.make_dir("data"));
+        other.disk.set_content("data/endpoints.json", stale);
+        const auto restored = other.restore();
+        REQUIRE(restored.has_value());
+        CHECK(restored->log_bytes == 0);
+        CHECK(other.check()->sound());
+        CHECK(other.disk.content("data/endpoints.json") == declared);
+    }
+    ViewOnDisk world;
+    world.store(5);
+    Elsewhere other{world.backup()};
+    REQUIRE(other.disk.make_dir("data"));
+    other.disk.set_content("data/endpoints.json", stale);
+    REQUIRE(other.restore().has_value());
+    CHECK(other.disk.content("data/endpoints.json") == std::nullopt);
+}
+
 TEST_CASE("a backup that lacks a body, or has another, is damaged") {
     FullDisk world;
     const std::string bytes = world.backup();

@@ -5,6 +5,7 @@
 //   DIR/view.db     the view, with its log beside it
 //   DIR/blobs/      long payloads and results, by their SHA-256
 //   DIR/logs/       what tasks print
+//   DIR/endpoints.json  routes that people declared
 //   DIR/backups/    made while it is used
 //   DIR/restoring   stands while it is made of a backup; what is beside it is not whole
 #pragma once
@@ -26,6 +27,7 @@ struct StorePaths {
           view{dir + "/view.db"},
           bodies{dir + "/blobs"},
           logs{dir + "/logs"},
+          endpoints{dir + "/endpoints.json"},
           backups{dir + "/backups"},
           restoring{dir + "/restoring"} {}
 
@@ -35,6 +37,7 @@ struct StorePaths {
     std::string view;
     std::string bodies;
     std::string logs;
+    std::string endpoints;
     std::string backups;
     std::string restoring;
 };

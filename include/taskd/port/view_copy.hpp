@@ -22,8 +22,8 @@ class ViewCopy {
     virtual ~ViewCopy() = default;
     // Goes on with the copy into the new file `path`, or begins it: answers once it is whole, none
     // before. What is stored until the view itself is copied is in it too. `logs` is the folder of
-    // what tasks print, taken along; empty: not. disk_full, io_failed; view_corrupt when a body
-    // that lies beside the view is damaged.
+    // what tasks print, taken along; empty: not. The endpoints go along too. disk_full, io_failed;
+    // view_corrupt when a body that lies beside the view is damaged.
     virtual Result<std::optional<ViewCopied>> copy_some(const std::string& path,
                                                         const std::string& logs) = 0;
     // Gives up what is not whole; its file is left to the caller.

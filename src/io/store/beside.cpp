@@ -14,7 +14,7 @@ namespace {
 constexpr char table[] =
     "CREATE TABLE IF NOT EXISTS beside (name TEXT PRIMARY KEY, bytes BLOB NOT NULL)";
 
-enum Part : int { payloads, results, logs, done };
+enum Part : int { payloads, results, logs, endpoints, done };
 
 Result<std::string> read_whole(port::File& file) {
     const auto size = file.size();
@@ -75,9 +75,7 @@ Result<bool> BesideCopy::step(std::size_t bytes_max) {
 Result<bool> BesideCopy::run_step(std::size_t bytes_max) {
     const std::uint64_t enough = bytes_ + bytes_max;
     while (part_ != done && bytes_ < enough) {
-        const auto more = part_ == payloads  ? next(payloads_)
-                          : part_ == results ? next(results_)
-                                             : next_log();
+        const auto more = next();
         if (!more) return more;
         if (*more) continue;
         ++part_;
@@ -86,7 +84,16 @@ Result<bool> BesideCopy::run_step(std::size_t bytes_max) {
     return part_ == done;
 }
 
-// False behind the last.
+// False behind the last of a part.
+Result<bool> BesideCopy::next() {
+    if (part_ == payloads) return next(payloads_);
+    if (part_ == results) return next(results_);
+    if (part_ == logs) return next_log();
+    if (auto stored = put_file(std::string{endpoints_file}, source_.endpoints); !stored)
+        return std::unexpected{stored.error()};
+    return false;
+}
+
 Result<bool> BesideCopy::next(SqliteStatement& names) {
     const auto row = names.bind_text(1, after_).step();
     if (!row || !*row) return row;
@@ -124,14 +131,22 @@ Result<void> BesideCopy::put_log(const std::string& folder, const std::string& n
     if (!row) return std::unexpected{row.error()};
     if (!*row) return {};
     task_.reset();
-    const auto file =
-        files_.open(fmt::format("{}/{}/{}", source_.logs, folder, name), port::OpenMode::read);
-    if (!file && file.error().code == ErrorCode::file_missing) return {};
+    const auto stored = put_file(fmt::format("{}/{}/{}", logs_folder, folder, name),
+                                 fmt::format("{}/{}/{}", source_.logs, folder, name));
+    if (!stored) return std::unexpected{stored.error()};
+    log_bytes_ += *stored;
+    return {};
+}
+
+// How many bytes; none of a file that is not there.
+Result<std::uint64_t> BesideCopy::put_file(const std::string& name, const std::string& path) {
+    const auto file = files_.open(path, port::OpenMode::read);
+    if (!file && file.error().code == ErrorCode::file_missing) return 0;
     if (!file) return std::unexpected{file.error()};
     const auto bytes = read_whole(**file);
     if (!bytes) return std::unexpected{bytes.error()};
-    log_bytes_ += bytes->size();
-    return put(fmt::format("{}/{}/{}", logs_folder, folder, name), *bytes);
+    if (auto stored = put(name, *bytes); !stored) return std::unexpected{stored.error()};
+    return bytes->size();
 }
 
 Result<void> BesideCopy::put(const std::string& name, std::string_view bytes) {
@@ -177,7 +192,7 @@ bool is_beside_name(std::string_view name) {
                    [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }) &&
                !last.contains('/') && !last.contains('\0');
     };
-    return fits(bodies_folder) || fits(logs_folder);
+    return fits(bodies_folder) || fits(logs_folder) || name == endpoints_file;
 }
 
 Result<void> copy_tables(const std::string& from, const std::string& to, const std::string& vfs) {
@@ -260,7 +275,7 @@ Result<void> clear_beside(port::Files& files, const std::string& dir) {
             for (const std::string& name : *names)
                 if (auto gone = files.remove(folder + "/" + name); !gone) return gone;
         }
-    return {};
+    return files.remove(fmt::format("{}/{}", dir, endpoints_file));
 }
 
 }  // namespace taskd::io

@@ -1,6 +1,8 @@
-// What lies in files beside a view, as rows of a table in its backup: long bodies, and what tasks
-// print. A row has the file's place below the data directory (`blobs/xx/NAME`, `logs/xx/NAME`) and
-// its bytes. A backup without such files has no such table.
+// What lies in files beside a view, as rows of a table in its backup: long bodies, what tasks
+// print, and the endpoints that people declared. A row has the file's place below the data
+// directory
+// (`blobs/xx/NAME`, `logs/xx/NAME`, `endpoints.json`) and its bytes. A backup without such files
+// has no such table.
 #pragma once
 
 #include <functional>
@@ -15,17 +17,19 @@ namespace taskd::io {
 
 inline constexpr std::string_view bodies_folder = "blobs";
 inline constexpr std::string_view logs_folder = "logs";
+inline constexpr std::string_view endpoints_file = "endpoints.json";
 
 // Where a body stands in the table.
 std::string body_row_name(std::string_view name);
 
 struct BesideSource {
-    std::string bodies;  // folder
-    std::string logs;    // folder; empty: not taken along
+    std::string bodies;     // folder
+    std::string logs;       // folder; empty: not taken along
+    std::string endpoints;  // file, if it is there
 };
 
-// Puts into a copy of a view's tables what its rows name, and what its tasks printed, a part at a
-// time. The files must stay where they are meanwhile; those of logs may go.
+// Puts into a copy of a view's tables what its rows name, what its tasks printed and the endpoints,
+// a part at a time. The bodies must stay where they are meanwhile; the others may go.
 class BesideCopy {
   public:
     BesideCopy(port::Files& files, BesideSource source);
@@ -36,9 +40,11 @@ class BesideCopy {
     std::uint64_t log_bytes() const { return log_bytes_; }
 
   private:
+    Result<bool> next();
     Result<bool> next(SqliteStatement& names);
     Result<bool> next_log();
     Result<void> put_log(const std::string& folder, const std::string& name);
+    Result<std::uint64_t> put_file(const std::string& name, const std::string& path);
     Result<void> put(const std::string& name, std::string_view bytes);
     Result<bool> run_step(std::size_t bytes_max);
 
@@ -48,7 +54,7 @@ class BesideCopy {
     SqliteDb* to_ = nullptr;
     SqliteStatement payloads_, results_, task_, has_, put_;
     std::string after_;  // the name that was last
-    int part_ = 0;       // payloads, results, logs, done
+    int part_ = 0;       // payloads, results, logs, endpoints, done
     std::size_t folder_ = 0;
     std::vector<std::string> log_names_;  // of that folder, to come
     std::uint64_t bytes_ = 0;
@@ -69,7 +75,7 @@ Result<void> copy_tables(const std::string& from, const std::string& to, const s
 // The files themselves, below a data directory, durable.
 Result<void> write_beside(port::Files& files, const std::string& from, const std::string& dir,
                           const std::string& vfs);
-// Every file in the folders of those below a data directory goes.
+// Every file of those below a data directory goes.
 Result<void> clear_beside(port::Files& files, const std::string& dir);
 
 }  // namespace taskd::io

@@ -39,7 +39,7 @@ class SqliteView::Impl {
           real_files_{settings_.files == nullptr ? make_posix_files() : nullptr},
           files_{real_files_ ? *real_files_ : *settings_.files},
           bodies_{files_, body_settings()},
-          copying_{db_, bodies_, files_, settings_.vfs} {
+          copying_{db_, bodies_, files_, settings_.path, settings_.vfs} {
         TASKD_ASSERT(settings_.files != nullptr || settings_.vfs.empty());
     }
     ~Impl() { drop_copy(); }

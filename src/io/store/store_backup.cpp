@@ -85,8 +85,11 @@ class Restore {
         }
         const auto file = files_.open(paths_.restoring, port::OpenMode::create);
         if (!file) return std::unexpected{file.error()};
-        if (auto done = (*file)->sync(); !done) return done;
-        return files_.sync_dir(dir_);
+        auto done = (*file)->sync();
+        // No part of what makes a store used, so that it may be a stranger's: it must not be ours.
+        if (done) done = files_.remove(paths_.endpoints);
+        if (done) done = files_.sync_dir(dir_);
+        return done;
     }
 
     Result<void> clear() {
@@ -237,7 +240,8 @@ Result<std::uint64_t> seal_backup(port::Files& files, const Store& store, const 
         auto db = open_alone(path, vfs, SQLITE_OPEN_READWRITE);
         if (!db) return std::unexpected{db.error()};
         BesideCopy beside{files,
-                          {store.paths.bodies, with_logs ? store.paths.logs : std::string{}}};
+                          {store.paths.bodies, with_logs ? store.paths.logs : std::string{},
+                           store.paths.endpoints}};
         auto done = db->run("PRAGMA journal_mode = DELETE");
         if (done) done = beside.begin(*db);
         if (!done) return std::unexpected{done.error()};

@@ -230,7 +230,7 @@ class Checker {
                     note({ErrorCode::view_corrupt, name + " is not what its name says"});
                 else if (body)
                     count_body(last, bytes.size());
-                else
+                else if (name.starts_with(logs_folder))
                     report_.log_bytes += bytes.size();
                 return {};
             });

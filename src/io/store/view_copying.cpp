@@ -1,5 +1,7 @@
 #include "io/store/view_copying.hpp"
 
+#include "taskd/io/store_backup.hpp"
+
 namespace taskd::io {
 namespace {
 
@@ -41,7 +43,8 @@ Result<void> ViewCopying::copy_pages(const std::string& path, const std::string&
     if (!*whole) return {};
     bodies_.hold();
     copied_ = mark;
-    beside_ = std::make_unique<BesideCopy>(files_, BesideSource{bodies_.dir(), logs});
+    beside_ = std::make_unique<BesideCopy>(
+        files_, BesideSource{bodies_.dir(), logs, StorePaths{parent_folder(path_)}.endpoints});
     return beside_->begin(tables_->db());
 }
 

@@ -15,9 +15,10 @@ namespace taskd::io {
 
 class ViewCopying {
   public:
-    // All of them outlive it.
-    ViewCopying(SqliteDb& db, ViewBodies& bodies, port::Files& files, std::string vfs)
-        : db_{db}, bodies_{bodies}, files_{files}, vfs_{std::move(vfs)} {}
+    // All of them outlive it; `path` is the view's.
+    ViewCopying(SqliteDb& db, ViewBodies& bodies, port::Files& files, std::string path,
+                std::string vfs)
+        : db_{db}, bodies_{bodies}, files_{files}, path_{std::move(path)}, vfs_{std::move(vfs)} {}
 
     // As port::ViewCopy says; `mark` is where the view stands now.
     Result<std::optional<port::ViewCopied>> some(const std::string& path, const std::string& logs,
@@ -31,6 +32,7 @@ class ViewCopying {
     SqliteDb& db_;
     ViewBodies& bodies_;
     port::Files& files_;
+    const std::string path_;
     const std::string vfs_;
     std::unique_ptr<SqliteCopy> tables_;
     std::unique_ptr<BesideCopy> beside_;  // once the tables are whole; before them it goes
