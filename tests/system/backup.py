@@ -96,6 +96,20 @@ class Backup(harness.SystemTest):
         self.assertEqual(sorted(path.name for path in self.to.iterdir()),
                          ["backup-False", "backup-True"])
 
+    def test_are_their_owners_alone(self):
+        system = self.system
+        self.data.mkdir(mode=0o755)
+        system.dp = system.dispatcher("http://127.0.0.1:1").start().wait_ready()
+        system.dp.api.submit("nobody", "secret")
+        self.backup("--to", self.to, "--url", system.dp.url)
+        self.stop()
+        self.backup("--to", self.to / "stopped")
+        self.restore(self.to / "stopped")
+        files = [path for folder in (self.data, self.to, self.folder / "new")
+                 for path in folder.rglob("*") if path.is_file()]
+        self.assertLessEqual({"view.db", "view.db-wal", "stopped"}, {path.name for path in files})
+        self.assertEqual({path.name for path in files if path.stat().st_mode & 0o077}, set())
+
     def test_refusals(self):
         system = self.system
         system.dp = system.dispatcher("http://127.0.0.1:1").start().wait_ready()

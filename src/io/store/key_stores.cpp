@@ -14,7 +14,6 @@ namespace {
 constexpr std::int64_t format = 1;
 constexpr int busy_ms = 5'000;  // somebody else writes
 constexpr mode_t dir_mode = 0700;
-constexpr mode_t file_mode = 0600;
 constexpr std::uint64_t sweep_keys = 100;  // expired ones that a change takes with it
 
 // `counts` has one row: the newest version, and the bytes of all rows.
@@ -278,7 +277,6 @@ Result<std::shared_ptr<port::KeyStore>> open_key_store(const std::string& path,
                                                        const port::Clock& clock) {
     auto db = SqliteDb::open(path, {}, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     if (!db) return std::unexpected{db.error()};
-    ::chmod(path.c_str(), file_mode);  // before anything stands in it
     auto store = std::make_shared<SqliteKeyStore>(std::move(*db), settings, clock);
     if (auto prepared = store->prepare(); !prepared) return fail(std::move(prepared));
     return store;

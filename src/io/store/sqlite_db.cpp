@@ -1,8 +1,24 @@
 #include "io/store/sqlite_db.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "taskd/base/assert.hpp"
 
 namespace taskd::io {
+namespace {
+
+constexpr mode_t file_mode = 0600;
+
+// What is kept is its owner's alone: SQLite would let everybody read a file that it makes. What it
+// puts beside the file gets the same mode. Never one that is there: closing it would take away
+// locks that this process has on it.
+void make_private(const std::string& path) {
+    const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, file_mode);
+    if (file >= 0) ::close(file);
+}
+
+}  // namespace
 
 Error sqlite_error(sqlite3* db, int code, std::string_view what) {
     const int extended = db == nullptr ? code : sqlite3_extended_errcode(db);
@@ -101,6 +117,7 @@ int SqliteStatement::columns() const {
 }
 
 Result<SqliteDb> SqliteDb::open(const std::string& path, const std::string& vfs, int flags) {
+    if (vfs.empty() && (flags & SQLITE_OPEN_CREATE) != 0) make_private(path);
     sqlite3* handle = nullptr;
     const int code = sqlite3_open_v2(path.c_str(), &handle, flags | SQLITE_OPEN_NOMUTEX,
                                      vfs.empty() ? nullptr : vfs.c_str());
