@@ -21,12 +21,27 @@ std::unexpected<Error> failed(const std::string& path, int code) {
 }
 
 // Whatever the umask says: exactly this mode when the file is new.
-int open_log(const std::string& path) {
+int open_fresh(const std::string& path) {
     const int fresh =
         ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, file_mode);
     if (fresh >= 0) ::fchmod(fresh, file_mode);
+    return fresh;
+}
+
+int open_log(const std::string& path) {
+    const int fresh = open_fresh(path);
     if (fresh >= 0 || errno != EEXIST) return fresh;
     return ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, file_mode);
+}
+
+bool is_there(const std::string& path) {
+    struct stat found{};
+    return ::lstat(path.c_str(), &found) == 0;
+}
+
+// What another program took away need not be moved.
+bool move(const std::string& from, const std::string& to) {
+    return std::rename(from.c_str(), to.c_str()) == 0 || errno == ENOENT;
 }
 
 std::uint64_t size_of(int file) {
@@ -84,7 +99,8 @@ std::string LogFile::path_of(std::uint32_t age) const {
 
 bool LogFile::write(std::string_view line) {
     const bool is_full = files_max_ > 0 && bytes_ > 0 && bytes_ + line.size() > bytes_max_;
-    if ((!is_full || rotate()) && append(line)) return true;
+    if (is_full) rotate();  // if it cannot be, the file in hand goes on
+    if (append(line)) return true;
     ++lines_lost_;
     return false;
 }
@@ -106,12 +122,36 @@ bool LogFile::append(std::string_view line) {
     return true;
 }
 
-// The oldest makes room for the others. The file in hand goes on until the new one is there.
-bool LogFile::rotate() {
-    for (std::uint32_t age = files_max_; age > 0; --age)
-        if (std::rename(path_of(age - 1).c_str(), path_of(age).c_str()) != 0 && errno != ENOENT)
-            return false;
-    return reopen();
+// The new file is there before any other is touched.
+void LogFile::rotate() {
+    const std::string next = stem_ + ".new";
+    ::unlink(next.c_str());  // of a process that was killed
+    const int fresh = open_fresh(next);
+    if (fresh < 0) return;
+    bool placed = put_aside();
+    if (placed && std::rename(next.c_str(), path_.c_str()) != 0) {
+        placed = false;
+        move(path_of(1), path_);
+    }
+    if (!placed) {
+        ::close(fresh);
+        ::unlink(next.c_str());
+        return;
+    }
+    ::close(file_);
+    file_ = fresh;
+    bytes_ = 0;
+}
+
+// Each one older, up to the first gap; without any the oldest makes room. So a try that failed
+// half-way costs nothing when it is made again.
+bool LogFile::put_aside() {
+    std::uint32_t age = 1;
+    while (age < files_max_ && is_there(path_of(age)))
+        ++age;
+    for (; age > 0; --age)
+        if (!move(path_of(age - 1), path_of(age))) return false;
+    return true;
 }
 
 bool LogFile::reopen() {

@@ -30,7 +30,8 @@ class LogFile {
 
   private:
     LogFile(const LogSettings& settings, std::string stem, int lock);
-    bool rotate();
+    void rotate();
+    bool put_aside();
     bool append(std::string_view line);
     std::string path_of(std::uint32_t age) const;
 

@@ -87,6 +87,20 @@ struct SmallDisk {
     rlimit before{};
 };
 
+// None more may be opened.
+struct FewFiles {
+    FewFiles() {
+        const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+        REQUIRE(next >= 0);
+        ::close(next);
+        REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+        const rlimit few{static_cast<rlim_t>(next), before.rlim_max};
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+    }
+    ~FewFiles() { ::setrlimit(RLIMIT_NOFILE, &before); }
+    rlimit before{};
+};
+
 }  // namespace
 
 TEST_CASE("what goes to the stream goes to the file too, for its owner and group alone", "[log]") {
@@ -126,6 +140,54 @@ TEST_CASE("a full file is put aside, and the oldest goes", "[log]") {
     // Without a gap: the newest lines, in their order.
     CHECK(stream.text().ends_with(kept));
     CHECK(log->lines_lost() == 0);
+    folder.path = folder.path.parent_path();
+}
+
+TEST_CASE("a file that cannot be put aside goes on, and no other is lost", "[log]") {
+    Folder folder;
+    Stream stream;
+    auto wanted = settings(folder, stream);
+    wanted.file_bytes_max = 4096;
+    wanted.files_max = 2;
+    const auto log = io::make_log(wanted).value();
+    folder.path /= "logs";
+    int line = 0;
+    const auto write = [&](int lines) {
+        for (int i = 0; i < lines; ++i)
+            log->info("line " + std::to_string(line++), {{"filler", std::string(200, 'x')}});
+    };
+    const auto kept = [&] {
+        std::string all;
+        for (const char* name : {"worker-a.2.log", "worker-a.1.log", "worker-a.log"})
+            all += folder.read(name);
+        return all;
+    };
+    write(50);
+    const std::string older = folder.read("worker-a.2.log"), old = folder.read("worker-a.1.log");
+    REQUIRE_FALSE(older.empty());
+    SECTION("no file may be opened") {
+        {
+            const FewFiles few;
+            write(50);
+        }
+        CHECK(folder.read("worker-a.2.log") == older);
+        CHECK(folder.read("worker-a.1.log") == old);
+    }
+    SECTION("something lies in the way of the oldest") {
+        std::filesystem::remove(folder / "worker-a.2.log");
+        std::filesystem::create_directory(folder / "worker-a.2.log");
+        write(50);
+        CHECK(folder.read("worker-a.1.log") == old);
+        std::filesystem::remove(folder / "worker-a.2.log");
+    }
+    CHECK(log->lines_lost() == 0);
+    CHECK(stream.text().ends_with(kept()));
+    CHECK(folder.read("worker-a.log").size() > 10'000);
+    write(1);
+    CHECK(folder.read("worker-a.log").size() < 4096);
+    CHECK(stream.text().ends_with(kept()));
+    CHECK(folder.names() ==
+          std::vector<std::string>{"worker-a.1.log", "worker-a.2.log", "worker-a.log"});
     folder.path = folder.path.parent_path();
 }
 
