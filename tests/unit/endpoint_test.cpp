@@ -235,6 +235,51 @@ TEST_CASE("endpoints are there again after a restart, and a disk that fails is t
     CHECK(none.start().error().code == ErrorCode::store_damaged);
 }
 
+TEST_CASE("changes of endpoints are written one after the other") {
+    World world;
+    world.set("a", R"({"path":"/a","type":"t"})");
+    world.space_lane.hold();
+    const auto kept = world.begin("PUT", "/v1/endpoints/a", R"({"path":"/b","type":"t"})");
+    const auto failed = world.begin("PUT", "/v1/endpoints/a", R"({"path":"/c","type":"t"})");
+    const auto same = world.begin("PUT", "/v1/endpoints/d", R"({"path":"/b","type":"t"})");
+    const auto last = world.begin("PUT", "/v1/endpoints/e", R"({"path":"/c","type":"t"})");
+    const auto gone = world.begin("DELETE", "/v1/endpoints/e");
+    // The second write fails, and takes back what it brought alone.
+    world.disk.faults.sync_fails_at = world.disk.syncs() + 3;
+    world.space_lane.release();
+    world.world.run_for(1s);
+    CHECK(shown(kept).starts_with("200"));
+    CHECK(problem(**failed) == "500 io_failed");
+    CHECK(problem(**same) == "422 invalid_field");
+    CHECK(shown(last).starts_with("200"));
+    CHECK(shown(gone) == "204 ");
+    const std::string all = world.ask("GET", "/v1/endpoints")->body;
+    CHECK(all == "{\"endpoints\":" + *world.disk.content("data/endpoints.json") + "}");
+    CHECK_THAT(all, Catch::Matchers::Contains(R"("path":"/b")") &&
+                        !Catch::Matchers::Contains(R"("path":"/c")"));
+}
+
+TEST_CASE("endpoints that no start could read are refused") {
+    World world;
+    const auto put = [&](const std::string& name) {
+        return problem(world.ask("PUT", "/v1/endpoints/" + name,
+                                 R"({"path":"/)" + name + R"(","type":"t","labels":{)" +
+                                     std::string(limits::mebibyte - 1'000, ' ') + R"("a":"b"}})"));
+    };
+    std::size_t taken = 0;
+    while (taken < 20 && put("e" + std::to_string(taken)).starts_with("200"))
+        ++taken;
+    CHECK(taken == 16);
+    CHECK(put("e16") == "413 body_too_large");
+    CHECK(world.ask("GET", "/v1/endpoints/e16")->status == 404);
+    CHECK(world.disk.content("data/endpoints.json")->size() < limits::body_bytes_max);
+    world.set("e16", R"({"path":"/e16","type":"t"})");
+    service::HttpFront later{{}, "dispatcher", [] { return std::nullopt; }};
+    service::EndpointApi again{
+        "data/endpoints.json", {&world.disk, world.space_lane, world.host.http()}, later, {}};
+    CHECK(again.start());
+}
+
 TEST_CASE("there may be so many endpoints") {
     World world;
     for (std::size_t i = 0; i < limits::endpoints_max; ++i)

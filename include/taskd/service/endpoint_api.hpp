@@ -2,6 +2,7 @@
 // them, and the requests that come there. Kept in a file beside the store. On the loop.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -36,8 +37,18 @@ class EndpointApi {
     void get(Call call);
     void put(Call call);
     void remove(Call call);
-    // Answers once it is durable.
-    void change(Call call, const std::string& name, std::optional<protocol::Endpoint> to);
+    // What one request wants of an endpoint; nothing: that it goes.
+    struct Change {
+        Call call;
+        std::string name;
+        std::optional<protocol::Endpoint> to;
+    };
+
+    // Answers once it is durable; in turn, so that what a failed write takes back is its own.
+    void change(Change change);
+    void next_change();
+    std::optional<Error> why_not(const Change& change) const;
+    void write(const std::shared_ptr<Change>& change);
     std::optional<protocol::Endpoint> set(const std::string& name,
                                           std::optional<protocol::Endpoint> to);
     bool serve(Call& call);
@@ -50,6 +61,8 @@ class EndpointApi {
     HttpFront& front_;
     protocol::ClusterKey key_;
     Endpoints endpoints_;
+    std::deque<Change> changes_;  // to come
+    bool writing_ = false;
 };
 
 }  // namespace taskd::service

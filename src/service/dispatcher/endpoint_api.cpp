@@ -16,8 +16,8 @@ namespace {
 using protocol::Endpoint;
 using protocol::JsonView;
 
-constexpr std::size_t file_bytes_max = limits::body_bytes_max;
-constexpr Duration host_patience = std::chrono::seconds{2};  // beyond what a call may take
+constexpr std::size_t file_bytes_max = limits::body_bytes_max;  // body_too_large
+constexpr Duration host_patience = std::chrono::seconds{2};     // beyond what a call may take
 
 // As a whole or not at all.
 Result<void> write_file(port::Files& files, const std::string& path, const std::string& content) {
@@ -214,40 +214,76 @@ void EndpointApi::put(Call call) {
         return call.answer(Error{ErrorCode::invalid_field, "'" + name + "' is no name"});
     auto endpoint = protocol::parse_endpoint(call.request.body, name);
     if (!endpoint) return call.answer(endpoint.error());
-    for (const auto& [other, theirs] : endpoints_)
-        if (other != name && overlap(*endpoint, theirs))
-            return call.answer(
-                Error{ErrorCode::invalid_field, endpoint->method + " " + path_text(*endpoint) +
-                                                    " is answered by the endpoint " + other});
-    if (endpoints_.size() >= limits::endpoints_max && !endpoints_.contains(name))
-        return call.answer(
-            Error{ErrorCode::invalid_field, "there are " + std::to_string(limits::endpoints_max) +
-                                                " endpoints, as many as may be"});
-    change(std::move(call), name, std::move(*endpoint));
+    change({std::move(call), name, std::move(*endpoint)});
 }
 
 void EndpointApi::remove(Call call) {
     const std::string name = call.parameters[0];
-    if (!endpoints_.contains(name)) return call.answer(Error{ErrorCode::not_found, name});
-    change(std::move(call), name, std::nullopt);
+    change({std::move(call), name, std::nullopt});
+}
+
+void EndpointApi::change(Change change) {
+    if (changes_.size() >= limits::endpoints_max)
+        return change.call.answer(Error{ErrorCode::overloaded, "endpoints wait for the disk"});
+    changes_.push_back(std::move(change));
+    next_change();
+}
+
+void EndpointApi::next_change() {
+    while (!writing_ && !changes_.empty()) {
+        const auto change = std::make_shared<Change>(std::move(changes_.front()));
+        changes_.pop_front();
+        if (const auto error = why_not(*change))
+            change->call.answer(*error);
+        else
+            write(change);
+    }
+}
+
+// By what is there when its turn has come.
+std::optional<Error> EndpointApi::why_not(const Change& change) const {
+    const bool there = endpoints_.contains(change.name);
+    if (!change.to)
+        return there ? std::nullopt : std::optional{Error{ErrorCode::not_found, change.name}};
+    for (const auto& [other, theirs] : endpoints_)
+        if (other != change.name && overlap(*change.to, theirs))
+            return Error{ErrorCode::invalid_field, change.to->method + " " + path_text(*change.to) +
+                                                       " is answered by the endpoint " + other};
+    if (endpoints_.size() >= limits::endpoints_max && !there)
+        return Error{
+            ErrorCode::invalid_field,
+            "there are " + std::to_string(limits::endpoints_max) + " endpoints, as many as may be"};
+    return std::nullopt;
 }
 
 // It holds from here on; when it cannot be written, what was there comes back.
-void EndpointApi::change(Call call, const std::string& name, std::optional<Endpoint> to) {
-    auto shared = std::make_shared<Call>(std::move(call));
-    const auto answer = [shared, body = to ? protocol::write_endpoint(*to) : std::string{}] {
-        if (body.empty()) return shared->respond({204, {}, {}});
-        shared->answer(200, body);
+void EndpointApi::write(const std::shared_ptr<Change>& change) {
+    const auto answer = [change] {
+        if (!change->to) return change->call.respond({204, {}, {}});
+        change->call.answer(200, protocol::write_endpoint(*change->to));
     };
-    const auto before = set(name, std::move(to));
+    auto before = set(change->name, change->to);
+    std::string text = write_all(endpoints_);
+    if (text.size() > file_bytes_max) {
+        set(change->name, std::move(before));
+        return change->call.answer(Error{
+            ErrorCode::body_too_large,
+            "all endpoints together have up to " + std::to_string(file_bytes_max) + " bytes"});
+    }
     if (ports_.files == nullptr) return answer();
+    writing_ = true;
     auto written = std::make_shared<Result<void>>();
-    ports_.lane.run([&files = *ports_.files, path = path_, text = write_all(endpoints_),
+    ports_.lane.run([&files = *ports_.files, path = path_, text = std::move(text),
                      written] { *written = write_file(files, path, text); },
-                    [this, shared, name, before, written, answer] {
-                        if (*written) return answer();
-                        set(name, before);
-                        shared->answer(written->error());
+                    [this, change, before = std::move(before), written, answer] {
+                        writing_ = false;
+                        if (*written) {
+                            answer();
+                        } else {
+                            set(change->name, before);
+                            change->call.answer(written->error());
+                        }
+                        next_change();
                     });
 }
 
