@@ -14,6 +14,9 @@ namespace {
 // that no version ever names two different lists.
 constexpr std::uint64_t versions_a_life = 1 << 20;
 
+// A disk that refuses is tried again.
+constexpr Duration save_again = std::chrono::seconds{10};
+
 constexpr std::size_t registry_bytes_max = 64 * limits::mebibyte;
 
 // A new file beside the old one, synced, then renamed over it: a reader sees one or the other.
@@ -53,6 +56,7 @@ NameService::NameService(NameServiceSettings settings, port::Files& files,
       disk_lane_{disk_lane},
       clock_{clock},
       log_{log},
+      save_timer_{timers.make()},
       expiry_timer_{timers.make()},
       watch_timer_{timers.make()} {}
 
@@ -64,7 +68,23 @@ Result<void> NameService::load() {
         if (auto back = read_back(); !back) return back;
     registry_.version += versions_a_life;
     arm();
-    return write_atomically(files_, settings_.dir, protocol::write_registry(registry_));
+    auto written = write_atomically(files_, settings_.dir, protocol::write_registry(registry_));
+    if (written || written.error().code != ErrorCode::disk_full) return written;
+    // What this life hands out the file may never know: the time keeps it apart from other lives.
+    const auto seconds = clock_.wall().time_since_epoch() / std::chrono::seconds{1};
+    registry_.version =
+        std::max(registry_.version, static_cast<std::uint64_t>(seconds) * versions_a_life);
+    not_written(written.error());
+    return {};
+}
+
+void NameService::not_written(const Error& error) {
+    if (!std::exchange(unwritten_, true))
+        log_.error("registry not written", {{"error", error.to_string()}});
+    save_timer_->set(clock_.steady() + save_again, [this] {
+        to_write_.emplace_back([] {});
+        save();
+    });
 }
 
 Result<void> NameService::read_back() {
@@ -274,7 +294,9 @@ void NameService::save() {
             // Registrations live by their heartbeats: without the file only a restart would miss
             // them.
             if (!*result)
-                log_.error("registry not written", {{"error", result->error().to_string()}});
+                not_written(result->error());
+            else if (std::exchange(unwritten_, false))
+                log_.info("registry written again");
             for (const auto& tell : *told)
                 tell();
             save();

@@ -33,6 +33,7 @@ class NameService {
                 port::Clock& clock, port::Timers& timers, port::Log& log);
 
     // Before the loop runs: reads registry.json back. Everybody there gets a whole expiry from now.
+    // On a full disk it is written later.
     Result<void> load();
     void add_routes(HttpFront& front);
 
@@ -49,6 +50,7 @@ class NameService {
     };
 
     Result<void> read_back();
+    void not_written(const Error& error);
     void put(Call call);
     void remove(Call call);
     void get(Call call);
@@ -73,7 +75,9 @@ class NameService {
     std::map<std::string, SessionId> replaced_;  // the session that a newer one took the name from
     std::multimap<SteadyTime, Watcher> watchers_;
     bool saving_ = false;
+    bool unwritten_ = false;                       // and told so
     std::vector<std::function<void()>> to_write_;  // told when the next save is done
+    std::unique_ptr<port::Timer> save_timer_;
     std::unique_ptr<port::Timer> expiry_timer_;
     std::unique_ptr<port::Timer> watch_timer_;
 };

@@ -1,0 +1,86 @@
+// The name service and its file: what it hands out, and a disk that has no room for it.
+#include "taskd/service/name_service.hpp"
+
+#include "catch.hpp"
+#include "memory_log.hpp"
+#include "sim_files.hpp"
+#include "sim_world.hpp"
+#include "taskd/protocol/json_view.hpp"
+
+using namespace taskd;
+using namespace taskd::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+// One life of it.
+struct Life {
+    Life(SimWorld& world, support::SimFiles& disk)
+        : host{world.host("names")},
+          lane{host.make_lane()},
+          service{{"registry"}, disk, *lane, host.clock(), host.timers(), log} {}
+
+    SimHost& host;
+    std::unique_ptr<port::Background> lane;
+    MemoryLog log;
+    service::NameService service;
+};
+
+std::uint64_t version_in(const support::SimFiles& disk) {
+    const std::string text = disk.content("registry/registry.json").value_or("{}");
+    return protocol::JsonView{text}["version"].number().value_or(0);
+}
+
+}  // namespace
+
+TEST_CASE("a name service starts on a full disk, and writes when there is room") {
+    SimWorld world{1};
+    support::SimFiles disk{1};
+    REQUIRE(Life{world, disk}.service.load());
+    const std::uint64_t written = version_in(disk);
+    CHECK(written > 0);
+    world.run_for(1min);
+    disk.faults.capacity_bytes = 1;
+    std::vector<std::uint64_t> versions{written};
+    for (int i = 0; i < 3; ++i) {
+        Life life{world, disk};
+        REQUIRE(life.service.load());
+        versions.push_back(life.service.registry().version);
+        world.run_for(1min);
+        CHECK(version_in(disk) == written);
+        CHECK(life.log.entries.size() >= 1);
+    }
+    disk.faults.capacity_bytes = 0;
+    {
+        Life life{world, disk};
+        REQUIRE(life.service.load());
+        versions.push_back(life.service.registry().version);
+        CHECK(version_in(disk) == versions.back());
+    }
+    // No two lives may hand out the same: each has room for many.
+    std::ranges::sort(versions);
+    for (std::size_t i = 1; i < versions.size(); ++i)
+        CHECK(versions[i] - versions[i - 1] >= 1 << 20);
+}
+
+TEST_CASE("what a name service could not write it writes later") {
+    SimWorld world{1};
+    support::SimFiles disk{1};
+    REQUIRE(disk.make_dir("registry"));
+    disk.faults.capacity_bytes = 1;
+    Life life{world, disk};
+    REQUIRE(life.service.load());
+    world.run_for(1min);
+    CHECK(version_in(disk) == 0);
+    const std::size_t told = life.log.entries.size();
+    world.run_for(1min);
+    CHECK(life.log.entries.size() == told);
+    disk.faults.capacity_bytes = 0;
+    world.run_for(1min);
+    CHECK(version_in(disk) == life.service.registry().version);
+    disk.faults.sync_fails_at = disk.syncs() + 1;
+    support::SimFiles broken{1};
+    broken.faults.sync_fails_at = 1;
+    Life other{world, broken};
+    CHECK(other.service.load().error().code == ErrorCode::io_failed);
+}
