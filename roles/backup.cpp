@@ -88,9 +88,23 @@ class Backup {
     Result<void> move(const std::string& file) {
         if (files_->rename(file, to_)) return files_->sync_dir(io::parent_folder(to_));
         auto done = io::copy_file(*files_, file, part());
-        if (done) done = files_->rename(part(), to_);
-        if (done) done = files_->sync_dir(io::parent_folder(to_));
-        return done ? files_->remove(file) : done;
+        if (done) done = name_part();
+        if (done) return files_->remove(file);
+        drop_part();
+        return done;
+    }
+
+    Result<void> name_part() {
+        if (auto done = files_->rename(part(), to_); !done) return done;
+        auto done = files_->sync_dir(io::parent_folder(to_));
+        if (!done) static_cast<void>(files_->remove(to_));
+        return done;
+    }
+
+    // What is not whole is not left there, with what SQLite may have put beside it.
+    void drop_part() {
+        for (const char* beside : {"", "-journal", "-wal"})
+            static_cast<void>(files_->remove(part() + beside));
     }
 
     Result<service::TaskClient::Answer> post() {
@@ -114,16 +128,21 @@ class Backup {
     Result<std::string> copy_store(const io::Store& store) {
         if (to_.empty()) to_ = name_;
         if (auto done = files_->remove(part()); !done) return std::unexpected{done.error()};
+        auto done = make_part(store);
+        if (done) done = name_part();
+        if (done) return to_;
+        drop_part();
+        return std::unexpected{done.error()};
+    }
+
+    Result<void> make_part(const io::Store& store) {
         auto stopped = copy_stopped(*files_, store, part(), clock_->wall());
         if (!stopped) return std::unexpected{stopped.error()};
         stopped->reset();
         const auto sealed = io::seal_backup(*files_, store, part(), with_logs());
         if (!sealed) return std::unexpected{sealed.error()};
         log_bytes_ = *sealed;
-        auto done = files_->rename(part(), to_);
-        if (done) done = files_->sync_dir(io::parent_folder(to_));
-        if (!done) return std::unexpected{done.error()};
-        return to_;
+        return {};
     }
 
     const Options& options_;

@@ -110,6 +110,18 @@ class Backup(harness.SystemTest):
         self.assertLessEqual({"view.db", "view.db-wal", "stopped"}, {path.name for path in files})
         self.assertEqual({path.name for path in files if path.stat().st_mode & 0o077}, set())
 
+    def test_what_fails_leaves_nothing(self):
+        system = self.system
+        system.dp = system.dispatcher("http://127.0.0.1:1").start().wait_ready()
+        system.dp.api.submit("nobody", "x" * 100_000)
+        self.stop()
+        (body,) = (self.data / "blobs").glob("*/*")
+        body.write_bytes(b"something else")
+        done = system.run("backup", "--data", self.data, "--to", self.to / "one")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("view_corrupt", done.stderr)
+        self.assertEqual(list(self.to.iterdir()), [])
+
     def test_refusals(self):
         system = self.system
         system.dp = system.dispatcher("http://127.0.0.1:1").start().wait_ready()
