@@ -24,6 +24,8 @@ class FakeEngine final : public port::HttpExchange {
         asked.push_back(request.target);
         timers_.post([this, target = request.target, then = std::move(then)] {
             if (fault) return then(std::unexpected{*fault});
+            for (const std::string& begin : hanging)
+                if (target.starts_with(begin)) return then(fail(ErrorCode::timed_out, target));
             for (const auto& [begin, body] : answers)
                 if (target.starts_with(begin)) return then(port::HttpResponse{200, {}, body});
             then(port::HttpResponse{404, {}, "{}"});
@@ -31,6 +33,7 @@ class FakeEngine final : public port::HttpExchange {
     }
 
     std::optional<Error> fault;
+    std::vector<std::string> hanging;
     std::vector<std::pair<std::string, std::string>> answers;
     std::vector<std::string> asked;
 
@@ -93,6 +96,37 @@ TEST_CASE("containers are shown with what each of them does") {
     const double share = std::stod(world.shown()["list"].items().front()["cpu_share"].text());
     CHECK(share > 0.4);
     CHECK(share < 0.6);
+}
+
+TEST_CASE("a container that hangs is shown with what is known, and the others with all") {
+    World world;
+    world.engine.answers = {
+        {"/containers/json", R"([{"Id":"a","Names":["/one"],"Image":"i","State":"running"},)"
+                             R"({"Id":"b","Names":["/two"],"Image":"i","State":"running"}])"},
+        {"/containers/a/json", R"({"State":{"Status":"running","Health":{"Status":"healthy"}}})"},
+        {"/containers/b/json", R"({"State":{"Status":"running"}})"},
+        {"/containers/b/logs", std::string{"\1\0\0\0\0\0\0\3hi\n", 11}},
+        {"/containers/b/stats", use(1'000'000'000)},
+        {"/events", ""}};
+    world.containers.start();
+    for (const char* hangs : {"/containers/a/stats", "/containers/a/logs", "/containers/a/json"}) {
+        INFO(hangs);
+        world.engine.hanging.emplace_back(hangs);
+        world.world.run_for(10s);
+        CHECK(world.shown()["state"].text() == "shown");
+        const auto list = world.shown()["list"].items();
+        REQUIRE(list.size() == 2);
+        CHECK(list[0]["name"].text() == "one");
+        REQUIRE(list[1]["log"].items().size() == 1);
+        CHECK(list[1]["log"].items().front().text() == "hi");
+        CHECK(list[1]["memory_bytes"].text() == "5");
+    }
+    for (const char* hangs : {"/events", "/containers/json"}) {
+        INFO(hangs);
+        world.engine.hanging = {hangs};
+        world.world.run_for(30s);
+        CHECK(world.shown()["state"].text() == "unreachable");
+    }
 }
 
 TEST_CASE("events follow each other without a gap and without a double") {

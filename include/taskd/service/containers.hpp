@@ -58,8 +58,11 @@ class Containers {
     void look_at_events();
     void finish_round();
 
-    // A container may go between two questions: what it was asked last is left out then.
-    void ask(std::string target, Take take, std::function<void()> otherwise);
+    // `otherwise` also when the engine refuses: bad_answer.
+    void ask(std::string target, Take take, std::function<void(const Error&)> otherwise);
+    // A container may go between two questions, or hang: what it was asked last is left out then,
+    // and all else goes on.
+    void ask_about(std::string target, Take take, std::function<void()> otherwise);
     void failed(const Error& error);
     void take_use(Container& container, const std::string& body);
     void take_events(const std::string& body);

@@ -65,16 +65,22 @@ void Containers::start() {
     look();
 }
 
-void Containers::ask(std::string target, Take take, std::function<void()> otherwise) {
+void Containers::ask(std::string target, Take take, std::function<void(const Error&)> otherwise) {
     port::HttpRequest request{"GET", std::move(target), {}, {}};
     http_.send("unix:" + settings_.socket, std::move(request), settings_.timeout,
                [this, take = std::move(take), otherwise = std::move(otherwise),
                 alive = std::weak_ptr{alive_}](const Result<port::HttpResponse>& answer) {
                    if (alive.expired()) return;
-                   if (!answer) return failed(answer.error());
-                   if (answer->status != 200) return otherwise();
+                   if (!answer) return otherwise(answer.error());
+                   if (answer->status != 200)
+                       return otherwise({ErrorCode::bad_answer, "the engine refuses its list"});
                    take(answer->body);
                });
+}
+
+void Containers::ask_about(std::string target, Take take, std::function<void()> otherwise) {
+    ask(std::move(target), std::move(take),
+        [otherwise = std::move(otherwise)](const Error&) { otherwise(); });
 }
 
 void Containers::look() {
@@ -89,12 +95,12 @@ void Containers::look() {
             round_ = std::move(*list);
             look_at(0);
         },
-        [this] { failed({ErrorCode::bad_answer, "the engine refuses its list"}); });
+        [this](const Error& error) { failed(error); });
 }
 
 void Containers::look_at(std::size_t number) {
     if (number == round_.size()) return look_at_events();
-    ask(
+    ask_about(
         protocol::container_details_target(round_[number].id),
         [this, number](const std::string& body) {
             static_cast<void>(protocol::parse_container_details(body, round_[number]));
@@ -104,7 +110,7 @@ void Containers::look_at(std::size_t number) {
 }
 
 void Containers::look_at_log(std::size_t number) {
-    ask(
+    ask_about(
         protocol::container_log_target(round_[number].id, settings_.log_lines),
         [this, number](const std::string& body) {
             Container& container = round_[number];
@@ -116,7 +122,7 @@ void Containers::look_at_log(std::size_t number) {
 
 void Containers::look_at_use(std::size_t number) {
     if (!round_[number].runs()) return look_at(number + 1);
-    ask(
+    ask_about(
         protocol::container_use_target(round_[number].id),
         [this, number](const std::string& body) {
             take_use(round_[number], body);
@@ -155,7 +161,9 @@ void Containers::look_at_events() {
             take_events(body);
             finish_round();
         },
-        [this] { finish_round(); });
+        [this](const Error& error) {
+            error.code == ErrorCode::bad_answer ? finish_round() : failed(error);
+        });
 }
 
 void Containers::take_events(const std::string& body) {
