@@ -337,6 +337,30 @@ TEST_CASE("a dispatcher that dies during a backup leaves nothing of it behind") 
     CHECK(cluster.broken_promises().empty());
 }
 
+TEST_CASE("a backup that is told as not made does not stand there") {
+    SimCluster cluster{{.seed = 7}};
+    cluster.run_for(2s);
+    int refused = 0;
+    bool struck = true;
+    for (std::uint64_t ahead = 1; struck && ahead < 100; ++ahead) {
+        const std::string name = "b" + std::to_string(ahead);
+        const std::uint64_t before = cluster.disk().hits().syncs_failed;
+        cluster.disk().faults.sync_fails_at = cluster.disk().syncs() + ahead;
+        const auto made =
+            cluster.ask("dispatcher", {"POST", "/v1/backups", {}, R"({"name":")" + name + "\"}"});
+        struck = cluster.disk().hits().syncs_failed > before;
+        cluster.disk().faults.sync_fails_at = 0;
+        cluster.start_dispatcher();
+        cluster.run_for(5s);
+        if (!made) continue;
+        INFO(name << ": " << made->body);
+        CHECK(cluster.disk().content("data/backups/" + name).has_value() == (made->status == 201));
+        refused += made->status == 201 ? 0 : 1;
+    }
+    CHECK_FALSE(struck);
+    CHECK(refused > 1);
+}
+
 TEST_CASE("an earlier version is told what it needs, and gets it") {
     ViewOnDisk world;
     world.store(5);

@@ -34,9 +34,11 @@ Result<std::uint64_t> finish(port::Files& files, const std::string& dir, const s
     if (!file) return std::unexpected{file.error()};
     auto done = (*file)->sync();
     if (done) done = files.rename(part, path);
-    if (done) done = files.sync_dir(dir);
     if (!done) return std::unexpected{done.error()};
-    return (*file)->size();
+    done = files.sync_dir(dir);
+    if (done) return (*file)->size();
+    static_cast<void>(files.remove(path));  // what is told as not made must not stand there
+    return std::unexpected{done.error()};
 }
 
 struct Asked {
