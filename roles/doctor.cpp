@@ -6,6 +6,7 @@
 #include "command.hpp"
 #include "stopped_store.hpp"
 #include "taskd/io/clock.hpp"
+#include "taskd/io/entropy.hpp"
 #include "taskd/io/posix_files.hpp"
 #include "taskd/io/work_dir.hpp"
 #include "taskd/protocol/json.hpp"
@@ -87,7 +88,7 @@ Result<int> examine_store(const Options& options) {
     const auto files = io::make_posix_files();
     const auto store = io::open_existing_store(*files, find_store_dir(*files, options.text("dir")));
     if (!store) return std::unexpected{store.error()};
-    const auto place = io::WorkDir::make({}, "doctor");
+    const auto place = io::WorkDir::make({}, fmt::format("doctor-{:x}", io::random_seed()));
     if (!place) return std::unexpected{place.error()};
     const auto stopped = copy_stopped(*files, *store, (*place)->path() + "/view.db",
                                       io::make_system_clock()->wall());

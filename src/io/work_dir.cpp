@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -14,6 +15,9 @@ namespace taskd::io {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Longer than any process stands between a folder and its lock.
+constexpr std::chrono::minutes making_takes{10};
 
 std::unexpected<Error> fail_at(const std::string& path, int number) {
     return fail(number == ENOSPC ? ErrorCode::disk_full : ErrorCode::io_failed,
@@ -38,13 +42,32 @@ Result<void> make_base(const std::string& base) {
     return fail(ErrorCode::io_failed, base + " is not a folder of this user");
 }
 
-// Folders whose lock nobody holds.
-void remove_leftovers(port::Files& files, const std::string& base) {
+// The lock goes last: who is killed meanwhile leaves a folder that is known to be left.
+void remove_locked(const std::string& path) {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator{path, error})
+        if (entry.path().filename() != "lock") (void)remove_tree(entry.path().string());
+    (void)remove_tree(path);
+}
+
+bool is_old(const fs::directory_entry& entry) {
+    std::error_code error;
+    const auto changed = entry.last_write_time(error);
+    return !error && changed < fs::file_time_type::clock::now() - making_takes;
+}
+
+// Folders whose lock nobody holds, and those without a lock that nobody makes or removes now: of a
+// folder that is ours with all in it, elsewhere when they are empty.
+void remove_leftovers(port::Files& files, const std::string& base, bool is_ours) {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator{base, error}) {
-        const std::string lock = entry.path().string() + "/lock";
-        if (!entry.is_directory(error) || !fs::exists(lock, error)) continue;
-        if (const auto held = files.lock(lock)) (void)remove_tree(entry.path().string());
+        const std::string path = entry.path().string();
+        if (!entry.is_directory(error) || entry.is_symlink(error)) continue;
+        if (fs::exists(path + "/lock", error)) {
+            if (const auto held = files.lock(path + "/lock")) remove_locked(path);
+        } else if (is_old(entry)) {
+            is_ours ? (void)remove_tree(path) : (void)fs::remove(path, error);
+        }
     }
 }
 
@@ -98,12 +121,13 @@ Result<std::string> find_program(const std::string& name) {
 }
 
 Result<std::unique_ptr<WorkDir>> WorkDir::make(std::string base, const std::string& name) {
-    if (base.empty()) base = default_base();
+    const bool is_ours = base.empty();
+    if (is_ours) base = default_base();
     std::error_code error;
     base = fs::absolute(base, error).string();
     if (auto made = make_base(base); !made) return std::unexpected{made.error()};
     const auto files = make_posix_files();
-    remove_leftovers(*files, base);
+    remove_leftovers(*files, base, is_ours);
     std::string path = base + "/" + name;
     if (auto made = make_private_dir(path); !made) return std::unexpected{made.error()};
     auto lock = files->lock(path + "/lock");
@@ -112,7 +136,7 @@ Result<std::unique_ptr<WorkDir>> WorkDir::make(std::string base, const std::stri
 }
 
 WorkDir::~WorkDir() {
-    (void)remove_tree(path_);
+    remove_locked(path_);
 }
 
 }  // namespace taskd::io

@@ -2,6 +2,7 @@
 is sound, and change nothing in it."""
 
 import json
+import os
 import sqlite3
 from stat import S_ISDIR
 
@@ -124,6 +125,16 @@ class StoreCheck(harness.SystemTest):
             self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
             self.assertEqual(json.loads(done.stdout)["live"], 3)
             self.system.dp.start().wait_ready()
+
+    def test_doctor_beside_what_another_left(self):
+        self.system.dp.terminate()
+        self.assertEqual(self.system.dp.wait_end(), 0)
+        scratch = self.system.folder / "scratch"
+        left = scratch / f"taskd-work-{os.geteuid()}" / "doctor"
+        left.mkdir(parents=True)
+        done = self.system.run("doctor", "--dir", self.data, environment={"TMPDIR": str(scratch)})
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(list(left.parent.iterdir()), [left])
 
     def test_after_a_kill(self):
         self.system.dp.kill()

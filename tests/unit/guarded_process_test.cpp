@@ -1,5 +1,6 @@
 // Guarded programs: nothing of them is left, whoever dies first; and what the kernel holds them to.
 #include <poll.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -7,6 +8,8 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <sstream>
 
@@ -238,6 +241,56 @@ TEST_CASE("a work folder is this process's own, and takes away what dead ones le
     CHECK(access((base.path() + "/second").c_str(), F_OK) != 0);
     CHECK(access((*first)->path().c_str(), F_OK) == 0);  // a link is not followed
     CHECK(io::remove_tree(base.path() + "/nothing"));
+}
+
+TEST_CASE("a work folder whose maker was killed before its lock goes later", "[process]") {
+    const support::TempDir base;
+    const auto old = std::filesystem::file_time_type::clock::now() - std::chrono::hours{1};
+    for (const char* name : {"new", "old", "full"})
+        REQUIRE(io::make_private_dir(base.path() + "/" + name));
+    REQUIRE(io::make_private_dir(base.path() + "/full/of-somebody"));
+    std::filesystem::last_write_time(base.path() + "/old", old);
+    std::filesystem::last_write_time(base.path() + "/full", old);
+    REQUIRE(io::WorkDir::make(base.path(), "next"));
+    CHECK(access((base.path() + "/new").c_str(), F_OK) == 0);  // its maker may be at it
+    CHECK(access((base.path() + "/old").c_str(), F_OK) != 0);
+    CHECK(access((base.path() + "/full/of-somebody").c_str(), F_OK) == 0);
+    // In a folder of its own nobody else has anything.
+    const char* before = std::getenv("TMPDIR");
+    const std::string kept = before == nullptr ? "" : before;
+    setenv("TMPDIR", base.path().c_str(), 1);
+    const std::string ours = base.path() + "/taskd-work-" + std::to_string(geteuid());
+    REQUIRE(io::make_private_dir(ours));
+    REQUIRE(io::make_private_dir(ours + "/full"));
+    REQUIRE(io::make_private_dir(ours + "/full/more"));
+    std::filesystem::last_write_time(ours + "/full", old);
+    CHECK(io::WorkDir::make({}, "next"));
+    CHECK(access((ours + "/full").c_str(), F_OK) != 0);
+    before == nullptr ? unsetenv("TMPDIR") : setenv("TMPDIR", kept.c_str(), 1);
+}
+
+TEST_CASE("the lock of a work folder goes last", "[process]") {
+    const support::TempDir base;
+    auto dir = io::WorkDir::make(base.path(), "one");
+    REQUIRE(dir);
+    const std::string path = (*dir)->path();
+    for (int i = 0; i < 20; ++i)
+        REQUIRE(io::make_private_dir(path + "/" + std::to_string(i)));
+    const int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    REQUIRE(inotify_add_watch(watch, path.c_str(), IN_DELETE) >= 0);
+    dir->reset();
+    alignas(inotify_event) char room[8192];
+    const ssize_t size = read(watch, room, sizeof room);
+    close(watch);
+    std::vector<std::string> gone;
+    for (ssize_t at = 0; at < size;) {
+        const auto* event = reinterpret_cast<const inotify_event*>(room + at);
+        if ((event->mask & IN_DELETE) != 0) gone.emplace_back(event->name);
+        at += static_cast<ssize_t>(sizeof *event + event->len);
+    }
+    REQUIRE(gone.size() == 21);
+    CHECK(gone.back() == "lock");
+    CHECK(access(path.c_str(), F_OK) != 0);
 }
 
 TEST_CASE("a program is found where it stands or in PATH", "[process]") {
