@@ -19,6 +19,7 @@ class MemoryTaskLogs final : public port::TaskLogs {
     Result<std::uint64_t> append(const port::LogStream& stream, std::uint64_t at,
                                  std::string_view bytes) override {
         if (fails_with) return fail(*fails_with);
+        if (bytes.empty() && !streams_.contains(stream)) return 0;
         Pieces& pieces = streams_[stream];
         const std::uint64_t end = end_of(pieces);
         if (at + bytes.size() <= end) return end;

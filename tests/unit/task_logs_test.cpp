@@ -96,6 +96,18 @@ TEST_CASE("a full disk refuses an append by name and takes it when there is room
     CHECK(logs.read(stream, 0, 100)->bytes == "before\nafter\n");
 }
 
+TEST_CASE("a log that has nothing has no file") {
+    SimFiles disk{1};
+    auto logs = open_logs(disk);
+    CHECK(logs.append(stream, 0, "") == 0u);
+    CHECK(disk.snapshot().empty());
+    REQUIRE(logs.append(stream, 0, "a line\n") == 7u);
+    CHECK(logs.append(stream, 0, "") == 7u);
+    CHECK(logs.append(stream, 7, "") == 7u);
+    REQUIRE(logs.remove(stream.id));
+    CHECK(disk.snapshot().empty());
+}
+
 TEST_CASE("all logs together are bounded: the oldest tasks' go") {
     SimFiles disk{1};
     Random random{1};

@@ -146,8 +146,9 @@ Result<void> FileTaskLogs::Impl::make_folder(const TaskId& id) {
 Result<std::uint64_t> FileTaskLogs::Impl::append(const port::LogStream& stream, std::uint64_t at,
                                                  std::string_view bytes) {
     if (auto looked = look(); !looked) return std::unexpected{looked.error()};
-    if (auto made = make_folder(stream.id); !made) return std::unexpected{made.error()};
     const bool is_new = !sizes_.contains(stream);
+    if (is_new && bytes.empty()) return 0;
+    if (auto made = make_folder(stream.id); !made) return std::unexpected{made.error()};
     auto found = open(stream, port::OpenMode::create);
     if (!found) return std::unexpected{found.error()};
     if (is_new) folders_dirty_.insert(folder_of(stream.id));
