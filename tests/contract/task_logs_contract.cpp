@@ -67,6 +67,26 @@ TEST_CASE("a stream grows at its end and is read from any place") {
     CHECK(logs.sync());
 }
 
+TEST_CASE("tasks that have streams are told in their order, a page at a time") {
+    ON_EVERY_FORM;
+    CHECK(logs.tasks({}, 10)->empty());
+    std::vector<TaskId> all;
+    for (const unsigned task : {3U, 1U, 5U, 2U, 4U})
+        for (const std::uint64_t epoch : {1, 2})
+            REQUIRE(logs.append(stream_of(task, epoch), 0, "x"));
+    CHECK(logs.append(stream_of(6), 0, "") == 0u);
+    for (unsigned task = 1; task <= 5; ++task)
+        all.push_back(stream_of(task).id);
+    world.reopen();
+    port::TaskLogs& again = *world.logs;
+    CHECK(again.tasks({}, 10) == all);
+    CHECK(again.tasks({}, 2) == std::vector{all[0], all[1]});
+    CHECK(again.tasks(all[1], 2) == std::vector{all[2], all[3]});
+    CHECK(again.tasks(all[4], 2)->empty());
+    REQUIRE(again.remove(all[0]));
+    CHECK(again.tasks({}, 1) == std::vector{all[1]});
+}
+
 TEST_CASE("an append that is said again is kept once") {
     ON_EVERY_FORM;
     const LogStream one = stream_of(1);

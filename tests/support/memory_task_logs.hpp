@@ -53,6 +53,16 @@ class MemoryTaskLogs final : public port::TaskLogs {
         return part;
     }
 
+    Result<std::vector<TaskId>> tasks(std::optional<TaskId> after, std::size_t limit) override {
+        if (fails_with) return fail(*fails_with);
+        std::vector<TaskId> ids;
+        for (const auto& [stream, pieces] : streams_)
+            if ((!after || stream.id > *after) && (ids.empty() || ids.back() != stream.id))
+                ids.push_back(stream.id);
+        ids.resize(std::min(ids.size(), limit));
+        return ids;
+    }
+
     Result<void> remove(const TaskId& id) override {
         std::erase_if(streams_, [&](const auto& each) { return each.first.id == id; });
         return {};

@@ -44,6 +44,28 @@ std::string said(const std::optional<port::HttpResponse>& answer, std::string_vi
 
 }  // namespace
 
+TEST_CASE("what a task printed that is gone goes after a start, and no other's") {
+    LogWorld world;
+    const auto left = [&](const std::string& id) {
+        return world.logs.read({*TaskId::parse(id), LeaseEpoch{1}}, 0, 100)->end > 0;
+    };
+    Random random{3};
+    std::vector<std::string> gone, there;
+    for (int i = 0; i < 50; ++i) {
+        const TaskId id = TaskId::make(world.host.clock().wall(), random);
+        REQUIRE(world.logs.append({id, LeaseEpoch{1}}, 0, "left"));
+        gone.push_back(id.to_string());
+        there.push_back(world.submit_one());
+        REQUIRE(world.logs.append({*TaskId::parse(there.back()), LeaseEpoch{1}}, 0, "kept"));
+        if (i % 2 == 0) world.ask("POST", "/v1/tasks/" + there.back() + "/cancel");
+    }
+    world.world.run_for(limits::sweep_at_first + 5s);
+    for (const std::string& id : gone)
+        CHECK_FALSE(left(id));
+    for (const std::string& id : there)
+        CHECK(left(id));
+}
+
 TEST_CASE("a reader waits for the first attempt, for bytes, and for the end") {
     LogWorld world;
     const std::string id = world.submit_one(), path = "/v1/tasks/" + id + "/logs";

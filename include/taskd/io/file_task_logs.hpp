@@ -28,6 +28,7 @@ class FileTaskLogs final : public port::TaskLogs {
                                  std::string_view bytes) override;
     Result<port::LogPart> read(const port::LogStream& stream, std::uint64_t from,
                                std::size_t bytes_max) override;
+    Result<std::vector<TaskId>> tasks(std::optional<TaskId> after, std::size_t limit) override;
     Result<void> remove(const TaskId& id) override;
     Result<void> sync() override;
 

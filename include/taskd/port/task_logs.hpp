@@ -7,8 +7,10 @@
 
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "taskd/base/ids.hpp"
 #include "taskd/base/result.hpp"
@@ -41,6 +43,8 @@ class TaskLogs {
     // or that is not there (its end is 0). io_failed.
     virtual Result<LogPart> read(const LogStream& stream, std::uint64_t from,
                                  std::size_t bytes_max) = 0;
+    // The next tasks behind `after`, or the first, that have streams. io_failed.
+    virtual Result<std::vector<TaskId>> tasks(std::optional<TaskId> after, std::size_t limit) = 0;
     // All streams of a task. None is not an error.
     virtual Result<void> remove(const TaskId& id) = 0;
     // What was appended so far outlives the machine, if this succeeds.

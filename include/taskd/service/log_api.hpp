@@ -29,6 +29,8 @@ class LogApi {
     ~LogApi();
 
     void add_routes(HttpFront& front);
+    // Begins to look for what is left of tasks that are gone: a life may end between both.
+    void start();
     // Records that are durable: whoever follows a task they are about looks again, and what a
     // deleted task has printed goes with it.
     void on_records(const RecordBatch& batch);
@@ -58,6 +60,7 @@ class LogApi {
     void finish(const Shared& reader);
     void wake(const TaskId& id);
     void remove(std::vector<TaskId> ids);
+    void sweep(std::optional<TaskId> after);
     void sync_later();
 
     LogPorts ports_;
@@ -67,6 +70,7 @@ class LogApi {
     std::multimap<TaskId, Shared> readers_;
     std::size_t bytes_waiting_ = 0;  // for the disk
     std::unique_ptr<port::Timer> sync_timer_;
+    std::unique_ptr<port::Timer> sweep_timer_;
     bool sync_due_ = false;
     bool let_go_ = false;
 };

@@ -47,6 +47,7 @@ class FileTaskLogs::Impl {
                                  std::string_view bytes);
     Result<port::LogPart> read(const port::LogStream& stream, std::uint64_t from,
                                std::size_t bytes_max);
+    Result<std::vector<TaskId>> tasks(std::optional<TaskId> after, std::size_t limit);
     Result<void> remove(const TaskId& id);
     Result<void> sync();
     std::uint64_t bytes_used();
@@ -212,6 +213,16 @@ Result<port::LogPart> FileTaskLogs::Impl::read(const port::LogStream& stream, st
     return (*found)->file->read(from, bytes_max);
 }
 
+Result<std::vector<TaskId>> FileTaskLogs::Impl::tasks(std::optional<TaskId> after,
+                                                      std::size_t limit) {
+    if (auto looked = look(); !looked) return std::unexpected{looked.error()};
+    std::vector<TaskId> ids;
+    auto each = after ? sizes_.upper_bound({*after, LeaseEpoch{UINT64_MAX}}) : sizes_.begin();
+    for (; each != sizes_.end() && ids.size() < limit; ++each)
+        if (ids.empty() || ids.back() != each->first.id) ids.push_back(each->first.id);
+    return ids;
+}
+
 Result<void> FileTaskLogs::Impl::remove(const TaskId& id) {
     if (auto looked = look(); !looked) return looked;
     for (auto each = sizes_.lower_bound({id, LeaseEpoch{0}});
@@ -252,6 +263,9 @@ Result<std::uint64_t> FileTaskLogs::append(const port::LogStream& stream, std::u
 Result<port::LogPart> FileTaskLogs::read(const port::LogStream& stream, std::uint64_t from,
                                          std::size_t bytes_max) {
     return impl_->read(stream, from, bytes_max);
+}
+Result<std::vector<TaskId>> FileTaskLogs::tasks(std::optional<TaskId> after, std::size_t limit) {
+    return impl_->tasks(after, limit);
 }
 Result<void> FileTaskLogs::remove(const TaskId& id) {
     return impl_->remove(id);

@@ -62,6 +62,7 @@ Result<void> Dispatcher::start() {
         LogPorts{ports_.logs, ports_.log_lane, core.clock, core.timers, core.log}, core_, *api_,
         *desk_);
     log_api_->add_routes(front_);
+    log_api_->start();
     event_api_ = std::make_unique<EventApi>(
         EventPorts{ports_.records, ports_.records_lane, core.clock, core.timers}, core_);
     event_api_->add_routes(front_);

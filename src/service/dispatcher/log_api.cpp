@@ -11,6 +11,10 @@ namespace {
 
 constexpr std::string_view bytes_type = "application/octet-stream";
 
+// Whole rows are read: few at a time, and seldom.
+constexpr std::size_t sweep_tasks = 16;
+constexpr Duration sweep_pause = std::chrono::milliseconds{100};
+
 // A number of the query, or `fallback` when it is not there.
 Result<std::uint64_t> read_number(const protocol::Target& target, std::string_view name,
                                   std::uint64_t least, std::uint64_t most, std::uint64_t fallback) {
@@ -34,7 +38,12 @@ const Attempt* find_attempt(const Task& task, std::uint32_t number) {
 }  // namespace
 
 LogApi::LogApi(LogPorts ports, Core& core, TaskApi& tasks, LeaseDesk& desk)
-    : ports_{ports}, core_{core}, tasks_{tasks}, desk_{desk}, sync_timer_{ports.timers.make()} {}
+    : ports_{ports},
+      core_{core},
+      tasks_{tasks},
+      desk_{desk},
+      sync_timer_{ports.timers.make()},
+      sweep_timer_{ports.timers.make()} {}
 
 LogApi::~LogApi() = default;
 
@@ -235,6 +244,35 @@ void LogApi::remove(std::vector<TaskId> ids) {
                 ports_.log.warn("a task's log cannot be removed",
                                 {{"error", (*failed)->to_string()}});
         });
+}
+
+void LogApi::start() {
+    sweep_timer_->set(ports_.clock.steady() + limits::sweep_at_first, [this] { sweep({}); });
+}
+
+// A task that stands neither in the view nor in memory is gone. Whatever fails, the next start
+// looks again.
+void LogApi::sweep(std::optional<TaskId> after) {
+    auto ids = std::make_shared<Result<std::vector<TaskId>>>();
+    auto rows = std::make_shared<Result<std::vector<Task>>>();
+    const auto found = [this, ids, rows] {
+        if (!*rows) return;
+        std::vector<TaskId> gone = **ids;
+        std::erase_if(gone, [&](const TaskId& id) {
+            // What is deleted just now goes when that is durable.
+            return core_.engine().state_of(id) || core_.engine().is_deleted(id) ||
+                   std::ranges::any_of(**rows, [&](const Task& row) { return row.spec.id == id; });
+        });
+        if (!gone.empty()) remove(std::move(gone));
+        sweep_timer_->set(ports_.clock.steady() + sweep_pause,
+                          [this, last = (*ids)->back()] { sweep(last); });
+    };
+    ports_.lane.run([&logs = ports_.logs, ids, after] { *ids = logs.tasks(after, sweep_tasks); },
+                    [this, ids, rows, found] {
+                        if (!*ids || (*ids)->empty()) return;
+                        core_.ask_view([ids, rows](port::View& view) { *rows = view.find(**ids); },
+                                       found);
+                    });
 }
 
 void LogApi::let_go() {
