@@ -160,6 +160,9 @@ TEST_CASE("what the dispatcher may hold is noted before it is told, and again wh
     CHECK(answer.error().code == ErrorCode::disk_full);
     CHECK(world.take().empty());
     CHECK(world.errors() == 0);
+    world.hold({queue});  // what others have set under its name stays
+    CHECK(world.take().empty());
+    CHECK(world.errors() == 0);
     world.hold({queue, schedule});
     CHECK_THAT(world.take(), Catch::Matchers::StartsWith("PUT /v1/schedules/nightly"));
     CHECK(world.errors() == 2);
@@ -264,6 +267,13 @@ TEST_CASE("a proposal is answered when all of it is taken, or with what was refu
     world.hold({queue, schedule});
     CHECK(world.take() ==
           R"(PUT /v1/schedules/nightly {"cron":"30 3 * * *","task":{"type":"sum"}}; )");
+    // What was refused was never ours there: it may be somebody else's.
+    world.dispatcher.status = 422;
+    CHECK_FALSE(propose({queue, schedule, entry("hourly", "schedule", "{}")}).empty());
+    world.take();
+    world.dispatcher.status = 200;
+    world.hold({queue, schedule});
+    CHECK(world.take().empty());
     // A dispatcher that is away is waited for, as long as nobody gives up.
     world.host.stop_serving(world.port);
     CHECK(propose({queue}).empty());

@@ -82,6 +82,7 @@ class EntryPush {
     void note_after();
     Result<void> note(PushedThings things);
     void refuse_proposal(Error error);
+    void hold_as_before(const std::string& target);
     void send_next();
     void send(const std::string& target, const Wish& wish);
     void answer(Result<void> verdict);
@@ -94,6 +95,8 @@ class EntryPush {
     std::map<std::string, Wish> held_;     // by target
     std::map<std::string, Wish> waiting_;  // the same
     std::set<std::string> asking_;         // targets that are being told
+    std::map<std::string, Wish> before_;   // what was held when something was proposed
+    std::set<std::string> tried_;          // targets that were told since
     PushedThings noted_;
     Answer answer_;  // of what is proposed
     std::unique_ptr<port::Timer> again_;

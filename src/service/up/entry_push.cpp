@@ -187,6 +187,10 @@ void EntryPush::hold(const std::string& url, const std::vector<Entry>& entries) 
 }
 
 void EntryPush::propose(const std::string& url, const std::vector<Entry>& entries, Answer answer) {
+    before_ = held_;
+    for (const auto& [target, unsaid] : waiting_)
+        before_[target] = {unsaid.id, {}, {}};
+    tried_.clear();
     want(url, entries);
     answer_ = std::move(answer);
     if (const auto noted = note_before(); !noted) return refuse_proposal(noted.error());
@@ -221,12 +225,24 @@ void EntryPush::note_after() {
         ports_.log.error("cannot note the entries held", {{"error", noted.error().to_string()}});
 }
 
-// Nobody knows how far the others came: whatever is wanted next, they are said anew.
+// Nobody knows how far those came that were under way: whatever is wanted next, they are said anew.
+// All others are as they were: what somebody else has set under such a name stays.
 void EntryPush::refuse_proposal(Error error) {
-    for (const auto& [other, unsaid] : waiting_)
-        held_[other] = {unsaid.id, {}, {}};
+    for (const auto& [target, unsaid] : waiting_)
+        if (tried_.contains(target))
+            held_[target] = {unsaid.id, {}, {}};
+        else
+            hold_as_before(target);
     waiting_.clear();
     answer(std::unexpected{std::move(error)});
+}
+
+void EntryPush::hold_as_before(const std::string& target) {
+    const auto before = before_.find(target);
+    if (before == before_.end())
+        held_.erase(target);
+    else
+        held_[target] = before->second;
 }
 
 void EntryPush::answer(Result<void> verdict) {
@@ -277,6 +293,7 @@ void EntryPush::send_next() {
 
 void EntryPush::send(const std::string& target, const Wish& wish) {
     asking_.insert(target);
+    tried_.insert(target);
     port::HttpRequest request{wish.method, target, {}, wish.body};
     if (!wish.body.empty())
         request.headers.emplace_back("content-type", std::string{protocol::json_type});
@@ -304,6 +321,8 @@ void EntryPush::took(const std::string& target, const Wish& wish,
     if (is_refused && answer_) {
         Error error = protocol::parse_problem(answer->body, status);
         error.detail = wish.id + (error.detail.empty() ? "" : ": " + error.detail);
+        // What was ours before is said again; what was not stays whose it is.
+        if (is_newest && !before_.contains(target)) held_.erase(target);
         return refuse_proposal(std::move(error));
     }
     if ((is_done || is_refused) && settled()) {
