@@ -55,10 +55,15 @@ std::optional<Misfire> parse_misfire(std::string_view text) {
     return find_name<Misfire>(misfire_names, text);
 }
 
+WallTime made_by(const Schedule& schedule, WallTime now) {
+    const bool is_possible = schedule.made_at <= now + limits::misfire_after;
+    return is_possible ? schedule.made_at : now - limits::misfire_after;
+}
+
 WallTime settled_by(const Schedule& schedule, WallTime now) {
     const bool is_possible = schedule.settled <= now + limits::misfire_after;
-    return is_possible ? schedule.settled
-                       : std::max(now - limits::misfire_after, schedule.made_at);
+    if (is_possible) return schedule.settled;
+    return std::max(now - limits::misfire_after, made_by(schedule, now));
 }
 
 TaskId fire_id(const Schedule& schedule, WallTime planned) {

@@ -85,6 +85,8 @@ struct Schedule {
 // Up to where times have had their turn, by a clock that says `now`. What a clock that was wrong
 // has settled far ahead of that counts no more: those of the last moment are not missed yet.
 WallTime settled_by(const Schedule& schedule, WallTime now);
+// When it was made, by the same clock.
+WallTime made_by(const Schedule& schedule, WallTime now);
 
 // The id of the task of one time: the same whenever it is asked for, so that a time that is made up
 // for twice is one task.

@@ -91,7 +91,7 @@ void ScheduleDesk::changed(const std::string& name) {
     forget(name);
     const Schedule* schedule = core_.engine().schedule(name);
     if (schedule != nullptr && !schedule->paused) {
-        auto plan = Plan::make(schedule->spec, schedule->made_at);
+        auto plan = Plan::make(schedule->spec, made_by(*schedule, clock_.wall()));
         TASKD_ASSERT(plan.has_value());  // checked before it was set
         Entry& entry =
             entries_.try_emplace(name, Entry{std::move(*plan), schedule->spec.zone, {}, {}, {}, 0})
@@ -136,9 +136,12 @@ void ScheduleDesk::plan_next(const std::string& name, Entry& entry, WallTime aft
 }
 
 void ScheduleDesk::arm() {
-    if (due_.empty()) return timer_->clear();
-    const Duration ahead = std::max(Duration{0}, due_.begin()->first - clock_.wall());
-    // Never long: the wall clock may be set meanwhile.
+    if (entries_.empty()) return timer_->clear();
+    // Never long: the wall clock may be set meanwhile, also for those that it has taken to their
+    // end.
+    const Duration ahead = due_.empty()
+                               ? limits::wall_clock_look
+                               : std::max(Duration{0}, due_.begin()->first - clock_.wall());
     timer_->set(clock_.steady() + std::min(ahead, limits::wall_clock_look), [this] { wake(); });
 }
 
@@ -201,7 +204,7 @@ void ScheduleDesk::collect(const std::string& name) {
 
 void ScheduleDesk::fire(const std::string& name) {
     Entry& entry = entries_.at(name);
-    if (entry.busy || entry.open.empty()) return;
+    if (entry.busy || entry.read_to || entry.open.empty()) return;
     const Schedule* schedule = core_.engine().schedule(name);
     if (schedule == nullptr) return;
     entry.busy = true;
@@ -257,7 +260,7 @@ Result<std::vector<WallTime>> ScheduleDesk::times_after(const std::string& name,
                                                         std::size_t count) const {
     const Schedule* schedule = core_.engine().schedule(name);
     if (schedule == nullptr) return fail(ErrorCode::schedule_not_found, name);
-    const auto plan = Plan::make(schedule->spec, schedule->made_at);
+    const auto plan = Plan::make(schedule->spec, made_by(*schedule, clock_.wall()));
     TASKD_ASSERT(plan.has_value());
     return times(*plan, schedule->spec.zone, after, count, std::nullopt);
 }
@@ -272,9 +275,9 @@ void ScheduleDesk::backfill(const std::string& name, WallTime from, WallTime to,
     if (to > clock_.wall()) return refuse(ErrorCode::invalid_field, "'to' is still to come");
     if (from > to) return refuse(ErrorCode::invalid_field, "'from' is after 'to'");
     // Times before it was made count too: that is what one asks for.
-    const auto plan = Plan::make(schedule->spec, schedule->spec.every > Duration{0}
-                                                     ? schedule->made_at
-                                                     : std::min(from, schedule->made_at));
+    const WallTime made_at = made_by(*schedule, clock_.wall());
+    const auto plan = Plan::make(
+        schedule->spec, schedule->spec.every > Duration{0} ? made_at : std::min(from, made_at));
     TASKD_ASSERT(plan.has_value());
     auto found =
         times(*plan, schedule->spec.zone, from - Duration{1}, limits::backfill_max + 1, to);
