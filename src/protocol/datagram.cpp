@@ -68,12 +68,16 @@ ClusterKey::ClusterKey(std::string secret) : secret_{std::move(secret)} {
     id_ = get<std::uint32_t>(bytes) | 1;  // never 0, which means no key
 }
 
-std::array<char, 16> ClusterKey::prove(std::string_view head, std::string_view body) const {
+std::array<char, 16> ClusterKey::prove(std::initializer_list<std::string_view> parts) const {
     std::array<char, 16> proof{};
     if (empty()) return proof;
+    std::size_t bytes = 0;
+    for (const std::string_view part : parts)
+        bytes += part.size();
     std::string text;
-    text.reserve(head.size() + body.size());
-    text.append(head).append(body);
+    text.reserve(bytes);
+    for (const std::string_view part : parts)
+        text += part;
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned length = 0;
     const auto* made =
@@ -89,7 +93,7 @@ bool same_secret(std::string_view given, std::string_view expected) {
            CRYPTO_memcmp(given.data(), expected.data(), expected.size()) == 0;
 }
 
-std::string seal(const Header& header, std::string_view body, const ClusterKey& key) {
+std::string seal(const Header& header, std::string_view body, SessionId to, const ClusterKey& key) {
     std::string out;
     out.reserve(header_bytes + body.size());
     out.append(magic, sizeof magic);
@@ -98,13 +102,15 @@ std::string seal(const Header& header, std::string_view body, const ClusterKey& 
     put(out, header.session.value);
     put(out, header.sequence);
     put(out, key.id());
-    const auto proof = key.prove(out, body);
+    std::string for_whom;
+    put(for_whom, to.value);
+    const auto proof = key.prove({out, for_whom, body});
     out.append(proof.data(), proof.size());
     out.append(body);
     return out;
 }
 
-Result<Opened> open(std::string_view datagram, const ClusterKey& key) {
+Result<Opened> open(std::string_view datagram, SessionId me, const ClusterKey& key) {
     if (datagram.size() < header_bytes || !datagram.starts_with({magic, sizeof magic}))
         return fail(ErrorCode::bad_request, "not a datagram of this protocol");
     std::string_view rest = datagram.substr(sizeof magic, head_bytes - sizeof magic);
@@ -121,7 +127,9 @@ Result<Opened> open(std::string_view datagram, const ClusterKey& key) {
     if (key_id != key.id())
         return fail(key_id == 0 ? ErrorCode::missing_key : ErrorCode::wrong_key);
     if (!key.empty()) {
-        const auto proof = key.prove(datagram.substr(0, head_bytes), opened.body);
+        std::string for_whom;
+        put(for_whom, me.value);
+        const auto proof = key.prove({datagram.substr(0, head_bytes), for_whom, opened.body});
         if (!same_secret(datagram.substr(head_bytes, proof_bytes), {proof.data(), proof.size()}))
             return fail(ErrorCode::wrong_key, "the proof does not fit");
     }

@@ -2,6 +2,7 @@
 either side: every task ends and every result is recorded once."""
 
 import hashlib
+import socket
 
 import harness
 import proxies
@@ -82,6 +83,39 @@ class LossyNetwork(harness.SystemTest):
             self.assertEqual(answer.status, 202, answer.text)
         self.system.dp.restart()
         self.check_all(tasks, restarts_allowed=True)
+
+
+class CaughtDatagrams(harness.SystemTest):
+
+    def test_what_was_caught_opens_nowhere_else(self):
+        system = self.system
+        system.use_key()
+        system.ns = system.nameservice().start()
+        network = proxies.BadNetwork(system.ns.url, proxies.Faults(), SEED)
+        self.addCleanup(network.close)
+        system.dp = system.dispatcher(network.url).start().wait_ready()
+        workers = [system.worker("sum", system.ns.url).start() for _ in range(2)]
+        system.wait_workers(2)
+        ids = [system.dp.api.submit("sum", [number]) for number in range(50)]
+        system.dp.api.wait_results(ids)
+        caught = {port: list(path.caught) for port, path in network.paths.items()}
+        self.assertTrue(all(len(each) > 1 for each in caught.values()), caught)
+        # Each worker is told what the other was, from elsewhere: it neither runs nor answers it. One
+        # that has started anew is told what it was told before.
+        workers[0].restart()
+        system.wait_workers(2)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as elsewhere:
+            elsewhere.bind(("127.0.0.2", 0))
+            elsewhere.settimeout(1.0)
+            for port in network.paths:
+                for datagrams in caught.values():
+                    for datagram in datagrams:
+                        elsewhere.sendto(datagram, ("127.0.0.1", port))
+            with self.assertRaises(TimeoutError):
+                elsewhere.recv(proxies.DATAGRAM_BYTES_MAX)
+        for id in ids:
+            self.assert_succeeded_once(system.dp.api.task(id))
+        system.dp.api.wait_results([system.dp.api.submit("sum", [1])])
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ class LossyPath(threading.Thread):
         self.front.bind(("127.0.0.1", 0))
         self.port = self.front.getsockname()[1]
         self.upstreams = {}  # client address: socket towards the target
+        self.caught = []     # all that went towards the target
         self.held = []       # heap of (due, number, send)
         self.number = 0
         self.ending = threading.Event()
@@ -72,6 +73,7 @@ class LossyPath(threading.Thread):
             except OSError:  # nobody listens at the target just now
                 continue
             if source is self.front:
+                self.caught.append(data)
                 if sender not in self.upstreams:
                     upstream = self._socket(sender)
                     upstream.connect(self.target)

@@ -117,25 +117,27 @@ TEST_CASE("what is small does not overtake what waits for room in the window") {
     CHECK(items_in(outbox.collect(start)) == 1);
 }
 
-TEST_CASE("a datagram opens with the right key and no other") {
+TEST_CASE("a datagram opens for whom it is, with the right key and no other") {
     const ClusterKey key{"0123456789abcdef"}, other{"0123456789abcdeX"}, none;
     const Header header{Kind::result, SessionId{42}, 7};
-    const std::string sealed = seal(header, "{\"from\":\"w\",\"items\":[]}", key);
-    const auto opened = open(sealed, key);
+    const SessionId me{9};
+    const std::string sealed = seal(header, "{\"from\":\"w\",\"items\":[]}", me, key);
+    const auto opened = open(sealed, me, key);
     REQUIRE(opened);
     CHECK(opened->header.kind == Kind::result);
     CHECK(opened->header.session == SessionId{42});
     CHECK(opened->header.sequence == 7);
     CHECK(opened->body == "{\"from\":\"w\",\"items\":[]}");
-    CHECK(open(sealed, other).error().code == ErrorCode::wrong_key);
-    CHECK(open(sealed, none).error().code == ErrorCode::wrong_key);
-    CHECK(open(seal(header, "{}", none), key).error().code == ErrorCode::missing_key);
-    CHECK(open(seal(header, "{}", none), none));
+    CHECK(open(sealed, me, other).error().code == ErrorCode::wrong_key);
+    CHECK(open(sealed, me, none).error().code == ErrorCode::wrong_key);
+    CHECK(open(sealed, SessionId{10}, key).error().code == ErrorCode::wrong_key);
+    CHECK(open(seal(header, "{}", me, none), me, key).error().code == ErrorCode::missing_key);
+    CHECK(open(seal(header, "{}", me, none), me, none));
     for (std::size_t i = 0; i < sealed.size(); ++i) {
         std::string bent = sealed;
         bent[i] = static_cast<char>(bent[i] ^ 1);
-        CHECK_FALSE(open(bent, key));
-        CHECK_FALSE(open(std::string_view{sealed}.substr(0, i), key));
+        CHECK_FALSE(open(bent, me, key));
+        CHECK_FALSE(open(std::string_view{sealed}.substr(0, i), me, key));
     }
 }
 

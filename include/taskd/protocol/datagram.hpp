@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,7 +43,7 @@ struct KindRow {
 const std::vector<KindRow>& kind_table();
 
 inline constexpr std::size_t header_bytes = 42;
-inline constexpr std::uint8_t wire_version = 1;
+inline constexpr std::uint8_t wire_version = 2;
 
 // The cluster key, 16 bytes or more, as read from its file. Empty: messages carry no proof.
 class ClusterKey {
@@ -53,8 +54,8 @@ class ClusterKey {
     bool empty() const { return secret_.empty(); }
     const std::string& secret() const { return secret_; }
     std::uint32_t id() const { return id_; }  // tells which key without telling the key
-    // HMAC-SHA256 cut to 16 bytes.
-    std::array<char, 16> prove(std::string_view head, std::string_view body) const;
+    // HMAC-SHA256 over all of it, cut to 16 bytes.
+    std::array<char, 16> prove(std::initializer_list<std::string_view> parts) const;
 
   private:
     std::string secret_;
@@ -70,14 +71,17 @@ struct Header {
     std::uint64_t sequence = 0;
 };
 
-std::string seal(const Header& header, std::string_view body, const ClusterKey& key);
+// `to` is the session of whoever it is for. It does not travel: the proof fits nobody else, and no
+// later life of the same.
+std::string seal(const Header& header, std::string_view body, SessionId to, const ClusterKey& key);
 
 struct Opened {
     Header header;
     std::string_view body;  // into the datagram
 };
-// bad_request for what is no datagram of ours, missing_key or wrong_key for a proof that fails.
-Result<Opened> open(std::string_view datagram, const ClusterKey& key);
+// bad_request for what is no datagram of ours, missing_key or wrong_key for a proof that fails: it
+// was made with another key, changed, or is not for the session `me`.
+Result<Opened> open(std::string_view datagram, SessionId me, const ClusterKey& key);
 
 // Which datagrams of a sender's session were seen: each passes once. Sessions beyond the bound push
 // out the one not heard longest.

@@ -59,6 +59,7 @@ class Worker {
         Dispatcher(const std::string& instance, std::size_t datagram_bytes_max,
                    port::Timers& timers);
         port::Endpoint endpoint;
+        SessionId session;  // that it has spoken in last
         std::uint16_t http_port = 0;
         protocol::Outbox outbox;
         std::unique_ptr<port::Timer> timer;

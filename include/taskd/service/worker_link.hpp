@@ -65,7 +65,13 @@ class WorkerLink {
         std::unique_ptr<port::Timer> timer;
         bool flush_posted = false;
     };
-    using Acks = std::map<std::pair<port::Endpoint, protocol::Kind>, std::vector<std::string>>;
+    // Where a worker speaks from, and in which of its lives.
+    struct Speaker {
+        port::Endpoint at;
+        SessionId session;
+        friend auto operator<=>(const Speaker&, const Speaker&) = default;
+    };
+    using Acks = std::map<std::pair<Speaker, protocol::Kind>, std::vector<std::string>>;
 
     void greet_all();
     void greet(Peer& peer);
@@ -76,18 +82,17 @@ class WorkerLink {
     void take_status(Peer& peer, const protocol::JsonItem& item);
     void take_progress(const std::string& from, const protocol::JsonItem& item);
     void take_task_ack(Peer& peer, const protocol::JsonItem& item);
-    void take_result(const std::string& from, const port::Endpoint& at,
-                     const protocol::JsonItem& item);
-    void take_renew(const std::string& from, const port::Endpoint& at,
+    void take_result(const std::string& from, const Speaker& by, const protocol::JsonItem& item);
+    void take_renew(const std::string& from, const Speaker& by,
                     const std::vector<protocol::JsonItem>& items);
     void send_lease(const engine::SendLease& output);
     void send_again(Peer& peer);
     void set_up(Peer& peer, bool up);
     void flush(Peer& peer);
     void flush_soon(Peer& peer);
-    void ack(const port::Endpoint& to, protocol::Kind kind, std::string item);
+    void ack(const Speaker& to, protocol::Kind kind, std::string item);
     void flush_acks();
-    void transmit(const port::Endpoint& to, protocol::Kind kind, std::string_view body);
+    void transmit(const Speaker& to, protocol::Kind kind, std::string_view body);
     Peer* find(const std::string& instance);
 
     WorkerLinkSettings settings_;

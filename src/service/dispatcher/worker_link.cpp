@@ -139,7 +139,7 @@ void WorkerLink::greet(Peer& peer) {
 }
 
 void WorkerLink::received(const port::Endpoint& from, std::string_view bytes) {
-    const auto opened = protocol::open(bytes, settings_.key);
+    const auto opened = protocol::open(bytes, settings_.session, settings_.key);
     ++datagrams_.received;
     if (!opened) {
         ++datagrams_.refused;
@@ -155,9 +155,10 @@ void WorkerLink::received(const port::Endpoint& from, std::string_view bytes) {
     if (!body) return;
     Peer* peer = find(body->from);
     if (peer != nullptr) heard(*peer, from);
-    if (opened->header.kind == Kind::renew) take_renew(body->from, from, body->items);
+    const Speaker by{from, opened->header.session};
+    if (opened->header.kind == Kind::renew) take_renew(body->from, by, body->items);
     for (const protocol::JsonItem& item : body->items) {
-        if (opened->header.kind == Kind::result) take_result(body->from, from, item);
+        if (opened->header.kind == Kind::result) take_result(body->from, by, item);
         if (opened->header.kind == Kind::progress) take_progress(body->from, item);
         if (peer == nullptr) continue;
         if (opened->header.kind == Kind::status) take_status(*peer, item);
@@ -224,7 +225,7 @@ void WorkerLink::take_task_ack(Peer& peer, const protocol::JsonItem& item) {
     flush_soon(peer);  // its window has room again
 }
 
-void WorkerLink::take_result(const std::string& from, const port::Endpoint& at,
+void WorkerLink::take_result(const std::string& from, const Speaker& by,
                              const protocol::JsonItem& item) {
     auto message = protocol::read_result(item);
     if (!message) {
@@ -239,16 +240,16 @@ void WorkerLink::take_result(const std::string& from, const port::Endpoint& at,
         if (peer->outbox.holds_back()) flush_soon(*peer);
     }
     core_.execute(command_of(std::move(*message)),
-                  [this, at, lease](const engine::Decision& decision) -> Core::Reply {
+                  [this, by, lease](const engine::Decision& decision) -> Core::Reply {
                       // What may be taken later is not answered: the worker says it again.
                       if (decision.refused && row_of(decision.refused->code).retryable) return {};
-                      return [this, at, lease] {
-                          ack(at, Kind::result_ack, protocol::write_lease_key(lease));
+                      return [this, by, lease] {
+                          ack(by, Kind::result_ack, protocol::write_lease_key(lease));
                       };
                   });
 }
 
-void WorkerLink::take_renew(const std::string& from, const port::Endpoint& at,
+void WorkerLink::take_renew(const std::string& from, const Speaker& by,
                             const std::vector<protocol::JsonItem>& items) {
     engine::Renew renew{from, {}};
     Peer* peer = find(from);
@@ -260,15 +261,15 @@ void WorkerLink::take_renew(const std::string& from, const port::Endpoint& at,
     }
     if (peer != nullptr && peer->outbox.holds_back()) flush_soon(*peer);
     const auto leases = renew.leases;
-    core_.execute(std::move(renew), [this, at, leases](const engine::Decision&) -> Core::Reply {
+    core_.execute(std::move(renew), [this, by, leases](const engine::Decision&) -> Core::Reply {
         std::vector<std::string> lost;
         for (const engine::LeaseRef& lease : leases)
             if (core_.engine().standing(lease) == engine::LeaseStanding::lost)
                 lost.push_back(protocol::write_lease_key(key_of(lease)));
-        return [this, at, lost] {
-            acks_[{at, Kind::renew_ack}];  // answered even when nothing is lost
+        return [this, by, lost] {
+            acks_[{by, Kind::renew_ack}];  // answered even when nothing is lost
             for (const std::string& each : lost)
-                ack(at, Kind::renew_ack, each);
+                ack(by, Kind::renew_ack, each);
             flush_acks();
         };
     });
@@ -324,7 +325,7 @@ void WorkerLink::flush_soon(Peer& peer) {
 void WorkerLink::flush(Peer& peer) {
     if (!peer.endpoint) return;
     for (const auto& packet : peer.outbox.collect(clock_.steady()))
-        transmit(*peer.endpoint, packet.kind, packet.body);
+        transmit({*peer.endpoint, peer.registration.session}, packet.kind, packet.body);
     datagrams_.resent += peer.outbox.take_resent();
     if (const auto next = peer.outbox.next_deadline())
         peer.timer->set(*next, [this, &peer] { flush(peer); });
@@ -332,7 +333,7 @@ void WorkerLink::flush(Peer& peer) {
         peer.timer->clear();
 }
 
-void WorkerLink::ack(const port::Endpoint& to, Kind kind, std::string item) {
+void WorkerLink::ack(const Speaker& to, Kind kind, std::string item) {
     acks_[{to, kind}].push_back(std::move(item));
     if (std::exchange(acks_wait_, true)) return;
     ack_timer_->set(clock_.steady() + ack_delay, [this] { flush_acks(); });
@@ -342,7 +343,7 @@ void WorkerLink::flush_acks() {
     acks_wait_ = false;
     for (auto& [where, items] : std::exchange(acks_, {})) {
         const std::size_t room =
-            port::datagram_bytes_to(where.first, settings_.datagram_bytes_max) -
+            port::datagram_bytes_to(where.first.at, settings_.datagram_bytes_max) -
             protocol::header_bytes - protocol::body_overhead - settings_.store_id.size();
         std::vector<std::string> together;
         std::size_t bytes = 0;
@@ -360,10 +361,10 @@ void WorkerLink::flush_acks() {
     }
 }
 
-void WorkerLink::transmit(const port::Endpoint& to, Kind kind, std::string_view body) {
+void WorkerLink::transmit(const Speaker& to, Kind kind, std::string_view body) {
     const protocol::Header header{kind, settings_.session, ++sequence_};
     ++datagrams_.sent;
-    socket_.send(to, protocol::seal(header, body, settings_.key));
+    socket_.send(to.at, protocol::seal(header, body, to.session, settings_.key));
 }
 
 void WorkerLink::report(port::MetricSink& sink) const {

@@ -46,7 +46,8 @@ void Worker::flush(Dispatcher& to) {
     for (const auto& packet : to.outbox.collect(ports_.clock.steady())) {
         const protocol::Header header{packet.kind, settings_.registration.session, ++sequence_};
         ++datagrams_.sent;
-        ports_.socket.send(to.endpoint, protocol::seal(header, packet.body, settings_.key));
+        ports_.socket.send(to.endpoint,
+                           protocol::seal(header, packet.body, to.session, settings_.key));
     }
     datagrams_.resent += to.outbox.take_resent();
     if (const auto next = to.outbox.next_deadline())

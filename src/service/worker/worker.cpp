@@ -62,7 +62,7 @@ Worker::Dispatcher* Worker::dispatcher(const std::string& store_id, const port::
 }
 
 void Worker::received(const port::Endpoint& from, std::string_view bytes) {
-    const auto opened = protocol::open(bytes, settings_.key);
+    const auto opened = protocol::open(bytes, settings_.registration.session, settings_.key);
     ++datagrams_.received;
     if (!opened) {
         ++datagrams_.refused;
@@ -82,6 +82,7 @@ void Worker::received(const port::Endpoint& from, std::string_view bytes) {
         return;
     }
     Dispatcher& sender = *known;
+    sender.session = opened->header.session;
     for (const protocol::JsonItem& item : body->items) {
         switch (opened->header.kind) {
             case Kind::hello:
