@@ -12,7 +12,7 @@ namespace {
 // What the texts of a workflow's steps refer to, as far as memory has it or the view has said.
 class Sources {
   public:
-    Sources(const State& state, const LiveWorkflow& workflow, const Advance& told)
+    Sources(const State& state, const LiveWorkflow& workflow, const ToldResults& told)
         : state_{state}, w_{workflow}, told_{told} {}
 
     // What is asked from here on is another step's, or another item's.
@@ -81,9 +81,9 @@ class Sources {
     std::string_view task_result(TaskId id) {
         const Header* header = state_.find(id);
         if (header != nullptr && header->body) return header->body->task->result.view();
-        const auto told = told_.results.find(id);
-        if (told != told_.results.end() && told->second) return told->second->view();
-        if (told == told_.results.end())
+        const auto told = told_.find(id);
+        if (told != told_.end() && told->second) return told->second->view();
+        if (told == told_.end())
             missing_.push_back(id);
         else
             gone_ = true;
@@ -114,7 +114,7 @@ class Sources {
 
     const State& state_;
     const LiveWorkflow& w_;
-    const Advance& told_;
+    const ToldResults& told_;
     std::string_view item_;
     std::string index_;  // empty outside of items
     std::map<StepIndex, std::string_view> results_;
@@ -146,7 +146,7 @@ class Turn {
     static constexpr std::size_t bytes_max = 4 * limits::mebibyte;
 
   public:
-    Turn(const Context& context, const LiveWorkflow& workflow, const Advance& told)
+    Turn(const Context& context, const LiveWorkflow& workflow, const ToldResults& told)
         : context_{context},
           templates_{*context.state.settings.templates},
           w_{workflow},
@@ -167,7 +167,7 @@ class Turn {
             decision_.advanced = w_.head.id;
             if (missing_.empty()) return std::move(decision_);
             // Together with what was asked for before: one step may need all of it at once.
-            for (const auto& [id, result] : told_.results)
+            for (const auto& [id, result] : told_)
                 missing_.insert(id);
             decision_.fetch_results.assign(missing_.begin(), missing_.end());
         } else {
@@ -363,10 +363,11 @@ class Turn {
         const auto inputs = filled(step, plan.inputs, limits::task_bytes_max);
         if (!inputs) return;
         const Workflows& all = context_.state.workflows;
-        children_steps_ += plan.child->steps.size();
+        const std::size_t steps = children_steps_ + plan.child->steps.size();
         if (all.running + children_ >= limits::workflows_running_max ||
-            all.steps + children_steps_ > limits::workflow_steps_running_max)
+            all.steps + steps > limits::workflow_steps_running_max)
             return fails(step, error_of(ErrorCode::too_many_workflows));
+        children_steps_ = steps;
         ++children_;
         bytes_ += bytes_of(*plan.child) + inputs->size() + w_.head.env.size();
         Workflow head;
@@ -468,7 +469,7 @@ class Turn {
     const Context& context_;
     const Templates& templates_;
     const LiveWorkflow& w_;
-    const Advance& told_;
+    const ToldResults& told_;
     Sources sources_;
     Decision decision_;
     std::vector<TaskId> bodiless_;  // that are to be cancelled
@@ -486,9 +487,8 @@ Decision decide_advance(const Context& context, const Advance& command) {
     if (workflows.work.empty()) return {};
     TASKD_ASSERT(context.state.settings.templates != nullptr);
     const LiveWorkflow& next = workflows.all.at(workflows.work.begin()->second);
-    static const Advance nothing_told;
-    const bool told = command.asked_for == next.head.id;
-    Decision decision = Turn{context, next, told ? command : nothing_told}.decide();
+    static const ToldResults nothing;
+    Decision decision = Turn{context, next, command.told ? *command.told : nothing}.decide();
     // Else it would be asked for ever.
     TASKD_ASSERT(!decision.records.empty() || decision.advanced);
     return decision;

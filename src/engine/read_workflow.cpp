@@ -118,8 +118,9 @@ class StepExplainer {
 
 }  // namespace
 
-bool Engine::can_advance() const {
-    return !state_->workflows.work.empty();
+std::optional<WorkflowId> Engine::next_to_advance() const {
+    const auto& work = state_->workflows.work;
+    return work.empty() ? std::nullopt : std::optional{work.begin()->second};
 }
 
 std::size_t Engine::workflows_running() const {

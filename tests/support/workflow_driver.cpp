@@ -109,12 +109,13 @@ void WorkflowDriver::catch_up() {
         if (decision.advanced) {
             bodies_asked_ = std::max(bodies_asked_, decision.fetch.size());
             load(decision.fetch);
-            next.asked_for = decision.advanced;
+            engine::ToldResults told;
             for (const TaskId& id : decision.fetch_results) {
                 const auto row = table_.tasks.find(id);
-                next.results[id] =
-                    row == table_.tasks.end() ? std::nullopt : std::optional{row->second.result};
+                const bool is_there = row != table_.tasks.end();
+                told[id] = is_there ? std::optional{row->second.result} : std::nullopt;
             }
+            next.told = std::make_shared<engine::ToldResults>(std::move(told));
             engine_->apply(engine::WorkflowFirst{*decision.advanced});
             continue;
         }

@@ -248,9 +248,11 @@ struct AnswerStep {
     std::string comment;
 };
 // The next that is to be begun, cancelled or ended in the workflow that was served the longest ago.
+// `told` is what the view said of results that its steps refer to; a result without a value is
+// gone.
+using ToldResults = std::map<TaskId, std::optional<Blob>>;
 struct Advance {
-    std::optional<WorkflowId> asked_for = {};  // whose steps' results the view was asked for
-    std::map<TaskId, std::optional<Blob>> results = {};  // what it said; none: it is gone
+    std::shared_ptr<const ToldResults> told = {};
 };
 
 struct Tick {};    // does what is due

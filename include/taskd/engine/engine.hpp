@@ -153,7 +153,8 @@ class Engine {
     // before "-" and 8 hex digits.
     const WorkerHold* hold_of(std::string_view instance) const;
     // Whether an Advance would do something.
-    bool can_advance() const;
+    bool can_advance() const { return next_to_advance().has_value(); }
+    std::optional<WorkflowId> next_to_advance() const;
     std::size_t workflows_running() const;
     const Workflow* find_workflow(WorkflowId id) const;  // in memory, until the next apply
     // With so many of its steps from one on: a copy of all takes its time when they are many.

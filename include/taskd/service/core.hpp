@@ -147,9 +147,10 @@ class Core {
     void run(engine::Command command, Decided decided);
     Result<void> settle(engine::Decision& decision, port::Purpose purpose);
     void note(const Record& record);
-    void advance(engine::Advance next = {});
+    void advance();
     void fetch_and_advance(engine::Decision& decision);
-    void advance_first(engine::Advance next);
+    void advance_first(WorkflowId id);
+    void forget_told();
     void fetch_workflow_and_run(engine::Command command, WorkflowId id, Decided decided);
     void take_workflow(engine::Command& command, const std::shared_ptr<const WholeWorkflow>& found);
     void match();
@@ -204,6 +205,12 @@ class Core {
     std::size_t fetches_ = 0;    // commands waiting for the view
     std::size_t questions_ = 0;  // those of them that rest on what the view alone knows
     std::uint64_t workflows_deleted_ = 0;
+    // What the view said of results, for the steps of a workflow that refer to them.
+    struct Told {
+        std::shared_ptr<const engine::ToldResults> results;
+        bool used = false;  // a turn was decided with it
+    };
+    std::map<WorkflowId, Told> told_;
     bool looking_ = false;
     std::uint64_t bodies_read_ = 0;
 

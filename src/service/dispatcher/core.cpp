@@ -30,22 +30,6 @@ bool adds_work(Command& command) {
 }
 
 // Made of what the view had: until it is decided, deletions of that time must be remembered.
-// A few tasks at a time: the view hands them over whole, and their payloads are not wanted.
-Result<void> read_results(port::View& view, std::span<const TaskId> ids,
-                          std::map<TaskId, std::optional<Blob>>& results) {
-    constexpr std::size_t at_once = 16;
-    for (std::size_t from = 0; from < ids.size(); from += at_once) {
-        const auto some = ids.subspan(from, std::min(at_once, ids.size() - from));
-        auto tasks = view.find(some);
-        if (!tasks) return std::unexpected{tasks.error()};
-        for (const TaskId& id : some)
-            results[id];
-        for (Task& task : *tasks)
-            results[task.spec.id] = std::move(task.result);
-    }
-    return {};
-}
-
 bool is_of_page(const Command& command) {
     return std::holds_alternative<engine::StepOperation>(command) ||
            std::holds_alternative<engine::DropTasks>(command);
@@ -201,89 +185,6 @@ Result<void> Core::settle(Decision& decision, port::Purpose purpose) {
     for (engine::Output& output : decision.outputs)
         open_.outputs.push_back(std::move(output));
     return {};
-}
-
-// What the ends of steps lead to, in the same batch as these; what is too much for one turn goes on
-// in the next.
-void Core::advance(engine::Advance next) {
-    for (std::size_t records = 0; records < limits::turn_tasks_max && engine_.can_advance();) {
-        if (syncing_ && open_.bytes > settings_.batch_bytes_soft) return;  // after the sync
-        Decision decision = engine_.decide(now(), std::exchange(next, {}), random_);
-        if (decision.advanced) {
-            fetch_and_advance(decision);
-            continue;
-        }
-        records += decision.records.size();
-        if (!settle(decision, port::Purpose::old_work)) return;  // tried again when there is room
-    }
-}
-
-// Bodies of tasks that are to be cancelled, or results that steps refer to: memory has neither.
-// Meanwhile others have their turn.
-void Core::fetch_and_advance(Decision& decision) {
-    const WorkflowId id = *decision.advanced;
-    engine_.apply(engine::WorkflowAway{id, true});
-    ++fetches_;
-    if (decision.fetch_results.empty())
-        return fetch({std::move(decision.fetch), {}}, false,
-                     [this, id](const Fetched&) { advance_first({id, {}}); });
-    auto told = std::make_shared<engine::Advance>(engine::Advance{id, {}});
-    auto read = std::make_shared<Result<void>>();
-    ask_view([told, read, ids = std::move(decision.fetch_results)](
-                 port::View& view) { *read = read_results(view, ids, told->results); },
-             [this, told, read] {
-                 if (!*read) return lost_disk_(read->error());
-                 advance_first(std::move(*told));
-             });
-}
-
-void Core::advance_first(engine::Advance next) {
-    --fetches_;
-    engine_.apply(engine::WorkflowAway{*next.asked_for, false});
-    engine_.apply(engine::WorkflowFirst{*next.asked_for});
-    advance(std::move(next));
-    match();
-    finish_turn();
-}
-
-// What the view has of a workflow once it has caught up: one that was deleted must not come back.
-void Core::fetch_workflow_and_run(Command command, WorkflowId id, Decided decided) {
-    ++fetches_;
-    ++questions_;
-    auto again = std::make_shared<Command>(std::move(command));
-    auto found =
-        std::make_shared<Result<std::shared_ptr<const WholeWorkflow>>>(fail(ErrorCode::disk_full));
-    when_viewed([found, id](port::View& view) { *found = view.find_workflow(id); },
-                [this, found, again, deleted = workflows_deleted_, decided = std::move(decided)] {
-                    --fetches_;
-                    --questions_;
-                    if (!*found && found->error().code == ErrorCode::disk_full) {
-                        Decision refused;
-                        refused.refused = found->error();
-                        if (Reply reply = decided(refused))
-                            open_.replies.push_back(std::move(reply));
-                        return finish_turn();
-                    }
-                    if (!*found) return lost_disk_(found->error());
-                    // What may be old is asked again; who only deletes it is not misled by it.
-                    const bool deletes = std::holds_alternative<engine::DeleteWorkflow>(*again);
-                    if (deletes || deleted == workflows_deleted_) take_workflow(*again, **found);
-                    execute(std::move(*again), decided);
-                });
-}
-
-void Core::take_workflow(Command& command, const std::shared_ptr<const WholeWorkflow>& found) {
-    if (auto* retry = std::get_if<engine::RetryWorkflow>(&command)) {
-        retry->fetched = true;
-        if (found && engine_.find_workflow(retry->id) == nullptr)
-            engine_.apply(engine::WorkflowLoaded{found});
-    } else if (auto* start = std::get_if<engine::StartWorkflow>(&command)) {
-        start->fetched = true;
-        start->known = found;
-    } else if (auto* remove = std::get_if<engine::DeleteWorkflow>(&command)) {
-        remove->fetched = true;
-        remove->known = found;
-    }
 }
 
 // A process that ends leases nothing more: the next one does.

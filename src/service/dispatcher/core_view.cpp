@@ -114,6 +114,7 @@ void Core::forget() {
     engine::Decision decision = engine_.decide(now(), engine::Forget{viewed_}, random_);
     for (const engine::Note& note : decision.notes)
         engine_.apply(note);
+    forget_told();
     look();
     if (decision.notes.size() == limits::turn_tasks_max) ports_.timers.post([this] { forget(); });
 }
