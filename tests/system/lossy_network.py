@@ -100,8 +100,8 @@ class CaughtDatagrams(harness.SystemTest):
         system.dp.api.wait_results(ids)
         caught = {port: list(path.caught) for port, path in network.paths.items()}
         self.assertTrue(all(len(each) > 1 for each in caught.values()), caught)
-        # Each worker is told what the other was, from elsewhere: it neither runs nor answers it. One
-        # that has started anew is told what it was told before.
+        # Each is told what the other was, from elsewhere, and one that has started anew what it was
+        # told before: it neither runs nor answers it.
         workers[0].restart()
         system.wait_workers(2)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as elsewhere:
