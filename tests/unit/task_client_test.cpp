@@ -214,3 +214,23 @@ TEST_CASE("results that one answer had no room for are asked for again") {
     empty.answers = {ok(200, R"({"tasks":[],"missing":[],"left":[")" + other + "\"]}")};
     CHECK(empty.client(0s).results({other}, 0s).error().code == ErrorCode::bad_answer);
 }
+
+TEST_CASE("a long wait for many results is asked for in parts") {
+    const auto answer = [](const std::string& rest) {
+        return ok(200, R"({"tasks":[)" + task_json + rest + R"(}],"missing":[],"left":[]})");
+    };
+    Script script;
+    script.takes = 60s;
+    script.answers = {answer(R"("running")"), answer(R"("running")"),
+                      answer(R"("succeeded","result":1)")};
+    const auto got = script.client(0s).results({id_text}, 15min);
+    REQUIRE(got);
+    CHECK(got->front().state == "succeeded");
+    REQUIRE(script.asked.size() == 3);
+    for (const auto& asked : script.asked)
+        CHECK(asked.body == R"({"ids":[")" + id_text + R"("],"wait_ms":60000})");
+    // The time is up, whatever the state.
+    script.answers = {answer(R"("running")"), answer(R"("running")")};
+    CHECK(script.client(0s).results({id_text}, 90s).value().front().state == "running");
+    CHECK(script.asked.back().body.find("\"wait_ms\":30000") != std::string::npos);
+}

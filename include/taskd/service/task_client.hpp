@@ -77,6 +77,8 @@ class TaskClient {
   private:
     Result<Answer> try_once(const std::string& method, const std::string& target,
                             const std::string& body, Duration waits);
+    Result<std::vector<TaskOutcome>> ask_for_results(const std::vector<std::string>& ids,
+                                                     SteadyTime end);
     Result<Answer> patiently(const std::function<Result<Answer>()>& attempt);
     Result<TaskOutcome> await_until(const std::string& id, SteadyTime begin, SteadyTime end);
     Result<TaskOutcome> await_silently(const std::string& id, SteadyTime begin, SteadyTime end);

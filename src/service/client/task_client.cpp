@@ -140,7 +140,24 @@ Result<std::vector<TaskOutcome>> TaskClient::submit_batch(const std::vector<Task
     return outcomes;
 }
 
-// What one answer had no room for is asked for again.
+Result<std::vector<TaskOutcome>> TaskClient::ask_for_results(const std::vector<std::string>& ids,
+                                                             SteadyTime end) {
+    const auto answer = patiently([&] {
+        const Duration part = part_of_wait(end);
+        std::string body;
+        protocol::JsonWriter json{body};
+        json.begin_object().key("ids").begin_array();
+        for (const std::string& id : ids)
+            json.string(id);
+        json.end_array().field("wait_ms", part / 1ms).end_object();
+        return try_once("POST", "/v1/results", body, part);
+    });
+    if (!answer) return std::unexpected{answer.error()};
+    return parse_outcomes(answer->body);
+}
+
+// What one answer had no room for is asked for again at once, what has not ended while there is
+// time left.
 Result<std::vector<TaskOutcome>> TaskClient::results(const std::vector<std::string>& ids,
                                                      Duration wait) {
     std::vector<std::string> wanted;
@@ -148,17 +165,11 @@ Result<std::vector<TaskOutcome>> TaskClient::results(const std::vector<std::stri
         const auto parsed = TaskId::parse(id);
         wanted.push_back(parsed ? parsed->to_string() : id);
     }
+    const SteadyTime end = ports_.clock.steady() + wait;
     std::unordered_map<std::string, TaskOutcome> told;
-    for (std::vector<std::string> asked = wanted; !asked.empty(); wait = Duration{0}) {
-        std::string body;
-        protocol::JsonWriter json{body};
-        json.begin_object().key("ids").begin_array();
-        for (const std::string& id : asked)
-            json.string(id);
-        json.end_array().field("wait_ms", wait.count() / 1000).end_object();
-        const auto answer = patiently([&] { return try_once("POST", "/v1/results", body, wait); });
-        if (!answer) return std::unexpected{answer.error()};
-        auto outcomes = parse_outcomes(answer->body);
+    std::vector<std::string> asked = wanted;
+    for (SteadyTime until = end; !asked.empty();) {
+        auto outcomes = ask_for_results(asked, until);
         if (!outcomes) return outcomes;
         const std::size_t before = asked.size();
         for (TaskOutcome& outcome : *outcomes)
@@ -166,6 +177,13 @@ Result<std::vector<TaskOutcome>> TaskClient::results(const std::vector<std::stri
         std::erase_if(asked, [&](const std::string& id) { return told.contains(id); });
         if (asked.size() == before)
             return fail(ErrorCode::bad_answer, "not as many tasks as were asked for");
+        until = ports_.clock.steady();
+        if (!asked.empty() || until >= end) continue;
+        until = end;
+        for (const auto& [id, outcome] : told)
+            if (!outcome.ended()) asked.push_back(id);
+        for (const std::string& id : asked)
+            told.erase(id);
     }
     std::vector<TaskOutcome> in_order;
     for (const std::string& id : wanted)
