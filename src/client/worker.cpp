@@ -64,6 +64,7 @@ class Worker::Impl final : public client::LeaseHost {
     void asked(const Result<port::HttpResponse>& answer);
     bool take(std::string_view body);
     void begin(client::TakenTask task);
+    void give_back(const std::string& lease);
     void renew();
     void ask_later(const Error& error);
     void give_up(const Error& error);
@@ -204,9 +205,18 @@ bool Worker::Impl::take(std::string_view body) {
         lease_ = std::chrono::milliseconds{std::max<std::uint64_t>(*lease, 100)};
     for (const protocol::JsonView& task : answer["tasks"].items()) {
         auto taken = client::read_task(task);
-        if (taken && !free_lanes_.empty()) begin(std::move(*taken));
+        if (taken && !handlers_.contains(taken->type))
+            give_back(taken->path);
+        else if (taken && !free_lanes_.empty())
+            begin(std::move(*taken));
     }
     return true;
+}
+
+// Of a type that was not asked for. If this is lost the lease runs out.
+void Worker::Impl::give_back(const std::string& lease) {
+    exchange(*work_http_, "/v1/leases/" + lease + "/release", {}, patience_of_one,
+             [](const Result<port::HttpResponse>&) {});
 }
 
 void Worker::Impl::begin(client::TakenTask task) {

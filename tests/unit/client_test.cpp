@@ -157,6 +157,34 @@ TEST_CASE("a worker pauses where something else than a dispatcher answers") {
     CHECK(page.asked < 20);
 }
 
+TEST_CASE("a worker gives back tasks of types that it has no handler for") {
+    struct Odd final : port::HttpHandler {
+        void handle(port::HttpRequest&& request, port::HttpResponder respond) override {
+            if (request.target == "/v1/leases" && asked++ > 0)
+                return waiting.push_back(std::move(respond));
+            targets.push_back(request.target);
+            respond(
+                {200, {}, R"({"tasks":[)" + std::string{Fixture::raw} + R"(],"lease_ms":900})"});
+        }
+        int asked = 0;
+        std::vector<std::string> targets;
+        std::vector<port::HttpResponder> waiting;
+    } odd;
+    io::Loop loop;
+    test::MemoryLog log;
+    io::HttpServer server{loop, {}, odd, log};
+    REQUIRE(server.listen());
+    Worker worker{{.url = "http://127.0.0.1:" + std::to_string(server.port())}};
+    worker.on("a", done);
+    std::jthread works{[&] { CHECK(worker.run().has_value()); }};
+    CHECK(loop.run_until([&] { return odd.targets.size() == 2 && !odd.waiting.empty(); }, 10s));
+    worker.stop();
+    works.join();
+    CHECK(odd.targets ==
+          std::vector<std::string>{"/v1/leases",
+                                   "/v1/leases/018bcfe5-687b-7000-8000-0000000000ab.3/release"});
+}
+
 TEST_CASE("a client refuses what it could not say, and gives up when it should") {
     int told = 0;
     Client client{{.url = "http://127.0.0.1:1",
