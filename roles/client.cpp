@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 
 #include "key_file.hpp"
@@ -36,15 +37,34 @@ Result<protocol::ClusterKey> find_noted_key(const std::string& url) {
     return read_key_file(path->substr(0, path->find('\n'))).value_or(protocol::ClusterKey{});
 }
 
+// Scheme, host and port, as `taskd up` writes them.
+std::string server_of(std::string url) {
+    const auto scheme = url.find("://");
+    const std::size_t host = scheme == std::string::npos ? 0 : scheme + 3;
+    url.erase(std::min(url.find('/', host), url.size()));
+    constexpr std::string_view local = "localhost";
+    const std::string_view named = std::string_view{url}.substr(host);
+    if (named == local || named.starts_with("localhost:"))
+        url.replace(host, local.size(), "127.0.0.1");
+    return url;
+}
+
+bool is_one_of(const JsonView& endpoints, const std::string& url) {
+    return std::ranges::any_of(std::array{"dispatcher", "nameservice", "monitor", "host"},
+                               [&](const char* child) {
+                                   const std::string known = endpoints[child]["url"].text();
+                                   return !known.empty() && server_of(known) == server_of(url);
+                               });
+}
+
+// The key of a data directory is for the servers of that directory alone.
 Result<protocol::ClusterKey> find_key(const Options& options, const std::string& url) {
     if (options.given("key-file")) return read_key_file(options.text("key-file"));
-    if (options.given("data")) {
-        const auto endpoints = read_endpoints(options.text("data"));
-        const std::string path =
-            endpoints ? JsonView{*endpoints}["key_file"].text() : std::string{};
-        return read_key_file(path.empty() ? options.text("data") + "/key" : path);
-    }
-    return find_noted_key(url);
+    if (!options.given("data")) return find_noted_key(url);
+    const auto endpoints = read_endpoints(options.text("data"));
+    if (!endpoints || !is_one_of(JsonView{*endpoints}, url)) return find_noted_key(url);
+    const std::string path = JsonView{*endpoints}["key_file"].text();
+    return read_key_file(path.empty() ? options.text("data") + "/key" : path);
 }
 
 std::size_t width_of(std::string_view text) {

@@ -25,7 +25,8 @@ struct Server {
     protocol::ClusterKey key;
 };
 // The address: --url, else what `taskd up` left under --data, else the default; a flag goes over
-// the environment. The key: --key-file, else DATA/key, else the note `taskd up` left; else none.
+// the environment. The key: --key-file, else DATA/key when the address is one of that directory's,
+// else the note `taskd up` left; else none.
 Result<Server> find_server(const Options& options);
 
 // The same for a host of programs: --url, else what `taskd up` left under --data, else where one

@@ -1,13 +1,30 @@
 """taskd up: everything on one machine by one command, which looks after its children and takes them
 with it."""
 
+import http.server
 import json
 import os
 import signal
+import threading
 
 import harness
 
 KINDS = {"reverse", "hash", "sum", "upper", "wait"}
+
+
+class Stranger(http.server.BaseHTTPRequestHandler):
+    """Notes which keys it is shown."""
+
+    def do_GET(self):
+        self.server.shown.append(self.headers["Authorization"])
+        answer = b'{"tasks":[],"next":null,"processes":[]}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
 
 
 class Up(harness.SystemTest):
@@ -165,6 +182,30 @@ class Up(harness.SystemTest):
         up.process.terminate()
         self.assertEqual(up.process.wait(10), 128 + signal.SIGTERM)
         harness.wait_until(lambda: not any(map(harness.is_alive, pids)), "all have ended", 10)
+
+    def test_the_key_of_a_data_directory_is_for_its_servers_alone(self):
+        up = self.start()
+        stranger = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
+        stranger.shown = []
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        self.addCleanup(stranger.server_close)
+        self.addCleanup(stranger.shutdown)
+        elsewhere = f"http://127.0.0.1:{stranger.server_port}"
+        of_data = {"TASKD_DATA": str(up.data), "XDG_STATE_HOME": str(self.system.folder / "none")}
+        done = self.system.run("list", "--url", elsewhere, environment=of_data)
+        self.assertEqual((done.returncode, stranger.shown), (0, [None]), done.stderr)
+        settings = self.system.folder / "client.yaml"
+        settings.write_text(f"data: {up.data}\n", "utf-8")
+        done = self.system.run("process", "list", "--url", elsewhere, "--client-config", settings)
+        self.assertEqual(stranger.shown, [None, None], done.stderr)
+        done = self.system.run("list", "--url", elsewhere, "--key-file", up.data / "key",
+                               environment=of_data)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(stranger.shown[-1].startswith("Bearer "))
+        own = up.endpoints()["dispatcher"]["url"].replace("127.0.0.1", "localhost")
+        for url in (own, own + "/"):
+            done = self.system.run("list", "--url", url, environment=of_data)
+            self.assertEqual(done.returncode, 0, done.stderr)
 
 
 if __name__ == "__main__":
