@@ -1,6 +1,9 @@
 #include "client.hpp"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <stdio_ext.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -219,6 +222,24 @@ std::string pause_body(const Options& options) {
 void print_line(std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fputc('\n', stdout);
+}
+
+// The stream forgets what it could not write earlier, but not that it could not.
+bool is_output_lost() {
+    return std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
+}
+
+bool has_reader_left() {
+    pollfd reader{STDOUT_FILENO, 0, 0};
+    return poll(&reader, 1, 0) == 1 && (reader.revents & (POLLERR | POLLHUP)) != 0;
+}
+
+int end_of_output() {
+    if (!is_output_lost()) return 0;
+    if (!has_reader_left()) return report({ErrorCode::io_failed, "stdout"});
+    __fpurge(stdout);
+    std::clearerr(stdout);
+    return 0;
 }
 
 void say(std::string_view text) {

@@ -75,6 +75,12 @@ std::string pause_text(std::string_view word, const JsonView& pause);
 std::string pause_body(const Options& options);
 
 void print_line(std::string_view text);
+// Whether some of what was printed could not be written.
+bool is_output_lost();
+bool has_reader_left();
+// For what prints until it is stopped: the exit code once nothing more can be written. That the
+// reader has left, as `head` does, is no failure.
+int end_of_output();
 void say(std::string_view text);  // to stderr
 
 }  // namespace taskd::roles

@@ -44,7 +44,7 @@ class Follower {
         heard_ = clock_->steady();
         for (;;) {
             const Error error = once();
-            if (done_) return 0;
+            if (done_) return end_of_output();
             const bool over = clock_->steady() - heard_ >= options_.duration("retry-for");
             if (!service::is_worth_retrying(error.code) || over) return report(error);
             if (!std::exchange(told_, true))
@@ -66,12 +66,12 @@ class Follower {
             for (const auto& event : parser.feed(bytes))
                 if (!take(event)) return false;
             if (!parser.last_id().empty()) last_ = parser.last_id();
-            return std::fflush(stdout) == 0;
+            return !is_output_lost();
         });
         if (!answer) return answer.error();
         if (answer->status < 200 || answer->status > 299)
             return protocol::parse_problem(answer->body, answer->status);
-        if (std::ferror(stdout) != 0) done_ = true;  // nobody reads it any more
+        if (is_output_lost()) done_ = true;
         return {ErrorCode::unreachable, "the stream has ended"};
     }
 

@@ -4,7 +4,7 @@
 #include <csignal>
 #include <cstdio>
 
-#include "command.hpp"
+#include "client.hpp"
 
 namespace taskd::roles {
 namespace {
@@ -77,6 +77,5 @@ int main(int argc, char** argv) {
     const std::vector<std::string> arguments(argv + 1, argv + argc);
     const int code = taskd::roles::run(arguments);
     // A full disk or a closed pipe must not look like success.
-    if (std::fflush(stdout) != 0 && code == 0) return 1;
-    return code;
+    return taskd::roles::is_output_lost() && code == 0 ? 1 : code;
 }

@@ -302,7 +302,7 @@ class Watch {
         heard_ = clock_->steady();
         for (;;) {
             const auto told = ask();
-            if (std::ferror(stdout) != 0) return 0;  // nobody reads it any more
+            if (is_output_lost()) return end_of_output();
             if (told) {
                 heard_ = clock_->steady();
                 continue;

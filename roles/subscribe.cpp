@@ -133,7 +133,8 @@ class Consumer {
             }
             if (left_) --*left_;
         }
-        if (std::fflush(stdout) != 0) return fail(ErrorCode::io_failed, "stdout");
+        // What was printed and is lost stays unacknowledged.
+        if (is_output_lost()) return fail(ErrorCode::io_failed, "stdout");
         const Answer said =
             client_.ask("POST", target_ + "/acks",
                         fmt::format("{{\"acks\":[{}],\"nacks\":[{}]}}", acks, nacks));

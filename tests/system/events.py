@@ -204,6 +204,25 @@ class Events(harness.SystemTest):
         self.assertEqual((options.status, options.headers["Allow"]), (204, "GET, HEAD, OPTIONS"))
         self.assertEqual(dispatcher.api.post("/v1/events").status, 405)
 
+    def test_the_command_ends_when_nobody_reads_and_fails_when_what_it_says_is_lost(self):
+        dispatcher = self.start_dispatcher()
+        command = [harness.EXECUTABLE, "events", "--topic", "task", "--since", "oldest",
+                   *self.system.key_options]
+        variables = self.system.environment | {"TASKD_URL": dispatcher.url}
+        dispatcher.api.submit("told")
+        reader = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE,
+                                  preexec_fn=harness.die_with_parent)
+        self.addCleanup(reader.kill)
+        self.assertIn(b"task.submitted", reader.stdout.readline())
+        reader.stdout.close()
+        dispatcher.api.submit("told")
+        self.assertEqual(reader.wait(harness.PATIENCE), 0)
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(command, env=variables, stdout=full, stderr=subprocess.PIPE,
+                                  timeout=harness.PATIENCE, check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(b"stdout", done.stderr)
+
 
 if __name__ == "__main__":
     harness.main()

@@ -444,6 +444,18 @@ entries:
             told = json.loads(watch.stdout.readline())
         self.assertEqual(told["before"]["id"], "shop:sum")
         self.assertNotIn("after", told)
+        with open("/dev/full", "wb") as full:
+            lost = subprocess.Popen(
+                [harness.EXECUTABLE, "registry", "watch", "--data", up.data], stdout=full,
+                stderr=subprocess.DEVNULL, env=self.system.environment)
+            self.addCleanup(lost.kill)
+
+        def ended():
+            self.registry("apply", self.entries)
+            self.registry("apply", self.entries, "--disable", "*")
+            return lost.poll() is not None
+        harness.wait_until(ended, "it cannot say what it is told")
+        self.assertEqual(lost.returncode, 1)
         nobody = self.system.run("registry", "watch", "--data", self.system.folder / "other")
         self.assertEqual(nobody.returncode, 4, nobody.stderr)
 

@@ -271,6 +271,17 @@ class Shell(harness.SystemTest):
         self.assertIn("waiting for 1s, it is running", seen)
         self.assertTrue(seen.endswith("\r\x1b[K"))
 
+    def test_output_that_is_lost_is_no_success(self):
+        self.system.start_all()
+        for _ in range(50):
+            self.system.dp.api.submit("nobodys")
+        variables = self.system.environment | {"TASKD_URL": self.system.dp.url}
+        for words in (["list"], ["list", "-o", "json"], ["man", "list"], ["completion", "bash"],
+                      ["help"], ["version"]):
+            with self.subTest(words=words), open("/dev/full", "wb") as full:
+                done = subprocess.run([harness.EXECUTABLE, *words], stdout=full, env=variables,
+                                      timeout=harness.PATIENCE, check=False)
+                self.assertEqual(done.returncode, 1)
 
 if __name__ == "__main__":
     harness.main()

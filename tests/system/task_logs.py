@@ -89,6 +89,17 @@ class TaskLogs(harness.SystemTest):
         answer = stranger.call("POST", f"/v1/leases/{lease}/logs?offset=0", b"x", BYTES)
         self.assertEqual(answer.status, 401)
 
+    def test_a_log_that_is_lost_is_no_success(self):
+        self.start()
+        task, lease = self.lease()
+        self.append(lease, 0, b"one\n")
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                [harness.EXECUTABLE, "logs", task, "--url", self.system.dp.url,
+                 *self.system.key_options], stdout=full, env=self.system.environment,
+                timeout=harness.PATIENCE, check=False)
+        self.assertEqual(done.returncode, 1)
+
 
 if __name__ == "__main__":
     harness.main()

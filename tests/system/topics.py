@@ -292,6 +292,29 @@ class Topics(harness.SystemTest):
         shown = api.call("GET", "/v1/subscriptions/well").json
         self.assertEqual((shown["failed"], shown["dead"]), (0, 0))
 
+    def consumer(self, dispatcher, *arguments, **more):
+        command = subprocess.Popen(
+            [harness.EXECUTABLE, "subscribe", *arguments, "--url", dispatcher.url],
+            preexec_fn=harness.die_with_parent, **more)
+        self.addCleanup(command.kill)
+        return command
+
+    def test_events_whose_lines_are_lost_stay_unacknowledged(self):
+        dispatcher = self.system.start_all()
+        for number in range(100):
+            self.command(dispatcher, "publish", TOPIC, json.dumps([number, "x" * 100]))
+        group = ["-g", "g", TOPIC, "--once", "-o", "json"]
+        with open("/dev/full", "wb") as full:
+            lost = self.consumer(dispatcher, *group, "--ack-timeout", "1s", stdout=full)
+            self.assertEqual(lost.wait(harness.PATIENCE), 1)
+        had = []
+
+        def all_had():
+            lines = self.command(dispatcher, "subscribe", *group).stdout.splitlines()
+            had.extend(json.loads(each)["data"][0] for each in lines)
+            return len(had) >= 100
+        harness.wait_until(all_had, "all come again")
+        self.assertEqual(sorted(had), list(range(100)))
 
 if __name__ == "__main__":
     harness.main()
