@@ -1,9 +1,12 @@
 // taskd logs: what a task printed, and what it prints now.
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <charconv>
 
 #include "client.hpp"
+#include "taskd/base/duration_text.hpp"
 #include "taskd/port/http.hpp"
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/target.hpp"
@@ -11,7 +14,15 @@
 namespace taskd::roles {
 namespace {
 
-constexpr Duration wait_a_time = std::chrono::seconds{30};
+constexpr Duration wait_most = std::chrono::seconds{30};
+constexpr Duration wait_for_reader = std::chrono::seconds{1};  // one that may leave
+
+// How long one question waits for more.
+Duration wait_a_time() {
+    struct stat output{};
+    const bool piped = fstat(STDOUT_FILENO, &output) == 0 && S_ISFIFO(output.st_mode);
+    return piped ? wait_for_reader : wait_most;
+}
 
 struct Piece {
     std::string bytes;
@@ -29,12 +40,12 @@ std::uint64_t number_of(const port::HttpHeaders& headers, std::string_view name)
 }
 
 Result<Piece> read_piece(service::TaskClient& client, const std::string& id, std::uint64_t attempt,
-                         std::uint64_t from, bool follow) {
+                         std::uint64_t from, Duration wait) {
     std::string target =
         fmt::format("/v1/tasks/{}/logs?from={}", protocol::percent_encode(id), from);
     if (attempt != 0) target += fmt::format("&attempt={}", attempt);
-    if (follow) target += "&wait=30s";
-    auto answer = client.ask("GET", target, {}, follow ? wait_a_time : Duration{0});
+    if (wait > Duration{0}) target += "&wait=" + to_text(wait);
+    auto answer = client.ask("GET", target, {}, wait);
     if (!answer) return std::unexpected{answer.error()};
     const auto& headers = answer->headers;
     return Piece{std::move(answer->body), number_of(headers, "Taskd-Log-Attempt"),
@@ -78,14 +89,16 @@ int run(const Options& options) {
     return with_client(options, [&](service::TaskClient& client) {
         auto attempt = static_cast<std::uint64_t>(one ? options.number("attempt") : 0);
         std::uint64_t from = 0;
+        const Duration wait = follow ? wait_a_time() : Duration{0};
         for (;;) {
-            const auto piece = read_piece(client, id, attempt, from, follow);
+            const auto piece = read_piece(client, id, attempt, from, wait);
             // There is no further attempt to follow.
             if (!piece && piece.error().code == ErrorCode::not_found && follow && !one) return 0;
             if (!piece) return report(piece.error());
             if (piece->from > from && !piece->bytes.empty())
                 say(fmt::format("({} bytes were lost)", piece->from - from));
             print(*piece, as_json);
+            if (is_output_lost() || (follow && has_reader_left())) return end_of_output();
             from = piece->next;
             if (piece->attempt != 0) attempt = piece->attempt;
             if (!follow && piece->bytes.empty()) return 0;

@@ -89,6 +89,19 @@ class TaskLogs(harness.SystemTest):
         answer = stranger.call("POST", f"/v1/leases/{lease}/logs?offset=0", b"x", BYTES)
         self.assertEqual(answer.status, 401)
 
+    def test_following_ends_when_nobody_reads_any_more(self):
+        self.start()
+        task, lease = self.lease()
+        self.append(lease, 0, b"one\n")
+        follower = subprocess.Popen(
+            [harness.EXECUTABLE, "logs", "-f", task, "--url", self.system.dp.url,
+             *self.system.key_options], stdout=subprocess.PIPE, env=self.system.environment,
+            preexec_fn=harness.die_with_parent)
+        self.addCleanup(follower.kill)
+        self.assertEqual(follower.stdout.readline(), b"one\n")
+        follower.stdout.close()
+        self.assertEqual(follower.wait(2), 0)
+
     def test_a_log_that_is_lost_is_no_success(self):
         self.start()
         task, lease = self.lease()
