@@ -149,7 +149,11 @@ int run_action(const Options& options, OperationAction action, Words terms) {
         }
         const auto ended = follow(client, id, *all);
         if (!ended) return report(ended.error());
-        return print_operation(options, *ended);
+        const int code = print_operation(options, *ended);
+        const std::string state = JsonView{*ended}["state"].text();
+        if (code != 0 || state == "done") return code;
+        say(fmt::format("operation {} is {}", id, state));
+        return row_of(ErrorCode::worker_failed).exit_code;
     });
 }
 

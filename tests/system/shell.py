@@ -283,5 +283,23 @@ class Shell(harness.SystemTest):
                                       timeout=harness.PATIENCE, check=False)
                 self.assertEqual(done.returncode, 1)
 
+    def test_an_operation_that_was_stopped_is_no_success(self):
+        self.system.start_all()
+        for _ in range(20):
+            self.system.dp.api.submit("nobodys")
+        following = subprocess.Popen(
+            [harness.EXECUTABLE, "operation", "cancel", "type:nobodys", "--rate", "1/s", "--yes",
+             "-o", "id"], env=self.system.environment | {"TASKD_URL": self.system.dp.url},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=harness.die_with_parent)
+        self.addCleanup(following.communicate)
+        self.addCleanup(following.kill)
+        begun = harness.wait_until(lambda: self.text("operation", "list", "-o", "id").strip(),
+                                   "it has begun")
+        self.text("operation", "stop", begun)
+        out, err = following.communicate(timeout=harness.PATIENCE)
+        self.assertEqual((following.returncode, out), (5, f"{begun}\n"), err)
+        self.assertIn(f"operation {begun} is stopped", err)
+
 if __name__ == "__main__":
     harness.main()
