@@ -70,6 +70,17 @@ Result<protocol::ClusterKey> find_key(const Options& options, const std::string&
     return read_key_file(path.empty() ? options.text("data") + "/key" : path);
 }
 
+std::string without_controls(std::string text, std::string_view kept) {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto byte = static_cast<unsigned char>(text[i]);
+        if ((byte < ' ' && !kept.contains(text[i])) || byte == 0x7f) text[i] = ' ';
+        // U+0080 to U+009F, as UTF-8.
+        if (byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0)
+            text.replace(i, 2, " ");
+    }
+    return text;
+}
+
 std::size_t width_of(std::string_view text) {
     return static_cast<std::size_t>(
         std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
@@ -183,9 +194,20 @@ int with_client(const Options& options, const std::function<int(service::TaskCli
     return with_whole_client(options, [&](Client& client) { return use(client.api()); });
 }
 
-std::string write_table(const TableRows& rows) {
+std::string one_line(std::string text) {
+    return without_controls(std::move(text), {});
+}
+
+std::string as_lines(std::string text) {
+    return without_controls(std::move(text), "\n\t");
+}
+
+std::string write_table(const TableRows& said) {
     std::vector<std::size_t> widths;
-    for (const auto& row : rows) {
+    TableRows rows = said;
+    for (auto& row : rows) {
+        for (std::string& cell : row)
+            cell = one_line(std::move(cell));
         widths.resize(std::max(widths.size(), row.size()));
         for (std::size_t i = 0; i < row.size(); ++i)
             widths[i] = std::max(widths[i], width_of(row[i]));
@@ -243,7 +265,7 @@ int end_of_output() {
 }
 
 void say(std::string_view text) {
-    std::fputs(fmt::format("taskd: {}\n", text).c_str(), stderr);
+    std::fputs(fmt::format("taskd: {}\n", as_lines(std::string{text})).c_str(), stderr);
 }
 
 }  // namespace taskd::roles

@@ -65,9 +65,14 @@ int with_client(const Options& options, const std::function<int(service::TaskCli
 
 using protocol::JsonView;
 
+// What others wrote, for a terminal: a space for what would steer it. Of lines, line feeds and tabs
+// stay.
+std::string one_line(std::string text);
+std::string as_lines(std::string text);
+
 using TableRows = std::vector<std::vector<std::string>>;
 // The first row is the head. Columns as wide as they need to be, for a terminal.
-std::string write_table(const TableRows& rows);
+std::string write_table(const TableRows& said);
 
 // "paused since … by …: …"; empty when there is none.
 std::string pause_text(std::string_view word, const JsonView& pause);

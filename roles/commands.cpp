@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "command.hpp"
+#include "client.hpp"
 #include "taskd/base/nearest.hpp"
 #include "taskd/io/yaml.hpp"
 #include "taskd/work/work.hpp"
@@ -134,7 +134,7 @@ std::string_view program_version() {
 }
 
 int report(const Error& error) {
-    std::fputs(fmt::format("taskd: {}\n", error.to_string()).c_str(), stderr);
+    say(error.to_string());
     return row_of(error.code).exit_code;
 }
 

@@ -78,7 +78,7 @@ class Follower {
     bool take(const protocol::EventStreamParser::Read& event) {
         last_ = event.id;
         if (event.name == "cut") return true;  // the next connection says why
-        print_line(options_.text("output") == "json" ? event.data : as_text(event.data));
+        print_line(options_.text("output") == "json" ? event.data : one_line(as_text(event.data)));
         if (left_ && --*left_ == 0) done_ = true;
         return !done_;
     }

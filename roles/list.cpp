@@ -21,7 +21,7 @@ std::string question_of(const Options& options) {
     return question;
 }
 
-// On one line, and never cut inside a character.
+// Never cut inside a character.
 std::string shortened(std::string text) {
     constexpr std::size_t shown_max = 60;
     if (text.size() > shown_max) {
@@ -30,8 +30,6 @@ std::string shortened(std::string text) {
             --cut;
         text = text.substr(0, cut) + "…";
     }
-    for (char& c : text)
-        if (static_cast<unsigned char>(c) < ' ') c = ' ';
     return text;
 }
 

@@ -147,7 +147,7 @@ class Consumer {
         const JsonView event = delivery["event"];
         if (!options_.given("exec")) {
             print_line(options_.text("output") == "json" ? std::string{event.raw()}
-                                                         : as_text(event));
+                                                         : one_line(as_text(event)));
             return std::nullopt;
         }
         const Duration timeout = std::chrono::milliseconds{

@@ -301,5 +301,29 @@ class Shell(harness.SystemTest):
         self.assertEqual((following.returncode, out), (5, f"{begun}\n"), err)
         self.assertIn(f"operation {begun} is stopped", err)
 
+    def test_what_others_wrote_does_not_steer_the_terminal(self):
+        api = self.system.start_all().api
+        task = api.submit("odd")
+        lease = api.post("/v1/leases", {"types": ["odd"], "wait_ms": 10000}).json["tasks"][0]
+        message = "one\x1b[2Jtwo\u009b1mthree\x7ffour\nfive"
+        failed = api.post(f"/v1/leases/{lease['lease']}/fail",
+                          {"error": {"code": "odd", "message": message, "permanent": True}})
+        self.assertEqual(failed.status, 200, failed.text)
+        cancelled = api.post(f"/v1/tasks/{api.submit('nobodys')}/cancel", {"reason": message})
+        self.assertEqual(cancelled.status, 200, cancelled.text)
+        for words in (["list"], ["task", task], ["dead", "list"], ["result", task],
+                      ["events", "--since", "oldest", "--topic", "task.cancelled", "--limit", "1"]):
+            with self.subTest(words=words):
+                done = self.system.run(*words)
+                said = done.stdout + done.stderr
+                self.assertIn("three four", said)
+                for steers in ("\x1b", "\u009b", "\x7f"):
+                    self.assertNotIn(steers, said)
+                if words[0] != "result":  # what is said beside it may have lines
+                    self.assertIn("three four five", said)
+        whole = json.loads(self.text("task", task, "-o", "json"))
+        self.assertEqual(whole["error"]["message"], message)
+
+
 if __name__ == "__main__":
     harness.main()
