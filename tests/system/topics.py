@@ -7,6 +7,7 @@ import hmac
 import http.server
 import json
 import random
+import signal
 import socket
 import subprocess
 import threading
@@ -315,6 +316,33 @@ class Topics(harness.SystemTest):
             return len(had) >= 100
         harness.wait_until(all_had, "all come again")
         self.assertEqual(sorted(had), list(range(100)))
+
+    def test_a_command_has_the_signals_of_a_shell_and_ends_with_its_consumer(self):
+        dispatcher = self.system.start_all()
+        told = self.system.folder / "told"
+        taskd = ["-g", "g", TOPIC, "--exec"]
+
+        def pids(count):
+            return harness.wait_until(
+                lambda: told.exists() and len(told.read_text("utf-8").split()) == count
+                and [int(each) for each in told.read_text("utf-8").split()], "it runs")
+        self.command(dispatcher, "publish", TOPIC, "1")
+        self.assertEqual(self.consumer(
+            dispatcher, *taskd, f"grep SigIgn /proc/self/status > {told}", "--once").wait(30), 0)
+        ignored = int(told.read_text("utf-8").split()[1], 16)
+        self.assertEqual(ignored & 1 << (signal.SIGPIPE - 1), 0)
+        for ends, script, count in (
+                (signal.SIGTERM, f"echo $$ > {told}; sleep 1000 & echo $! >> {told}; wait", 2),
+                (signal.SIGKILL, f"echo $$ > {told}; exec sleep 1000", 1)):
+            with self.subTest(ends=ends):
+                told.unlink()
+                self.command(dispatcher, "publish", TOPIC, "2")
+                consumer = self.consumer(dispatcher, "-g", f"g{count}", TOPIC, "--exec", script)
+                running = pids(count)
+                consumer.send_signal(ends)
+                self.assertEqual(consumer.wait(harness.PATIENCE), -ends)
+                harness.wait_until(lambda: not any(map(harness.is_alive, running)), "all ended")
+
 
 if __name__ == "__main__":
     harness.main()
