@@ -12,6 +12,7 @@
 #include "taskd/runtime/boot.hpp"
 #include "taskd/service/contract_runner.hpp"
 #include "taskd/service/http_front.hpp"
+#include "taskd/service/worker_list.hpp"
 #include "worker_kind.hpp"
 
 namespace taskd::roles {
@@ -103,7 +104,8 @@ int run(const Options& options) {
     if (!contract) return report(contract.error());
     const SessionId session{io::random_seed() | 1};
     service::WorkerSettings settings;
-    const std::string& shown = options.given("name") ? options.text("name") : kind->type;
+    const std::string shown =
+        options.given("name") ? options.text("name") : service::worker_name(kind->type);
     settings.registration.instance =
         fmt::format("{}-{}", shown, protocol::write_session(session).substr(0, 8));
     if (!is_instance_name(settings.registration.instance))

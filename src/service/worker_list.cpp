@@ -1,5 +1,7 @@
 #include "taskd/service/worker_list.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "taskd/protocol/json.hpp"
@@ -148,6 +150,18 @@ Result<std::vector<WorkerEntry>> parse_worker_list(std::string_view text) {
         entries.push_back(std::move(*entry));
     }
     return entries;
+}
+
+std::string worker_name(std::string_view type, std::size_t bytes_max) {
+    if (is_instance_name(type) && type.size() <= bytes_max) return std::string{type};
+    std::uint32_t hash = 0x811c9dc5;  // FNV-1a
+    for (const char c : type)
+        hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193;
+    const std::string mark = fmt::format("-{:08x}", hash);
+    std::string name{type.substr(0, bytes_max - mark.size())};
+    for (char& c : name)
+        if (!is_instance_name({&c, 1})) c = '-';
+    return name + mark;
 }
 
 WorkerArguments arguments_of(const WorkerEntry& entry) {

@@ -183,6 +183,19 @@ class Up(harness.SystemTest):
         self.assertEqual(up.process.wait(10), 128 + signal.SIGTERM)
         harness.wait_until(lambda: not any(map(harness.is_alive, pids)), "all have ended", 10)
 
+    def test_types_that_are_no_names_have_workers_too(self):
+        types = ["img/resize", "img-resize", "img/re/size", "a" * 128, "a" * 127 + "b", "a" * 53]
+        listing = self.system.folder / "workers.json"
+        listing.write_text(json.dumps({"workers": [
+            {"type": each, "kind": "exec", "command": ["cat"]} for each in types]}), "utf-8")
+        up = self.start("--workers", listing)
+        names = {each["type"]: each["name"] for each in up.endpoints()["workers"]}
+        self.assertEqual(len(set(names.values())), len(types), names)
+        self.assertEqual(names["img-resize"], "img-resize-1")
+        for each in types:
+            done = up.api().post("/v1/tasks?wait=30s", {"type": each, "payload": 7}).json
+            self.assertEqual((done["state"], done["result"]), ("succeeded", 7), done)
+
     def test_the_key_of_a_data_directory_is_for_its_servers_alone(self):
         up = self.start()
         stranger = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger)

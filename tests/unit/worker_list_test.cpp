@@ -98,3 +98,18 @@ TEST_CASE("each slip names the entry and what is wrong") {
     CHECK_THAT(fault(R"({"workers": [{"type": "sum"}, {"type": "sum"}]})"),
                Contains("worker 1") && Contains("twice"));
 }
+
+TEST_CASE("a type that is no name is told apart from those that read the same") {
+    CHECK(worker_name("sum.v2") == "sum.v2");
+    const std::string longest(instance_head_bytes_max, 'a');
+    CHECK(worker_name(longest) == longest);
+    CHECK(worker_name("img/resize").starts_with("img-resize-"));
+    CHECK(worker_name("img/resize") != worker_name("img-resize"));
+    CHECK(worker_name("a/b/c") != worker_name("a/b-c"));
+    for (const std::string& type : {longest + "a", std::string(128, 'a'), "x/" + longest}) {
+        const std::string name = worker_name(type);
+        CHECK(name.size() == instance_head_bytes_max);
+        CHECK(is_instance_name(name + "-12345678"));
+    }
+    CHECK(worker_name(longest + "a") != worker_name(longest + "b"));
+}

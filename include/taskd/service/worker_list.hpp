@@ -41,6 +41,12 @@ struct WorkerEntry {
 // built in, a concurrency beyond 1 to 10,000 (of http 256), what does not suit its kind.
 Result<std::vector<WorkerEntry>> parse_worker_list(std::string_view text);
 
+// What may stand in an instance's name in front of its session.
+inline constexpr std::size_t instance_head_bytes_max = 55;
+// A type as such a name, of so many bytes at most: as it is, or with '-' for what names do not
+// take, cut, and told apart from the types that would read the same.
+std::string worker_name(std::string_view type, std::size_t bytes_max = instance_head_bytes_max);
+
 // What stands behind `taskd worker` for such an entry, but for its concurrency: words in front of
 // other options, and those that must be last.
 struct WorkerArguments {

@@ -20,7 +20,7 @@ constexpr port::RestartPolicy restart{.initial_delay = 100ms, .max_delay = 5s};
 }  // namespace
 
 std::string Up::name_of(const WorkerEntry& worker) {
-    return worker.type + "-1";
+    return worker_name(worker.type, instance_head_bytes_max - 2) + "-1";
 }
 
 // A child, as the supervisor knows it.
