@@ -91,6 +91,14 @@ std::string advertised(const Options& options, const std::string& host) {
     return reached_at(host);
 }
 
+// Early enough for programs to end in their own way and for the dispatcher to know it.
+Duration give_back_after(const Options& options, const WorkerKind& kind) {
+    constexpr Duration handing_over = std::chrono::seconds{5};
+    const Duration all = options.duration("drain-timeout");
+    const Duration grace = kind.name == "exec" ? options.duration("grace") : Duration{0};
+    return std::max<Duration>(all - grace - handing_over, all / 4);
+}
+
 std::vector<std::string_view> worker_words() {
     auto words = type_names();
     words.insert(words.end(), {"exec", "http", "lua"});
@@ -123,8 +131,10 @@ int run(const Options& options) {
     settings.nameservice_url = options.text("nameservice");
     settings.key = ground.key;
     settings.heartbeat = options.duration("heartbeat");
-    runtime::Boot boot{ground.loop, *ground.clock, *ground.log,
-                       boot_settings(options, ground.steps)};
+    auto booting = boot_settings(options, ground.steps);
+    booting.drain_timeout = options.duration("drain-timeout");
+    settings.give_back_after = give_back_after(options, *kind);
+    runtime::Boot boot{ground.loop, *ground.clock, *ground.log, std::move(booting)};
     auto door = boot.add<Door>("door", std::ref(ground));
     auto ids = boot.add<runtime::ProcessIds>("pidgen", settings.registration.instance);
     boot.on_level(ids, level::pidgen);
@@ -170,6 +180,13 @@ const Command& worker_command() {
                    .from_environment = false},
                   {.name = "name", .value = "NAME", .help = "first part of its instance name"},
                   {.name = "advertise", .value = "HOST", .help = "where the dispatcher reaches it"},
+                  {.name = "drain-timeout",
+                   .kind = OptionKind::duration,
+                   .value = "TIME",
+                   .fallback = "30s",
+                   .help = "once told to stop: what runs may end so long, less what it takes to "
+                           "stop it and give it back",
+                   .least = 100'000},
                   {.name = "heartbeat",
                    .kind = OptionKind::duration,
                    .value = "TIME",

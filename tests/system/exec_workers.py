@@ -154,6 +154,27 @@ class ExecWorkers(Workers):
         self.assertEqual(worker.wait_end(), 0)
         self.assertEqual(self.api.task(task["id"])["result"], 1)
 
+    def test_what_would_not_end_in_time_is_given_back(self):
+        self.start()
+        mark = self.system.folder / "mark"
+        stops = {"with a trap": f"trap 'touch {mark}; exit 7' TERM", "deaf": "trap '' TERM"}
+        for name, trap in stops.items():
+            with self.subTest(name):
+                worker = self.worker("exec", "--drain-timeout", "3s", "--grace", "1s", "--", "sh",
+                                     "-c", trap + "; echo up >&2; while :; do sleep 0.05; done")
+                task = self.api.post("/v1/tasks", {"type": "job"}).json
+                harness.wait_until(lambda: self.log(task) == "up\n", "it runs")
+                worker.terminate()
+                self.assertEqual(worker.wait_end(), 0)
+                whole = self.api.task(task["id"])
+                self.assertEqual([each["outcome"] for each in whole["attempts"]], ["released"])
+                self.assertEqual((whole["state"], whole["crashes"], whole["failures"]),
+                                 ("queued", 0, 0))
+                registered = self.system.ns.api.get("/v1/registrations").json["registrations"]
+                self.assertEqual(registered, [])
+                self.api.post(f"/v1/tasks/{task['id']}/cancel")
+        self.assertTrue(mark.exists())
+
     def test_nobody_without_the_key_registers(self):
         self.start()
         stranger = self.worker("exec", "--", "cat", key=False)

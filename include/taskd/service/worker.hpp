@@ -29,6 +29,8 @@ struct WorkerSettings {
     protocol::ClusterKey key;
     std::size_t datagram_bytes_max = limits::datagram_bytes_max;
     Duration heartbeat = limits::heartbeat_interval;
+    // Once it drains: when what still runs is broken off and given back.
+    std::optional<Duration> give_back_after;
 };
 
 struct WorkerPorts {
@@ -72,9 +74,10 @@ class Worker {
         Duration fetch_wait{};
         std::uint32_t attempt = 0;
         std::optional<Duration> timeout;
-        SteadyTime began{};     // the work itself
-        bool stopping = false;  // the runner breaks it off
-        bool confirms = false;  // and then that is told
+        SteadyTime began{};       // the work itself
+        bool stopping = false;    // the runner breaks it off
+        bool confirms = false;    // and then that is told
+        bool given_back = false;  // and then that is
         bool at_work() const { return began != SteadyTime{}; }
     };
     using LeaseKey = protocol::LeaseKey;
@@ -97,6 +100,7 @@ class Worker {
                          protocol::ResultMessage message, Duration wait);
     // The lease does not count any more; `confirms` when the dispatcher waits for the end of it.
     void forget(const LeaseKey& lease, bool confirms);
+    void break_off(const LeaseKey& lease);
     void stopped(const LeaseKey& lease);
     void say_stopped(Dispatcher& to, const std::string& store_id, const LeaseKey& lease);
     void remember_done(const LeaseKey& lease);
@@ -106,6 +110,7 @@ class Worker {
     void flush(Dispatcher& to);
     void flush_soon(const std::string& store_id, Dispatcher& to);
 
+    void give_back_running();
     void check_drained();
 
     WorkerSettings settings_;
@@ -128,6 +133,7 @@ class Worker {
     DatagramFigures datagrams_;
     Duration renew_interval_;
     std::unique_ptr<port::Timer> renew_timer_;
+    std::unique_ptr<port::Timer> give_back_timer_;
     bool draining_ = false;
     bool deregistering_ = false;
     std::function<void()> drained_;

@@ -1,5 +1,6 @@
 // How a worker is known: its renewals, its figures, its way out.
 #include <algorithm>
+#include <vector>
 
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/service/worker.hpp"
@@ -12,7 +13,7 @@ using protocol::Kind;
 void Worker::renew() {
     std::map<std::string, std::size_t> renewed;
     for (const auto& [lease, running] : running_) {
-        if (running.stopping) continue;
+        if (running.stopping && !running.given_back) continue;
         dispatchers_.at(running.dispatcher)
             .outbox.say_once(Kind::renew, protocol::write_lease_key(lease));
         ++renewed[running.dispatcher];
@@ -73,7 +74,25 @@ void Worker::drain(std::function<void()> done) {
         flush_soon(store_id, dispatcher);
     }
     ports_.log.info("draining", {{"running", std::to_string(running_.size())}});
+    if (settings_.give_back_after)
+        give_back_timer_->set(ports_.clock.steady() + *settings_.give_back_after,
+                              [this] { give_back_running(); });
     check_drained();
+}
+
+// What would not end in time is another worker's before we are gone, and no crash.
+void Worker::give_back_running() {
+    std::vector<LeaseKey> left;
+    for (const auto& [lease, running] : running_)
+        if (!running.stopping) left.push_back(lease);
+    if (left.empty()) return;
+    ports_.log.warn("giving back what still runs", {{"tasks", std::to_string(left.size())}});
+    for (const LeaseKey& lease : left) {
+        Running& running = running_.at(lease);
+        running.stopping = true;
+        running.given_back = true;
+        break_off(lease);
+    }
 }
 
 void Worker::check_drained() {

@@ -39,6 +39,7 @@ Worker::Worker(WorkerSettings settings, TaskRunner& runner, WorkerPorts ports)
       ports_{ports},
       renew_interval_{limits::lease_duration_default / 3},
       renew_timer_{ports.timers.make()},
+      give_back_timer_{ports.timers.make()},
       registrar_{
           {settings_.registration, settings_.nameservice_url, settings_.key, settings_.heartbeat},
           {ports.http, ports.clock, ports.timers, ports.log}} {
@@ -228,7 +229,8 @@ void Worker::ended(const LeaseKey& lease, RunEnd end) {
 void Worker::finish(const LeaseKey& lease, ResultMessage message) {
     const Running& running = running_.at(lease);
     const std::string store_id = running.dispatcher;
-    if (running.at_work()) message.took = ports_.clock.steady() - running.began;
+    if (running.at_work() && message.end != End::released)
+        message.took = ports_.clock.steady() - running.began;
     Dispatcher& to = dispatchers_.at(store_id);
     running_.erase(lease);
     ++done_count_;
@@ -312,8 +314,12 @@ void Worker::forget(const LeaseKey& lease, bool confirms) {
     const auto found = running_.find(lease);
     if (found == running_.end()) return;
     found->second.confirms = found->second.confirms || confirms;
-    if (std::exchange(found->second.stopping, true)) return;
-    if (!found->second.at_work()) return stopped(lease);
+    found->second.given_back = false;  // it is nobody's now
+    if (!std::exchange(found->second.stopping, true)) break_off(lease);
+}
+
+void Worker::break_off(const LeaseKey& lease) {
+    if (!running_.at(lease).at_work()) return stopped(lease);
     // Its slot is taken until nothing of it is left.
     runner_.stop(lease, [this, lease, alive = std::weak_ptr<bool>{alive_}] {
         if (!alive.expired()) stopped(lease);
@@ -325,6 +331,7 @@ void Worker::stopped(const LeaseKey& lease) {
     if (found == running_.end()) return;
     const std::string store_id = found->second.dispatcher;
     const bool confirms = found->second.confirms;
+    if (found->second.given_back) return finish(lease, {lease, End::released, {}, {}});
     running_.erase(found);
     ports_.log.info("task stopped", {{"task_id", lease.id.to_string()}});
     if (confirms) say_stopped(dispatchers_.at(store_id), store_id, lease);
