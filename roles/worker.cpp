@@ -73,8 +73,11 @@ class WorkerPart {
     }
     std::optional<service::NotReady> not_ready() const {
         if (draining_) return service::NotReady{ErrorCode::shutting_down, {}};
-        if (service_->registered()) return std::nullopt;
-        return service::NotReady{ErrorCode::not_ready, {"the name service has not answered"}};
+        if (!service_->registered())
+            return service::NotReady{ErrorCode::not_ready, {"the name service has not answered"}};
+        if (service_->resting())
+            return service::NotReady{ErrorCode::not_ready, {"tasks cannot be begun"}};
+        return std::nullopt;
     }
 
     io::HttpExchange http_;   // of the worker itself: no task keeps it waiting

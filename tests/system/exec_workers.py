@@ -175,6 +175,36 @@ class ExecWorkers(Workers):
                 self.api.post(f"/v1/tasks/{task['id']}/cancel")
         self.assertTrue(mark.exists())
 
+    def test_a_worker_that_can_start_nothing_leaves_tasks_to_others(self):
+        self.start()
+        broken = self.worker("exec", "--", "cat")
+        self.system.wait_workers(1)
+        folder = self.system.folder / "work"
+        folder.rename(self.system.folder / "aside")
+        folder.write_text("no folder", "utf-8")
+        tasks = [self.api.post("/v1/tasks", {"type": "job", "payload": number,
+                                             "attempts_max": 1}).json["id"]
+                 for number in range(30)]
+        broken.wait_log("tasks cannot be begun", "cannot_start")
+        harness.wait_until(lambda: broken.answers("/readyz", 503), "it says so")
+        self.system.role("other", "worker", "exec", "--type", "job", "--name", "other",
+                         "--nameservice", self.system.ns.url, "--work-dir",
+                         self.system.folder / "other-work")
+        other = self.system.roles[-1]
+        other.last = ["--", "cat"]
+        other.start()
+        ended = self.api.wait_results(tasks)
+        self.assertEqual([ended[each].get("result") for each in tasks], list(range(30)))
+        for each in tasks:
+            whole = self.api.task(each)
+            self.assertEqual((whole["failures"], whole["crashes"]), (0, 0), whole)
+        other.terminate()
+        self.assertEqual(other.wait_end(), 0)
+        folder.unlink()
+        (self.system.folder / "aside").rename(folder)
+        self.assertEqual(self.run_job(1)["state"], "succeeded")
+        harness.wait_until(lambda: broken.answers("/readyz"), "it works again")
+
     def test_nobody_without_the_key_registers(self):
         self.start()
         stranger = self.worker("exec", "--", "cat", key=False)

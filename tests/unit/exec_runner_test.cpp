@@ -175,6 +175,7 @@ TEST_CASE("what cannot be started is tried again") {
     world.refuse_dirs = true;
     world.begin();
     CHECK(world.told() == "cannot_start again");
+    CHECK(world.ended->error().not_begun);
 }
 
 TEST_CASE("standard error goes to the task's log before the result is told") {

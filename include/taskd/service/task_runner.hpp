@@ -24,7 +24,8 @@ struct TaskRun {
 
 struct RunFailure {
     TaskError error;
-    std::optional<Duration> retry_after;  // not to be tried sooner
+    std::optional<Duration> retry_after = {};  // not to be tried sooner
+    bool not_begun = false;  // nothing of it ran, and other tasks would fare no better here
 };
 // One JSON value, or why not.
 using RunEnd = std::expected<std::string, RunFailure>;

@@ -48,6 +48,8 @@ class Worker {
     ~Worker();
 
     bool registered() const { return registrar_.registered(); }
+    // No task could be begun lately; it takes none for a while.
+    bool resting() const { return resting_; }
     std::size_t running() const { return running_.size(); }
     std::uint64_t done() const { return done_count_; }
     void report(port::MetricSink& sink) const;
@@ -110,6 +112,14 @@ class Worker {
     void flush(Dispatcher& to);
     void flush_soon(const std::string& store_id, Dispatcher& to);
 
+    // What cannot be begun goes back, and no more is taken until a pause, longer each time, is
+    // over; then one task shows whether it can be.
+    void give_back_and_rest(const LeaseKey& lease, const TaskError& why);
+    void try_one();
+    void rested();
+    std::uint32_t slots() const;
+    void say_status_to_all();
+
     void give_back_running();
     void check_drained();
 
@@ -133,6 +143,10 @@ class Worker {
     DatagramFigures datagrams_;
     Duration renew_interval_;
     std::unique_ptr<port::Timer> renew_timer_;
+    std::unique_ptr<port::Timer> rest_timer_;
+    Duration rest_;  // the next one
+    bool resting_ = false;
+    bool trying_one_ = false;  // after a rest
     std::unique_ptr<port::Timer> give_back_timer_;
     bool draining_ = false;
     bool deregistering_ = false;

@@ -19,6 +19,12 @@ RunEnd failed(std::string code, std::string message, bool permanent = false) {
     return std::unexpected{RunFailure{{std::move(code), std::move(message), permanent}, {}}};
 }
 
+// By no fault of the task: any other would fail so, and elsewhere none may.
+RunEnd not_begun(const Error& error) {
+    return std::unexpected{RunFailure{
+        .error = {"cannot_start", error.to_string(), false}, .retry_after = {}, .not_begun = true}};
+}
+
 std::string_view trimmed(std::string_view text) {
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r'))
         text.remove_suffix(1);
@@ -105,8 +111,7 @@ port::ProcessSpec ExecRunner::spec_of(const TaskRun& run, const std::string& dir
 void ExecRunner::run(TaskRun run, std::function<void(RunEnd)> done) {
     const LeaseKey lease = run.lease;
     const std::string dir = settings_.dir + "/" + protocol::write_lease_path(lease);
-    if (auto made = ports_.make_dir(dir); !made)
-        return done(failed("cannot_start", made.error().to_string()));
+    if (auto made = ports_.make_dir(dir); !made) return done(not_begun(made.error()));
     auto process = ports_.processes.spawn(
         spec_of(run, dir),
         {.line = {},
@@ -121,7 +126,7 @@ void ExecRunner::run(TaskRun run, std::function<void(RunEnd)> done) {
                                 std::string_view bytes) { printed(lease, stream, bytes); }});
     if (!process) {
         remove_dir(dir);
-        return done(failed("cannot_start", process.error().to_string()));
+        return done(not_begun(process.error()));
     }
     Running& running = running_[lease];
     running.done = std::move(done);

@@ -69,10 +69,8 @@ void Worker::report(port::MetricSink& sink) const {
 void Worker::drain(std::function<void()> done) {
     draining_ = true;
     drained_ = std::move(done);
-    for (auto& [store_id, dispatcher] : dispatchers_) {
-        say_status(dispatcher);
-        flush_soon(store_id, dispatcher);
-    }
+    rest_timer_->clear();
+    say_status_to_all();
     ports_.log.info("draining", {{"running", std::to_string(running_.size())}});
     if (settings_.give_back_after)
         give_back_timer_->set(ports_.clock.steady() + *settings_.give_back_after,
@@ -92,6 +90,18 @@ void Worker::give_back_running() {
         running.stopping = true;
         running.given_back = true;
         break_off(lease);
+    }
+}
+
+std::uint32_t Worker::slots() const {
+    if (draining_ || resting_) return 0;
+    return trying_one_ ? 1 : settings_.registration.concurrency;
+}
+
+void Worker::say_status_to_all() {
+    for (auto& [store_id, dispatcher] : dispatchers_) {
+        say_status(dispatcher);
+        flush_soon(store_id, dispatcher);
     }
 }
 

@@ -20,6 +20,8 @@ constexpr std::size_t dispatchers_max = 64;
 constexpr Duration http_patience = std::chrono::seconds{20};
 constexpr Duration retry_first = std::chrono::milliseconds{100};
 constexpr Duration retry_most = std::chrono::seconds{5};
+constexpr Duration rest_first = std::chrono::milliseconds{500};
+constexpr Duration rest_most = std::chrono::minutes{1};
 
 // Whether asking again would lead to another answer.
 bool is_final(int status) {
@@ -39,6 +41,8 @@ Worker::Worker(WorkerSettings settings, TaskRunner& runner, WorkerPorts ports)
       ports_{ports},
       renew_interval_{limits::lease_duration_default / 3},
       renew_timer_{ports.timers.make()},
+      rest_timer_{ports.timers.make()},
+      rest_{rest_first},
       give_back_timer_{ports.timers.make()},
       registrar_{
           {settings_.registration, settings_.nameservice_url, settings_.key, settings_.heartbeat},
@@ -125,8 +129,7 @@ void Worker::take_hello(Dispatcher& from, const protocol::JsonItem& item) {
 }
 
 void Worker::say_status(Dispatcher& to) {
-    const protocol::StatusMessage status{settings_.registration.type,
-                                         draining_ ? 0 : settings_.registration.concurrency,
+    const protocol::StatusMessage status{settings_.registration.type, slots(),
                                          ports_.socket.receive_buffer_bytes() / 2};
     to.outbox.say_once(Kind::status, protocol::write_status(status));
 }
@@ -165,7 +168,8 @@ void Worker::begin_task(const std::string& store_id, Dispatcher& from, protocol:
     if (task.http_port != 0) from.http_port = task.http_port;
     // Nobody who keeps to our slots sends more; what is too much goes back untouched.
     const bool full = running_.size() > 2 * std::size_t{settings_.registration.concurrency};
-    if (draining_ || full) return finish(lease, {lease, End::released, {}, {}});
+    if (resting_) say_status(from);  // it has not heard
+    if (draining_ || resting_ || full) return finish(lease, {lease, End::released, {}, {}});
     const std::string& type = settings_.registration.type;
     if (task.type != type)
         return finish(
@@ -217,9 +221,37 @@ void Worker::run(const LeaseKey& lease) {
     runner_.run(std::move(run), [this, lease, alive = std::weak_ptr<bool>{alive_}](RunEnd end) {
         if (!alive.expired()) ended(lease, std::move(end));
     });
+    if (trying_one_) rested();
+}
+
+void Worker::give_back_and_rest(const LeaseKey& lease, const TaskError& why) {
+    if (!std::exchange(resting_, true)) {
+        ports_.log.warn("tasks cannot be begun",
+                        {{"error", why.code + ": " + why.message},
+                         {"again_in_ms", std::to_string(rest_ / std::chrono::milliseconds{1})}});
+        trying_one_ = false;
+        rest_timer_->set(ports_.clock.steady() + rest_, [this] { try_one(); });
+        rest_ = std::min<Duration>(rest_ * 2, rest_most);
+        say_status_to_all();
+    }
+    finish(lease, {lease, End::released, {}, {}});
+}
+
+void Worker::try_one() {
+    resting_ = false;
+    trying_one_ = true;
+    say_status_to_all();
+}
+
+void Worker::rested() {
+    ports_.log.info("tasks can be begun again");
+    trying_one_ = false;
+    rest_ = rest_first;
+    say_status_to_all();
 }
 
 void Worker::ended(const LeaseKey& lease, RunEnd end) {
+    if (!end && end.error().not_begun) return give_back_and_rest(lease, end.error().error);
     if (end) return finish(lease, {lease, End::completed, std::move(*end), {}});
     ResultMessage message{lease, End::failed, {}, std::move(end.error().error)};
     message.retry_after = end.error().retry_after;
