@@ -9,17 +9,17 @@ import struct
 
 import harness
 
-WIRE_VERSION = 1
+WIRE_VERSION = 2
 STATUS = 2
 
 
-def sealed(kind, session, sequence, body, key):
+def sealed(kind, session, sequence, to, body, key):
     """A datagram as a worker sends it (src/protocol says how it is built)."""
     key_id = 0
     if key:
         key_id = int.from_bytes(hashlib.sha256(b"taskd key id" + key).digest()[:4], "big") | 1
     head = b"tkd\x01" + struct.pack(">BBQQI", WIRE_VERSION, kind, session, sequence, key_id)
-    proof = hmac.digest(key, head + body, "sha256")[:16] if key else bytes(16)
+    proof = hmac.digest(key, head + to + body, "sha256")[:16] if key else bytes(16)
     return head + proof + body
 
 
@@ -111,14 +111,15 @@ class Keys(harness.SystemTest):
             forger.settimeout(harness.PATIENCE)
             system.ns.api.call("PUT", "/v1/registrations/forger", {
                 "type": "sum", "port": forger.getsockname()[1], "session": "00000000000000a1"})
-            forger.recv(2048)  # the dispatcher knows it by now
+            to = forger.recv(2048)[6:14]  # the dispatcher knows it by now, and says its session
             status = {"type": "sum", "slots": 4, "window_bytes": 65536}
             body = json.dumps({"from": "forger", "items": [status]}).encode()
             task = system.dp.api.submit("sum", [1])
-            good = sealed(STATUS, 7, 1, body, system.key.encode())
+            good = sealed(STATUS, 7, 1, to, body, system.key.encode())
             for name, datagram in [
-                    ("wrong_key", sealed(STATUS, 7, 1, body, b"another-key-of-some-length")),
-                    ("missing_key", sealed(STATUS, 7, 1, body, b"")),
+                    ("wrong_key", sealed(STATUS, 7, 1, to, body, b"another-key-of-some-length")),
+                    ("missing_key", sealed(STATUS, 7, 1, to, body, b"")),
+                    ("wrong_key", sealed(STATUS, 7, 1, bytes(8), body, system.key.encode())),
                     ("wrong_key", good[:-1] + b" "), ("bad_request", b"tkd\x01"),
                     ("bad_request", b"GET / HTTP/1.1\r\n\r\n")]:
                 before = system.dp.last_log().count("datagram refused")

@@ -182,8 +182,7 @@ class Registry(harness.SystemTest):
     def test_what_went_while_up_was_down_is_taken_away(self):
         self.registry("apply", self.entries)
         up = self.system.up().start(0)
-        harness.wait_until(lambda: (up.data / "registry.held").exists(), "all is at the dispatcher")
-        self.assertEqual(up.api().get("/v1/schedules/nightly").status, 200)
+        harness.wait_until(lambda: up.api().get("/v1/schedules/nightly").status == 200, "it is set")
         up.process.terminate()
         self.assertEqual(up.process.wait(harness.PATIENCE), 0)
         self.registry("apply", self.entries, "--disable", "shop:nightly,shop:echo")
