@@ -205,6 +205,24 @@ class ExecWorkers(Workers):
         self.assertEqual(self.run_job(1)["state"], "succeeded")
         harness.wait_until(lambda: broken.answers("/readyz"), "it works again")
 
+    def test_a_worker_tries_again_beside_what_it_works_on(self):
+        self.start()
+        worker = self.worker("exec", "--concurrency", "2", "--", "sh", "-c",
+                             'read line; [ "$line" = 1 ] && sleep 100; echo "$line"')
+        held = self.api.submit("job", 1)
+        harness.wait_until(lambda: self.api.task(held)["state"] == "running", "the long one runs")
+        harness.wait_until(self.work_folders, "in its folder")
+        folder = self.system.folder / "work"
+        folder.rename(self.system.folder / "aside")
+        folder.write_text("no folder", "utf-8")
+        task = self.api.submit("job", 2)
+        worker.wait_log("tasks cannot be begun", "cannot_start")
+        folder.unlink()
+        (self.system.folder / "aside").rename(folder)
+        self.assertEqual(self.api.wait_results([task])[task]["result"], 2)
+        self.assertEqual(self.api.task(held)["state"], "running")
+        self.assertEqual(self.api.post(f"/v1/tasks/{held}/cancel").status, 200)
+
     def test_nobody_without_the_key_registers(self):
         self.start()
         stranger = self.worker("exec", "--", "cat", key=False)

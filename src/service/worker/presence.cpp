@@ -95,7 +95,8 @@ void Worker::give_back_running() {
 
 std::uint32_t Worker::slots() const {
     if (draining_ || resting_) return 0;
-    return trying_one_ ? 1 : settings_.registration.concurrency;
+    const std::uint32_t all = settings_.registration.concurrency;
+    return trying_one_ ? std::min(all, static_cast<std::uint32_t>(running_.size()) + 1) : all;
 }
 
 void Worker::say_status_to_all() {
