@@ -56,8 +56,8 @@ bool is_old(const fs::directory_entry& entry) {
     return !error && changed < fs::file_time_type::clock::now() - making_takes;
 }
 
-// Folders whose lock nobody holds, and those without a lock that nobody makes or removes now: of a
-// folder that is ours with all in it, elsewhere when they are empty.
+// Folders whose lock nobody holds; in a folder that is ours also those without a lock that nobody
+// makes or removes now: elsewhere they may be anybody's.
 void remove_leftovers(port::Files& files, const std::string& base, bool is_ours) {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator{base, error}) {
@@ -65,8 +65,8 @@ void remove_leftovers(port::Files& files, const std::string& base, bool is_ours)
         if (!entry.is_directory(error) || entry.is_symlink(error)) continue;
         if (fs::exists(path + "/lock", error)) {
             if (const auto held = files.lock(path + "/lock")) remove_locked(path);
-        } else if (is_old(entry)) {
-            is_ours ? (void)remove_tree(path) : (void)fs::remove(path, error);
+        } else if (is_ours && is_old(entry)) {
+            (void)remove_tree(path);
         }
     }
 }
