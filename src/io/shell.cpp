@@ -44,7 +44,7 @@ Result<int> as_file(std::string_view bytes) {
 volatile std::sig_atomic_t group = 0;
 volatile std::sig_atomic_t told = 0;
 
-// A terminal tells us alone: the command is in a group of its own.
+// A terminal tells us alone: the command is in a session of its own.
 void pass_on(int signal) {
     const int why = errno;
     told = signal;
@@ -83,7 +83,7 @@ class SignalsPassedOn {
 [[noreturn]] void become(const char* command, int input, pid_t parent) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(127);  // it has ended meanwhile
-    setpgid(0, 0);
+    setsid();  // a command that asked at the terminal would stop there, unseen
     std::signal(SIGPIPE, SIG_DFL);
     dup2(input, STDIN_FILENO);
     execl("/bin/sh", "sh", "-c", command, static_cast<char*>(nullptr));
@@ -95,14 +95,23 @@ Result<pid_t> begin(const ShellRun& run) {
     if (!input) return std::unexpected{input.error()};
     for (const auto& [name, value] : run.environment)
         setenv(name.c_str(), value.c_str(), 1);
+    int begun[2];  // closed by the command's exec, in its own session by then
+    if (pipe2(begun, O_CLOEXEC) != 0) {
+        close(*input);
+        return failed("pipe");
+    }
     const pid_t parent = getpid();
     const pid_t child = fork();
     if (child == 0) become(run.command.c_str(), *input, parent);
     const auto why = errno;
     close(*input);
+    close(begun[1]);
+    char none = 0;
+    while (child > 0 && read(begun[0], &none, 1) < 0 && errno == EINTR) {
+    }
+    close(begun[0]);
     errno = why;
     if (child < 0) return failed("fork");
-    setpgid(child, child);  // whoever comes first
     group = child;
     if (told != 0) kill(-child, told);
     return child;

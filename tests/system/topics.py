@@ -6,6 +6,8 @@ import hashlib
 import hmac
 import http.server
 import json
+import os
+import pty
 import random
 import signal
 import socket
@@ -342,6 +344,20 @@ class Topics(harness.SystemTest):
                 consumer.send_signal(ends)
                 self.assertEqual(consumer.wait(harness.PATIENCE), -ends)
                 harness.wait_until(lambda: not any(map(harness.is_alive, running)), "all ended")
+
+    def test_a_command_that_asks_at_the_terminal_fails_and_does_not_stop(self):
+        dispatcher = self.system.start_all()
+        told = self.system.folder / "told"
+        self.command(dispatcher, "publish", TOPIC, "1")
+        consumer, terminal = pty.fork()
+        if consumer == 0:
+            os.execv(harness.EXECUTABLE, [
+                "taskd", "subscribe", "--url", dispatcher.url, "-g", "g", TOPIC, "--once", "--exec",
+                f"read word < /dev/tty && echo had >> {told} || echo none >> {told}"])
+        harness.wait_until(lambda: told.exists() and told.read_text("utf-8"), "it went on")
+        self.assertEqual(told.read_text("utf-8"), "none\n")
+        self.assertEqual(os.waitpid(consumer, 0)[1], 0)
+        os.close(terminal)
 
 
 if __name__ == "__main__":
