@@ -15,7 +15,7 @@ class Sources {
     Sources(const State& state, const LiveWorkflow& workflow, const ToldResults& told)
         : state_{state}, w_{workflow}, told_{told} {}
 
-    // What is asked from here on is another step's, or another item's.
+    // What is asked from here on is another step's.
     void begin() {
         results_.clear();
         made_.clear();
@@ -24,7 +24,7 @@ class Sources {
         bytes_ = 0;
         gone_ = false;
     }
-    // The same step's: what it refers to is made once for all its items.
+    // Another item of the same step: what that refers to is made once for all of them.
     void set_item(std::string_view element, std::uint32_t index) {
         item_ = element;
         index_ = std::to_string(index);

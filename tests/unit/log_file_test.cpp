@@ -101,6 +101,14 @@ struct FewFiles {
     rlimit before{};
 };
 
+// A small log of three files.
+io::LogSettings small(const Folder& folder, const Stream& stream) {
+    auto wanted = settings(folder, stream);
+    wanted.file_bytes_max = 4096;
+    wanted.files_max = 2;
+    return wanted;
+}
+
 }  // namespace
 
 TEST_CASE("what goes to the stream goes to the file too, for its owner and group alone", "[log]") {
@@ -121,10 +129,7 @@ TEST_CASE("what goes to the stream goes to the file too, for its owner and group
 TEST_CASE("a full file is put aside, and the oldest goes", "[log]") {
     Folder folder;
     Stream stream;
-    auto wanted = settings(folder, stream);
-    wanted.file_bytes_max = 4096;
-    wanted.files_max = 2;
-    const auto log = io::make_log(wanted).value();
+    const auto log = io::make_log(small(folder, stream)).value();
     for (int i = 0; i < 100; ++i)
         log->info("line " + std::to_string(i), {{"filler", std::string(200, 'x')}});
     folder.path /= "logs";
@@ -146,10 +151,7 @@ TEST_CASE("a full file is put aside, and the oldest goes", "[log]") {
 TEST_CASE("a file that cannot be put aside goes on, and no other is lost", "[log]") {
     Folder folder;
     Stream stream;
-    auto wanted = settings(folder, stream);
-    wanted.file_bytes_max = 4096;
-    wanted.files_max = 2;
-    const auto log = io::make_log(wanted).value();
+    const auto log = io::make_log(small(folder, stream)).value();
     folder.path /= "logs";
     int line = 0;
     const auto write = [&](int lines) {
