@@ -239,9 +239,9 @@ class Applier {
     }
 
     void operator()(const GroupMade& record) {
-        state_.groups[record.group.id] = record.group;
+        state_.groups[record.group->id] = *record.group;
         ++state_.groups_running;
-        state_.changed_groups.insert(record.group.id);
+        state_.changed_groups.insert(record.group->id);
     }
 
     void operator()(const GroupClosed& record) {

@@ -118,7 +118,7 @@ void finish_groups(const Context& context, Decision& decision) {
     };
     for (const Record& record : decision.records) {
         if (const auto* made = std::get_if<GroupMade>(&record))
-            touched.emplace(made->group.id, made->group);
+            touched.emplace(made->group->id, *made->group);
         if (const auto* added = std::get_if<TaskSubmitted>(&record); added && added->spec.group)
             if (Group* group = touch(*added->spec.group)) ++group->tasks;
         if (const auto* closed = std::get_if<GroupClosed>(&record)) {

@@ -165,9 +165,9 @@ Decision decide_fire(const Context& context, const FireSchedule& command) {
 }
 
 void apply_schedule(State& state, Sequence sequence, const ScheduleChanged& record) {
-    const std::string& name = record.schedule.spec.name;
+    const std::string& name = record.schedule->spec.name;
     const bool made = !state.schedules.contains(name);
-    Schedule& schedule = state.schedules[name] = record.schedule;
+    Schedule& schedule = state.schedules[name] = *record.schedule;
     if (made) schedule.made_as = sequence;
     schedule.changed_as = sequence;
     state.changed_schedules.insert(name);

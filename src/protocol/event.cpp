@@ -106,8 +106,8 @@ class Teller {
         });
     }
     void operator()(const ScheduleChanged& record) {
-        named("schedule", "schedule.changed", record.schedule.spec.name, {},
-              [&](JsonWriter& json) { json.field("paused", record.schedule.paused.has_value()); });
+        named("schedule", "schedule.changed", record.schedule->spec.name, {},
+              [&](JsonWriter& json) { json.field("paused", record.schedule->paused.has_value()); });
     }
     void operator()(const ScheduleRemoved& record) {
         named("schedule", "schedule.removed", record.name, {}, nothing);
@@ -144,8 +144,8 @@ class Teller {
                  [&](JsonWriter& json) { json.field("stopped", record.stopped); });
     }
     void operator()(const GroupMade& record) {
-        numbered("group", "group.made", record.group.id, record.group.made_at,
-                 [&](JsonWriter& json) { json.field("name", record.group.name); });
+        numbered("group", "group.made", record.group->id, record.group->made_at,
+                 [&](JsonWriter& json) { json.field("name", record.group->name); });
     }
     void operator()(const GroupClosed& record) {
         numbered("group", "group.closed", record.id, {}, nothing);

@@ -145,7 +145,7 @@ class RecordWriter {
     }
     void operator()(const GroupMade& r) {
         write(out_, RecordKind::group_made);
-        write(out_, r.group);
+        write(out_, *r.group);
     }
     void operator()(const GroupClosed& r) {
         write(out_, RecordKind::group_closed);
@@ -159,7 +159,7 @@ class RecordWriter {
     }
     void operator()(const ScheduleChanged& r) {
         write(out_, RecordKind::schedule_changed);
-        write(out_, r.schedule);
+        write(out_, *r.schedule);
     }
     void operator()(const ScheduleRemoved& r) {
         write(out_, RecordKind::schedule_removed);
@@ -466,7 +466,7 @@ std::size_t encoded_bytes_max(const Record& record) {
             [](const TimedOutLeaseEnded&) { return kind_id_epoch + due_max + number_max; },
             [](const PriorityChanged&) { return 1 + id_bytes + number_max; },
             [](const QueueChanged& r) { return 1 + bytes_max(r.rules); },
-            [](const ScheduleChanged& r) { return 1 + bytes_max(r.schedule); },
+            [](const ScheduleChanged& r) { return 1 + bytes_max(*r.schedule); },
             [](const ScheduleRemoved& r) { return 1 + number_max + r.name.size(); },
             [](const ScheduleFired& r) {
                 return 4 + 3 * number_max + r.name.size() + (r.fire ? bytes_max(*r.fire) : 0);
@@ -478,7 +478,7 @@ std::size_t encoded_bytes_max(const Record& record) {
             [](const OperationStarted& r) { return 1 + bytes_max(r.operation); },
             [](const OperationAdvanced&) { return 1 + 2 * id_bytes + 1 + 2 * number_max; },
             [](const OperationEnded&) { return 1 + id_bytes + 1 + number_max; },
-            [](const GroupMade& r) { return 1 + bytes_max(r.group); },
+            [](const GroupMade& r) { return 1 + bytes_max(*r.group); },
             [](const GroupClosed&) { return 1 + id_bytes; },
             [](const WorkerHeld& r) { return 1 + bytes_max(r.hold); },
             [](const GroupEnded&) { return 1 + 2 * id_bytes + 1 + number_max; },

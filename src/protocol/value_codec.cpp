@@ -159,10 +159,10 @@ static void read_spec_field(ByteReader& in, SpecField field, TaskSpec& spec) {
             spec.group = in.id();
             return;
         case SpecField::planned_for:
-            spec.planned_for = {std::string{in.text()}, in.instant<WallTime>()};
+            spec.planned_for = PlannedFor{std::string{in.text()}, in.instant<WallTime>()};
             return;
         case SpecField::step:
-            spec.step = {in.id(), in.number32(), in.number32(), std::string{in.text()}};
+            spec.step = StepOf{in.id(), in.number32(), in.number32(), std::string{in.text()}};
             return;
         case SpecField::end:
             break;

@@ -309,7 +309,7 @@ void Judge::operator()(const OperationEnded& record) {
 }
 
 void Judge::operator()(const GroupMade& record) {
-    groups_[record.group.id] = record.group;
+    groups_[record.group->id] = *record.group;
 }
 
 void Judge::operator()(const GroupClosed& record) {
@@ -327,7 +327,7 @@ void Judge::operator()(const GroupEnded& record) {
 }
 
 void Judge::operator()(const ScheduleChanged& record) {
-    schedules_.insert(record.schedule.spec.name);
+    schedules_.insert(record.schedule->spec.name);
 }
 
 void Judge::operator()(const ScheduleRemoved& record) {

@@ -343,7 +343,7 @@ class Stage {
                                  : " paused")
              << "\n";
     }
-    void tell(const GroupMade& record) { tell_group(record.group.id); }
+    void tell(const GroupMade& record) { tell_group(record.group->id); }
     void tell(const GroupClosed& record) { tell_group(record.id); }
     void tell(const GroupEnded& record) {
         if (record.completed_by) names_[*record.completed_by] = "then-" + names_[record.id];
@@ -381,7 +381,7 @@ class Stage {
         out_ << " " << payload.substr(0, half) << "\n  " << payload.substr(half) << "\n";
     }
     void tell(const ScheduleChanged& record) {
-        const Schedule& schedule = record.schedule;
+        const Schedule& schedule = *record.schedule;
         out_ << "schedule " << schedule.spec.name << (schedule.paused ? " paused" : " set") << "\n";
     }
     void tell(const ScheduleRemoved& record) { out_ << "schedule " << record.name << " removed\n"; }

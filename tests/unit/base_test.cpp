@@ -2,6 +2,7 @@
 #include <set>
 
 #include "catch.hpp"
+#include "taskd/base/boxed.hpp"
 #include "taskd/base/duration_text.hpp"
 #include "taskd/base/error.hpp"
 #include "taskd/base/ids.hpp"
@@ -25,6 +26,31 @@ TEST_CASE("what is not a version 7 UUID is refused") {
           "018bcfe5x687b-7000-8000-000000000000", "018bcfe5-687b-7000-8000-00000000000g"})
         CHECK_FALSE(TaskId::parse(text));
     CHECK(TaskId::parse("018BCFE5-687B-7000-8000-000000000000"));
+}
+
+TEST_CASE("a boxed value is copied and compared as an optional one is") {
+    using Box = Boxed<std::string>;
+    static_assert(sizeof(Box) == sizeof(void*));
+    Box none;
+    Box one{std::string{"one"}};
+    CHECK_FALSE(none.has_value());
+    CHECK(none == Box{std::nullopt});
+    CHECK_FALSE(none == one);
+    Box copy = one;
+    CHECK(copy == one);
+    *copy += "s";
+    CHECK(*one == "one");
+    CHECK_FALSE(copy == one);
+    copy = copy;
+    CHECK(*copy == "ones");
+    const std::optional<std::string> out = copy;
+    CHECK(out == "ones");
+    CHECK(Box{out} == copy);
+    CHECK_FALSE(Box{std::optional<std::string>{}}.has_value());
+    one = none;
+    CHECK_FALSE(one);
+    copy.reset();
+    CHECK(copy == none);
 }
 
 TEST_CASE("durations read back as written") {

@@ -130,7 +130,7 @@ struct QueueChanged {
 
 // A schedule was made or changed: as it now is.
 struct ScheduleChanged {
-    Schedule schedule;
+    Boxed<Schedule> schedule;  // always there
     friend bool operator==(const ScheduleChanged&, const ScheduleChanged&) = default;
 };
 
@@ -209,7 +209,7 @@ struct OperationEnded {
 };
 
 struct GroupMade {
-    Group group;
+    Boxed<Group> group;  // always there
     friend bool operator==(const GroupMade&, const GroupMade&) = default;
 };
 

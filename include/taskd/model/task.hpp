@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "taskd/base/boxed.hpp"
 #include "taskd/base/bytes.hpp"
 #include "taskd/base/ids.hpp"
 #include "taskd/base/limits.hpp"
@@ -83,8 +84,8 @@ struct TaskSpec {
         limits::queue_timeout_default;           // from when it may begin to when it did
     Duration timeout = limits::timeout_default;  // of one attempt
     Duration total_timeout = limits::total_timeout_default;  // from when it may begin to its end
-    std::optional<PlannedFor> planned_for;                   // of a schedule's tasks
-    std::optional<StepOf> step;                              // of a workflow's tasks
+    Boxed<PlannedFor> planned_for;                           // of a schedule's tasks
+    Boxed<StepOf> step;                                      // of a workflow's tasks
 
     friend bool operator==(const TaskSpec&, const TaskSpec&) = default;
 };
@@ -109,7 +110,7 @@ struct Attempt {
     WallTime started_at;
     std::optional<WallTime> ended_at;
     AttemptOutcome outcome = AttemptOutcome::running;
-    std::optional<TaskError> error;
+    Boxed<TaskError> error;
     std::optional<Duration> took;  // of the work itself, as the worker measured it
 
     friend bool operator==(const Attempt&, const Attempt&) = default;
@@ -150,7 +151,7 @@ struct Task {
     std::optional<WallTime> edited_at;  // when its payload was last changed
     std::vector<Attempt> attempts;      // the newest limits::attempts_shown_max
     Blob result;                        // one JSON value once succeeded
-    std::optional<TaskError> error;     // of the last attempt that did not succeed, or why it ended
+    Boxed<TaskError> error;             // of the last attempt that did not succeed, or why it ended
 
     friend bool operator==(const Task&, const Task&) = default;
 };
