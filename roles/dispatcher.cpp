@@ -1,6 +1,7 @@
 // The dispatcher role. Wiring only: what may happen to a task is in src/engine.
 #include "taskd/service/dispatcher.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "door.hpp"
@@ -10,6 +11,7 @@
 #include "taskd/io/file_task_logs.hpp"
 #include "taskd/io/http_exchange.hpp"
 #include "taskd/io/lane.hpp"
+#include "taskd/io/memory.hpp"
 #include "taskd/io/posix_files.hpp"
 #include "taskd/io/resolver.hpp"
 #include "taskd/io/sqlite_view.hpp"
@@ -22,8 +24,16 @@
 namespace taskd::roles {
 namespace {
 
-// What stands in place of a number of bytes: a share of the disk.
-constexpr std::string_view reserve_by_share = "auto";
+// What stands in place of a number of bytes: a share of the disk, or of the memory.
+constexpr std::string_view by_share = "auto";
+// Where processors are scarce new work goes before what the view still has to do.
+constexpr int view_niceness = 5;
+
+std::size_t burst_memory(const Options& options) {
+    if (options.text("burst-memory") != by_share) return options.bytes("burst-memory");
+    const auto share = static_cast<std::size_t>(io::memory_there() / limits::unviewed_part);
+    return std::max(share, limits::unviewed_bytes_least);
+}
 
 std::map<std::string, std::string> variables(const std::string& names) {
     std::map<std::string, std::string> found;
@@ -83,7 +93,7 @@ class DispatcherPart {
         : door_{door},
           journal_lane_{ground.loop, "journal"},
           space_lane_{ground.loop, "space"},
-          view_lane_{ground.loop, "view"},
+          view_lane_{ground.loop, "view", view_niceness},
           log_lane_{ground.loop, "logs"},
           events_lane_{ground.loop, "events"},
           document_lane_{ground.loop, "documents"},
@@ -132,6 +142,7 @@ class DispatcherPart {
                                                 const StorePart& store, const Options& options) {
         service::DispatcherSettings made;
         made.core.engine.lease_duration = options.duration("lease");
+        made.core.unviewed_bytes_max = burst_memory(options);
         made.workers.store_id = store.id();
         made.workers.key = ground.key;
         made.workers.session = SessionId{io::random_seed() | 1};
@@ -144,7 +155,7 @@ class DispatcherPart {
         made.workflows.env = variables(options.text("workflow-env"));
         made.retention.count = static_cast<std::uint64_t>(options.number("keep-count"));
         made.disk.dir = store.dir();
-        if (options.text("disk-reserve") != reserve_by_share)
+        if (options.text("disk-reserve") != by_share)
             made.disk.reserve = options.bytes("disk-reserve");
         made.seed = io::random_seed();
         made.metrics_open = ground.metrics_open;
@@ -208,9 +219,16 @@ std::vector<OptionRow> upkeep_rows() {
             {.name = "disk-reserve",
              .kind = OptionKind::bytes,
              .value = "SIZE",
-             .fallback = reserve_by_share,
+             .fallback = by_share,
              .help = "free space below which new tasks are refused; auto: 5 % and at most 1GiB",
-             .word = reserve_by_share}};
+             .word = by_share},
+            {.name = "burst-memory",
+             .kind = OptionKind::bytes,
+             .value = "SIZE",
+             .fallback = by_share,
+             .help = "for tasks taken faster than the view writes; auto: an eighth of the memory",
+             .least = limits::unviewed_bytes_least,
+             .word = by_share}};
 }
 
 std::vector<OptionRow> dispatcher_rows() {

@@ -374,6 +374,7 @@ class Applier {
         Header& header = state_.at(id);
         TASKD_ASSERT(header.body);
         state_.displace(header);
+        if (header.body->is_shared()) state_.copied_bytes += header.body->bytes;
         how(header, header.body->edit());
         state_.touch(*header.body, sequence_);
         state_.place(header);

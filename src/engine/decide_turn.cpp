@@ -197,7 +197,7 @@ Decision decide_forget(const Context& context, const Forget& command) {
         const bool enough =
             left <= settings.ended_in_memory_max && bytes <= settings.ended_bytes_max;
         if (enough || decision.notes.size() == limits::turn_tasks_max) break;
-        if (body->task->changed_as > command.covered) continue;
+        if (body->task->changed_as > command.covered) break;
         decision.notes.emplace_back(TaskForgotten{body->task->spec.id});
         --left;
         bytes -= body->bytes;

@@ -267,6 +267,18 @@ void Engine::each_task(const std::function<void(const Task&)>& take) const {
     });
 }
 
+std::size_t Engine::ended_bytes() const {
+    return state_->ended_bytes;
+}
+
+std::size_t Engine::changed_tasks() const {
+    return state_->changed.size();
+}
+
+std::uint64_t Engine::copied_bytes() const {
+    return state_->copied_bytes;
+}
+
 std::vector<std::shared_ptr<const Task>> Engine::take_changed() {
     std::vector<std::shared_ptr<const Task>> rows;
     rows.reserve(state_->changed.size());

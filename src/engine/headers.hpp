@@ -32,9 +32,10 @@ struct Body {
     ListHook<Body> in_worker;
     ListHook<Body> in_kept;  // of those that wait, or of those that ended
 
+    bool is_shared() const { return task.use_count() > 1; }
     // What others still read is left to them.
     Task& edit() {
-        if (task.use_count() > 1) task = std::make_shared<Task>(*task);
+        if (is_shared()) task = std::make_shared<Task>(*task);
         return *task;
     }
 };

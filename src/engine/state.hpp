@@ -157,6 +157,7 @@ struct State {
     bool keys_elsewhere = false;                             // the view may know more of them
     std::optional<TaskId> forgotten_max;  // greatest id that may be in the view alone
     std::vector<Body*> changed;           // null: gone meanwhile
+    std::uint64_t copied_bytes = 0;       // of bodies that changed while others read them; ever
     std::map<OperationId, Operation> operations;
     std::size_t operations_running = 0;
     std::set<OperationId> changed_operations;

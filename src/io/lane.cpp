@@ -1,6 +1,8 @@
 #include "taskd/io/lane.hpp"
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <condition_variable>
@@ -80,9 +82,13 @@ struct Lane::Thread {
     std::jthread thread;
 };
 
-Lane::Lane(Loop& loop, const std::string& name)
+Lane::Lane(Loop& loop, const std::string& name, int nice)
     : shared_{std::make_shared<Shared>(loop)}, thread_{std::make_unique<Thread>()} {
-    thread_->thread = std::jthread{[shared = shared_] { Shared::work(shared); }};
+    thread_->thread = std::jthread{[shared = shared_, nice] {
+        // For Linux a thread is a process here. One that cannot be nicer works all the same.
+        if (nice > 0) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), nice);
+        Shared::work(shared);
+    }};
     pthread_setname_np(thread_->thread.native_handle(), name.substr(0, 15).c_str());
 }
 

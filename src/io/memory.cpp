@@ -3,6 +3,7 @@
 #include <mimalloc.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <fstream>
@@ -52,6 +53,18 @@ SteadyTime next_look() {
 
 void trim_memory() {
     if (mi_collect != nullptr) mi_collect(true);
+}
+
+std::uint64_t memory_there() {
+    std::uint64_t there = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                          static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    // As containers see their own; without a bound it is a word, or a number beyond all memory.
+    for (const char* path :
+         {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+        std::uint64_t most = 0;
+        if (std::ifstream{path} >> most) there = std::min(there, most);
+    }
+    return there;
 }
 
 MemoryTrimmer::MemoryTrimmer(Loop& loop) : timer_{loop.make()} {

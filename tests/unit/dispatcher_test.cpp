@@ -51,6 +51,92 @@ TEST_CASE("a view that falls behind slows the submitters, and nobody else") {
     CHECK(world.submit()->status == 202);
 }
 
+// Submits until it is told to come later, and cancels each task or not; how many were taken.
+static std::size_t submit_until_refused(World& world, std::size_t most, bool cancel = false) {
+    for (std::size_t taken = 0; taken < most; ++taken) {
+        const auto answer = world.submit();
+        REQUIRE(answer);
+        if (answer->status != 202) {
+            CHECK(problem(answer) == "429 overloaded");
+            return taken;
+        }
+        const std::string id{protocol::JsonView{answer->body}["id"].text()};
+        if (cancel) REQUIRE(world.ask("POST", "/v1/tasks/" + id + "/cancel")->status == 200);
+    }
+    return most;
+}
+
+TEST_CASE("a burst waits for the view in changes of a few tasks each") {
+    service::DispatcherSettings settings;
+    settings.core.view_change_tasks = 10;
+    World world{limits::frame_bytes_max, settings};
+    world.world.run_for(1s);
+    world.view_lane.hold();
+    CHECK(submit_until_refused(world, 100) == 100);
+    const std::size_t before = world.view.changes;
+    world.view_lane.release();
+    world.world.run_for(1s);
+    CHECK(world.view.changes >= before + 10);
+    CHECK(world.view.change_tasks_max == 10);
+    CHECK(world.table.tasks.size() == 100);
+}
+
+TEST_CASE("a change is stored only once the journal has all of it") {
+    service::DispatcherSettings settings;
+    settings.core.view_change_tasks = 1;
+    World world{limits::frame_bytes_max, settings};
+    world.world.run_for(1s);
+    world.view_lane.hold();
+    REQUIRE(world.submit());
+    world.world.run_for(1s);  // the view has begun with it
+    world.journal_lane.hold();
+    CHECK_FALSE(world.submit());  // collected when its batch was closed
+    world.view_lane.release();
+    world.world.run_for(1s);
+    CHECK(world.table.tasks.size() == 1);
+    world.journal_lane.release();
+    world.world.run_for(1s);
+    CHECK(world.table.tasks.size() == 2);
+}
+
+TEST_CASE("a task that changes again and again waits in few changes") {
+    service::DispatcherSettings settings;
+    settings.core.view_change_tasks = 1;
+    settings.core.view_copies_bytes_max = 4'000;
+    World world{limits::frame_bytes_max, settings};
+    world.world.run_for(1s);
+    world.view_lane.hold();
+    const std::string id{protocol::JsonView{world.submit()->body}["id"].text()};
+    for (int i = 0; i < 100; ++i) {
+        const std::string priority = R"({"priority":)" + std::to_string(i % 10) + "}";
+        REQUIRE(world.ask("POST", "/v1/tasks/" + id + "/priority", priority)->status == 200);
+    }
+    const std::size_t before = world.view.changes;
+    world.view_lane.release();
+    world.world.run_for(1s);
+    CHECK(world.view.changes > before);
+    CHECK(world.view.changes < before + 20);
+    CHECK(world.table.tasks.at(*TaskId::parse(id)).priority == 9);
+}
+
+TEST_CASE("tasks that the view does not have yet are bounded, those that have ended too") {
+    service::DispatcherSettings settings;
+    settings.core.unviewed_bytes_max = 50'000;
+    settings.core.engine.waiting_bytes_max = settings.core.engine.ended_bytes_max = 1'000;
+    settings.core.engine.events_bytes_max = 1'000;
+    const bool cancel = GENERATE(false, true);
+    CAPTURE(cancel);
+    World world{limits::frame_bytes_max, settings};
+    world.world.run_for(1s);
+    world.view_lane.hold();
+    const std::size_t taken = submit_until_refused(world, 1'000, cancel);
+    CHECK(taken > 30);
+    CHECK(taken < 90);
+    world.view_lane.release();
+    world.world.run_for(1s);
+    CHECK(world.submit()->status == 202);
+}
+
 TEST_CASE("a task that cannot be leased for want of room says so") {
     World world;
     const std::string id{protocol::JsonView{world.submit()->body}["id"].text()};

@@ -1,4 +1,7 @@
 // The real loop, its helper lanes and the kernel's random bits: what the twin cannot say.
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <set>
 #include <thread>
@@ -8,6 +11,7 @@
 #include "taskd/io/entropy.hpp"
 #include "taskd/io/lane.hpp"
 #include "taskd/io/loop.hpp"
+#include "taskd/io/memory.hpp"
 
 using namespace taskd;
 using namespace std::chrono_literals;
@@ -57,6 +61,26 @@ TEST_CASE("jobs of a lane run off the loop, answers on it") {
     REQUIRE(loop.run_until([&] { return then != std::thread::id{}; }, 10s));
     CHECK(then == std::this_thread::get_id());
     CHECK(job != then);
+}
+
+TEST_CASE("a nice lane gives way, and it alone") {
+    io::Loop loop;
+    const int own = ::getpriority(PRIO_PROCESS, 0);
+    int seen = own;
+    bool over = false;
+    io::Lane lane{loop, "nice", own + 5};
+    lane.run([&] { seen = ::getpriority(PRIO_PROCESS, static_cast<id_t>(::gettid())); },
+             [&] { over = true; });
+    REQUIRE(loop.run_until([&] { return over; }, 10s));
+    CHECK(seen == own + 5);
+    CHECK(::getpriority(PRIO_PROCESS, 0) == own);
+}
+
+TEST_CASE("the memory there is the machine's or less") {
+    const auto machine = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                         static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    CHECK(io::memory_there() > 0);
+    CHECK(io::memory_there() <= machine);
 }
 
 TEST_CASE("sessions are never zero and never the same") {

@@ -183,12 +183,19 @@ inline constexpr std::size_t datagram_bytes_max = 1'400;
 inline constexpr Duration resend_initial = 50ms;
 inline constexpr Duration resend_max = 2s;
 
-// The view may lag behind the journal; beyond this submits are slowed (overloaded).
+// The view may lag behind the journal; beyond this submits are slowed (overloaded). A burst of ten
+// seconds that comes three times as fast as the view writes must pass.
 inline constexpr std::size_t view_lag_bytes_max = 1024 * mebibyte;
-inline constexpr Duration view_lag_max = 5s;
-// Bodies in memory of tasks that wait, all of them younger than the view: overloaded.
-inline constexpr std::size_t unviewed_bytes_max = 24 * mebibyte;
-static_assert(waiting_bytes_max < unviewed_bytes_max);
+inline constexpr Duration view_lag_max = 30s;
+// Bodies in memory that are younger than the view: overloaded. A setting; this is its least, and a
+// part of the memory there is what it is unless said.
+inline constexpr std::size_t unviewed_bytes_least = 24 * mebibyte;
+inline constexpr std::size_t unviewed_part = 8;
+static_assert(waiting_bytes_max < unviewed_bytes_least);
+// Tasks in one change of the view while it is behind, so that the loop never collects many at once,
+// and what may be kept in memory twice because of it.
+inline constexpr std::size_t view_change_tasks = 50'000;
+inline constexpr std::size_t view_copies_bytes_max = 64 * mebibyte;
 
 // Ended tasks kept in memory after the view has them, so that repeated submits are cheap.
 inline constexpr std::size_t ended_in_memory_max = 100'000;
@@ -329,7 +336,7 @@ inline constexpr std::size_t event_header_bytes_max = 1'024;
 inline constexpr std::size_t event_ids_in_memory = 100'000;
 // Events in memory that the view has too, so that groups which keep up need no view.
 inline constexpr std::size_t events_bytes_in_memory = 8 * mebibyte;
-static_assert(events_bytes_in_memory < unviewed_bytes_max);
+static_assert(events_bytes_in_memory < unviewed_bytes_least);
 
 // What a topic keeps unless it is told otherwise, and what it may be told.
 inline constexpr Duration topic_age_default = 7 * 24h;

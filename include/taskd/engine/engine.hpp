@@ -171,7 +171,10 @@ class Engine {
     // Counts that differ from what the leases and tasks in memory say; always empty.
     std::vector<std::string> faults() const;
     std::size_t tasks_in_memory() const;
-    std::size_t waiting_bytes() const;  // of bodies in memory that could leave it
+    std::size_t waiting_bytes() const;   // of bodies in memory that could leave it
+    std::size_t ended_bytes() const;     // of tasks in memory that have ended
+    std::size_t changed_tasks() const;   // since the last take_changed
+    std::uint64_t copied_bytes() const;  // of tasks that changed while a change had their row; ever
     void each_task(const std::function<void(const Task&)>& take) const;  // with a body, in no order
 
     // The tasks changed since the last call, each once, as they now are.

@@ -12,8 +12,9 @@ namespace taskd::io {
 
 class Lane final : public port::Background {
   public:
-    // `name` is the thread's, as debuggers show it; 15 characters are kept.
-    Lane(Loop& loop, const std::string& name);
+    // `name` is the thread's, as debuggers show it; 15 characters are kept. Where processors are
+    // scarce a thread that is `nice`r gets less of them.
+    Lane(Loop& loop, const std::string& name, int nice = 0);
     ~Lane() override;
     Lane(const Lane&) = delete;
     Lane& operator=(const Lane&) = delete;

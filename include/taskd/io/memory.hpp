@@ -1,6 +1,7 @@
 // How the allocator deals with what has been freed.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "taskd/base/time.hpp"
@@ -10,6 +11,9 @@ namespace taskd::io {
 
 // What this thread has freed goes back to the system. Takes about a millisecond for each 100 MiB.
 void trim_memory();
+
+// Bytes of memory that this process may use: the machine's, or what its control group has of it.
+std::uint64_t memory_there();
 
 // Trims the memory of the loop's thread whenever it has become quiet: what is freed goes back to
 // the system when something near it is freed later, which at rest nothing is.

@@ -28,6 +28,10 @@ struct CoreSettings {
     Duration view_interval = std::chrono::milliseconds{200};
     std::size_t batch_bytes_soft =
         4 * limits::mebibyte;  // beyond it commands wait for the next batch
+    // Of tasks and events that the view does not have yet; beyond it submits are refused.
+    std::size_t unviewed_bytes_max = limits::unviewed_bytes_least;
+    std::size_t view_change_tasks = limits::view_change_tasks;
+    std::size_t view_copies_bytes_max = limits::view_copies_bytes_max;
     // A wall clock that is set ahead makes nothing old before; tests alone have it shorter.
     Duration clock_believed_after = limits::clock_believed_after;
 };
@@ -167,11 +171,11 @@ class Core {
     void tell(Batch& batch);
     void recycle(Batch batch);
     void snapshot_for_view();
-    void store_view();
+    bool view_is_due() const;
+    void store_view();  // the next change, if it may be stored now
     SteadyTime view_due_at() const;
     void arm_view();
     void check_drained();
-    void view_stored(port::ViewChange change, Result<void> result);
     void serve_view_waiters();
     void turn_away_view_waiters();
     void look_after_journal();
@@ -214,7 +218,14 @@ class Core {
     bool looking_ = false;
     std::uint64_t bodies_read_ = 0;
 
-    std::optional<port::ViewChange> for_view_;  // taken when its batch was closed
+    // Taken when a batch was closed, in order; each is stored once its batch is durable.
+    struct ForView {
+        port::ViewChange change;
+        SteadyTime taken_at;
+    };
+    void view_stored(ForView stored, Result<void> result);
+    std::deque<ForView> for_view_;
+    std::uint64_t copied_before_ = 0;  // when for_view_ was last empty
     bool view_busy_ = false;
     bool view_full_ = false;  // the disk had no room for it
     std::optional<SteadyTime> view_behind_since_;

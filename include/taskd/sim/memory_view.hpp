@@ -39,6 +39,8 @@ class MemoryView final : public port::View {
 
     Result<void> store(const port::ViewChange& change) override {
         if (fails_with) return fail(*fails_with);
+        ++changes;
+        change_tasks_max = std::max(change_tasks_max, change.tasks.size());
         for (const TaskId& id : change.gone_tasks)
             table_.tasks.erase(id);
         for (const OperationId& id : change.gone_operations)
@@ -278,6 +280,8 @@ class MemoryView final : public port::View {
     }
 
     std::optional<ErrorCode> fails_with;  // what the disk says to every store
+    std::size_t changes = 0;              // that were stored
+    std::size_t change_tasks_max = 0;     // tasks in the largest of them
 
   private:
     MemoryTable& table_;

@@ -315,7 +315,7 @@ void Core::flush() {
     ports_.journal.seal();
     open_.records.engine = now().engine;
     auto batch = std::make_shared<Batch>(std::exchange(open_, std::exchange(spare_, {})));
-    if (!view_busy_ && !for_view_ && ports_.clock.steady() >= view_due_at()) snapshot_for_view();
+    if (view_is_due()) snapshot_for_view();
     syncing_ = true;
     figures_.batch_records.observe_size(batch->records.records.size());
     struct Synced {
@@ -343,9 +343,9 @@ void Core::synced(Batch batch, Result<void> result) {
     syncing_ = false;
     durable_ = batch.records.last();
     if (!view_behind_since_) view_behind_since_ = ports_.clock.steady();
+    if (!view_full_) store_view();
     tell(batch);
     recycle(std::move(batch));
-    if (for_view_ && !view_busy_ && !view_full_) store_view();
     arm_view();
     needs_room_ = false;
     run_deferred();
@@ -391,8 +391,12 @@ std::optional<Error> Core::slow_down() const {
     const auto behind = view_behind_since_;
     const bool late = behind && ports_.clock.steady() - *behind > limits::view_lag_max;
     // Without room for the view the journal's own room is the bound.
-    const std::size_t bytes = std::max(engine_.waiting_bytes(), engine_.event_bytes());
-    const bool much = !view_full_ && bytes > limits::unviewed_bytes_max;
+    // Beside what stays in memory although the view has it.
+    const std::size_t bytes =
+        engine_.waiting_bytes() + engine_.ended_bytes() + engine_.event_bytes();
+    const auto& kept = settings_.engine;
+    const bool much = !view_full_ && bytes > settings_.unviewed_bytes_max + kept.waiting_bytes_max +
+                                                 kept.ended_bytes_max + kept.events_bytes_max;
     if (view_full_ && late) return Error{ErrorCode::disk_full, "the view has no room"};
     if (late) return Error{ErrorCode::overloaded, "the view is behind"};
     if (much) return Error{ErrorCode::overloaded, "what is new waits for the view"};

@@ -15,36 +15,50 @@ constexpr Duration room_retry = std::chrono::seconds{1};
 // Taken when a batch is closed, so that the rows are what they are at its last record; stored once
 // that record is durable.
 void Core::snapshot_for_view() {
-    for_view_ = take_view_change(engine_, applied_, now());
+    if (for_view_.empty() && !view_busy_) copied_before_ = engine_.copied_bytes();
+    for_view_.push_back({take_view_change(engine_, applied_, now()), ports_.clock.steady()});
+}
+
+// While the view is behind, more changes wait beside the one that it stores: each is small, and a
+// row that changes again and again must not be kept in all of them.
+bool Core::view_is_due() const {
+    if (view_full_) return false;
+    if (!view_busy_ && for_view_.empty()) return ports_.clock.steady() >= view_due_at();
+    return engine_.changed_tasks() >= settings_.view_change_tasks &&
+           engine_.copied_bytes() - copied_before_ < settings_.view_copies_bytes_max;
 }
 
 void Core::store_view() {
+    if (view_busy_ || for_view_.empty()) return;
+    if (for_view_.front().change.mark.sequence > durable_) return;
     view_busy_ = true;
     view_timer_->clear();
     view_stored_at_ = ports_.clock.steady();
-    auto change = std::make_shared<port::ViewChange>(std::move(*for_view_));
-    for_view_.reset();
+    auto next = std::make_shared<ForView>(std::move(for_view_.front()));
+    for_view_.pop_front();
     auto result = std::make_shared<Result<void>>();
-    ports_.view_lane.run([&view = ports_.view, change, result] { *result = view.store(*change); },
-                         [this, change, result] { view_stored(std::move(*change), *result); });
+    ports_.view_lane.run(
+        [&view = ports_.view, next, result] { *result = view.store(next->change); },
+        [this, next, result] { view_stored(std::move(*next), *result); });
 }
 
-void Core::view_stored(port::ViewChange change, Result<void> result) {
+void Core::view_stored(ForView stored, Result<void> result) {
     view_busy_ = false;
     if (!result && result.error().code == ErrorCode::disk_full) {
         // The journal has everything: the same rows again once there is room.
         if (!view_full_) ports_.log.error("no room for the view");
         view_full_ = true;
-        for_view_ = std::move(change);
+        for_view_.push_front(std::move(stored));
         turn_away_view_waiters();
         view_timer_->set(ports_.clock.steady() + room_retry, [this] { store_view(); });
         return;
     }
     view_full_ = false;
     if (!result) return lost_disk_(result.error());
-    viewed_ = change.mark.sequence;
+    viewed_ = stored.change.mark.sequence;
     view_behind_since_.reset();
-    if (viewed_ < durable_) view_behind_since_ = view_stored_at_;
+    if (viewed_ < durable_) view_behind_since_ = stored.taken_at;
+    store_view();
     serve_view_waiters();
     forget();
     look_after_journal();
@@ -62,10 +76,10 @@ SteadyTime Core::view_due_at() const {
 // Between batches the state is what is durable, so the view need not wait for the next one to
 // close.
 void Core::arm_view() {
-    if (view_busy_ || for_view_ || viewed_ == applied_) return;
+    if (view_busy_ || !for_view_.empty() || viewed_ == applied_) return;
     view_timer_->set(view_due_at(), [this] {
         const bool between = !syncing_ && open_.records.records.empty();
-        if (view_busy_ || for_view_ || viewed_ == applied_ || !between) return;
+        if (view_busy_ || !for_view_.empty() || viewed_ == applied_ || !between) return;
         snapshot_for_view();
         store_view();
     });
@@ -84,7 +98,7 @@ void Core::when_viewed(std::function<void(port::View&)> ask, Reply then) {
     view_waiters_.push_back({applied_, std::move(ask), std::move(then)});
     if (!view_full_)
         arm_view();
-    else if (!view_busy_)
+    else
         store_view();  // there may be room by now; if not, they are turned away
 }
 
