@@ -344,6 +344,8 @@ void Core::synced(Batch batch, Result<void> result) {
     durable_ = batch.records.last();
     if (!view_behind_since_) view_behind_since_ = ports_.clock.steady();
     if (!view_full_) store_view();
+    // The disk has the next batch before this one is told: neither waits for the other.
+    if (!open_.records.records.empty()) flush();
     tell(batch);
     recycle(std::move(batch));
     arm_view();
