@@ -1,11 +1,36 @@
 // Coroutines of programs. One that waits for a command, or has had its slice, puts aside all that
 // resumed it up to the machine, and nobody between sees a yield.
+#include <cstdlib>
+
 #include "run_state.hpp"
 
 namespace taskd::lua {
 namespace {
 
-constexpr int closing_max = 100;
+// Lua counts how deep it is on this thread's stack by coroutine, and begins anew in one that is
+// closed: up to 200 calls of 2 KiB and more each. Those that close each other in their __close
+// would go as deep as there are any.
+constexpr std::ptrdiff_t closing_stack_max = 512 * 1024;
+
+class Closing {
+  public:
+    explicit Closing(RunState& state) : state_{state}, is_first_{state.closing_from == nullptr} {
+        if (is_first_) state.closing_from = here();
+    }
+    ~Closing() {
+        if (is_first_) state_.closing_from = nullptr;
+    }
+    Closing(const Closing&) = delete;
+    Closing& operator=(const Closing&) = delete;
+
+    bool is_too_deep() const { return std::abs(state_.closing_from - here()) > closing_stack_max; }
+
+  private:
+    static const char* here() { return static_cast<const char*>(__builtin_frame_address(0)); }
+
+    RunState& state_;
+    bool is_first_;
+};
 
 enum class Form : lua_KContext { resume, wrap };
 
@@ -23,6 +48,8 @@ int hand_over_failure(lua_State* lua, lua_State* coroutine, Form form) {
     if (form == Form::wrap) {
         const int status = lua_status(coroutine);
         if (status != LUA_OK && status != LUA_YIELD) {  // its pending variables are closed
+            const Closing closing{state_of(lua)};
+            if (closing.is_too_deep()) return luaL_error(lua, "C stack overflow");
             if (lua_resetthread(coroutine) != LUA_OK) {
                 lua_pop(lua, 1);
                 lua_xmove(coroutine, lua, 1);
@@ -112,16 +139,10 @@ int create(lua_State* lua) {
     return 1;
 }
 
-// Lua counts how deep it is by coroutine: those that close each other in their __close would go as
-// deep as there are any, on this thread's own stack. Upvalue: the original.
+// Upvalue: the original.
 int close(lua_State* lua) {
-    RunState& state = state_of(lua);
-    if (state.closing == closing_max) return luaL_error(lua, "C stack overflow");
-    struct Depth {
-        explicit Depth(int& its_depth) : depth{its_depth} { ++depth; }
-        ~Depth() { --depth; }
-        int& depth;
-    } const depth{state.closing};
+    const Closing closing{state_of(lua)};
+    if (closing.is_too_deep()) return luaL_error(lua, "C stack overflow");
     lua_pushvalue(lua, lua_upvalueindex(1));
     lua_insert(lua, 1);
     lua_call(lua, lua_gettop(lua) - 1, LUA_MULTRET);

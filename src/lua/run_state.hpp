@@ -16,12 +16,12 @@ enum class Aside : std::uint8_t { none, command, slice };
 
 struct RunState {
     MachineSettings settings;
-    std::size_t memory = 0;          // bytes, as the allocator counts
-    std::size_t lent = 0;            // of them, handed out with a command that is not answered
-    std::size_t reserved = 0;        // bytes taken from the pool
-    bool pool_is_empty = false;      // when it asked last
-    int closing = 0;                 // coroutines that are being closed within each other
-    std::uint64_t instructions = 0;  // since it last waited
+    std::size_t memory = 0;              // bytes, as the allocator counts
+    std::size_t lent = 0;                // of them, handed out with a command that is not answered
+    std::size_t reserved = 0;            // bytes taken from the pool
+    bool pool_is_empty = false;          // when it asked last
+    const char* closing_from = nullptr;  // on the stack, where the first coroutine is being closed
+    std::uint64_t instructions = 0;      // since it last waited
     std::uint64_t in_slice = 0;
     Duration ran{0};  // since it last waited, without the turn that runs
     SteadyTime turn_began{};
