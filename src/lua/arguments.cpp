@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
 #include "taskd/base/duration_text.hpp"
 
 namespace taskd::lua {
@@ -11,10 +15,24 @@ Value seconds_value(Duration time) {
         fmt::format("{}.{:06}", time.count() / 1'000'000, time.count() % 1'000'000));
 }
 
+namespace {
+
+// As programs reckon them: what is left of a time may be next to nothing, or less.
+std::optional<Duration> of_seconds(const std::string& number) {
+    constexpr double most = 9e12;
+    double seconds = 0;
+    const char* end = number.data() + number.size();
+    if (std::from_chars(number.data(), end, seconds).ptr != end || seconds > most)
+        return std::nullopt;
+    return Duration{std::llround(std::max(seconds, 0.0) * 1e6)};
+}
+
+}  // namespace
+
 Result<Duration> read_duration(const Value& value, std::string_view name) {
     std::optional<Duration> read;
-    if (value.kind == ValueKind::text || value.kind == ValueKind::number)
-        read = parse_duration(value.text);
+    if (value.kind == ValueKind::text) read = parse_duration(value.text);
+    if (value.kind == ValueKind::number) read = of_seconds(value.text);
     if (!read)
         return fail(ErrorCode::invalid_field,
                     fmt::format("'{}' takes seconds, or a time such as \"1m30s\"", name));

@@ -382,8 +382,17 @@ void Host::Impl::receive(const ProcessPtr& process, const std::string& topic,
             inbox.erase(found);
             process->inbox_bytes -= message->bytes;
             give_memory_back(message->bytes);
+        } else if (const auto waits = std::ranges::find_if(
+                       process->parked,
+                       [&](const auto& each) { return each.message.topic == topic; });
+                   waits != process->parked.end()) {
+            // Whoever sent it waits for room, and this one for it.
+            admitted = std::move(*waits);
+            process->parked.erase(waits);
+            message = std::move(admitted->message);
+            give_memory_back(message->bytes);
         }
-        if (message && !process->parked.empty() &&
+        if (message && !admitted && !process->parked.empty() &&
             has_room(*process, process->parked.front().message)) {
             admitted = std::move(process->parked.front());
             process->parked.pop_front();
