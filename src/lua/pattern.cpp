@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 #include <utility>
 
 namespace taskd::lua {
@@ -48,6 +49,14 @@ bool in_class(unsigned char c, unsigned char name) {
 
 }  // namespace
 
+std::size_t find_text(std::string_view text, std::string_view wanted, std::size_t begin) {
+    if (begin > text.size()) return std::string_view::npos;
+    const void* found =
+        ::memmem(text.data() + begin, text.size() - begin, wanted.data(), wanted.size());
+    if (found == nullptr) return std::string_view::npos;
+    return static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+}
+
 Pattern::Found Pattern::match(std::size_t at) {
     count_ = 0;
     depth_ = 0;
@@ -69,10 +78,16 @@ bool Pattern::step() {
     return error_.empty();
 }
 
+// A set counts by its length: the next step says when it was too much.
+void Pattern::take_steps(std::size_t set_bytes) const {
+    steps_ -= std::min<std::uint64_t>(steps_, set_bytes / 8);
+}
+
 // ---- single characters --------------------------------------------------------------------------
 
 // Behind the class that begins at `p`; an error leaves it at the end.
 std::size_t Pattern::class_end(std::size_t p) {
+    const std::size_t begin = p;
     const char first = pattern_[p++];
     if (first == '%') {
         if (p < pattern_.size()) return p + 1;
@@ -88,12 +103,14 @@ std::size_t Pattern::class_end(std::size_t p) {
         }
         if (pattern_[p++] == '%') ++p;
     } while (p >= pattern_.size() || pattern_[p] != ']');
+    take_steps(p - begin);
     return p + 1;
 }
 
 // `p` is at '[', `last` at ']'.
 bool Pattern::in_set(unsigned char c, std::size_t p, std::size_t last) const {
     const bool negated = pattern_[p + 1] == '^';
+    take_steps(last - p);
     for (p += negated ? 2 : 1; p < last; ++p) {
         if (pattern_[p] == '%') {
             ++p;

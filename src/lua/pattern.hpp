@@ -11,6 +11,10 @@
 
 namespace taskd::lua {
 
+// Where `wanted` is in `text`, from `begin` on; npos: nowhere. In time linear in both, which
+// std::string_view does not promise.
+std::size_t find_text(std::string_view text, std::string_view wanted, std::size_t begin = 0);
+
 class Pattern {
   public:
     static constexpr std::size_t captures_max = 32;
@@ -54,6 +58,7 @@ class Pattern {
     bool fits(std::size_t at, std::size_t p, std::size_t next) const;
     bool in_set(unsigned char c, std::size_t p, std::size_t last) const;
     bool step();
+    void take_steps(std::size_t set_bytes) const;
     Found fault(std::string what);
 
     std::string_view subject_;

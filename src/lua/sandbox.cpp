@@ -173,7 +173,11 @@ int call_module(lua_State* lua) {
     const ModuleFunction& function = module->functions[at];
     std::size_t bytes = 0;
     auto arguments = read_values(lua, 1, state.settings.limits.memory_bytes, &bytes);
-    if (!arguments) return push_outcome(lua, std::unexpected{arguments.error()});
+    if (!arguments) {  // what was refused was read all the same
+        charge(lua, hook_step / 10 + bytes / 16);
+        if (bytes > long_text) look_soon(lua);
+        return push_outcome(lua, std::unexpected{arguments.error()});
+    }
     if (const auto* direct = std::get_if<DirectFunction>(&function.does)) {
         charge(lua, hook_step / 10 + bytes / 16);
         if (bytes > long_text) look_soon(lua);

@@ -85,9 +85,9 @@ int push_captures(lua_State* lua, const Pattern& pattern, bool whole_if_none, st
 }
 
 int find_plain(lua_State* lua, std::string_view text, std::string_view wanted, std::size_t begin) {
-    const std::size_t found = text.find(wanted, begin);
+    const std::size_t found = find_text(text, wanted, begin);
     const std::size_t looked = (found == std::string_view::npos ? text.size() : found) - begin;
-    charge(lua, looked / 16 + (wanted.size() > 16 ? looked / 16 * (wanted.size() / 16) : 0));
+    charge(lua, looked / 16);
     if (found == std::string_view::npos) {
         lua_pushnil(lua);
         return 1;
@@ -178,6 +178,7 @@ struct Match {
 // "%1" and the like in a text that takes a match's place.
 void add_template(lua_State* lua, luaL_Buffer& out, const Match& match) {
     const std::string_view form = text_argument(lua, 3);
+    charge(lua, form.size() / 8);
     for (std::size_t at = 0; at < form.size(); ++at) {
         if (form[at] != '%') {
             luaL_addchar(&out, form[at]);

@@ -349,10 +349,10 @@ Result<std::vector<Value>> read_values(lua_State* lua, int first, std::size_t by
     for (int index = first; index <= top; ++index) {
         auto value = reader.read(index);
         lua_settop(lua, top);
+        if (bytes != nullptr) *bytes = bytes_max - reader.left();
         if (!value) return std::unexpected{value.error()};
         values.push_back(std::move(*value));
     }
-    if (bytes != nullptr) *bytes = bytes_max - reader.left();
     return values;
 }
 

@@ -71,6 +71,15 @@ entries:
         local value, err = store[a.call](a.store or "test:kept", table.unpack(a.with or {}))
         return err and {error = err.kind} or {value = value}
       end
+  - name: fetch
+    kind: function.lua
+    modules: [http]
+    source: |
+      local http = require("http")
+      return function(a)
+        local answer, err = http.request(a.url, {headers = a.headers})
+        return err and {error = err.kind} or {status = answer.status}
+      end
   - name: family
     kind: process.lua
     modules: [process]
@@ -135,6 +144,18 @@ class Programs(harness.SystemTest):
         done = self.system.run("function", "call", "test:echo", '{"b": 1}', url=api.url)
         self.assertEqual(json.loads(done.stdout), {"b": 1}, done.stderr)
         self.assertIn("test:echo", self.system.run("function", "list", url=api.url).stdout)
+
+    def test_a_program_cannot_say_where_its_request_ends(self):
+        host = self.host()
+        url = f"{host.url}/healthz"
+
+        def fetch(**headers):
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            return host.api.post("/v1/functions/test:fetch", {"url": url, "headers": named}).json
+
+        self.assertEqual(fetch(X_Own="1"), {"status": 200})
+        for name in ("Content_Length", "transfer_encoding", "Connection", "Expect", "Upgrade"):
+            self.assertEqual(fetch(**{name: "0"}), {"error": "invalid_field"}, name)
 
     def test_processes_are_seen_told_and_ended(self):
         host = self.host()

@@ -122,6 +122,44 @@ TEST_CASE("a message whose sender has waited long enough does not come any more"
     CHECK(node.reports(3) == std::vector<std::string>{"mailbox_full", "1", "true"});
 }
 
+TEST_CASE("who waits for a message has it from a sender that waits for room") {
+    LuaNode node{2, {.inbox_max = 1}};
+    node.program("server",
+                 "return function()\n"
+                 "  process.register('server')\n"
+                 "  process.send(process.id(), 'other', 1)\n"
+                 "  time.sleep(0.3)  -- the sender comes meanwhile, and waits\n"
+                 "  test.report(process.receive{topic = 'reply', timeout = 5}.payload)\n"
+                 "  test.report(process.receive(5).topic) end");
+    node.program("sender",
+                 "return function()\n"
+                 "  test.report(process.send('server', 'reply', 'here', {wait = '1m'})) end");
+    node.spawn("server");
+    while (node.topology().find_name("server") == 0)
+        std::this_thread::yield();
+    node.spawn("sender");
+    const auto reports = node.reports(3);
+    CHECK(std::ranges::count(reports, "here") == 1);
+    CHECK(std::ranges::count(reports, "other") == 1);
+    CHECK(std::ranges::count(reports, "true") == 1);
+}
+
+TEST_CASE("what is left of a time may be next to nothing, or less") {
+    LuaNode node;
+    node.program("reckoning",
+                 "return function()\n"
+                 "  test.report(tostring(time.sleep(0.00005)))\n"
+                 "  test.report(select(2, process.receive(-0.001)).kind)\n"
+                 "  test.report(select(2, process.receive(1e-7)).kind)\n"
+                 "  test.report(select(2, process.receive(1e300)).kind) end");
+    node.spawn("reckoning");
+    const auto reports = node.reports(4);
+    CHECK(reports[0] != "nil");
+    CHECK(reports[1] == "timed_out");
+    CHECK(reports[2] == "timed_out");
+    CHECK(reports[3] == "invalid_field");
+}
+
 TEST_CASE("receiving waits for what was asked for, and no longer than that") {
     LuaNode node;
     node.program("picky",

@@ -70,6 +70,38 @@ TEST_CASE("coroutines that close each other do not use up the thread's stack") {
                         "  end\n"
                         "  local ok = coroutine.close(before)\n"
                         "  return 'alive' end") == "alive");
+    // Each of them goes deep itself, through a function that needs much of the stack.
+    for (const char* end : {"coroutine.close(inner)", "coroutine.wrap(function() error('x') end)"})
+        CHECK(trial.ends_as("return function()\n"
+                            "  local before\n"
+                            "  local function deep(n, last)\n"
+                            "    if n == 0 then last()\n"
+                            "    else ('x'):gsub('x', function() deep(n - 1, last) end) end end\n"
+                            "  for i = 1, 200 do\n"
+                            "    local inner = before\n"
+                            "    local co = coroutine.create(function()\n"
+                            "      local x <close> = setmetatable({}, {__close = function()\n"
+                            "        deep(180, function() if inner then " +
+                            std::string{end} +
+                            " end end) end})\n"
+                            "      coroutine.yield() end)\n"
+                            "    coroutine.resume(co)\n"
+                            "    before = co\n"
+                            "  end\n"
+                            "  coroutine.close(before)\n"
+                            "  return 'alive' end") == "alive");
+    // A wrapped one that fails closes what it has too.
+    CHECK(trial.ends_as("return function()\n"
+                        "  local function deep(n, last)\n"
+                        "    if n == 0 then last()\n"
+                        "    else ('x'):gsub('x', function() deep(n - 1, last) end) end end\n"
+                        "  local function failing(k)\n"
+                        "    coroutine.wrap(function()\n"
+                        "      local x <close> = setmetatable({}, {__close = function()\n"
+                        "        if k > 0 then deep(150, function() failing(k - 1) end) end end})\n"
+                        "      error('on purpose') end)() end\n"
+                        "  pcall(failing, 100)\n"
+                        "  return 'alive' end") == "alive");
     // Closed one after the other is no fault, and what was closed is dead.
     CHECK(trial.ends_as("return function()\n"
                         "  local closed = 0\n"
@@ -188,6 +220,22 @@ TEST_CASE("slow instructions count, and others have their turn between them") {
         CHECK(trial.ends_as("return function() return 'quick' end") == "quick");
     }
     CHECK(node.wait_until_alone());
+    // Within one instruction nobody is put aside: what it does counts by all that it looks at.
+    const std::string single[] = {
+        "string.find(('a'):rep(2000000), ('a'):rep(1000000) .. 'b', 1, true)",
+        "require('text').split(('a'):rep(2000000), ('a'):rep(1000000) .. 'b')",
+        "(('b'):rep(1000000)):find('[' .. ('a'):rep(1000000) .. ']+')",
+        "(('b'):rep(1000000)):find('[' .. ('a'):rep(1000000) .. ']*c')",
+        "('x'):rep(1000000):gsub('y*', ('%0'):rep(1000000))",
+        "local t = {1} for i = 1, 40 do t = {t, t} end\n"
+        "for i = 1, 100000 do require('json').encode(t) end"};
+    for (const std::string& body : single) {
+        INFO(body);
+        const auto before = std::chrono::steady_clock::now();
+        trial.ends_as("return function() " + body + " return 'over' end",
+                      {.instructions = 20'000'000, .time = 1s});
+        CHECK(std::chrono::steady_clock::now() - before < 10s);
+    }
     // What is quick costs no more than it did: 100,000 steps with a long text and table at hand.
     CHECK(trial.ends_as("return function()\n"
                         "  local s, t = ('x'):rep(1000000), {}\n"

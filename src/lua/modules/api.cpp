@@ -198,6 +198,16 @@ bool is_header(std::string_view text) {
     return std::ranges::none_of(text, [](char c) { return c == '\r' || c == '\n' || c == '\0'; });
 }
 
+// What tells where a request ends belongs to who writes it, on a connection that others use too.
+bool is_of_connection(const std::string& name) {
+    constexpr std::string_view names[] = {
+        "content-length", "transfer-encoding", "connection", "keep-alive", "te",
+        "trailer",        "upgrade",           "expect"};
+    return std::ranges::any_of(names, [&](std::string_view each) {
+        return std::ranges::equal(name, each, {}, [](unsigned char c) { return std::tolower(c); });
+    });
+}
+
 // (url, {method, headers, body, timeout}); a body that is no text goes as JSON. Nobody holds a
 // thread for longer than others may wait.
 Result<Question> write_http(const std::vector<Value>& arguments, const ApiPorts& ports) {
@@ -218,6 +228,8 @@ Result<Question> write_http(const std::vector<Value>& arguments, const ApiPorts&
         for (const ValueField& field : headers->fields) {
             if (!is_header(field.name) || !is_header(field.value.text) || field.name.empty())
                 return fail(ErrorCode::invalid_field, "a header of more than one line");
+            if (is_of_connection(field.name))
+                return fail(ErrorCode::invalid_field, "the header '" + field.name + "'");
             question.request.headers.emplace_back(field.name, field.value.text);
         }
     if (std::ranges::none_of(question.request.method, [](char c) { return c < 'A' || c > 'Z'; }) ==

@@ -10,6 +10,7 @@
 #include <array>
 
 #include "lua/arguments.hpp"
+#include "lua/pattern.hpp"
 #include "taskd/base/limits.hpp"
 #include "taskd/lua/modules.hpp"
 #include "taskd/protocol/json.hpp"
@@ -100,7 +101,8 @@ Result<Value> split_at(const std::string& text, const std::string& separator) {
     Value list;
     list.kind = ValueKind::list;
     std::size_t from = 0;
-    for (auto at = text.find(separator); at != std::string::npos; at = text.find(separator, from)) {
+    for (auto at = find_text(text, separator); at != std::string_view::npos;
+         at = find_text(text, separator, from)) {
         if (list.items.size() == pieces_max)
             return fail(ErrorCode::not_convertible, "a text of more than 200,000 pieces");
         list.items.push_back(Value::of_text(text.substr(from, at - from)));
