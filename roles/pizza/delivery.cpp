@@ -37,10 +37,8 @@ class DeliveryPart {
                     .ack_timeout = options.duration("ack-timeout"),
                     .keep = options.duration("keep")},
                    store.world()},
-          front_{make_pizza_front(ground, pizza::delivery_contract(), [this] {
-              return service_.connected() ? std::vector<std::string>{}
-                                          : std::vector<std::string>{"the broker"};
-          })} {
+          front_{make_pizza_front(ground, pizza::delivery_contract(),
+                                  [this] { return service_.reasons(); })} {
         service_.add_routes(*front_);
         ground.metrics.add([this](port::MetricSink& sink) { service_.report(sink); });
     }

@@ -19,6 +19,9 @@ Result<pizza::OrderSettings> settings_of(const Options& options) {
         auto read = io::read_whole_file(options.text("client-secret-file"), secret_bytes_max);
         if (!read) return fail(std::move(read));
         secret = read->substr(0, read->find_last_not_of(" \t\r\n") + 1);
+        if (secret.empty())
+            return fail(ErrorCode::config_invalid,
+                        options.text("client-secret-file") + ": no secret is in it");
     }
     return pizza::OrderSettings{
         .menu = std::move(*menu),

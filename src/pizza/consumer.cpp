@@ -29,10 +29,12 @@ Consumer::Consumer(ConsumerSettings settings, Broker& broker, port::Timers& time
       target_{"/v1/subscriptions/" + protocol::percent_encode(settings_.group)},
       timer_{timers.make()},
       renew_timer_{timers.make()},
-      say_timer_{timers.make()} {}
+      say_timer_{timers.make()},
+      rest_timer_{timers.make()},
+      ack_timeout_{settings_.ack_timeout} {}
 
 void Consumer::step() {
-    if (stopping_ || asking_) return;
+    if (stopping_ || asking_ || resting_) return;
     if (!made_) return make_group();
     if (held_.size() < settings_.slots) ask();
 }
@@ -93,6 +95,7 @@ void Consumer::ask() {
 }
 
 void Consumer::take(std::string_view body) {
+    learn_timeout(body);
     const JsonView answer{body};
     for (const JsonView& gap : answer["gaps"].items())
         log_.error("events are gone that were not read",
@@ -107,7 +110,7 @@ void Consumer::take(std::string_view body) {
                           std::string{event["data"].raw()}};
         held_[delivery.id] = true;
         if (held_.size() == 1)
-            renew_timer_->set(clock_.steady() + settings_.ack_timeout / 3, [this] { renew(); });
+            renew_timer_->set(clock_.steady() + ack_timeout_ / 3, [this] { renew(); });
         const std::string id = delivery.id;
         handler_(delivery,
                  [this, id](DeliveryEnd end, const std::string& why) { ended(id, end, why); });
@@ -126,7 +129,13 @@ void Consumer::give_back(std::string_view body) {
 
 void Consumer::ended(const std::string& id, DeliveryEnd end, const std::string& why) {
     if (held_.erase(id) == 0) return;
-    words_.push_back({id, end == DeliveryEnd::done ? How::done : How::failed, why});
+    words_.push_back({id,
+                      end == DeliveryEnd::done     ? How::done
+                      : end == DeliveryEnd::failed ? How::failed
+                                                   : How::released,
+                      why});
+    if (end == DeliveryEnd::done) rest_retry_.reset();
+    if (end == DeliveryEnd::released) rest(why);
     if (!say_retry_.failing()) say();
     step();
 }
@@ -178,11 +187,35 @@ void Consumer::renew() {
     for (const auto& [id, held] : held_)
         broker_.ask("POST", "/v1/deliveries/" + protocol::percent_encode(id) + "/renew", {},
                     timeout, [this, id](Result<Broker::Answer> answer) {
+                        if (answer) learn_timeout(answer->body);
                         if (!answer && answer.error().code == ErrorCode::stale_delivery)
                             log_.warn("somebody else has it by now", {{"delivery", id}});
                     });
-    if (!held_.empty())
-        renew_timer_->set(clock_.steady() + settings_.ack_timeout / 3, [this] { renew(); });
+    if (!held_.empty()) renew_timer_->set(clock_.steady() + ack_timeout_ / 3, [this] { renew(); });
+}
+
+// Others may have what cannot be done here; this one, always free, would take most of it.
+void Consumer::rest(const std::string& why) {
+    if (resting_ || stopping_) return;
+    if (!rest_retry_.failing())
+        log_.error("what comes cannot be taken", {{"group", settings_.group}, {"error", why}});
+    resting_ = true;
+    rest_timer_->set(clock_.steady() + rest_retry_.next(), [this] {
+        resting_ = false;
+        step();
+    });
+}
+
+void Consumer::learn_timeout(std::string_view body) {
+    const auto told = JsonView{body}["ack_timeout_ms"].number();
+    if (told && *told > 0) ack_timeout_ = std::chrono::milliseconds{*told};
+}
+
+std::vector<std::string> Consumer::reasons() const {
+    std::vector<std::string> reasons;
+    if (!connected()) reasons.emplace_back("the broker");
+    if (rest_retry_.failing()) reasons.emplace_back("the store");
+    return reasons;
 }
 
 void Consumer::failed(const Error& error) {
@@ -197,6 +230,7 @@ void Consumer::drain(std::function<void()> done) {
     stopping_ = true;
     drained_ = std::move(done);
     timer_->clear();
+    rest_timer_->clear();
     if (!saying_ && !words_.empty())
         say();
     else

@@ -146,7 +146,7 @@ void DeliveryService::take(const Delivery& delivery, Consumer::Done done) {
         [order](io::SqliteStore& store) { return assign(store, order); },
         [this, id = order.id, trace = order.wait.trace_id,
          done = std::move(done)](Result<std::string> driver) {
-            if (!driver) return done(DeliveryEnd::failed, driver.error().to_string());
+            if (!driver) return done(DeliveryEnd::released, driver.error().to_string());
             crash_point("assigned");
             outcomes_.note(driver->empty() ? "known" : "assigned");
             if (!driver->empty())

@@ -85,7 +85,10 @@ void Call::answer(int status, std::string json, port::HttpHeaders headers) {
 
 void Call::refuse(const Problem& problem, port::HttpHeaders headers) {
     port::HttpResponse response = problem_of(problem, trace.trace_id);
-    std::ranges::move(headers, std::back_inserter(response.headers));
+    for (auto& [name, value] : headers) {
+        std::erase_if(response.headers, [&](const auto& each) { return each.first == name; });
+        response.headers.emplace_back(std::move(name), std::move(value));
+    }
     respond(std::move(response));
 }
 

@@ -176,7 +176,7 @@ void KitchenService::take(const Delivery& delivery, Consumer::Done done) {
             return *waits ? Claim::cooked_not_told : Claim::cooked;
         },
         [this, dish](Result<Claim> claim) {
-            if (!claim) return dish->done(DeliveryEnd::failed, claim.error().to_string());
+            if (!claim) return dish->done(DeliveryEnd::released, claim.error().to_string());
             if (*claim == Claim::ours) return cook(dish);
             outcomes_.note("known");
             world_.log.info("it is cooked already", {{"order", dish->order_id}});
@@ -238,7 +238,7 @@ void KitchenService::serve(DishPtr dish) {
         },
         [this, dish](Result<bool> served) {
             ovens_.erase(dish->delivery_id);
-            if (!served) return dish->done(DeliveryEnd::failed, served.error().to_string());
+            if (!served) return dish->done(DeliveryEnd::released, served.error().to_string());
             crash_point("cooked");
             outcomes_.note(*served ? "cooked" : "lost");
             if (*served)

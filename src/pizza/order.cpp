@@ -79,7 +79,7 @@ void OrderService::drain(std::function<void()> done) {
     drained_ = [this, done = std::move(done)] {
         consumer_.drain([this, done] { outbox_.drain(done); });
     };
-    if (flights_.empty()) std::exchange(drained_, nullptr)();
+    look_drained();
 }
 
 void OrderService::report(port::MetricSink& sink) const {
@@ -92,7 +92,6 @@ void OrderService::report(port::MetricSink& sink) const {
 // ---- taking an order ---------------------------------------------------------------------------
 
 void OrderService::place(Call call, bool version_2) {
-    if (draining_) return call.refuse(Error{ErrorCode::shutting_down, {}});
     const Language language = language_of(call.header("Accept-Language"));
     auto form = read_order(call.request.body, settings_.menu, language);
     if (!form) {
@@ -107,21 +106,6 @@ void OrderService::place(Call call, bool version_2) {
                     {},
                     std::move(form.error().fields)});
     }
-    if (flights_.size() >= open_max) {
-        outcomes_.note("busy");
-        const bool german = language == Language::german;
-        return call.refuse(
-            Problem{503,
-                    "busy",
-                    german ? "zu viele Bestellungen auf einmal, bitte später versuchen"
-                           : "too many orders at once, please try again later",
-                    {},
-                    {},
-                    {},
-                    {},
-                    true},
-            {{"Retry-After", "5"}});
-    }
     const std::string key{call.header("Idempotency-Key")};
     if (key.size() > key_bytes_max)
         return call.refuse(Error{ErrorCode::invalid_field, "Idempotency-Key"});
@@ -132,20 +116,44 @@ void OrderService::place(Call call, bool version_2) {
                  key,
                  {},
                  call.at};
+    // One that is known is told its fate, whatever goes on here.
+    const bool may_begin = !draining_ && flights_.size() + making_ < open_max;
     auto waiter = std::make_shared<Waiter>(std::move(call), language, version_2);
+    if (!may_begin && key.empty()) return turn_away(*waiter);
+    making_ += may_begin ? 1 : 0;
     world_.desk.change<Made>(
-        [row](io::SqliteStore& store) -> Result<Made> {
+        [row, may_begin](io::SqliteStore& store) -> Result<Made> {
             if (!row.key.empty()) {
                 auto known = find_orders(store, "key = ?", {row.key});
                 if (!known) return fail(std::move(known));
                 if (!known->empty()) return Made{std::move(known->front()), false};
             }
+            if (!may_begin) return Made{row, false, true};
             if (auto put = insert_order(store, row); !put) return fail(std::move(put));
             return Made{row, true};
         },
-        [this, waiter, row](Result<Made> result) {
+        [this, waiter, row, may_begin](Result<Made> result) {
+            making_ -= may_begin ? 1 : 0;
             made(std::move(*waiter), row, std::move(result));
+            look_drained();
         });
+}
+
+// Before anything is stored or paid.
+void OrderService::turn_away(Waiter& waiter) {
+    if (draining_) return waiter.call.refuse(Error{ErrorCode::shutting_down, {}});
+    outcomes_.note("busy");
+    waiter.call.refuse(Problem{503,
+                               "busy",
+                               waiter.language == Language::german
+                                   ? "zu viele Bestellungen auf einmal, bitte später versuchen"
+                                   : "too many orders at once, please try again later",
+                               {},
+                               {},
+                               {},
+                               {},
+                               true},
+                       {{"Retry-After", "5"}});
 }
 
 void OrderService::made(Waiter waiter, const OrderRow& asked, Result<Made> result) {
@@ -153,6 +161,7 @@ void OrderService::made(Waiter waiter, const OrderRow& asked, Result<Made> resul
         world_.log.error("an order cannot be stored", {{"error", result.error().to_string()}});
         return waiter.call.refuse(result.error());
     }
+    if (result->is_turned_away) return turn_away(waiter);
     const OrderRow& row = result->row;
     if (!result->is_new) {
         if (!same_form(row.form, asked.form))
@@ -244,7 +253,7 @@ void OrderService::follow(const Delivery& delivery, Consumer::Done done) {
                                   {id});
         },
         [done = std::move(done)](Result<std::int64_t> changed) {
-            if (!changed) return done(DeliveryEnd::failed, changed.error().to_string());
+            if (!changed) return done(DeliveryEnd::released, changed.error().to_string());
             done(DeliveryEnd::done, {});
         });
 }

@@ -12,7 +12,6 @@ namespace {
 using namespace std::chrono_literals;
 using protocol::JsonView;
 
-constexpr Duration resume_wait = 1s;
 constexpr std::int64_t resume_max = 100;
 constexpr Duration asked_wait_max = 2s;  // a customer waits behind it
 
@@ -177,7 +176,7 @@ void OrderService::payment_failed(const FlightPtr& flight, const std::string& wh
 void OrderService::give_up(const FlightPtr& flight) {
     if (!flight->waiters.empty()) return land(flight, OrderEnd::unpaid, {});
     flights_.erase(flight->row.id);
-    resume_timer_->set(world_.clock.steady() + resume_wait, [this] { resume(); });
+    resume_later();
     look_drained();
 }
 
@@ -229,6 +228,7 @@ void OrderService::landed(const FlightPtr& flight, OrderEnd end, const Result<bo
     if (!written) return not_stored(flight, end, written.error());
     if (!*written) return answer_as_stored(flight);
     flights_.erase(flight->row.id);
+    resume_retry_.reset();
     crash_point("placed");
     outcomes_.note(note_of(end));
     world_.log.info(end == OrderEnd::paid ? "order placed" : "order not placed",
@@ -284,10 +284,18 @@ void OrderService::answer_as_stored(const FlightPtr& flight) {
 }
 
 void OrderService::look_drained() {
-    if (drained_ && flights_.empty()) std::exchange(drained_, nullptr)();
+    if (drained_ && flights_.empty() && making_ == 0) std::exchange(drained_, nullptr)();
 }
 
 // ---- what is left behind ------------------------------------------------------------------------
+
+void OrderService::resume_later() {
+    if (draining_ || std::exchange(resume_set_, true)) return;
+    resume_timer_->set(world_.clock.steady() + resume_retry_.next(), [this] {
+        resume_set_ = false;
+        resume();
+    });
+}
 
 // Orders whose payment was on its way when the process ended.
 void OrderService::resume() {
@@ -296,13 +304,14 @@ void OrderService::resume() {
         [this](Result<std::vector<OrderRow>> rows) {
             if (draining_) return;
             // Not all of them at once, and what could not be read is read later.
-            if (!rows || std::ssize(*rows) == resume_max)
-                resume_timer_->set(world_.clock.steady() + resume_wait, [this] { resume(); });
+            const bool first = !resume_retry_.failing();
+            if (!rows || std::ssize(*rows) == resume_max) resume_later();
             if (!rows) return;
             for (OrderRow& row : *rows) {
                 if (flights_.contains(row.id)) continue;
-                world_.log.info("an order is taken up again",
-                                {{"order", row.id}, {"trace_id", row.trace.trace_id}});
+                if (first)
+                    world_.log.info("an order is taken up again",
+                                    {{"order", row.id}, {"trace_id", row.trace.trace_id}});
                 fly(std::move(row), {}, true);
             }
         });
@@ -313,20 +322,32 @@ void OrderService::cancel_next() {
     if (cancelling_ || draining_) return;
     cancelling_ = true;
     world_.desk.ask<std::vector<OrderRow>>(
-        [](io::SqliteStore& store) {
-            return find_orders(store, where_cancelling, {std::int64_t{1}});
+        [tried = cancel_tried_](io::SqliteStore& store) {
+            return find_orders(store, where_cancelling, {tried, std::int64_t{1}});
         },
         [this](Result<std::vector<OrderRow>> rows) {
-            if (!rows || rows->empty()) {
+            if (!rows) return not_cancelled({}, rows.error().to_string());
+            if (rows->empty()) {
                 cancelling_ = false;
-                if (!rows) cancel_later();
+                // Those that failed come again, from the first on.
+                if (!std::exchange(cancel_tried_, {}).empty()) cancel_later();
                 return;
             }
             const OrderRow row = rows->front();
             tokens_.get([this, row](const Result<std::string>& header) {
-                cancel(row, header.value_or(std::string{}));
+                if (!header) return not_cancelled({}, header.error().to_string());
+                cancel(row, *header);
             });
         });
+}
+
+// One that cannot be given back holds up no other.
+void OrderService::not_cancelled(const std::string& id, const std::string& why) {
+    cancelling_ = false;
+    if (!cancel_retry_.failing())
+        world_.log.warn("a payment cannot be given back", {{"order", id}, {"error", why}});
+    if (!id.empty()) cancel_tried_ = id;
+    cancel_later();
 }
 
 void OrderService::cancel_later() {
@@ -340,12 +361,12 @@ void OrderService::cancel(const OrderRow& row, const std::string& authorization)
     payments_.send(
         settings_.payment, std::move(request), settings_.payment_timeout,
         [this, row, authorization](const Result<port::HttpResponse>& answer) {
-            cancelling_ = false;
             if (!answer || answer->status != 200) {
                 if (answer && answer->status == 401) (void)tokens_.refused(authorization);
-                return cancel_later();
+                return not_cancelled(row.id, answer
+                                                 ? "it answered " + std::to_string(answer->status)
+                                                 : answer.error().to_string());
             }
-            cancelling_ = true;
             world_.desk.ask<std::int64_t>(
                 [id = row.id](io::SqliteStore& store) {
                     return store.run(
@@ -353,8 +374,8 @@ void OrderService::cancel(const OrderRow& row, const std::string& authorization)
                         {id});
                 },
                 [this, row](const Result<std::int64_t>& written) {
+                    if (!written) return not_cancelled({}, written.error().to_string());
                     cancelling_ = false;
-                    if (!written) return cancel_later();
                     cancel_retry_.reset();
                     world_.log.info("the payment is given back", {{"order", row.id}});
                     cancel_next();

@@ -20,7 +20,7 @@ inline constexpr std::string_view orders_table =
 inline constexpr std::string_view where_paying =
     "status IN ('PAYING', 'CANCELLING') AND status = 'PAYING' ORDER BY id LIMIT ?";
 inline constexpr std::string_view where_cancelling =
-    "status IN ('PAYING', 'CANCELLING') AND status = 'CANCELLING' ORDER BY id LIMIT ?";
+    "status IN ('PAYING', 'CANCELLING') AND status = 'CANCELLING' AND id > ? ORDER BY id LIMIT ?";
 
 // Of an order whose fate is known; none while it is paid for.
 std::optional<OrderEnd> end_of(std::string_view status);

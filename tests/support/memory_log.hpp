@@ -1,6 +1,7 @@
 // A log that keeps its records: the twin of the real one.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,6 +31,11 @@ class MemoryLog final : public port::Log {
             TASKD_ASSERT(!port::is_line_field(field.name));
             entry.fields.emplace_back(field.name, field.value);
         }
+    }
+
+    // How often this was said.
+    std::size_t count(std::string_view message) const {
+        return static_cast<std::size_t>(std::ranges::count(entries, message, &Entry::message));
     }
 
     std::vector<Entry> entries;

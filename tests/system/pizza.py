@@ -477,6 +477,9 @@ class Pizza(harness.SystemTest):
         self.assertIn("--no-tokens is for loopback",
                       ends("payment", "--host", "0.0.0.0", "--no-tokens")[1])
         self.assertIn("there are no drivers", ends("delivery", "--drivers", ",")[1])
+        empty = self.system.folder / "empty"
+        empty.write_text(" \n", "utf-8")
+        self.assertIn("no secret is in it", ends("order", "--client-secret-file", empty)[1])
         self.assertIn("say which: pizza order", self.system.run("pizza").stderr)
         self.assertIn("did you mean", self.system.run("pizza", "kitchen", "--oven", "3").stderr)
 

@@ -40,20 +40,22 @@ class Wire final : public port::HttpExchange {
             return;
         }
         asked.push_back(request);
+        if (silent) return silenced.push_back(std::move(then));
         loop_.post([answer = answers(request), then = std::move(then)] {
             if (answer.status == 0) return then(fail(ErrorCode::unreachable, "no connection"));
             then(answer);
         });
     }
     // Answers the open question.
-    void deliver(const std::vector<std::pair<std::string, std::string>>& events) {
+    void deliver(const std::vector<std::pair<std::string, std::string>>& events,
+                 const std::string& more = {}) {
         std::string body;
         for (const auto& [id, data] : events)
             body += (body.empty() ? "" : ",") + std::string{R"({"id":")"} + id +
                     R"(","event":{"topic":"t","data":)" + data + "}}";
         const Then then = std::move(questions.front());
         questions.erase(questions.begin());
-        then(port::HttpResponse{200, {}, R"({"deliveries":[)" + body + "]}"});
+        then(port::HttpResponse{200, {}, R"({"deliveries":[)" + body + "]" + more + "}"});
     }
     // How often something went out that has this in its body, or in its method and target.
     std::size_t count(std::string_view words) const {
@@ -67,6 +69,8 @@ class Wire final : public port::HttpExchange {
     Answers answers = [](const port::HttpRequest&) { return port::HttpResponse{200, {}, "{}"}; };
     std::vector<port::HttpRequest> asked;
     std::vector<Then> questions;
+    bool silent = false;
+    std::vector<Then> silenced;
 
   private:
     io::Loop& loop_;
@@ -117,15 +121,25 @@ struct Counter : Ground {
         service.add_routes(front);
     }
 
-    int place() {
-        int status = 0;
+    // How it is answered is told to `then`.
+    void place(const std::string& key, std::function<void(const port::HttpResponse&)> then) {
         front.handle({"POST",
                       "/orders",
-                      {{"Idempotency-Key", "k"}},
+                      {{"Idempotency-Key", key}},
                       R"({"pizza":"Salami","quantity":1,"address":"a","customerName":"n"})"},
-                     [&](const port::HttpResponse& answer) { status = answer.status; });
+                     std::move(then));
+    }
+    int place() {
+        int status = 0;
+        place("k", [&](const port::HttpResponse& answer) { status = answer.status; });
         REQUIRE(loop.run_until([&] { return status != 0; }, 5s));
         return status;
+    }
+    void was_cancelling(char last) {
+        REQUIRE(second->run(
+            std::string{"INSERT INTO orders VALUES('018bcfe5-687b-7000-8000-00000000000"} + last +
+            "','CANCELLING','Salami',1,'a','n',950,'" + std::string(32, 'a') + "','" +
+            std::string(16, 'b') + "','',NULL,'',1)"));
     }
 
     Wire payments{loop};
@@ -180,6 +194,90 @@ TEST_CASE("an order that may have been paid before is given back when its custom
     REQUIRE(counter.loop.run_until(
         [&] { return counter.one("SELECT status FROM orders") == "ERROR"; }, 5s));
     CHECK(counter.payments.count("DELETE /payments/018bcfe5-687b-7000-8000-000000000001") > 0);
+}
+
+TEST_CASE("of a burst of orders so many are taken, and who asks for one that is known is told",
+          "[pizza]") {
+    Counter counter;
+    counter.service.start();
+    counter.payments.answers = [](const port::HttpRequest&) {
+        return port::HttpResponse{200, {}, R"({"transactionId":"t1"})"};
+    };
+    CHECK(counter.place() == 201);
+    counter.payments.silent = true;
+    int busy = 0;
+    for (int i = 0; i < 1'500; ++i)
+        counter.place("burst " + std::to_string(i), [&](const port::HttpResponse& answer) {
+            CHECK(answer.status == 503);
+            CHECK(std::ranges::count(answer.headers, "Retry-After",
+                                     &port::HttpHeaders::value_type::first) == 1);
+            CHECK(port::find_header(answer.headers, "Retry-After") == "5");
+            ++busy;
+        });
+    REQUIRE(counter.loop.run_until([&] { return busy == 500; }, 20s));
+    CHECK(counter.one("SELECT CAST(count(*) AS TEXT) FROM orders WHERE status = 'PAYING'") ==
+          "1000");
+    CHECK(counter.place() == 201);
+    // They end with the test: nobody answers any more.
+}
+
+TEST_CASE("a payment that cannot be given back holds up no other, and is told of once", "[pizza]") {
+    Counter counter;
+    counter.payments.answers = [](const port::HttpRequest& request) {
+        return port::HttpResponse{request.target.ends_with('1') ? 500 : 200};
+    };
+    counter.was_cancelling('1');
+    counter.was_cancelling('2');
+    counter.service.start();
+    const auto state = [&](char last) {
+        return counter.one(std::string{"SELECT status FROM orders WHERE id LIKE '%"} + last + "'");
+    };
+    REQUIRE(counter.loop.run_until([&] { return state('2') == "ERROR"; }, 5s));
+    CHECK(counter.log.count("a payment cannot be given back") == 1);
+    CHECK(state('1') == "CANCELLING");
+    counter.payments.answers = [](const port::HttpRequest&) { return port::HttpResponse{200}; };
+    REQUIRE(counter.loop.run_until([&] { return state('1') == "ERROR"; }, 5s));
+}
+
+TEST_CASE("who cannot take what comes gives it back, rests, and says so", "[pizza]") {
+    Ground ground{KitchenService::formats()};
+    DeliveryEnd end = DeliveryEnd::released;
+    Consumer consumer{{.group = "g", .pattern = "p", .name = "n"},
+                      ground.broker,
+                      ground.loop,
+                      *ground.clock,
+                      ground.log,
+                      [&](const Delivery&, const Consumer::Done& done) { done(end, "no room"); }};
+    consumer.start();
+    const auto asks = [&] { return ground.wire.questions.size() == 1; };
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(ground.loop.run_until(asks, 5s));
+        ground.wire.deliver({{"g:t:1:1", "{}"}});
+        CHECK_FALSE(asks());  // not at once
+        CHECK(consumer.reasons() == std::vector<std::string>{"the store"});
+    }
+    REQUIRE(ground.loop.run_until(asks, 5s));
+    CHECK(ground.wire.count(R"("releases":["g:t:1:1"])") == 3);
+    CHECK(ground.log.count("what comes cannot be taken") == 1);
+    end = DeliveryEnd::done;
+    ground.wire.deliver({{"g:t:1:1", "{}"}});
+    CHECK(asks());
+    CHECK(consumer.reasons().empty());
+}
+
+TEST_CASE("what is held is renewed in the group's time, whoever has set it", "[pizza]") {
+    Ground ground{KitchenService::formats()};
+    Consumer::Done working;
+    Consumer consumer{{.group = "g", .pattern = "p", .name = "n", .ack_timeout = 1h},
+                      ground.broker,
+                      ground.loop,
+                      *ground.clock,
+                      ground.log,
+                      [&](const Delivery&, Consumer::Done done) { working = std::move(done); }};
+    consumer.start();
+    REQUIRE(ground.loop.run_until([&] { return ground.wire.questions.size() == 1; }, 5s));
+    ground.wire.deliver({{"g:t:1:1", "{}"}}, R"(,"ack_timeout_ms":300)");
+    REQUIRE(ground.loop.run_until([&] { return ground.wire.count("/renew") == 2; }, 5s));
 }
 
 TEST_CASE("what comes to a member of a group that ends is given back", "[pizza]") {

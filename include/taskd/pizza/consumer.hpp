@@ -34,7 +34,8 @@ struct Delivery {
     std::string data;  // one JSON value
 };
 
-enum class DeliveryEnd : std::uint8_t { done, failed };
+// Released: it could not be begun here, through no fault of its own.
+enum class DeliveryEnd : std::uint8_t { done, failed, released };
 
 class Consumer {
   public:
@@ -49,6 +50,8 @@ class Consumer {
     // answers. What an open question still brings meanwhile is given back.
     void drain(std::function<void()> done);
     bool connected() const { return made_ && !retry_.failing(); }
+    // Why it does nothing, or not what it should: for /readyz.
+    std::vector<std::string> reasons() const;
     std::size_t held() const { return held_.size(); }
 
   private:
@@ -68,6 +71,8 @@ class Consumer {
     std::string words_body(std::size_t count) const;
     void renew();
     void failed(const Error& error);
+    void rest(const std::string& why);
+    void learn_timeout(std::string_view body);
     void look_drained();
 
     ConsumerSettings settings_;
@@ -79,8 +84,12 @@ class Consumer {
     std::unique_ptr<port::Timer> timer_;
     std::unique_ptr<port::Timer> renew_timer_;
     std::unique_ptr<port::Timer> say_timer_;
+    std::unique_ptr<port::Timer> rest_timer_;
     Retry retry_;
     Retry say_retry_;
+    Retry rest_retry_;
+    bool resting_ = false;
+    Duration ack_timeout_;  // the group's: who came last has set it
     bool made_ = false;
     bool asking_ = false;
     bool saying_ = false;

@@ -30,7 +30,7 @@ class DeliveryService {
     void start();
     void drain(std::function<void()> done);
     void report(port::MetricSink& sink) const;
-    bool connected() const { return consumer_.connected(); }
+    std::vector<std::string> reasons() const { return consumer_.reasons(); }
 
   private:
     struct Order;

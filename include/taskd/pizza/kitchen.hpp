@@ -34,7 +34,7 @@ class KitchenService {
     void start();
     void drain(std::function<void()> done);
     void report(port::MetricSink& sink) const;
-    bool connected() const { return consumer_.connected(); }
+    std::vector<std::string> reasons() const { return consumer_.reasons(); }
 
   private:
     struct Dish;

@@ -85,9 +85,11 @@ class OrderService {
     struct Made {
         OrderRow row;
         bool is_new = false;
+        bool is_turned_away = false;
     };
 
     void place(Call call, bool version_2);
+    void turn_away(Waiter& waiter);
     void made(Waiter waiter, const OrderRow& asked, Result<Made> made);
     // `sent`: it was in the store already, and nobody knows how far its payment came.
     void fly(OrderRow row, std::vector<Waiter> waiters, bool sent);
@@ -108,7 +110,9 @@ class OrderService {
     std::vector<Span> spans_of(const Flight& flight, OrderEnd end, WallTime now) const;
     void answer(Waiter& waiter, const OrderRow& row, OrderEnd end);
     void resume();
+    void resume_later();
     void cancel_next();
+    void not_cancelled(const std::string& id, const std::string& why);
     void cancel_later();
     void look_drained();
     void cancel(const OrderRow& row, const std::string& authorization);
@@ -127,11 +131,15 @@ class OrderService {
     Consumer consumer_;
     Outcomes outcomes_{"order"};
     std::map<std::string, FlightPtr> flights_;
+    std::size_t making_ = 0;       // orders on their way into the store
     std::deque<FlightPtr> queue_;  // of them, those that wait for their turn to be paid
     std::size_t paying_ = 0;
     std::unique_ptr<port::Timer> resume_timer_;
     std::unique_ptr<port::Timer> cancel_timer_;
+    Retry resume_retry_{std::chrono::seconds{1}, std::chrono::minutes{1}};
+    bool resume_set_ = false;
     Retry cancel_retry_;
+    std::string cancel_tried_;  // the newest id that could not be given back, in this round
     bool cancelling_ = false;
     bool draining_ = false;
     std::function<void()> drained_;
