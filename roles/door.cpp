@@ -1,5 +1,6 @@
 #include "door.hpp"
 
+#include "open_files.hpp"
 #include "taskd/io/entropy.hpp"
 #include "taskd/protocol/trace.hpp"
 #include "taskd/service/http_front.hpp"
@@ -43,6 +44,7 @@ void Door::stop() {
 }
 
 Result<std::unique_ptr<Door>> Door::make(Ground& ground, Speaks speaks) {
+    raise_open_files(*ground.log);
     std::unique_ptr<Door> door{new Door};
     door->late_.chance = Random{io::random_seed()};
     for (int left = tries;; --left) {

@@ -1,6 +1,7 @@
 #include "ground.hpp"
 
 #include "key_file.hpp"
+#include "open_files.hpp"
 #include "taskd/io/clock.hpp"
 #include "taskd/io/entropy.hpp"
 #include "taskd/io/private_files.hpp"
@@ -142,6 +143,7 @@ void PizzaDoor::Late::handle(port::HttpRequest&& request, port::HttpResponder re
 }
 
 Result<std::unique_ptr<PizzaDoor>> PizzaDoor::make(PizzaGround& ground) {
+    raise_open_files(*ground.log);
     std::unique_ptr<PizzaDoor> door{new PizzaDoor};
     io::HttpServerSettings settings;
     settings.host = ground.host;

@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <csignal>
 
+#include "taskd/io/open_files.hpp"
+
 namespace taskd::io {
 namespace {
 
@@ -34,6 +36,7 @@ void limit(__rlimit_resource which, std::uint64_t value) {
 void set_limits(const port::ProcessLimits& limits) {
     limit(RLIMIT_CPU, limits.cpu_seconds);
     limit(RLIMIT_AS, limits.memory_bytes);
+    restore_open_files_max();
     limit(RLIMIT_NOFILE, limits.files);
     limit(RLIMIT_NPROC, limits.processes);
     limit(RLIMIT_FSIZE, limits.file_bytes);

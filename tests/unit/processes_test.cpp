@@ -1,6 +1,7 @@
 // Real child processes: what the kernel must do for us.
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <optional>
 
 #include "catch.hpp"
+#include "taskd/io/open_files.hpp"
 #include "taskd/io/processes.hpp"
 
 using namespace taskd;
@@ -83,6 +85,30 @@ TEST_CASE("a child has none of our files, its own group, and the usual signals",
     const auto ignored = std::stoull(lines[2].substr(lines[2].find('\t') + 1), nullptr, 16);
     CHECK((ignored >> (SIGPIPE - 1)) % 2 == 0);
     CHECK(lines[3] == "/dev/null");
+}
+
+TEST_CASE("a child of a role that raised its open files has as many as before", "[process]") {
+    const pid_t role = fork();  // of its own: the bound is the whole process's
+    REQUIRE(role >= 0);
+    if (role == 0) {
+        rlimit few{};
+        getrlimit(RLIMIT_NOFILE, &few);
+        few.rlim_cur = 200;
+        setrlimit(RLIMIT_NOFILE, &few);
+        if (io::raise_open_files_max() != few.rlim_max) _exit(2);
+        if (io::open_files_max() != few.rlim_max) _exit(3);
+        io::Loop loop;
+        io::ProcessRunner runner{loop};
+        int status = -1;
+        auto child = runner.spawn(
+            shell("test $(ulimit -Sn) = 200"),
+            {.line = nullptr, .ended = [&](port::ProcessEnd end) { status = end.status; }});
+        if (!child || !loop.run_until([&] { return status >= 0; }, 20s)) _exit(4);
+        _exit(status);
+    }
+    int status = -1;
+    CHECK(waitpid(role, &status, 0) == role);
+    CHECK(status == 0);
 }
 
 TEST_CASE("a grandchild that keeps the pipe open does not hide its parent's end", "[process]") {

@@ -229,6 +229,9 @@ inline constexpr std::size_t header_bytes_max = 16 * kibibyte;
 inline constexpr std::size_t headers_max = 100;
 inline constexpr std::size_t target_bytes_max = 8 * kibibyte;
 inline constexpr std::size_t connections_max = 20'000;
+// Descriptors that connections leave to the store, to calls and to children, or half where there
+// are few: too_many_connections.
+inline constexpr std::size_t files_reserved = 512;
 inline constexpr Duration header_timeout = 10s;
 inline constexpr Duration body_timeout = 60s;
 inline constexpr Duration idle_timeout = 120s;

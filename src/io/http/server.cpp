@@ -17,6 +17,7 @@
 #include "io/loop_impl.hpp"
 #include "taskd/io/clock.hpp"
 #include "taskd/io/entropy.hpp"
+#include "taskd/io/open_files.hpp"
 #include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/trace.hpp"
 
@@ -26,6 +27,7 @@ namespace {
 constexpr int accepts_a_turn = 64;
 // Connections beyond the limit that are being told so; more are closed without a word.
 constexpr std::size_t refusals_max = 256;
+constexpr std::uint64_t refusals_share = 4;  // of the descriptors that are left to others
 constexpr Duration accept_pause = std::chrono::milliseconds{100};
 
 // Deadlines are looked at this often: late by a small part of the shortest of them.
@@ -160,12 +162,18 @@ void HttpServerCore::accept_some() {
     wait_accept();
 }
 
+// A descriptor is the lowest that is free: by its number, whoever holds the others, the store is
+// left those it needs.
 void HttpServerCore::admit(StreamSocket socket) {
     const std::size_t present = connections_.size();
+    const std::uint64_t files = open_files_max();
+    const std::uint64_t files_max = files_for_connections(files);
+    const auto file = static_cast<std::uint64_t>(socket.native_handle());
     if (present >= settings_.connections_max + refusals_max) return;  // closed by its destructor
+    if (file >= files_max + (files - files_max) / refusals_share) return;
     const auto connection = std::make_shared<HttpConnection>(*this, std::move(socket));
     connection->start(connections_.insert(connections_.end(), connection));
-    if (present >= settings_.connections_max)
+    if (present >= settings_.connections_max || file >= files_max)
         connection->refuse({ErrorCode::too_many_connections, {}});
 }
 

@@ -1,0 +1,78 @@
+// What the HTTP server keeps for others: descriptors, memory, and the places of clients that left.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+
+#include "catch.hpp"
+#include "memory_log.hpp"
+#include "raw_client.hpp"
+#include "taskd/io/http_server.hpp"
+
+using namespace taskd;
+using namespace taskd::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+// "/hold" waits to be answered by the test, "/big" gets 4 MiB, all else a word.
+struct Handler final : port::HttpHandler {
+    void handle(port::HttpRequest&& request, port::HttpResponder respond) override {
+        ++seen;
+        if (request.target == "/hold") {
+            gone.push_back(request.client_gone);
+            return held.push_back(std::move(respond));
+        }
+        const bool big = request.target == "/big";
+        respond({.headers = {}, .body = std::string(big ? 4 * limits::mebibyte : 4, 'b')});
+    }
+    std::size_t seen = 0;
+    std::vector<port::HttpResponder> held;
+    std::vector<std::shared_ptr<const bool>> gone;  // beside held
+};
+
+struct Fixture {
+    explicit Fixture(io::HttpServerSettings settings = {})
+        : server{loop, std::move(settings), handler, log} {
+        REQUIRE(server.listen());
+    }
+    io::Loop loop;
+    MemoryLog log;
+    Handler handler;
+    io::HttpServer server;
+
+    bool turn(const std::function<bool()>& done) { return loop.run_until(done, 20s); }
+    bool wait_for_held(std::size_t count) {
+        return turn([&] { return handler.held.size() >= count; });
+    }
+};
+
+std::string get(std::string_view target) {
+    return "GET " + std::string{target} + " HTTP/1.1\r\nHost: a\r\n\r\n";
+}
+
+}  // namespace
+
+TEST_CASE("a connection whose descriptor others may need is refused", "[http]") {
+    Fixture fixture;
+    rlimit before{};
+    getrlimit(RLIMIT_NOFILE, &before);
+    const rlimit few{256, before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &few);
+    std::vector<int> held;
+    for (int each = 0; each < 130; held.push_back(each))
+        each = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    RawClient client{fixture.loop, fixture.server.port()};
+    CHECK(client.wait_for_responses(1));
+    for (const int each : held)
+        close(each);
+    RawClient next{fixture.loop, fixture.server.port()};
+    next.send(get("/"));
+    CHECK(next.wait_for_responses(1));
+    setrlimit(RLIMIT_NOFILE, &before);
+    CHECK(client.responses().at(0).status == 503);
+    CHECK(client.received().find("too_many_connections") != std::string::npos);
+    CHECK(next.responses().at(0).status == 200);
+}
