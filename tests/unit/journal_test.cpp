@@ -409,6 +409,41 @@ TEST_CASE("what an earlier life left in a reused segment never passes for new") 
     script.check(*found);
 }
 
+TEST_CASE("a spare that could not be made a segment of stays a spare") {
+    SimFiles disk{1};
+    Script script{disk, 1};
+    REQUIRE(script.restart().has_value());
+    io::FileJournal& journal = *script.journal;
+    Sequence last;
+    const auto append_one = [&] {
+        const RecordBatch batch = history_batch(1, last.next());
+        REQUIRE(append(journal, batch, Purpose::old_work));
+        last = batch.last();
+    };
+    REQUIRE(journal.prepare());
+    for (int i = 0; i < 200; ++i) {
+        append_one();
+        REQUIRE(journal.prepare());
+    }
+    REQUIRE(journal.drop_through(last));
+    while (!journal.stats().wants_prepare)
+        append_one();
+    const auto spares = [&] {
+        return std::ranges::count_if(
+            files_of(disk), [](const auto& file) { return file.role == io::SegmentRole::spare; });
+    };
+    const auto before = spares();
+    const auto used = journal.stats().bytes_used;
+    REQUIRE(before > 1);
+    disk.faults.sync_fails_at = disk.syncs() + 1;
+    CHECK(journal.prepare().error().code == ErrorCode::io_failed);
+    CHECK(spares() == before);
+    CHECK(journal.stats().bytes_used == used);
+    disk.faults.sync_fails_at = 0;
+    REQUIRE(journal.prepare());
+    CHECK(spares() == before - 1);
+}
+
 TEST_CASE("leftovers of filling are removed and foreign files are left alone") {
     SimFiles disk{1};
     const auto batches = write_journal(disk, 10);

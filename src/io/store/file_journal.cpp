@@ -382,7 +382,14 @@ Result<void> FileJournal::Impl::add_segment(std::uint64_t number) {
         }
     }
     auto made = spare ? store_.reuse(*spare, number) : store_.fill(number, settings_.segment_bytes);
-    if (!made) return std::unexpected{made.error()};
+    if (!made) {
+        // Where only its new name is not yet sure it is no spare any more.
+        if (spare && size_of(*spare)) {
+            const std::lock_guard held{mutex_};
+            spares_.push_front(std::move(*spare));
+        }
+        return std::unexpected{made.error()};
+    }
     auto segment = std::make_shared<Segment>();
     segment->disk = std::move(*made);
     const std::lock_guard held{mutex_};
