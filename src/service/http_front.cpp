@@ -101,6 +101,10 @@ port::HttpResponse problem_response(const Error& error, const protocol::ProblemE
     return response;
 }
 
+void Call::drop_body() {
+    std::string{}.swap(request.body);
+}
+
 bool Call::sends(std::string_view media) const {
     return port::same_header(media_of(port::find_header(request.headers, "Content-Type")), media);
 }

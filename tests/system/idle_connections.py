@@ -97,6 +97,20 @@ class IdleConnections(harness.SystemTest):
         self.assertEqual(len(heads), CONNECTIONS)
         self.assertTrue(all(head.startswith(b"HTTP/1.1 200 ") for head in heads))
 
+    def test_bodies_are_let_go_while_their_senders_wait(self):
+        _, before = self.start()
+        body = b'{"type":"slow","payload":1}' + b" " * (8 << 20)
+        head = (f"POST /v1/tasks?wait=5m HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}"
+                "\r\n\r\n")
+        for _ in range(40):
+            each = socket.create_connection(("127.0.0.1", self.system.dp.port), harness.PATIENCE)
+            self.sockets.append(each)
+            each.sendall(head.encode() + body)
+        api = self.system.dp.api
+        harness.wait_until(lambda: len(api.all_tasks()) == 40, "all of them wait")
+        _, now = status_of(self.system.dp.pid)
+        self.assertLess(now - before, MEMORY_MAX)
+
 
 if __name__ == "__main__":
     harness.main()

@@ -58,6 +58,21 @@ TEST_CASE("no more wait than the bound") {
     CHECK(world.waiters.wait({world.id(1)}, 1, 5s, world.note(1)).has_value());
 }
 
+TEST_CASE("at the bound the time of those who have left is up") {
+    World world;
+    const auto gone = std::make_shared<bool>(false);
+    for (std::size_t i = 0; i < limits::waiters_max; ++i)
+        REQUIRE(
+            world.waiters.wait({world.id(i % 100)}, 1, 5s, world.note(0), i < 10 ? gone : nullptr));
+    CHECK(world.waiters.full());
+    *gone = true;
+    CHECK(world.waiters.full());  // all were looked at just now
+    world.world.run_for(1s);
+    CHECK_FALSE(world.waiters.full());
+    CHECK(world.told.size() == 10);
+    CHECK(world.waiters.wait({world.id(1)}, 1, 5s, world.note(1)).has_value());
+}
+
 TEST_CASE("once all are let go nobody waits again") {
     World world;
     REQUIRE(world.waiters.wait({world.id(1)}, 1, 5s, world.note(1)));

@@ -81,7 +81,8 @@ inline constexpr std::size_t submit_file_bytes_max = 256 * mebibyte;
 // Types of tasks that have figures of their own in /metrics; others are summed.
 inline constexpr std::size_t metric_types_max = 1'000;
 
-// Requests that wait for something: too_many_waiters. Each is a few hundred bytes.
+// Requests that wait for something: too_many_waiters. Each is a few hundred bytes and its headers;
+// its body is let go once it is read.
 inline constexpr std::size_t waiters_max = 100'000;
 inline constexpr Duration wait_max = 10min;  // longer waits are cut and asked again
 

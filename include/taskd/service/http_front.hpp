@@ -30,6 +30,7 @@ struct Call {
 
     // The request's own (traceparent), else a new one.
     const std::string& trace_id();
+    void drop_body();                            // once it is read: the call may wait for long
     bool sends(std::string_view media) const;    // its body is of that kind
     bool accepts(std::string_view media) const;  // it asks for that kind by name
     void answer(int status, std::string json);

@@ -335,6 +335,7 @@ void EndpointApi::call_function(const Endpoint& endpoint, std::string payload, C
         request.headers.emplace_back("traceparent", std::string{value});
     add_key(request.headers, key_);
     const std::string trace = call.trace_id();
+    call.drop_body();
     auto shared = std::make_shared<Call>(std::move(call));
     ports_.http.send(endpoint.host, std::move(request), endpoint.wait + host_patience,
                      [endpoint, trace, shared](const Result<port::HttpResponse>& answer) {

@@ -30,6 +30,7 @@ void GroupApi::make(Call call) {
     if (const auto slow = core_.slow_down()) return call.answer(*slow);
     auto asked = protocol::parse_group(call.request.body, [this] { return core_.make_id(); });
     if (!asked) return call.answer(asked.error().error, asked.error().index);
+    call.drop_body();
     // Not that of the completion: it is a part of what its worker gets, and the counts around it
     // are known when the group ends.
     for (std::size_t i = 0; i < asked->tasks.size(); ++i) {

@@ -47,6 +47,7 @@ void LeaseApi::add_routes(HttpFront& front) {
 void LeaseApi::ask(Call call) {
     auto question = protocol::parse_lease_question(call.request.body);
     if (!question) return call.answer(question.error());
+    call.drop_body();
     auto shared = std::make_shared<Call>(std::move(call));
     const auto asked =
         desk_.ask(std::move(*question), shared->request.client_gone,
@@ -113,6 +114,7 @@ void LeaseApi::release(Call call) {
 }
 
 void LeaseApi::run(Call call, engine::Command command, TaskId id) {
+    call.drop_body();
     auto shared = std::make_shared<Call>(std::move(call));
     core_.execute(std::move(command),
                   [this, shared, id](const engine::Decision& decision) -> Core::Reply {

@@ -170,6 +170,7 @@ void SubscriptionApi::ask(Call call) {
         return call.answer(Error{ErrorCode::group_has_webhook, group->spec.webhook->url});
     const auto question = protocol::parse_delivery_question(call.request.body);
     if (!question) return call.answer(question.error());
+    call.drop_body();
     auto shared = std::make_shared<Call>(std::move(call));
     const auto asked = desk_.ask(
         shared->parameters[0], *question, shared->request.client_gone,

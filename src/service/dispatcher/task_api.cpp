@@ -143,6 +143,7 @@ void TaskApi::submit(Call call) {
         return call.answer(Error{ErrorCode::too_many_waiters, {}});
     auto body = protocol::parse_submit(call.request.body, [this] { return core_.make_id(); });
     if (!body) return call.answer(body.error().error, body.error().index);
+    call.drop_body();
     if (auto taken = take_key_header(call.request.headers, *body); !taken)
         return call.answer(taken.error());
     for (std::size_t i = 0; i < body->tasks.size(); ++i) {
@@ -186,7 +187,7 @@ void TaskApi::submit(Call call) {
                              answer_waited(*shared, *submitted, found->tasks, found->left);
                          });
             };
-            if (!waiters_.wait(open, open.size(), wait, answer))
+            if (!waiters_.wait(open, open.size(), wait, answer, shared->request.client_gone))
                 answer();  // the last place went meanwhile
             return durable;
         });
@@ -259,7 +260,7 @@ void TaskApi::get_result(Call call) {
             });
         };
         if (!open || wait == Duration{0}) return answer();
-        if (auto waits = waiters_.wait({id}, 1, wait, answer); !waits)
+        if (auto waits = waiters_.wait({id}, 1, wait, answer, shared->request.client_gone); !waits)
             shared->answer(waits.error());
     });
 }

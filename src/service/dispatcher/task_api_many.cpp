@@ -155,6 +155,7 @@ void TaskApi::tell_results(std::shared_ptr<Call> call, std::vector<TaskId> ids) 
 void TaskApi::get_results(Call call) {
     auto wanted = parse_results(call.request.body);
     if (!wanted) return call.answer(wanted.error());
+    call.drop_body();
     await_results(std::make_shared<Call>(std::move(call)), std::move(*wanted));
 }
 
@@ -184,7 +185,8 @@ void TaskApi::await_results(std::shared_ptr<Call> call, ResultsWanted wanted,
                         });
     const std::size_t count = wanted.first ? 1 : open.size();
     const auto answer = [this, call, ids = wanted.ids] { tell_results(call, ids); };
-    if (auto waits = waiters_.wait(open, count, wanted.wait, answer); !waits)
+    if (auto waits = waiters_.wait(open, count, wanted.wait, answer, call->request.client_gone);
+        !waits)
         call->answer(waits.error());
 }
 

@@ -97,6 +97,7 @@ void TopicApi::publish(Call call) {
     if (!topic) return call.answer(topic.error());
     auto body = protocol::read_events(call.request.headers, call.request.body);
     if (!body) return call.answer(body.error().error, body.error().index);
+    call.drop_body();
     auto command = std::make_shared<engine::Publish>();
     command->events = std::move(body->events);
     const std::string_view trace = port::find_header(call.request.headers, "traceparent");

@@ -5,11 +5,16 @@
 #include "taskd/base/limits.hpp"
 
 namespace taskd::service {
+namespace {
+
+constexpr Duration drop_gone_interval = std::chrono::seconds{1};
+
+}  // namespace
 
 Waiters::Waiters(port::Clock& clock, port::Timers& timers) : clock_{clock}, timer_{timers.make()} {}
 
 Result<void> Waiters::wait(const std::vector<TaskId>& ids, std::size_t needed, Duration timeout,
-                           std::function<void()> done) {
+                           std::function<void()> done, std::shared_ptr<const bool> gone) {
     if (full()) return fail(ErrorCode::too_many_waiters);
     if (let_go_) {
         done();
@@ -20,9 +25,26 @@ Result<void> Waiters::wait(const std::vector<TaskId>& ids, std::size_t needed, D
     for (const TaskId& id : ids)
         by_task_.emplace(id, number);
     by_time_.emplace(until, number);
-    waiters_.emplace(number, Waiter{ids, needed, until, std::move(done)});
+    waiters_.emplace(number, Waiter{ids, needed, until, std::move(done), std::move(gone)});
     arm();
     return {};
+}
+
+bool Waiters::full() {
+    if (waiters_.size() >= limits::waiters_max && clock_.steady() >= drop_gone_at_) drop_gone();
+    return waiters_.size() >= limits::waiters_max;
+}
+
+// So many a turn; if there were fewer, not again for a while.
+void Waiters::drop_gone() {
+    std::vector<Number> gone;
+    for (const auto& [number, waiter] : waiters_) {
+        if (waiter.gone && *waiter.gone) gone.push_back(number);
+        if (gone.size() == limits::turn_tasks_max) break;
+    }
+    if (gone.size() < limits::turn_tasks_max) drop_gone_at_ = clock_.steady() + drop_gone_interval;
+    for (const Number number : gone)
+        if (waiters_.contains(number)) finish(number);
 }
 
 void Waiters::ended(TaskId id) {

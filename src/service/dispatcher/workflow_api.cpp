@@ -201,7 +201,8 @@ void WorkflowApi::wait_and_show(const std::shared_ptr<Call>& call, WorkflowId id
     const bool over = here == nullptr || has_ended(here->state);
     auto answer = [this, call, id, status] { show(call, id, status); };
     if (over || wait == Duration{0}) return answer();
-    if (auto waits = waiters_.wait({id}, 1, wait, answer); !waits) call->answer(waits.error());
+    if (auto waits = waiters_.wait({id}, 1, wait, answer, call->request.client_gone); !waits)
+        call->answer(waits.error());
 }
 
 void WorkflowApi::get(Call call) {
