@@ -124,6 +124,16 @@ TEST_CASE("a reader of a topic is told when something comes") {
     CHECK(JsonView{(*got)->body}["last"].number() == 3);
 }
 
+TEST_CASE("a place behind the newest event is refused, the newest itself may be waited behind") {
+    DispatcherWorld world;
+    publish(world, "t", R"({"data":1})");
+    CHECK(problem(world.ask("GET", "/v1/topics/t/events?after=2&wait=30s")) == "422 invalid_field");
+    CHECK_FALSE(world.ask("GET", "/v1/topics/t/events?after=1&wait=30s"));
+    CHECK(world.ask("GET", "/v1/topics/t/events?after=1")->status == 200);
+    CHECK(world.ask("PUT", "/v1/topics/empty", "{}")->status == 200);
+    CHECK_FALSE(world.ask("GET", "/v1/topics/empty/events?wait=30s"));
+}
+
 TEST_CASE("events go by age, and the group is told by name") {
     DispatcherWorld world;
     REQUIRE(world.ask("PUT", "/v1/topics/t", R"({"keep_ms":5000})")->status == 200);

@@ -239,6 +239,11 @@ void TopicApi::read(Call call) {
     if (!wait) return call.answer(wait.error());
     const Topic* there = core_.engine().topic(*topic);
     if (there == nullptr) return call.answer(Error{ErrorCode::topic_not_found, *topic});
+    // Nothing is behind it, and what comes next would be before it.
+    if (*after > there->newest.value)
+        return call.answer(
+            Error{ErrorCode::invalid_field, "after " + std::to_string(*after) + "; the newest is " +
+                                                std::to_string(there->newest.value)});
     if (*after > 0 && *after + 1 < there->oldest.value) {
         auto response = problem_response(
             {ErrorCode::events_gone, "the oldest kept is " + std::to_string(there->oldest.value)},
