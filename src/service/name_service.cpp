@@ -227,6 +227,9 @@ void NameService::list(Call call) {
     if (watch == nullptr || version != registry_.version || *wait == Duration{0})
         return answer_list(call, wanted);
     if (watchers_.size() >= limits::waiters_max)
+        std::erase_if(watchers_,
+                      [](const auto& each) { return each.second.call->request.nobody_waits(); });
+    if (watchers_.size() >= limits::waiters_max)
         return call.answer(Error{ErrorCode::too_many_waiters, {}});
     watchers_.emplace(clock_.steady() + *wait,
                       Watcher{std::make_shared<Call>(std::move(call)), wanted, version});

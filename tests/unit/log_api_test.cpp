@@ -96,6 +96,33 @@ TEST_CASE("a reader waits for the first attempt, for bytes, and for the end") {
     CHECK(problem(world.append(lease, 4, "too late")) == "409 stale_lease");
 }
 
+TEST_CASE("readers of logs that have left make room for others") {
+    LogWorld world;
+    const std::string id = world.submit_one();
+    const auto gone = std::make_shared<bool>(false);
+    const auto read = [&](std::shared_ptr<const bool> left) {
+        auto status = std::make_shared<int>(0);
+        world.service->front().handle(
+            {.method = "GET",
+             .target = "/v1/tasks/" + id + "/logs?wait=60s",
+             .client_gone = std::move(left)},
+            [status](const port::HttpResponse& response) { *status = response.status; });
+        return status;
+    };
+    for (std::size_t i = 0; i < limits::waiters_max; ++i)
+        read(gone);
+    world.world.run_for(100ms);
+    const auto refused = read(nullptr);
+    CHECK(*refused == 429);
+    *gone = true;
+    const auto waits = read(nullptr);
+    world.world.run_for(1s);
+    CHECK(*waits == 0);
+    CHECK(world.ask("POST", "/v1/tasks/" + id + "/cancel")->status == 200);
+    world.world.run_for(1s);
+    CHECK(*waits == 200);
+}
+
 TEST_CASE("a reader misses no end that is recorded while it comes") {
     LogWorld world;
     const std::string id = world.submit_one(), path = "/v1/tasks/" + id + "/logs";

@@ -63,6 +63,32 @@ TEST_CASE("a name service starts on a full disk, and writes when there is room")
         CHECK(versions[i] - versions[i - 1] >= 1 << 20);
 }
 
+TEST_CASE("those who watched the registry and have left make room for others") {
+    SimWorld world{1};
+    support::SimFiles disk{1};
+    Life life{world, disk};
+    REQUIRE(life.service.load());
+    service::HttpFront front{{}, "nameservice", [] { return std::nullopt; }};
+    life.service.add_routes(front);
+    const auto gone = std::make_shared<bool>(false);
+    const std::string target =
+        "/v1/registrations?wait=60s&watch=" + std::to_string(life.service.registry().version);
+    const auto watch = [&](std::shared_ptr<const bool> left) {
+        auto status = std::make_shared<int>(0);
+        front.handle({.method = "GET", .target = target, .client_gone = std::move(left)},
+                     [status](const port::HttpResponse& got) { *status = got.status; });
+        return status;
+    };
+    for (std::size_t i = 0; i < limits::waiters_max; ++i)
+        watch(gone);
+    CHECK(*watch(nullptr) == 429);
+    *gone = true;
+    const auto waits = watch(nullptr);
+    CHECK(*waits == 0);
+    life.service.let_go();
+    CHECK(*waits == 200);
+}
+
 TEST_CASE("what a name service could not write it writes later") {
     SimWorld world{1};
     support::SimFiles disk{1};

@@ -134,6 +134,39 @@ TEST_CASE("a place behind the newest event is refused, the newest itself may be 
     CHECK_FALSE(world.ask("GET", "/v1/topics/empty/events?wait=30s"));
 }
 
+TEST_CASE("readers that have left make room for others") {
+    DispatcherWorld world;
+    publish(world, "t", R"({"data":1})");
+    const auto gone = std::make_shared<bool>(false);
+    std::size_t answered = 0;
+    const auto read = [&](std::shared_ptr<const bool> left) {
+        auto status = std::make_shared<int>(0);
+        world.service->front().handle({.method = "GET",
+                                       .target = "/v1/topics/t/events?after=1&wait=60s",
+                                       .client_gone = std::move(left)},
+                                      [status, &answered](port::HttpResponse response) {
+                                          *status = response.status;
+                                          ++answered;
+                                      });
+        world.world.run_for(1ms);
+        return status;
+    };
+    for (std::size_t i = 0; i + 1 < limits::delivery_questions_max; ++i)
+        world.service->front().handle({.method = "GET",
+                                       .target = "/v1/topics/t/events?after=1&wait=60s",
+                                       .client_gone = gone},
+                                      [](const port::HttpResponse&) {});
+    read(nullptr);
+    CHECK(*read(nullptr) == 429);
+    *gone = true;
+    const auto waits = read(nullptr);
+    CHECK(*waits == 0);
+    publish(world, "t", R"({"data":2})");
+    world.world.run_for(1s);
+    CHECK(*waits == 200);
+    CHECK(answered == 3);
+}
+
 TEST_CASE("events go by age, and the group is told by name") {
     DispatcherWorld world;
     REQUIRE(world.ask("PUT", "/v1/topics/t", R"({"keep_ms":5000})")->status == 200);

@@ -59,6 +59,7 @@ class LogApi {
     void answer(const Shared& reader, std::uint32_t attempt, const port::LogPart& part, bool over);
     void finish(const Shared& reader);
     void wake(const TaskId& id);
+    void drop_gone();
     void remove(std::vector<TaskId> ids);
     void sweep(std::optional<TaskId> after);
     void sync_later();

@@ -30,6 +30,7 @@ class TopicApi {
         std::size_t limit = 0;
         SteadyTime until{};
         std::unique_ptr<port::Timer> timer;
+        bool is_gone() const { return call.request.nobody_waits(); }
     };
     using Shared = std::shared_ptr<Reader>;
 
@@ -42,6 +43,7 @@ class TopicApi {
     void look(const Shared& reader);
     void found(const Shared& reader, std::vector<std::shared_ptr<const TopicEvent>> events);
     void wait(const Shared& reader);
+    void drop_gone();
     std::string write_with_groups(const Topic& topic) const;
     // Events that a group has not settled, by topic: of the group that is furthest behind.
     using Lags = std::unordered_map<std::string, std::uint64_t>;

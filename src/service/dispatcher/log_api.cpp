@@ -120,6 +120,7 @@ void LogApi::read(Call call) {
     const auto wait = protocol::read_wait(call.target, "wait");
     if (!wait) return call.answer(wait.error());
     const bool waits = *wait > Duration{0} && !let_go_;
+    if (waits && readers_.size() >= limits::waiters_max) drop_gone();
     if (waits && readers_.size() >= limits::waiters_max)
         return call.answer(Error{ErrorCode::too_many_waiters, {}});
     auto shared = std::make_shared<Call>(std::move(call));
@@ -230,6 +231,14 @@ void LogApi::finish(const Shared& reader) {
             readers_.erase(each);
             return;
         }
+}
+
+void LogApi::drop_gone() {
+    std::erase_if(readers_, [](const auto& each) {
+        const bool gone = each.second->call.request.nobody_waits() && !each.second->looking;
+        if (gone) each.second->timer->clear();
+        return gone;
+    });
 }
 
 void LogApi::remove(std::vector<TaskId> ids) {

@@ -306,6 +306,7 @@ void TopicApi::found(const Shared& reader, std::vector<EventPtr> events) {
 }
 
 void TopicApi::wait(const Shared& reader) {
+    if (waiting_ >= limits::delivery_questions_max) drop_gone();
     if (waiting_ >= limits::delivery_questions_max)
         return reader->call.answer(Error{ErrorCode::too_many_waiters, {}});
     ++waiting_;
@@ -319,6 +320,16 @@ void TopicApi::wait(const Shared& reader) {
         found(reader, {});
         timers_.post([reader] { reader->timer.reset(); });
     });
+}
+
+void TopicApi::drop_gone() {
+    for (auto each = readers_.begin(); each != readers_.end();) {
+        waiting_ -= std::erase_if(each->second, [](const Shared& reader) {
+            if (reader->is_gone()) reader->timer->clear();
+            return reader->is_gone();
+        });
+        each = each->second.empty() ? readers_.erase(each) : std::next(each);
+    }
 }
 
 void TopicApi::on_records(const RecordBatch& batch) {
