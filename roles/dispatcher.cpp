@@ -159,6 +159,7 @@ class DispatcherPart {
             made.disk.reserve = options.bytes("disk-reserve");
         made.seed = io::random_seed();
         made.metrics_open = ground.metrics_open;
+        made.is_public = ground.is_public();
         return made;
     }
 

@@ -98,8 +98,12 @@ Result<BusAndLog> make_bus_and_log(const Options& options, const port::Clock& cl
     return made;
 }
 
+bool Ground::is_public() const {
+    return !is_loopback(host);
+}
+
 service::FrontWatch Ground::front_watch() {
-    return {log.get(), clock.get(), io::random_seed(), &metrics, metrics_open};
+    return {log.get(), clock.get(), io::random_seed(), &metrics, metrics_open, is_public()};
 }
 
 std::function<void(const Error&)> Ground::lost_disk() {

@@ -77,6 +77,7 @@ struct Ground {
 
     Result<void> read(const Options& options);
     Result<void> watch();
+    bool is_public() const;  // listens beyond loopback
     service::FrontWatch front_watch();
     // Ends the process without an answer: the disk may have kept anything.
     std::function<void(const Error&)> lost_disk();

@@ -77,6 +77,19 @@ port::HttpResponder tagged(Call& call) {
     };
 }
 
+// "localhost" of "localhost:4000", "[::1]" of "[::1]:4000".
+std::string_view name_of(std::string_view host) {
+    const std::size_t end = host.starts_with('[') ? host.find(']') : 0;
+    return host.substr(0, host.find(':', end));
+}
+
+// Names that nobody beyond this machine and its network can give away: an address, "localhost", a
+// single word. Who leaves it out is no browser.
+bool is_name_of_here(std::string_view name) {
+    const bool number = name.find_first_not_of("0123456789.") == name.npos;
+    return number || name.starts_with('[') || name.find('.') == name.npos;
+}
+
 port::HttpResponse empty_response(int status, std::string allow) {
     port::HttpResponse response;
     response.status = status;
@@ -228,7 +241,7 @@ bool HttpFront::refuses(const port::HttpRequest& head) const {
 }
 
 std::optional<Error> HttpFront::refused(const port::HttpRequest& request) const {
-    if (key_.empty()) return std::nullopt;
+    if (key_.empty()) return foreign(request);
     std::string_view given = port::find_header(request.headers, "Authorization");
     if (given.empty()) return Error{ErrorCode::missing_key, {}};
     constexpr std::string_view scheme = "Bearer ";
@@ -236,6 +249,21 @@ std::optional<Error> HttpFront::refused(const port::HttpRequest& request) const 
     given.remove_prefix(scheme.size());
     if (!protocol::same_secret(given, key_.secret())) return Error{ErrorCode::wrong_key, {}};
     return std::nullopt;
+}
+
+// Without a key whoever reaches us may ask, and a browser on this machine does for any page it
+// shows: it says of which one. A page that gave its own name our address (DNS rebinding) asks under
+// that name.
+std::optional<Error> HttpFront::foreign(const port::HttpRequest& request) const {
+    const std::string_view host = port::find_header(request.headers, "Host");
+    if (!watch_.is_public && !is_name_of_here(name_of(host)))
+        return Error{ErrorCode::foreign_origin,
+                     "'" + std::string{host} + "' is not a name of this server: use its address"};
+    const std::string_view origin = port::find_header(request.headers, "Origin");
+    const std::size_t scheme = port::http_scheme_bytes(origin);
+    const bool own = scheme > 0 && port::same_header(origin.substr(scheme), host);
+    if (origin.empty() || own) return std::nullopt;
+    return Error{ErrorCode::foreign_origin, "a page of " + std::string{origin}};
 }
 
 // Alive is not ready: /healthz says the loop turns, /readyz that work may come.

@@ -197,5 +197,29 @@ class UnixSocket(harness.SystemTest):
         self.assertEqual(bad.returncode, 2, bad.stderr)
 
 
+class WithoutKey(harness.SystemTest):
+
+    def test_pages_of_others_are_refused(self):
+        system = self.system
+        system.start_all("sum")
+        monitor = system.role("monitor", "monitor", "--dispatcher", system.dp.url,
+                              "--nameservice", system.ns.url).start()
+        for role, path in ((system.dp, "/v1/stats"), (system.ns, "/v1/registrations"),
+                           (monitor, "/v1/overview")):
+            with self.subTest(role=role.name):
+                own = {"Origin": role.url}
+                self.assertEqual(role.api.call("GET", path, headers=own).status, 200)
+                for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"},
+                                {"Host": f"evil.example:{role.port}"}):
+                    answer = role.api.call("GET", path, headers=headers)
+                    self.assert_problem(answer, 403, "foreign_origin")
+        task = {"type": "sum", "payload": [1, 2]}
+        answer = system.dp.api.call("POST", "/v1/tasks", task, {"Origin": "http://evil.example"})
+        self.assert_problem(answer, 403, "foreign_origin")
+        self.assertEqual(system.dp.api.all_tasks(), [])
+        answer = system.dp.api.call("POST", "/v1/tasks?wait=20s", task, {"Host": "localhost"})
+        self.assertEqual(answer.json["result"], 3)
+
+
 if __name__ == "__main__":
     harness.main()

@@ -44,6 +44,7 @@ struct DispatcherSettings {
     std::string nameservice_url;
     std::uint64_t seed = 0;
     bool metrics_open = false;  // /metrics without the key
+    bool is_public = false;     // listens beyond loopback
 };
 
 struct DispatcherPorts {

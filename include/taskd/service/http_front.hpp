@@ -65,6 +65,7 @@ struct FrontWatch {
     std::uint64_t seed = 1;            // of trace ids
     port::Metrics* metrics = nullptr;  // served at /metrics
     bool metrics_open = false;         // without the key
+    bool is_public = false;            // listens beyond loopback, under names that nobody said
 };
 
 class HttpFront : public port::HttpHandler {
@@ -75,7 +76,7 @@ class HttpFront : public port::HttpHandler {
     void add(Route route);
     // Asked about paths that no route has; it may take the call, and then answers it.
     void add_last(std::function<bool(Call&)> serve) { last_ = std::move(serve); }
-    // missing_key, wrong_key.
+    // missing_key, wrong_key; without a key foreign_origin.
     std::optional<Error> refused(const port::HttpRequest& request) const;
     void handle(port::HttpRequest&& request, port::HttpResponder respond) override;
     bool refuses(const port::HttpRequest& head) const override;  // without the key
@@ -85,6 +86,7 @@ class HttpFront : public port::HttpHandler {
 
   private:
     bool needs_key(const protocol::Target& target) const;
+    std::optional<Error> foreign(const port::HttpRequest& request) const;
     void enter(const Route& route, Call&& call) const;
     void health(Call call) const;
     struct Line;  // what the log will say of a request

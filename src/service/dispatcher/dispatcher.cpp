@@ -23,7 +23,7 @@ Dispatcher::Dispatcher(DispatcherSettings settings, DispatcherPorts ports,
              "dispatcher",
              [this] { return not_ready(); },
              {&ports.core.log, &ports.core.clock, settings_.seed, ports.metrics,
-              settings_.metrics_open}} {}
+              settings_.metrics_open, settings_.is_public}} {}
 
 Dispatcher::~Dispatcher() = default;
 
