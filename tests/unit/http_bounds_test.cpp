@@ -76,3 +76,21 @@ TEST_CASE("a connection whose descriptor others may need is refused", "[http]") 
     CHECK(client.received().find("too_many_connections") != std::string::npos);
     CHECK(next.responses().at(0).status == 200);
 }
+
+TEST_CASE("the kernel looks whether a silent client is still there", "[http]") {
+    Fixture fixture;
+    RawClient client{fixture.loop, fixture.server.port()};
+    client.send(get("/hold"));
+    REQUIRE(fixture.wait_for_held(1));
+    // Of the server's end: its port, "established", and a keep-alive timer in hundredths.
+    char port[16];
+    std::snprintf(port, sizeof port, ":%04X ", fixture.server.port());
+    std::ifstream table{"/proc/net/tcp"};
+    std::string found;
+    for (std::string line; std::getline(table, line);)
+        if (line.find(port) < 20 && line.find(" 01 ") != line.npos) found = line;
+    REQUIRE_FALSE(found.empty());
+    const std::size_t timer = found.find(" 02:");
+    REQUIRE(timer != found.npos);
+    CHECK(std::stoul(found.substr(timer + 4, 8), nullptr, 16) <= 1'600);
+}

@@ -95,6 +95,17 @@ TEST_CASE("questions of one worker add up, and each gets no more than it asked f
     CHECK(world.task(world.newest_task())["state"].text() == "queued");
 }
 
+TEST_CASE("of the questions of one worker the newest is answered first") {
+    World world;
+    const auto broken = world.ask_leases(R"({"types":["a"],"worker":"w","wait_ms":60000})");
+    const auto newest = world.ask_leases(R"({"types":["a"],"worker":"w","wait_ms":60000})");
+    world.submit("a");
+    world.world.run_for(100ms);
+    CHECK_FALSE(broken.answer->has_value());
+    REQUIRE(newest.answer->has_value());
+    CHECK(newest.tasks() == 1);
+}
+
 TEST_CASE("a client that left while it waited is leased nothing") {
     World world;
     const auto left = world.ask_leases(R"({"types":["a"],"wait_ms":60000})");

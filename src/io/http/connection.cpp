@@ -1,5 +1,10 @@
 #include "io/http/connection.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
 #include <array>
 #include <asio/buffer.hpp>
 #include <asio/ip/tcp.hpp>
@@ -18,8 +23,24 @@ constexpr std::size_t stream_bytes_ahead = 64 * limits::kibibyte;
 constexpr std::size_t out_bytes_max = limits::mebibyte;
 constexpr int reads_a_turn = 8;
 constexpr std::size_t buffers_a_write = 32;
+// A client that has vanished without a word is found out within half a minute: 15 s of silence, and
+// three questions 5 s apart.
+constexpr int keepalive_idle_seconds = 15;
+constexpr int keepalive_interval_seconds = 5;
+constexpr int keepalive_questions = 3;
 // How long an answer that closes may take to be read before the connection is reset.
 constexpr Duration linger_duration = std::chrono::seconds{2};
+
+// Of a Unix socket the kernel knows by itself.
+void keep_alive(int socket) {
+    const auto set = [socket](int level, int name, int value) {
+        ::setsockopt(socket, level, name, &value, sizeof value);
+    };
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, keepalive_idle_seconds);
+    set(IPPROTO_TCP, TCP_KEEPINTVL, keepalive_interval_seconds);
+    set(IPPROTO_TCP, TCP_KEEPCNT, keepalive_questions);
+}
 
 // The numeric address of who sends; one on this machine has none.
 std::string address_of(const StreamSocket& socket) {
@@ -73,6 +94,7 @@ void HttpConnection::start(HttpServerCore::Connections::iterator place) {
     asio::error_code ignored;
     socket_.non_blocking(true, ignored);
     socket_.set_option(asio::ip::tcp::no_delay{true}, ignored);
+    keep_alive(socket_.native_handle());
     sender_ = address_of(socket_);
     set_deadline();
     wait_read();

@@ -82,10 +82,13 @@ bool LeaseDesk::on_output(const engine::Output& output) {
     }
     auto& questions = found->second.questions;
     const std::string& type = core_.engine().find(sent->lease.id)->spec.type;
-    const auto place = std::ranges::find_if(questions, [&](const Question& question) {
-        const bool asked = std::ranges::find(question.types, type) != question.types.end();
-        return asked && question.got.size() < question.max && !(question.gone && *question.gone);
-    });
+    // The newest: one before may be of a connection that broke, which nobody has noticed yet.
+    auto place = questions.end();
+    for (auto each = questions.begin(); each != questions.end(); ++each) {
+        const bool asked = std::ranges::find(each->types, type) != each->types.end();
+        const bool there = !(each->gone && *each->gone);
+        if (asked && there && each->got.size() < each->max) place = each;
+    }
     if (place == questions.end()) {
         update(sent->worker);  // first: it may have room only for one who has left
         give_back(sent->worker, sent->lease);
