@@ -94,3 +94,50 @@ TEST_CASE("the kernel looks whether a silent client is still there", "[http]") {
     REQUIRE(timer != found.npos);
     CHECK(std::stoul(found.substr(timer + 4, 8), nullptr, 16) <= 1'600);
 }
+
+TEST_CASE("while too many answers wait for their readers new requests are overloaded", "[http]") {
+    Fixture fixture{{.answers_bytes_max = 100 * limits::kibibyte}};
+    RawClient slow{fixture.loop, fixture.server.port()};
+    slow.send(get("/big"));  // and reads nothing of it
+    REQUIRE(fixture.turn([&] { return fixture.handler.seen == 1; }));
+    RawClient other{fixture.loop, fixture.server.port()};
+    other.send(get("/"));
+    other.send(get("/healthz"));
+    REQUIRE(other.wait_for_responses(2));
+    CHECK(other.responses()[0].status == 429);
+    CHECK(other.responses()[1].status == 200);
+    REQUIRE(slow.wait_for_responses(1));
+    other.send(get("/"));
+    REQUIRE(other.wait_for_responses(3));
+    CHECK(other.responses()[2].status == 200);
+}
+
+TEST_CASE("who was answered much is answered one request at a time", "[http]") {
+    Fixture fixture;
+    RawClient client{fixture.loop, fixture.server.port()};
+    client.send(get("/big"));
+    REQUIRE(client.wait_for_responses(1));
+    client.send(get("/hold") + get("/hold"));
+    REQUIRE(fixture.wait_for_held(1));
+    client.send(get("/hold"));
+    fixture.turn([&, turns = 0]() mutable { return ++turns == 20; });
+    CHECK(fixture.handler.held.size() == 1);
+    CHECK_FALSE(*fixture.handler.gone[0]);
+    fixture.handler.held[0]({.headers = {}, .body = "a"});
+    REQUIRE(fixture.wait_for_held(2));
+    fixture.handler.held[1]({.headers = {}, .body = "b"});
+    REQUIRE(fixture.wait_for_held(3));
+    fixture.handler.held[2]({.headers = {}, .body = "c"});
+    REQUIRE(client.wait_for_responses(4));
+}
+
+TEST_CASE("that who was answered much has left is seen while it waits", "[http]") {
+    Fixture fixture;
+    auto client = std::make_unique<RawClient>(fixture.loop, fixture.server.port());
+    client->send(get("/big"));
+    REQUIRE(client->wait_for_responses(1));
+    client->send(get("/hold"));
+    REQUIRE(fixture.wait_for_held(1));
+    client.reset();
+    CHECK(fixture.turn([&] { return *fixture.handler.gone[0]; }));
+}

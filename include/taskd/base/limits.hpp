@@ -243,6 +243,8 @@ inline constexpr std::size_t pipelined_max = 32;
 // Bodies that have come in part, of all connections together: overloaded.
 inline constexpr std::size_t bodies_bytes_max = 512 * mebibyte;
 static_assert(target_bytes_max < header_bytes_max && body_bytes_max < bodies_bytes_max);
+// Answers that clients have not taken yet, of all connections together: overloaded.
+inline constexpr std::size_t answers_bytes_max = 512 * mebibyte;
 
 // What a task prints. One lease's stream: log_full, and what comes behind is dropped. One append:
 // body_too_large. One answer; a longer stream is read in parts. Appends that wait for the disk:

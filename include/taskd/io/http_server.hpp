@@ -7,6 +7,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "taskd/base/limits.hpp"
 #include "taskd/io/loop.hpp"
@@ -24,11 +26,13 @@ struct HttpServerSettings {
     protocol::HttpParserLimits parser;
     std::size_t connections_max = limits::connections_max;  // beyond: too_many_connections
     std::size_t pipelined_max = limits::pipelined_max;  // beyond: not read until one is answered
-    std::size_t bodies_bytes_max = limits::bodies_bytes_max;  // beyond: overloaded
-    Duration header_timeout = limits::header_timeout;         // first to last byte: request_timeout
-    Duration body_timeout = limits::body_timeout;             // the same for the body
-    Duration idle_timeout = limits::idle_timeout;             // between requests: closed
-    Duration write_timeout = limits::write_timeout;           // no byte of an answer taken: closed
+    std::size_t bodies_bytes_max = limits::bodies_bytes_max;    // beyond: overloaded
+    std::size_t answers_bytes_max = limits::answers_bytes_max;  // unread; beyond: overloaded
+    std::vector<std::string_view> always_answered = {"/healthz", "/readyz"};  // even then
+    Duration header_timeout = limits::header_timeout;  // first to last byte: request_timeout
+    Duration body_timeout = limits::body_timeout;      // the same for the body
+    Duration idle_timeout = limits::idle_timeout;      // between requests: closed
+    Duration write_timeout = limits::write_timeout;    // no byte of an answer taken: closed
 };
 
 struct HttpServerStats {

@@ -19,7 +19,8 @@ namespace {
 constexpr std::size_t body_copied_max = 8 * limits::kibibyte;
 // A stream is written so far ahead of its client.
 constexpr std::size_t stream_bytes_ahead = 64 * limits::kibibyte;
-// A client that does not read its answers is not read from.
+// A client that does not read its answers is not read from. One that was ever answered more at once
+// gets its answers one by one.
 constexpr std::size_t out_bytes_max = limits::mebibyte;
 constexpr int reads_a_turn = 8;
 constexpr std::size_t buffers_a_write = 32;
@@ -103,7 +104,7 @@ void HttpConnection::start(HttpServerCore::Connections::iterator place) {
 void HttpConnection::wait_read() {
     // Behind the last request nothing is taken, but its client may leave while it waits.
     const bool watched = last_taken_ && !slots_.empty();
-    const bool wanted = lingering_ || watched || (!last_taken_ && leftover_.empty() && may_take());
+    const bool wanted = lingering_ || watched || (!last_taken_ && leftover_.empty() && may_read());
     if (closed_ || waiting_read_ || end_of_stream_ || !wanted) return;
     waiting_read_ = true;
     socket_.async_wait(asio::socket_base::wait_read,
@@ -113,9 +114,14 @@ void HttpConnection::wait_read() {
                        });
 }
 
-bool HttpConnection::may_take() const {
+bool HttpConnection::may_read() const {
     return slots_.size() < core_.settings().pipelined_max &&
            out_bytes_ + answered_bytes_ < out_bytes_max;
+}
+
+// What is read all the same tells when the client leaves.
+bool HttpConnection::may_take() const {
+    return may_read() && (slots_.empty() || !asks_for_much_);
 }
 
 void HttpConnection::on_readable() {
@@ -179,13 +185,18 @@ void HttpConnection::dispatch(protocol::HttpMessage message) {
         return port::same_header(header.first, port::sender_header);
     });
     message.headers.emplace_back(port::sender_header, sender_);
-    core_.handler().handle(
-        {.method = std::move(message.method),
-         .target = std::move(message.target),
-         .headers = std::move(message.headers),
-         .body = std::move(message.body),
-         .client_gone = gone_},
-        HttpConnectionResponder{weak_from_this(), first_slot_ + slots_.size() - 1});
+    const std::uint64_t slot = first_slot_ + slots_.size() - 1;
+    const HttpServerSettings& settings = core_.settings();
+    if (core_.answers_bytes > settings.answers_bytes_max &&
+        std::ranges::find(settings.always_answered, message.target) ==
+            settings.always_answered.end())
+        return answer(slot, {ErrorCode::overloaded, "too many answers wait for their readers"});
+    core_.handler().handle({.method = std::move(message.method),
+                            .target = std::move(message.target),
+                            .headers = std::move(message.headers),
+                            .body = std::move(message.body),
+                            .client_gone = gone_},
+                           HttpConnectionResponder{weak_from_this(), slot});
 }
 
 void HttpConnection::refuse(const Error& error) {
@@ -208,6 +219,8 @@ void HttpConnection::answer(std::uint64_t slot, port::HttpResponse response) {
         return;
     }
     answered_bytes_ += response.body.size();
+    asks_for_much_ = asks_for_much_ || response.body.size() > out_bytes_max;
+    count_answers();
     slots_[slot - first_slot_].response = std::move(response);
     if (slot != first_slot_ || in_turn_ || std::exchange(flush_asked_, true)) return;
     core_.flush_later(shared_from_this());
@@ -229,6 +242,7 @@ void HttpConnection::flush() {
         take(std::exchange(leftover_, {}));
         in_turn_ = false;
     }
+    count_answers();
     if (closed_) return;
     const bool finished = out_.empty() && slots_.empty() && last_taken_;
     if (finished && !lingering_) return linger();
@@ -390,6 +404,7 @@ void HttpConnection::close() {
     if (std::exchange(closed_, true)) return;
     *gone_ = true;
     count_body(0);
+    count_answers();
     const auto left = std::exchange(slots_, {});
     asio::error_code ignored;
     socket_.close(ignored);
@@ -401,6 +416,11 @@ void HttpConnection::close() {
 void HttpConnection::count_body(std::size_t held) {
     core_.bodies_bytes += held - body_held_;
     body_held_ = held;
+}
+
+void HttpConnection::count_answers() {
+    const std::size_t held = closed_ ? 0 : out_bytes_ + answered_bytes_;
+    core_.answers_bytes += held - std::exchange(answers_held_, held);
 }
 
 // A phase gets its time once, when it begins, however slowly its bytes drip.

@@ -41,6 +41,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     void on_readable();
     void take(std::string_view bytes);
     void take_more();
+    bool may_read() const;
     bool may_take() const;
     bool is_refused() const;
     void dispatch(protocol::HttpMessage message);
@@ -57,6 +58,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     void linger();
     void on_end_of_stream();
     void count_body(std::size_t held);
+    void count_answers();
     void set_deadline();
 
     HttpServerCore& core_;
@@ -71,12 +73,14 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     std::size_t out_sent_ = 0;        // of out_.front()
     std::size_t out_bytes_ = 0;       // all of out_, sent or not
     std::size_t answered_bytes_ = 0;  // of answers that wait for earlier ones
+    std::size_t answers_held_ = 0;    // as counted
     std::size_t body_held_ = 0;
     SteadyTime deadline_ = SteadyTime::max();
     Phase timed_phase_ = Phase::idle;  // what deadline_ was set for
     bool closed_ = false;
-    bool judged_ = false;   // the head of the request being read
-    bool in_turn_ = false;  // bytes are being taken: the flush follows anyway
+    bool asks_for_much_ = false;  // it has had a large answer
+    bool judged_ = false;         // the head of the request being read
+    bool in_turn_ = false;        // bytes are being taken: the flush follows anyway
     bool waiting_read_ = false;
     bool waiting_write_ = false;
     bool last_taken_ = false;  // no further request is read

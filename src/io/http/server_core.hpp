@@ -46,7 +46,8 @@ class HttpServerCore : public std::enable_shared_from_this<HttpServerCore> {
     void forget(Connections::iterator connection);
 
     HttpServerStats stats;
-    std::size_t bodies_bytes = 0;  // that connections hold of bodies not yet complete
+    std::size_t bodies_bytes = 0;   // that connections hold of bodies not yet complete
+    std::size_t answers_bytes = 0;  // that they hold of answers not yet taken
 
   private:
     void wait_accept();
