@@ -5,7 +5,6 @@
 namespace taskd::protocol {
 namespace {
 
-constexpr std::size_t header_bytes = 55;  // 00-TRACE-PARENT-FLAGS
 constexpr std::string_view digits = "0123456789abcdef";
 
 bool is_hex(std::string_view text) {
@@ -20,15 +19,15 @@ bool is_zero(std::string_view text) {
 
 // A later version may say more behind what version 00 says; "ff" is none.
 std::optional<std::string> parse_trace_id(std::string_view text) {
-    if (text.size() < header_bytes) return std::nullopt;
+    if (text.size() < traceparent_bytes) return std::nullopt;
     const std::string_view version = text.substr(0, 2);
     const std::string_view trace = text.substr(3, 32);
     const std::string_view parent = text.substr(36, 16);
     if (text[2] != '-' || text[35] != '-' || text[52] != '-') return std::nullopt;
     if (!is_hex(version) || version == "ff" || !is_hex(text.substr(53, 2))) return std::nullopt;
     if (!is_hex(trace) || is_zero(trace) || !is_hex(parent) || is_zero(parent)) return std::nullopt;
-    const bool has_more = text.size() > header_bytes;
-    if (has_more && (version == "00" || text[header_bytes] != '-')) return std::nullopt;
+    const bool has_more = text.size() > traceparent_bytes;
+    if (has_more && (version == "00" || text[traceparent_bytes] != '-')) return std::nullopt;
     return std::string{trace};
 }
 

@@ -234,3 +234,16 @@ TEST_CASE("a submit larger than a frame is refused by name, one that must wait i
     CHECK(big(5'000)->status == 202);
     CHECK(big(5'000)->status == 202);
 }
+
+TEST_CASE("a key in a header is text, as one in a body is") {
+    World world;
+    std::optional<port::HttpResponse> answer;
+    world.service->front().handle({.method = "POST",
+                                   .target = "/v1/tasks",
+                                   .headers = {{"Idempotency-Key", "caf\xe9"}},
+                                   .body = R"({"type":"sum","payload":1})"},
+                                  [&](port::HttpResponse response) { answer = response; });
+    world.world.run_for(1s);
+    CHECK(problem(answer) == "422 invalid_field");
+    CHECK(world.ask("GET", "/v1/tasks")->body.find("\"id\"") == std::string::npos);
+}

@@ -4,6 +4,7 @@
 
 #include "catch.hpp"
 #include "dispatcher_world.hpp"
+#include "taskd/protocol/json.hpp"
 #include "taskd/protocol/webhook_signature.hpp"
 
 using namespace taskd;
@@ -165,6 +166,23 @@ TEST_CASE("readers that have left make room for others") {
     world.world.run_for(1s);
     CHECK(*waits == 200);
     CHECK(answered == 3);
+}
+
+TEST_CASE("what of a traceparent nobody has read is not kept") {
+    DispatcherWorld world;
+    const std::string read = "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    std::optional<port::HttpResponse> answer;
+    world.service->front().handle({.method = "POST",
+                                   .target = "/v1/topics/t/events",
+                                   .headers = {{"traceparent", read + "-\xff"}},
+                                   .body = R"({"data":1})"},
+                                  [&](port::HttpResponse response) { answer = response; });
+    world.world.run_for(1s);
+    REQUIRE(answer);
+    CHECK(answer->status == 201);
+    const auto events = world.ask("GET", "/v1/topics/t/events");
+    REQUIRE(protocol::check_json(events->body));
+    CHECK(JsonView{events->body}["events"].items().at(0)["traceparent"].text() == read);
 }
 
 TEST_CASE("events go by age, and the group is told by name") {

@@ -10,6 +10,8 @@
 
 namespace taskd::protocol {
 
+inline constexpr std::size_t traceparent_bytes = 55;  // 00-TRACE-PARENT-FLAGS; more is unread
+
 // The trace id of a traceparent header, 32 hex digits; none when the header is not valid.
 std::optional<std::string> parse_trace_id(std::string_view traceparent);
 

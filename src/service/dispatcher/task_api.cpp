@@ -66,7 +66,8 @@ Result<void> take_key_header(const port::HttpHeaders& headers, protocol::SubmitB
         return fail(ErrorCode::invalid_field,
                     "Idempotency-Key is for one task; an array says idempotency_key of each");
     std::string& field = body.tasks.front().idempotency_key;
-    if (key.size() > limits::key_bytes_max || (!field.empty() && field != key))
+    const bool fits = key.size() <= limits::key_bytes_max && protocol::is_utf8(key);
+    if (!fits || (!field.empty() && field != key))
         return fail(ErrorCode::invalid_field, "Idempotency-Key");
     field = key;
     return {};

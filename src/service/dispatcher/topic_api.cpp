@@ -102,11 +102,12 @@ void TopicApi::publish(Call call) {
     command->events = std::move(body->events);
     const std::string_view trace = port::find_header(call.request.headers, "traceparent");
     const bool traced = protocol::parse_trace_id(trace).has_value();
+    const std::string_view read = trace.substr(0, protocol::traceparent_bytes);
     for (TopicEvent& event : command->events) {
         event.topic = *topic;
         event.at = core_.now().wall;
         if (!event.id_given) event.id = core_.make_id().to_string();
-        if (event.trace.empty() && traced) event.trace = trace;
+        if (event.trace.empty() && traced) event.trace = read;
     }
     auto shared = std::make_shared<Call>(std::move(call));
     core_.execute(
