@@ -1,4 +1,7 @@
 // The dispatcher over the twins of its ports: what is told when, and when new work is refused.
+#include <algorithm>
+#include <map>
+
 #include "dispatcher_world.hpp"
 
 using namespace taskd;
@@ -233,6 +236,25 @@ TEST_CASE("a submit larger than a frame is refused by name, one that must wait i
     CHECK(problem(big(8'000)) == "413 body_too_large");
     CHECK(big(5'000)->status == 202);
     CHECK(big(5'000)->status == 202);
+}
+
+TEST_CASE("a journal that cannot be filled refuses by its own error, and is tried in its time") {
+    World world;
+    world.world.run_for(1s);
+    world.journal.fault = Error{ErrorCode::io_failed, "a bad sector"};
+    world.journal.use_up();
+    const std::size_t before = world.journal.prepares;
+    for (int i = 0; i < 3; ++i)
+        CHECK(problem(world.submit()) == "500 io_failed");
+    world.world.run_for(5s);
+    CHECK(world.journal.prepares - before <= 10);
+    CHECK(world.journal.prepares - before >= 4);
+    CHECK(world.ask("GET", "/v1/stats")->status == 200);
+    CHECK(std::ranges::count(world.log.entries, "no room for the journal",
+                             &MemoryLog::Entry::message) == 1);
+    world.journal.fault.reset();
+    world.world.run_for(2s);
+    CHECK(world.submit()->status == 202);
 }
 
 TEST_CASE("a key in a header is text, as one in a body is") {

@@ -179,6 +179,7 @@ class Core {
     void serve_view_waiters();
     void turn_away_view_waiters();
     void look_after_journal();
+    void journal_prepared(const Result<void>& result);
     void forget();
     void watch();
     void arm_tick();
@@ -242,7 +243,7 @@ class Core {
     SteadyTime tick_not_before_{};
     bool space_busy_ = false;
     std::unique_ptr<port::Timer> space_timer_;
-    bool journal_full_ = false;  // and told so
+    std::optional<Error> journal_fault_;  // of the last filling, and told so
     bool lease_refused_ = false;
     SteadyTime room_retry_at_{};
     Sequence dropped_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 
 #include "taskd/base/assert.hpp"
 #include "taskd/port/journal.hpp"
@@ -74,6 +75,8 @@ class MemoryJournal : public port::Journal, public port::JournalReader {
     }
 
     Result<void> prepare() override {
+        ++prepares;
+        if (fault) return std::unexpected{*fault};
         room_ = std::max(room_, settings_.room_bytes);
         return {};
     }
@@ -111,9 +114,12 @@ class MemoryJournal : public port::Journal, public port::JournalReader {
         return kept_.empty() ? tape_.dropped.next() : kept_.front().first;
     }
 
-    bool keeps = false;   // what is dropped, for readers
-    bool full = false;    // no room for new work
-    bool choked = false;  // nor for anything else
+    bool keeps = false;          // what is dropped, for readers
+    bool full = false;           // no room for new work
+    bool choked = false;         // nor for anything else
+    std::optional<Error> fault;  // of prepare()
+    std::size_t prepares = 0;
+    void use_up() { room_ = settings_.old_work_bytes; }  // new work waits to be prepared for
 
   private:
     // Old work gets a little more, so that a frame full of new work does not keep it waiting.

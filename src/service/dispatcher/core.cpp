@@ -126,8 +126,11 @@ void Core::run(Command command, Decided decided) {
     }
     const auto purpose = new_work ? port::Purpose::new_work : port::Purpose::old_work;
     if (auto settled = settle(decision, purpose); !settled) {
-        // The batch is full or the filler behind: both pass, the command waits for it.
-        if (settled.error().code == ErrorCode::overloaded) {
+        // The batch is full or the filler behind: both pass, the command waits for it. A filler
+        // that fails does not.
+        const bool passes = !journal_fault_ || syncing_ || !open_.records.records.empty();
+        const bool behind = settled.error().code == ErrorCode::overloaded;
+        if (behind && passes) {
             needs_room_ = true;
             deferred_.push_front({std::move(command), std::move(decided)});
             look_after_journal();
@@ -135,7 +138,7 @@ void Core::run(Command command, Decided decided) {
             return;
         }
         decision = {};
-        decision.refused = settled.error();
+        decision.refused = behind ? *journal_fault_ : settled.error();
     }
     advance();
     match();
@@ -194,7 +197,8 @@ void Core::match() {
         if (syncing_ && open_.bytes > settings_.batch_bytes_soft) return;  // after the sync
         Decision decision = engine_.decide(now(), engine::Match{}, random_);
         const auto settled = settle(decision, port::Purpose::old_work);
-        lease_refused_ = !settled && settled.error().code == ErrorCode::disk_full;
+        lease_refused_ =
+            !settled && (journal_fault_ || settled.error().code == ErrorCode::disk_full);
         if (!settled) return;  // tried again when there is room
     }
 }
@@ -417,7 +421,7 @@ void Core::watch() {
     if (idle_since_ && stood_still > Duration{0}) *idle_since_ += stood_still;
     watched_at_ = now;
     // Without room nothing can be leased, and that is told already; at the end nothing is.
-    const bool held_up = ports_.journal.stats().full || needs_room_ || closed_;
+    const bool held_up = ports_.journal.stats().full || journal_fault_ || needs_room_ || closed_;
     const auto types = held_up ? std::vector<std::string>{} : engine_.idle_with_work();
     if (types.empty()) {
         idle_since_.reset();

@@ -137,8 +137,9 @@ void Core::look_after_journal() {
     if (space_busy_) return;
     const auto stats = ports_.journal.stats();
     const bool drop = viewed_ > dropped_;
-    // A full disk is not tried again for every task that is refused.
-    const bool too_soon = stats.full && !drop && ports_.clock.steady() < room_retry_at_;
+    // A disk that is full, or fails, is not tried again for every task that is refused.
+    const bool failing = stats.full || journal_fault_;
+    const bool too_soon = failing && !drop && ports_.clock.steady() < room_retry_at_;
     const bool prepare = stats.wants_prepare && !too_soon;
     if (!drop && !prepare) return;
     space_busy_ = true;
@@ -156,21 +157,24 @@ void Core::look_after_journal() {
                 return;
             }
             dropped_ = covered;
+            if (prepare) journal_prepared(results->second);
             needs_room_ = false;  // or there is none, and they are told
             run_deferred();
-            if (results->second) {
-                if (prepare && std::exchange(journal_full_, false))
-                    ports_.log.info("the journal has room again");
-                finish_turn();
-                return;
-            }
-            if (!journal_full_)
-                ports_.log.warn("no room for the journal",
-                                {{"error", results->second.error().to_string()}});
-            journal_full_ = true;
-            room_retry_at_ = ports_.clock.steady() + room_retry;
-            space_timer_->set(room_retry_at_, [this] { look_after_journal(); });
+            finish_turn();
         });
+}
+
+void Core::journal_prepared(const Result<void>& result) {
+    if (result) {
+        if (std::exchange(journal_fault_, std::nullopt))
+            ports_.log.info("the journal has room again");
+        return;
+    }
+    if (!journal_fault_)
+        ports_.log.warn("no room for the journal", {{"error", result.error().to_string()}});
+    journal_fault_ = result.error();
+    room_retry_at_ = ports_.clock.steady() + room_retry;
+    space_timer_->set(room_retry_at_, [this] { look_after_journal(); });
 }
 
 void Core::drain(std::function<void()> done) {
