@@ -238,6 +238,26 @@ TEST_CASE("a submit larger than a frame is refused by name, one that must wait i
     CHECK(big(5'000)->status == 202);
 }
 
+namespace {
+
+using Answers = std::shared_ptr<std::map<std::string, int>>;
+
+// A request whose answer may be long in coming: counted by its status, and what was wrong.
+void begin(World& world, std::string method, std::string target, std::string body,
+           const Answers& answers) {
+    world.service->front().handle(
+        {.method = std::move(method), .target = std::move(target), .body = std::move(body)},
+        [answers](const port::HttpResponse& got) {
+            ++(*answers)[got.status < 300 ? std::to_string(got.status) : problem(got)];
+        });
+}
+
+std::string task_of(std::size_t bytes) {
+    return R"({"type":"sum","payload":")" + std::string(bytes, 'x') + R"("})";
+}
+
+}  // namespace
+
 TEST_CASE("a journal that cannot be filled refuses by its own error, and is tried in its time") {
     World world;
     world.world.run_for(1s);
@@ -254,6 +274,24 @@ TEST_CASE("a journal that cannot be filled refuses by its own error, and is trie
                              &MemoryLog::Entry::message) == 1);
     world.journal.fault.reset();
     world.world.run_for(2s);
+    CHECK(world.submit()->status == 202);
+}
+
+TEST_CASE("while a sync stands still only so much is taken to wait for it") {
+    World world;
+    world.world.run_for(1s);
+    world.journal_lane.hold();
+    const auto answers = std::make_shared<std::map<std::string, int>>();
+    for (int i = 0; i < 100; ++i) {
+        begin(world, "POST", "/v1/tasks", task_of(limits::mebibyte - 100), answers);
+        world.world.run_for(1ms);
+    }
+    CHECK(answers->size() == 1);
+    CHECK((*answers)["429 overloaded"] > 60);
+    CHECK((*answers)["429 overloaded"] < 80);
+    world.journal_lane.release();
+    world.world.run_for(3s);
+    CHECK((*answers)["429 overloaded"] + (*answers)["202"] == 100);
     CHECK(world.submit()->status == 202);
 }
 

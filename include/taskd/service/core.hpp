@@ -141,6 +141,7 @@ class Core {
     struct Deferred {
         engine::Command command;
         Decided decided;
+        std::size_t bytes = 0;
     };
     struct ViewWaiter {
         Sequence needed;
@@ -159,6 +160,7 @@ class Core {
     void take_workflow(engine::Command& command, const std::shared_ptr<const WholeWorkflow>& found);
     void match();
     bool must_defer() const;
+    void defer(Deferred deferred, bool first);
     bool page_waits() const;
     void run_deferred();
     void fetch(Wanted wanted, bool ahead, std::function<void(Fetched)> then);
@@ -207,8 +209,9 @@ class Core {
     bool flush_posted_ = false;
     bool needs_room_ = false;  // the batch is full or the journal's filler behind
     std::deque<Deferred> deferred_;
-    std::size_t fetches_ = 0;    // commands waiting for the view
-    std::size_t questions_ = 0;  // those of them that rest on what the view alone knows
+    std::size_t deferred_bytes_ = 0;  // of their payloads
+    std::size_t fetches_ = 0;         // commands waiting for the view
+    std::size_t questions_ = 0;       // those of them that rest on what the view alone knows
     std::uint64_t workflows_deleted_ = 0;
     // What the view said of results, for the steps of a workflow that refer to them.
     struct Told {

@@ -29,6 +29,22 @@ bool adds_work(Command& command) {
            std::holds_alternative<engine::StartOperation>(command);
 }
 
+// What it holds in memory while it waits, roughly: what callers sent is the most of it.
+std::size_t bytes_of(Command& command) {
+    std::size_t bytes = sizeof command;
+    if (const engine::Submit* submit = engine::asked_of(command))
+        for (const TaskSpec& task : submit->tasks)
+            bytes += sizeof task + task.payload.view().size();
+    if (const auto* publish = std::get_if<engine::Publish>(&command))
+        for (const TopicEvent& event : publish->events)
+            bytes += sizeof event + taskd::bytes_of(event);
+    if (const auto* complete = std::get_if<engine::Complete>(&command))
+        bytes += complete->result.view().size();
+    if (const auto* edit = std::get_if<engine::EditPayload>(&command))
+        bytes += edit->payload.view().size();
+    return bytes;
+}
+
 // Made of what the view had: until it is decided, deletions of that time must be remembered.
 bool is_of_page(const Command& command) {
     return std::holds_alternative<engine::StepOperation>(command) ||
@@ -103,11 +119,15 @@ void Core::on_records(std::function<void(const RecordBatch&)> handler) {
 
 void Core::execute(Command command, Decided decided) {
     // A frame has an end: what comes while a big one fills waits until it is written.
-    if (!deferred_.empty() || must_defer()) {
-        deferred_.push_back({std::move(command), std::move(decided)});
-        return;
-    }
+    if (!deferred_.empty() || must_defer())
+        return defer({std::move(command), std::move(decided)}, false);
     run(std::move(command), std::move(decided));
+}
+
+void Core::defer(Deferred deferred, bool first) {
+    deferred.bytes = bytes_of(deferred.command);
+    deferred_bytes_ += deferred.bytes;
+    deferred_.insert(first ? deferred_.begin() : deferred_.end(), std::move(deferred));
 }
 
 void Core::run(Command command, Decided decided) {
@@ -132,7 +152,7 @@ void Core::run(Command command, Decided decided) {
         const bool behind = settled.error().code == ErrorCode::overloaded;
         if (behind && passes) {
             needs_room_ = true;
-            deferred_.push_front({std::move(command), std::move(decided)});
+            defer({std::move(command), std::move(decided)}, true);
             look_after_journal();
             finish_turn();
             return;
@@ -161,6 +181,7 @@ void Core::run_deferred() {
     while (!deferred_.empty() && !must_defer()) {
         Deferred next = std::move(deferred_.front());
         deferred_.pop_front();
+        deferred_bytes_ -= next.bytes;
         run(std::move(next.command), std::move(next.decided));
     }
 }
@@ -396,8 +417,8 @@ std::optional<Error> Core::slow_down() const {
     if (held_) return held_;
     const auto behind = view_behind_since_;
     const bool late = behind && ports_.clock.steady() - *behind > limits::view_lag_max;
-    // Without room for the view the journal's own room is the bound.
-    // Beside what stays in memory although the view has it.
+    // Beside what stays in memory although the view has it. Without room for the view the journal's
+    // own room is the bound.
     const std::size_t bytes =
         engine_.waiting_bytes() + engine_.ended_bytes() + engine_.event_bytes();
     const auto& kept = settings_.engine;
@@ -405,6 +426,8 @@ std::optional<Error> Core::slow_down() const {
                                                  kept.ended_bytes_max + kept.events_bytes_max;
     if (view_full_ && late) return Error{ErrorCode::disk_full, "the view has no room"};
     if (late) return Error{ErrorCode::overloaded, "the view is behind"};
+    if (deferred_bytes_ > settings_.unviewed_bytes_max)
+        return Error{ErrorCode::overloaded, "what is new waits for the disk"};
     if (much) return Error{ErrorCode::overloaded, "what is new waits for the view"};
     if (ports_.journal.stats().bytes_since_drop > limits::view_lag_bytes_max)
         return Error{ErrorCode::overloaded, "the journal waits for the view"};
