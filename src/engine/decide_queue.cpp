@@ -33,6 +33,9 @@ Decision decide_queue(const Context& context, const ChangeQueue& command) {
             rules.draining = before.draining;
             rules.paused_keys = before.paused_keys;
             break;
+        case ChangeQueue::What::schema:
+            rules.schema = command.rules.schema;
+            break;
         case ChangeQueue::What::pause:
             if (command.key && rules.paused_keys.size() == limits::keys_named_max)
                 return refuse(ErrorCode::invalid_field, "as many keys are paused as may be");

@@ -53,11 +53,15 @@ Decision decide_publish(const Context& context, const Publish& command) {
 Decision decide_set_topic(const Context& context, const SetTopic& command) {
     const Topics& state = context.state.topics;
     const TopicState* there = state.find(command.topic);
+    if (there == nullptr && command.change)
+        return refuse(ErrorCode::topic_not_found, command.topic);
     if (there == nullptr && state.all().size() >= limits::topics_max)
         return refuse(ErrorCode::too_many_topics, std::to_string(limits::topics_max));
+    const TopicRules rules =
+        command.change ? command.change->of(there->topic.rules) : command.rules;
     Decision decision;
-    if (there == nullptr || there->topic.rules != command.rules)
-        decision.records.emplace_back(TopicChanged{command.topic, command.rules, context.now.wall});
+    if (there == nullptr || there->topic.rules != rules)
+        decision.records.emplace_back(TopicChanged{command.topic, rules, context.now.wall});
     return decision;
 }
 

@@ -201,22 +201,24 @@ Result<DeliveryWord> parse_failure(std::string_view raw) {
 
 }  // namespace
 
-Result<TopicRules> parse_topic_rules(std::string_view body, TopicRules rules) {
+Result<TopicRulesChange> parse_topic_rules(std::string_view body) {
     const auto fields = fields_of(body);
     if (!fields) return std::unexpected{fields.error()};
+    TopicRulesChange change;
     for (const auto& [key, raw] : *fields) {
         Result<void> taken;
         if (key == "keep_ms")
-            taken = take_ms(raw, key, limits::topic_age_least, limits::topic_age_most, rules.age);
+            taken = take_ms(raw, key, limits::topic_age_least, limits::topic_age_most,
+                            change.age.emplace());
         else if (key == "keep_bytes")
-            taken = take_count(raw, key, rules.bytes);
+            taken = take_count(raw, key, change.bytes.emplace());
         else if (key == "keep_count")
-            taken = take_count(raw, key, rules.count);
+            taken = take_count(raw, key, change.count.emplace());
         else
             return fail(ErrorCode::unknown_field, key);
         if (!taken) return fail(std::move(taken));
     }
-    return rules;
+    return change;
 }
 
 std::string write_topic(const Topic& topic) {

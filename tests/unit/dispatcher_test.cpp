@@ -295,6 +295,34 @@ TEST_CASE("while a sync stands still only so much is taken to wait for it") {
     CHECK(world.submit()->status == 202);
 }
 
+TEST_CASE("changes that wait behind each other undo nothing of each other") {
+    World world;
+    CHECK(world.ask("PUT", "/v1/topics/t", "{}")->status == 200);
+    world.world.run_for(1s);
+    world.journal_lane.hold();
+    const auto answers = std::make_shared<std::map<std::string, int>>();
+    for (int i = 0; i < 10; ++i) {  // more than a batch takes while another one syncs
+        begin(world, "POST", "/v1/tasks", task_of(limits::mebibyte - 100), answers);
+        world.world.run_for(1ms);
+    }
+    begin(world, "PUT", "/v1/queues/sum", R"({"concurrency":3})", answers);
+    begin(world, "PUT", "/v1/queues/sum/schema", R"({"type":"string"})", answers);
+    begin(world, "PATCH", "/v1/topics/t", R"({"keep_count":7})", answers);
+    begin(world, "PATCH", "/v1/topics/t", R"({"keep_bytes":9})", answers);
+    world.world.run_for(1s);
+    CHECK(answers->empty());
+    world.journal_lane.release();
+    world.world.run_for(3s);
+    CHECK(*answers == std::map<std::string, int>{{"200", 4}, {"202", 10}});
+    const auto queue = world.ask("GET", "/v1/queues/sum")->body;
+    CHECK(protocol::JsonView{queue}["concurrency"].number() == 3);
+    CHECK(protocol::JsonView{queue}["schema"]["type"].text() == "string");
+    const auto topic = world.ask("GET", "/v1/topics/t")->body;
+    CHECK(protocol::JsonView{topic}["keep_count"].number() == 7);
+    CHECK(protocol::JsonView{topic}["keep_bytes"].number() == 9);
+    CHECK(problem(world.ask("PATCH", "/v1/topics/none", "{}")) == "404 topic_not_found");
+}
+
 TEST_CASE("a key in a header is text, as one in a body is") {
     World world;
     std::optional<port::HttpResponse> answer;

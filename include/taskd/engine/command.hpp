@@ -102,7 +102,7 @@ struct SetPriority {
 // What an operator does to a queue. `key` narrows pause and resume to one key; `rules` are those
 // asked for, of which pauses are left as they are.
 struct ChangeQueue {
-    enum class What { rules, pause, resume, drain };
+    enum class What { rules, pause, resume, drain, schema };  // schema: of `rules` that alone
     std::string type;
     What what = What::rules;
     std::optional<std::string> key = {};
@@ -272,10 +272,12 @@ struct Publish {
     std::vector<TopicEvent> events;
 };
 
-// Makes a topic or changes what it keeps: too_many_topics.
+// Makes a topic or changes what it keeps: too_many_topics. With a `change` only that, of a topic
+// that is there: topic_not_found.
 struct SetTopic {
     std::string topic;
     TopicRules rules;
+    std::optional<TopicRulesChange> change = {};
 };
 struct RemoveTopic {  // topic_not_found
     std::string topic;

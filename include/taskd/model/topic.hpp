@@ -54,6 +54,17 @@ struct TopicRules {
     friend bool operator==(const TopicRules&, const TopicRules&) = default;
 };
 
+// What of them becomes another.
+struct TopicRulesChange {
+    std::optional<Duration> age;
+    std::optional<std::uint64_t> bytes;
+    std::optional<std::uint64_t> count;
+
+    TopicRules of(const TopicRules& rules) const {
+        return {age.value_or(rules.age), bytes.value_or(rules.bytes), count.value_or(rules.count)};
+    }
+};
+
 struct Topic {
     std::string name;
     TopicRules rules;

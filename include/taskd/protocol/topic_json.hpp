@@ -27,8 +27,8 @@ Result<void> check_event(const TopicEvent& event);
 void write_event(std::string& out, const TopicEvent& event);
 bool is_json_media(std::string_view content_type);
 
-// Fields that are missing stay as they are in `rules`.
-Result<TopicRules> parse_topic_rules(std::string_view body, TopicRules rules);
+// Fields that are missing stay as they are.
+Result<TopicRulesChange> parse_topic_rules(std::string_view body);
 std::string write_topic(const Topic& topic);
 
 Result<SubscriptionSpec> parse_subscription(std::string_view body, std::string group);

@@ -86,7 +86,7 @@ void QueueApi::put_schema(Call call) {
     auto schema = protocol::parse_schema(call.request.body);
     if (!schema) return call.answer(schema.error());
     ChangeQueue command;
-    command.rules = core_.engine().rules_of(call.parameters[0]);
+    command.what = ChangeQueue::What::schema;
     command.rules.schema = std::move(*schema);
     execute(std::move(call), std::move(command));
 }

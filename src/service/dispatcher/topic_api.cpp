@@ -202,18 +202,18 @@ void TopicApi::set(Call call, bool anew) {
     if (there == nullptr && is_own_topic(*name))
         return call.answer(Error{ErrorCode::topic_not_found, *name});
     if (there == nullptr && !anew) return call.answer(Error{ErrorCode::topic_not_found, *name});
-    const auto rules =
-        protocol::parse_topic_rules(call.request.body, anew ? TopicRules{} : there->rules);
-    if (!rules) return call.answer(rules.error());
+    const auto change = protocol::parse_topic_rules(call.request.body);
+    if (!change) return call.answer(change.error());
     auto shared = std::make_shared<Call>(std::move(call));
-    core_.execute(engine::SetTopic{*name, *rules},
-                  [this, shared, name = *name](const engine::Decision& decision) -> Core::Reply {
-                      if (decision.refused)
-                          return [shared, error = *decision.refused] { shared->answer(error); };
-                      return [shared, out = write_with_groups(*core_.engine().topic(name))] {
-                          shared->answer(200, out);
-                      };
-                  });
+    core_.execute(
+        anew ? engine::SetTopic{*name, change->of({})} : engine::SetTopic{*name, {}, *change},
+        [this, shared, name = *name](const engine::Decision& decision) -> Core::Reply {
+            if (decision.refused)
+                return [shared, error = *decision.refused] { shared->answer(error); };
+            return [shared, out = write_with_groups(*core_.engine().topic(name))] {
+                shared->answer(200, out);
+            };
+        });
 }
 
 void TopicApi::remove(Call call) {

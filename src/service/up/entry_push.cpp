@@ -161,7 +161,7 @@ Result<void> check_pushed_entry(const Entry& entry) {
     if (auto named = check_name(entry); !named) return named;
     const std::string body = body_of(entry);
     if (entry.kind == "queue") return only_error(protocol::parse_queue_rules(body));
-    if (entry.kind == "topic") return only_error(protocol::parse_topic_rules(body, {}));
+    if (entry.kind == "topic") return only_error(protocol::parse_topic_rules(body));
     const auto group = protocol::parse_subscription(body, pushed_name(entry));
     if (!group) return std::unexpected{group.error()};
     return only_error(Pattern::parse(group->pattern));
