@@ -86,9 +86,19 @@ class Api:
 
     # ---- tasks
 
+    def post_patiently(self, path, body, patience=30.0):
+        """Posts until it is not put off any more: the view catches up, say. Unlike
+        `submit_patiently` it takes no broken connection for granted."""
+        end = time.monotonic() + patience
+        while True:
+            answer = self.post(path, body)
+            if answer.status not in (429, 503) or time.monotonic() > end:
+                return answer
+            time.sleep(0.005)
+
     def submit(self, kind, payload=None, **more):
         """The id of a task that was taken."""
-        answer = self.post("/v1/tasks", {"type": kind, "payload": payload, **more})
+        answer = self.post_patiently("/v1/tasks", {"type": kind, "payload": payload, **more})
         if answer.status != 202:
             raise AssertionError(f"submit answered {answer.status}: {answer.text}")
         return answer.json["id"]

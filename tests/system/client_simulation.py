@@ -126,26 +126,28 @@ class Client(threading.Thread):
     def one(self):
         task = self.oracle.task()
         self.note([task])
-        told = self.expect(self.api.post("/v1/tasks", task[0]), 202)
+        told = self.expect(self.api.post_patiently("/v1/tasks", task[0]), 202)
         assert told["id"] == task[0]["id"] and told["state"] in ("queued", "running"), told
 
     def one_and_wait(self):
         task = self.oracle.task()
         self.note([task])
-        told = self.expect(self.api.post("/v1/tasks?wait=30s", task[0]), 200)
+        told = self.expect(self.api.post_patiently("/v1/tasks?wait=30s", task[0]), 200)
         self.check_end(told)
         assert told["payload"] == task[0]["payload"] and told["attempts_made"] == 1, told
 
     def many(self):
         tasks = self.tasks(300)
         self.note(tasks)
-        told = self.expect(self.api.post("/v1/tasks", [spec for spec, *_ in tasks]), 202)
+        specs = [spec for spec, *_ in tasks]
+        told = self.expect(self.api.post_patiently("/v1/tasks", specs), 202)
         assert [each["id"] for each in told["tasks"]] == [spec["id"] for spec, *_ in tasks]
 
     def many_and_wait(self):
         tasks = self.tasks()
         self.note(tasks)
-        told = self.expect(self.api.post("/v1/tasks?wait=30s", [spec for spec, *_ in tasks]), 200)
+        specs = [spec for spec, *_ in tasks]
+        told = self.expect(self.api.post_patiently("/v1/tasks?wait=30s", specs), 200)
         assert [each["id"] for each in told["tasks"]] == [spec["id"] for spec, *_ in tasks]
         for each in told["tasks"]:
             self.check_end(each)
@@ -154,16 +156,17 @@ class Client(threading.Thread):
         """The same submit from several connections at once makes one task."""
         task = self.oracle.task()
         self.note([task])
-        twins = [harness.in_thread(
-            lambda: harness.Api(self.url).post("/v1/tasks?wait=30s", task[0])) for _ in range(4)]
+        twins = [harness.in_thread(lambda: harness.Api(self.url).post_patiently(
+            "/v1/tasks?wait=30s", task[0])) for _ in range(4)]
         for twin in twins:
             self.check_end(self.expect(twin.result(harness.PATIENCE), 200))
 
     def another_body(self):
         task = self.oracle.task()
         self.note([task])
-        self.expect(self.api.post("/v1/tasks", task[0]), 202)
-        told = self.expect(self.api.post("/v1/tasks", task[0] | {"payload": ["another"]}), 409)
+        self.expect(self.api.post_patiently("/v1/tasks", task[0]), 202)
+        other = task[0] | {"payload": ["another"]}
+        told = self.expect(self.api.post_patiently("/v1/tasks", other), 409)
         assert told["error"] == "id_conflict", told
 
     def broken_json(self):
@@ -189,7 +192,7 @@ class Client(threading.Thread):
     def cancelled(self):
         spec = {"id": harness.uuid7(), "type": "wait", "payload": 600}
         self.taken[spec["id"]] = ("cancelled", "cancelled")
-        self.expect(self.api.post("/v1/tasks", spec), 202)
+        self.expect(self.api.post_patiently("/v1/tasks", spec), 202)
         told = self.expect(self.api.post(f"/v1/tasks/{spec['id']}/cancel"), 200)
         assert told == {"id": spec["id"], "state": "cancelled"}, told
 
@@ -200,11 +203,13 @@ class Client(threading.Thread):
         body = json.dumps(task[0]).encode()
         head = (f"POST /v1/tasks HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
                 f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n").encode()
-        with self.connect() as sock:
-            for piece in (head[:20], head[20:], body[:7], body[7:-1], body[-1:]):
-                sock.sendall(piece)
-                self.api.get("/healthz")  # the server turns to others meanwhile
-            answer = b"".join(iter(lambda: sock.recv(65536), b""))
+        answer = b"HTTP/1.1 429 "
+        while answer.startswith(b"HTTP/1.1 429 "):
+            with self.connect() as sock:
+                for piece in (head[:20], head[20:], body[:7], body[7:-1], body[-1:]):
+                    sock.sendall(piece)
+                    self.api.get("/healthz")  # the server turns to others meanwhile
+                answer = b"".join(iter(lambda: sock.recv(65536), b""))
         assert answer.startswith(b"HTTP/1.1 202 "), answer
 
     def hung_up(self):
@@ -217,7 +222,7 @@ class Client(threading.Thread):
                          + str(len(body)).encode() + b"\r\n\r\n" + body[:-1])
             if self.chance.random() < 0.5:
                 sock.sendall(body[-1:])
-        self.expect(self.api.post("/v1/tasks", task[0]), 202)
+        self.expect(self.api.post_patiently("/v1/tasks", task[0]), 202)
 
     def connect(self):
         host, _, port = self.url.rpartition("/")[2].partition(":")

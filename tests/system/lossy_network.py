@@ -67,7 +67,7 @@ class LossyNetwork(harness.SystemTest):
         tasks = tasks_of_all_sizes()
         for part in range(0, TASKS, 50):
             specs = [spec for spec, _ in tasks[part:part + 50]]
-            answer = self.system.dp.api.post("/v1/tasks", specs)
+            answer = self.system.dp.api.post_patiently("/v1/tasks", specs)
             self.assertEqual(answer.status, 202, answer.text)
         self.check_all(tasks, restarts_allowed=False)
 
