@@ -1,8 +1,10 @@
 """SIGTERM and SIGINT: what is held is finished, nobody is left waiting; a second signal leaves at
 once."""
 
+import http.client
+import json
+import re
 import signal
-import threading
 import time
 
 import harness
@@ -15,6 +17,11 @@ class Shutdown(harness.SystemTest):
         task = api.submit(kind, payload)
         harness.wait_until(lambda: api.task(task)["state"] == "running", "it runs")
         return task
+
+    def connections(self):
+        """How many HTTP connections the dispatcher has, that of the question among them."""
+        text = self.system.dp.api.get("/metrics").text
+        return int(re.search(r"^taskd_http_connections (\d+)$", text, re.M)[1])
 
     def test_worker_finishes_what_it_holds(self):
         system = self.system
@@ -39,7 +46,7 @@ class Shutdown(harness.SystemTest):
     def test_worker_hands_over_to_a_dispatcher_that_comes_back(self):
         system = self.system
         system.start_all("wait")
-        held = self.running(payload=0.2)
+        held = self.running(payload=2)
         worker = system.workers["wait"]
         system.dp.kill()
         worker.terminate()
@@ -52,21 +59,21 @@ class Shutdown(harness.SystemTest):
     def test_dispatcher_answers_who_waits_and_comes_back_whole(self):
         system = self.system
         dispatcher = system.start_all("wait", "sum")
-        held = self.running(payload=1.2)
+        held = self.running(payload=3)
         ended = dispatcher.api.submit("sum", [1, 2])
         dispatcher.api.result(ended)
-        answers = []
-        asking = [threading.Thread(target=lambda path=path: answers.append(
-            dispatcher.api.get(path))) for path in (
-                f"/v1/tasks/{held}/result?wait=60s", f"/v1/tasks/{held}/result?wait=50s")]
+        before = self.connections()
+        asking = [http.client.HTTPConnection("127.0.0.1", dispatcher.port,
+                                             timeout=harness.PATIENCE) for _ in range(2)]
         for each in asking:
-            each.start()
+            self.addCleanup(each.close)
+            each.request("GET", f"/v1/tasks/{held}/result?wait=60s")
+        harness.wait_until(lambda: self.connections() >= before + len(asking), "they wait")
         dispatcher.terminate()
         for each in asking:
-            each.join(harness.PATIENCE)
-        # Those who waited were answered; who came too late was told so.
-        for answer in answers:
-            self.assertIn(answer.status, (202, 503), answer.text)
+            answer = each.getresponse()
+            self.assertEqual((answer.status, json.loads(answer.read())["state"]),
+                             (202, "running"))
         self.assertEqual(dispatcher.wait_end(), 0)
         self.assertEqual(system.run("store", "check", system.folder / "dispatcher").returncode, 0)
         dispatcher.start().wait_ready()
@@ -79,14 +86,26 @@ class Shutdown(harness.SystemTest):
         system = self.system
         dispatcher = system.start_all("wait")
         for _ in range(10):
-            dispatcher.api.post("/v1/tasks", [{"type": "wait", "payload": 0.05}] * 1000)
+            # Of all lengths, so that there is always one that ends.
+            answer = dispatcher.api.post_patiently("/v1/tasks", [
+                {"type": "wait", "payload": 0.05 + number % 97 / 500} for number in range(1000)])
+            self.assertEqual(answer.status, 202, answer.text)
         harness.wait_until(lambda: dispatcher.api.get("/v1/queues/wait").json["running"] > 0,
                            "they work")
+        ended = dispatcher.api.get("/v1/stats").json["totals"]["succeeded"]
+        queued = dispatcher.api.get("/v1/queues/wait").json["queued"]
+        self.assertGreater(queued, 2_000)
         begin = time.monotonic()
         dispatcher.terminate()
         self.assertEqual(dispatcher.wait_end(), 0)
         self.assertLess(time.monotonic() - begin, 10)
         self.assertNotIn("not drained in time", dispatcher.last_log())
+        system.workers["wait"].kill()
+        dispatcher.start().wait_ready()
+        # What they worked on and a second's work at most.
+        there = dispatcher.api.get("/v1/stats").json["totals"]["succeeded"]
+        self.assertLess(there - ended, 500)
+        self.assertGreater(dispatcher.api.get("/v1/queues/wait").json["queued"], queued - 500)
 
     def test_every_role_ends_by_sigint(self):
         system = self.system
