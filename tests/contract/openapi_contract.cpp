@@ -447,7 +447,7 @@ void try_a_full_disk(Judge& judge, const std::string& slow) {
 bool tested_elsewhere(const ApiOperation& operation, const std::string& error) {
     static const std::map<std::string, std::string> places{
         {"body_too_large", "tests/unit/dispatcher_test.cpp"},
-        {"backup_running", "tests/unit/backup_test.cpp"},
+        {"backup_running", "tests/unit/backups_test.cpp"},
         {"io_failed", "tests/unit/dispatcher_test.cpp"},
         {"view_corrupt", "tests/contract/view_contract.cpp"},
         {"too_many_schedules", "tests/unit/schedule_desk_test.cpp"},

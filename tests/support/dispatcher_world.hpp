@@ -64,7 +64,7 @@ struct WatchedRecords final : port::JournalReader {
 struct DispatcherWorld {
     explicit DispatcherWorld(std::size_t frame_bytes_max = limits::frame_bytes_max,
                              service::DispatcherSettings settings = {},
-                             bus::Publisher* bus = nullptr)
+                             bus::Publisher* bus = nullptr, port::ViewCopy* copies = nullptr)
         : journal{tape, {.frame_bytes_max = frame_bytes_max}} {
         socket = std::move(*host.bind(4000));
         REQUIRE(disk.make_dir("data"));
@@ -86,7 +86,7 @@ struct DispatcherWorld {
                                      log_lane,
                                      &metrics,
                                      &disk,
-                                     nullptr,
+                                     copies,
                                      io::read_workflow_text,
                                      &document_lane,
                                      bus},

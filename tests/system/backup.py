@@ -60,13 +60,22 @@ class Backup(harness.SystemTest):
                 later.append(mine.submit("sum", [1, 2]))
 
         load = harness.in_thread(go_on)
-        names = [self.backup("--to", self.to, "--url", system.dp.url) for _ in range(3)]
+        names, acknowledged = [], []
+        for _ in range(3):
+            before = len(later)
+            harness.wait_until(lambda: len(later) > before or load.done(), "more are taken")
+            acknowledged.append(list(later))
+            names.append(self.backup("--to", self.to, "--url", system.dp.url))
         ended.set()
         load.result(harness.PATIENCE)
         self.assertEqual(len(set(names)), 3)
         self.assertEqual(list((self.data / "backups").iterdir()), [], "they were taken away")
+        # What was acknowledged before each was asked for is in it.
+        for number, known in enumerate(acknowledged[1:], 2):
+            there = self.states(self.restore(names[number - 1], f"new-{number}"))
+            self.assertEqual({*first, *waits, *known} - set(there), set(), f"backup {number}")
         there = self.states(self.restore(names[0]))
-        self.assertLessEqual(set(first) | set(waits), set(there))
+        self.assertEqual({*first, *waits, *acknowledged[0]} - set(there), set())
         self.assertLessEqual(set(there), set(first) | set(waits) | set(later))
         self.assertTrue(all(there[task] == "succeeded" for task in first))
         self.assertTrue(all(there[task] == "queued" for task in waits))
@@ -196,7 +205,9 @@ class Backup(harness.SystemTest):
         system = self.system
         system.dp = system.dispatcher("http://127.0.0.1:1").start().wait_ready()
         for _ in range(60):
-            system.dp.api.post("/v1/tasks", [{"type": "nobody", "payload": "x" * 10_000}] * 100)
+            answer = system.dp.api.post_patiently(
+                "/v1/tasks", [{"type": "nobody", "payload": "x" * 10_000}] * 100)
+            self.assertEqual(answer.status, 202, answer.text)
         for attempt in range(3):
             asked = harness.in_thread(
                 lambda: system.run("backup", "--data", self.data, "--to", self.to, "--url",
