@@ -19,7 +19,9 @@ std::string write_tally(const sim::Tally& tally) {
     std::string out = write_table({{"steps", fmt::format("{}", tally.steps)},
                                    {"stories", fmt::format("{}", tally.stories)},
                                    {"starts of the dispatcher", fmt::format("{}", tally.lives)},
-                                   {"records", fmt::format("{}", tally.records)}});
+                                   {"records", fmt::format("{}", tally.records)},
+                                   {"events", fmt::format("{}", tally.published)},
+                                   {"deliveries", fmt::format("{}", tally.acknowledged)}});
     TableRows rows{{"ROW", "HITS"}};
     for (std::size_t i = 0; i < tally.rows.size(); ++i) {
         const StateRow& row = state_table()[i];
@@ -27,9 +29,9 @@ std::string write_tally(const sim::Tally& tally) {
                         fmt::format("{}", tally.rows[i])});
     }
     out += '\n' + write_table(rows);
-    rows = {{"COMMAND", "TIMES"}};
-    for (const auto& [name, count] : tally.commands)
-        rows.push_back({name, fmt::format("{}", count)});
+    rows = {{"COMMAND", "TIMES", "ACCEPTED"}};
+    for (const auto& [name, met] : tally.commands)
+        rows.push_back({name, fmt::format("{}", met.asked), fmt::format("{}", met.accepted)});
     out += '\n' + write_table(rows);
     rows = {{"FAULT", "TIMES"}};
     for (const auto& [name, count] : tally.faults)
@@ -79,7 +81,7 @@ const Command& simulate_command() {
              "Commands and faults by chance (kills, power cuts, clocks, full disks, lost and "
              "late messages) on\nthe engine and its core as they ship, with journal and view in "
              "memory. A step is a command or a\nfault. Exit 0 only when nothing was violated and "
-             "every row of the state table, command and kind\nof fault was met.",
+             "every row of the state table and kind of fault\nwas met, and every command accepted.",
          .options = {{.name = "seed",
                       .kind = OptionKind::number,
                       .value = "N",

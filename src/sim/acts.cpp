@@ -269,6 +269,14 @@ void drop(Story& story) {
     story.drop_some();
 }
 
+// What the desk of schedules is asked, and how it answers.
+Story::Done counted(Story& story, const char* name) {
+    story.asked(name);
+    return [&story, name](const engine::Decision& decision) {
+        if (!decision.refused) story.accepted(name);
+    };
+}
+
 void schedule(Story& story) {
     Random& random = story.random();
     ScheduleSpec spec;
@@ -285,29 +293,26 @@ void schedule(Story& story) {
     spec.task.id = {};
     if (std::ranges::find(story.schedule_names, spec.name) == story.schedule_names.end())
         story.schedule_names.push_back(spec.name);
-    ++story.tally().commands["set schedule"];
-    story.schedules().set(std::move(spec), [](const engine::Decision&) {});
+    story.schedules().set(std::move(spec), counted(story, "set schedule"));
 }
 
 void disturb_schedule(Story& story) {
     const std::string name = schedule_names[story.random().below(2)];
-    const auto done = [](const engine::Decision&) {};
-    const auto count = [&](const char* command) { ++story.tally().commands[command]; };
     const WallTime now = story.stage().wall();
     switch (story.random().below(5)) {
         case 0:
-            count("remove schedule");
-            return story.schedules().remove(name, done);
+            return story.schedules().remove(name, counted(story, "remove schedule"));
         case 1:
-            count("fire schedule by hand");
-            return story.schedules().run_now(name, done);
+            return story.schedules().run_now(name, counted(story, "fire schedule by hand"));
         case 2:
-            count("backfill schedule");
-            return story.schedules().backfill(name, now - 8s, now,
-                                              [](const service::ScheduleDesk::Backfilled&) {});
+            story.asked("backfill schedule");
+            return story.schedules().backfill(
+                name, now - 8s, now, [&story](const service::ScheduleDesk::Backfilled& counts) {
+                    if (counts.submitted > 0) story.accepted("backfill schedule");
+                });
         default:
-            count("pause schedule");
-            story.schedules().pause({name, story.random().chance(2, 3), "operator", {}}, done);
+            story.schedules().pause({name, story.random().chance(2, 3), "operator", {}},
+                                    counted(story, "pause schedule"));
     }
 }
 

@@ -32,6 +32,11 @@ service::CoreSettings core_settings() {
     return settings;
 }
 
+// One that was refused does nothing.
+bool does_something(const engine::Decision& decision) {
+    return !decision.records.empty() || !decision.notes.empty() || !decision.outputs.empty();
+}
+
 }  // namespace
 
 Result<void> JudgedJournal::commit(const RecordBatch& batch) {
@@ -173,12 +178,14 @@ void Story::deliver(const engine::Output& output) {
 }
 
 void Story::ask(const char* name, engine::Command command, Done done) {
-    ++tally_.commands[name];
-    core_->execute(std::move(command), [done = std::move(done)](const engine::Decision& decision) {
-        return [done, decision] {
-            if (done) done(decision);
-        };
-    });
+    asked(name);
+    core_->execute(std::move(command),
+                   [this, name, done = std::move(done)](const engine::Decision& decision) {
+                       if (does_something(decision)) accepted(name);
+                       return [done, decision] {
+                           if (done) done(decision);
+                       };
+                   });
 }
 
 void Story::submit(const char* name, std::vector<TaskSpec> tasks) {

@@ -83,6 +83,9 @@ class Story {
     using Done = std::function<void(const engine::Decision&)>;
     // A command, counted under its name; `done` once it is durable. Its answer may never come.
     void ask(const char* name, engine::Command command, Done done = {});
+    // The two parts of that, for what is asked of somebody else than the core.
+    void asked(const char* name) { ++tally_.commands[name].asked; }
+    void accepted(const char* name) { ++tally_.commands[name].accepted; }
     // The same, to be judged: what was taken must be there.
     void submit(const char* name, std::vector<TaskSpec> tasks);
     void make_group(Group group, bool open, std::vector<TaskSpec> tasks);

@@ -58,7 +58,10 @@ void ask_for(Story& story, const std::string& group, std::size_t max, Duration w
     auto gone = std::make_shared<bool>(story.random().chance(1, 20));
     (void)story.deliveries().ask(group, {max, wait, "consumer"}, gone,
                                  [&story, group](const Result<engine::TopicAnswer>& answer) {
-                                     if (answer) remember(story, group, *answer);
+                                     if (!answer) return;
+                                     if (!answer->leased.empty())
+                                         story.accepted("ask for deliveries");
+                                     remember(story, group, *answer);
                                  });
 }
 
@@ -95,7 +98,7 @@ void subscribe(Story& story) {
 }
 
 void ask_for_deliveries(Story& story) {
-    ++story.tally().commands["ask for deliveries"];
+    story.asked("ask for deliveries");
     ask_for(story, any_group(story), 1 + story.random().below(6),
             std::chrono::milliseconds{story.random().below(3'000)});
 }

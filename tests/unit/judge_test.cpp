@@ -1,6 +1,7 @@
 // The judge of the simulation finds what may not be: each rule broken once.
 #include "sim/judge.hpp"
 #include "catch.hpp"
+#include "taskd/sim/simulation.hpp"
 
 using namespace taskd;
 using namespace taskd::sim;
@@ -158,4 +159,24 @@ TEST_CASE("what a queue and a worker do not allow is found by its name") {
         trial.say(GroupEnded{group.id, {}, {}});
         CHECK(trial.blamed_for("a group ends when all its tasks have"));
     }
+}
+
+TEST_CASE("a command that was only ever refused counts as one that was not met") {
+    Tally tally;
+    const auto is_unmet = [&](std::string_view name) {
+        return std::ranges::count(tally.unmet(), name) == 1;
+    };
+    for (const char* name :
+         {"publish", "end deliveries", "set group", "retry workflow", "submit"}) {
+        INFO(name);
+        tally.commands[name].asked = 5;
+        CHECK(is_unmet(name));
+        Tally more;
+        more.commands[name].accepted = 1;
+        tally.add(more);
+        CHECK_FALSE(is_unmet(name));
+    }
+    CHECK(is_unmet("an event that is published"));
+    tally.published = 1;
+    CHECK_FALSE(is_unmet("an event that is published"));
 }

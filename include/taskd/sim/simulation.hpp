@@ -12,16 +12,23 @@ namespace taskd::sim {
 
 // What was met, over all stories.
 struct Tally {
+    struct Met {
+        std::uint64_t asked = 0;
+        std::uint64_t accepted = 0;  // not refused, and something came of it
+    };
+
     std::uint64_t steps = 0;  // commands and faults
     std::uint64_t stories = 0;
     std::uint64_t lives = 0;  // starts of the dispatcher
     std::uint64_t records = 0;
-    std::map<std::string, std::uint64_t> commands;  // as often as asked, refused ones too
+    std::uint64_t published = 0;     // events
+    std::uint64_t acknowledged = 0;  // deliveries
+    std::map<std::string, Met> commands;
     std::map<std::string, std::uint64_t> faults;
     std::vector<std::uint64_t> rows;  // of state_table()
 
     void add(const Tally& other);
-    // Rows, commands and faults that never came up.
+    // Rows and faults that never came up, and commands that were never accepted.
     std::vector<std::string> unmet() const;
 };
 
