@@ -11,6 +11,7 @@ import harness
 DISK_MEBIBYTES = 400
 CLONE_NEWNS = 0x20000
 BIG = "x" * 1_000_000
+ROUNDS_FULL = 10  # one after the other in which there was no room to take
 
 
 def small_disk(folder):
@@ -40,8 +41,20 @@ class DiskFull(harness.SystemTest):
 
     def start_dispatcher(self, reserve="0"):
         """Without a reserve the journal and the view meet the end of the disk themselves."""
-        self.system.dp.last = ["--disk-reserve", reserve]
+        self.system.dp.last = ["--disk-reserve", reserve, "--lease", "5m"]
         return self.system.dp.start()
+
+    def lease_one(self):
+        """A task that is held when the disk gets full, however long that takes: (id, lease)."""
+        api = self.system.dp.api
+        task = api.submit("held", 1)
+        (leased,) = api.post("/v1/leases", {"types": ["held"], "worker": "w"}).json["tasks"]
+        self.assertEqual(leased["id"], task)
+        return task, leased["lease"]
+
+    def complete(self, lease):
+        done = self.system.dp.api.post(f"/v1/leases/{lease}/complete", {"result": "old work"})
+        self.assertEqual(done.status, 200, done.text)
 
     def fill_up_to(self, left):
         """Takes room until so many bytes are left."""
@@ -63,10 +76,11 @@ class DiskFull(harness.SystemTest):
             return ballast.tell() - before
 
     def fill_and_submit(self):
-        """As `submit_until_refused`, once nothing lets go of room any more: a segment that was
+        """As `submit_until_refused`, until nothing lets go of room any more: a segment that was
         being made when the disk filled gives back what it had taken."""
-        taken = []
-        while self.fill() > 0:
+        taken, still = [], 0
+        while still < ROUNDS_FULL:
+            still = 0 if self.fill() > 0 else still + 1
             taken += self.submit_until_refused()
         return taken
 
@@ -93,6 +107,7 @@ class DiskFull(harness.SystemTest):
         system.wait_workers(1)
         running = [api.submit("wait", 4) for _ in range(5)]
         cancelled = api.submit("none", 1)
+        held, lease = self.lease_one()
         taken = self.fill_and_submit()
         self.assertGreater(len(taken), 10)
         self.assert_problem(api.post("/v1/tasks", {"type": "none"}), 507, "disk_full")
@@ -102,7 +117,9 @@ class DiskFull(harness.SystemTest):
         done = system.run("submit", "none", "-d", 1, "--retry-for", "0s")
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn("disk_full", done.stderr)
-        for task in running:
+        self.assertEqual(api.task(held)["state"], "running")
+        self.complete(lease)
+        for task in [held, *running]:
             self.assertEqual(api.result(task)["state"], "succeeded")
         self.assertEqual(api.post(f"/v1/tasks/{cancelled}/cancel").status, 200)
         self.assertEqual(api.post("/v1/tasks", {"type": "none"}).status, 507)
@@ -117,7 +134,7 @@ class DiskFull(harness.SystemTest):
         system.dp.restart().wait_ready()
         there = {task["id"]: task["state"] for task in api.all_tasks(type="none", limit=200)}
         self.assertEqual({there.get(task) for task in taken}, {"queued"})
-        for task in running:
+        for task in [held, *running]:
             self.assert_succeeded_once(api.task(task))
             self.assertEqual(api.task(task)["attempts_made"], 1)
         self.assertEqual(api.task(cancelled)["state"], "cancelled")
@@ -148,6 +165,7 @@ class DiskFull(harness.SystemTest):
         system.wait_workers(1)
         running = [api.submit("wait", 2) for _ in range(3)]
         waiting = api.submit("none", 1)
+        held, lease = self.lease_one()
         self.fill_up_to(60 << 20)
         refused = harness.wait_until(
             lambda: (answer := api.post("/v1/tasks", {"type": "none"})).status != 202 and answer,
@@ -163,7 +181,9 @@ class DiskFull(harness.SystemTest):
         self.assertIn("64 MiB are the reserve: new tasks are refused", told.stdout)
         # Ends, cancels and reads go on.
         self.assertEqual(api.get("/readyz").status, 200)
-        for task in running:
+        self.assertEqual(api.task(held)["state"], "running")
+        self.complete(lease)
+        for task in [held, *running]:
             self.assertEqual(api.result(task)["state"], "succeeded")
         self.assertEqual(api.post(f"/v1/tasks/{waiting}/cancel").status, 200)
         self.assertGreaterEqual(len(api.all_tasks()), 4)
