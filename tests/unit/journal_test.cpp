@@ -1,6 +1,7 @@
 // The file journal under faults: power cut at every operation, full disk, failing and lying syncs,
 // damage, stale bytes. The disk is simulated; every failure prints the seed and the operation.
 #include "catch.hpp"
+#include "io/store/crc32c.hpp"
 #include "io/store/segment.hpp"
 #include "journal_driver.hpp"
 #include "manual_clock.hpp"
@@ -233,7 +234,29 @@ TEST_CASE("a missing segment is corruption") {
     CHECK(read_journal(disk).error().code == ErrorCode::journal_corrupt);
 }
 
-TEST_CASE("a damaged or newer segment header is refused by name") {
+TEST_CASE("a segment of a newer version is refused by name and stays as it is") {
+    SimFiles disk{1};
+    write_journal(disk, 150);
+    const auto places = find_frames(disk);
+    for (const std::string& path : {places.front().path, places.back().path}) {
+        const std::string whole = *disk.content(path);
+        std::string newer = whole;
+        newer[8] = 2;  // the version; its sum is made anew below
+        newer.replace(12, 4, 4, '\0');
+        const std::uint32_t sum = io::crc32c(std::string_view{newer}.substr(0, 64));
+        for (std::size_t i = 0; i < 4; ++i)
+            newer[12 + i] = static_cast<char>(sum >> (8 * i));
+        disk.set_content(path, newer);
+        const auto before = disk.snapshot();
+        INFO(path);
+        CHECK(read_journal(disk).error().code == ErrorCode::journal_too_new);
+        CHECK(disk.snapshot() == before);
+        disk.set_content(path, whole);
+        CHECK(read_journal(disk).has_value());
+    }
+}
+
+TEST_CASE("a damaged segment header is refused by name") {
     SimFiles disk{1};
     write_journal(disk, 20);
     const std::string path = find_frames(disk).front().path;
