@@ -95,17 +95,17 @@ class DispatcherCrash(harness.SystemTest):
 
     def test_worker_busy_through_a_restart(self):
         dispatcher = self.system.start_all("wait")
-        task = dispatcher.api.submit("wait", 1)
+        task = dispatcher.api.submit("wait", 2)
         harness.wait_until(lambda: dispatcher.api.task(task)["state"] == "running", "it runs")
         dispatcher.restart()
-        self.assertEqual(dispatcher.api.result(task)["result"], "Waited for 1 seconds")
+        self.assertEqual(dispatcher.api.result(task)["result"], "Waited for 2 seconds")
         whole = dispatcher.api.task(task)
         self.assert_succeeded_once(whole)
         self.assertEqual((whole["attempts_made"], whole["crashes"], whole["failures"]), (1, 0, 0))
 
     def test_worker_finished_while_nobody_listened(self):
         dispatcher = self.system.start_all("wait")
-        task = dispatcher.api.submit("wait", 0.3)
+        task = dispatcher.api.submit("wait", 2)
         harness.wait_until(lambda: dispatcher.api.task(task)["state"] == "running", "it runs")
         dispatcher.kill()
         # Hears at the dispatcher's port that the worker has a result to hand over.

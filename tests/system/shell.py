@@ -267,7 +267,7 @@ class Shell(harness.SystemTest):
         self.assertIn("1500/1500", seen)
         self.assertIn("█", seen)
         self.assertTrue(seen.endswith("\r\x1b[K"), seen[-40:])  # nothing is left of it
-        out, seen = self.on_terminal("submit", "wait", "1.5")
+        out, seen = self.on_terminal("submit", "wait", "3")
         self.assertIn("waiting for 1s, it is running", seen)
         self.assertTrue(seen.endswith("\r\x1b[K"))
 
