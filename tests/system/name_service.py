@@ -75,7 +75,7 @@ class NameService(harness.SystemTest):
 
     def test_silent_instance_expires(self):
         system = self.system
-        system.ns = system.nameservice("--heartbeat", "100ms", "--expiry", "500ms").start()
+        system.ns = system.nameservice("--heartbeat", "100ms", "--expiry", "3s").start()
         worker = system.worker("sum", system.ns.url, "--heartbeat", "100ms").start()
         worker.wait_ready()
         self.assertEqual(len(self.registrations()), 1)

@@ -62,7 +62,7 @@ class Nodes(harness.SystemTest):
         self.system.use_key()
         self.entries = self.system.folder / "entries.yaml"
         self.entries.write_text(ENTRIES)
-        self.ns = self.system.nameservice("--heartbeat", "200ms", "--expiry", "2s").start()
+        self.ns = self.system.nameservice("--heartbeat", "200ms", "--expiry", "3s").start()
 
     def host(self, node, *arguments):
         return self.system.role(node, "host", self.entries, "--node", node, "--nameservice",

@@ -100,7 +100,7 @@ class Package(harness.SystemTest):
 
     def test_cancelled_work_stops(self):
         api_of = lambda: self.system.dp.api
-        self.start_dispatcher("--lease", "1s")
+        self.start_dispatcher("--lease", "3s")
         crew = self.start_program("crew")
         client = self.start_program("ask", "cancel", "endless")
         task_id = client.stdout.readline().strip()

@@ -13,7 +13,7 @@ class WorkerCrash(harness.SystemTest):
 
     def setUp(self):
         super().setUp()
-        self.dispatcher = self.system.start_all(lease="1s")
+        self.dispatcher = self.system.start_all(lease="3s")
         self.api = self.dispatcher.api
 
     def two_workers(self):
@@ -47,14 +47,14 @@ class WorkerCrash(harness.SystemTest):
 
     def test_another_attempt_elsewhere(self):
         workers = self.two_workers()
-        task = self.api.submit("wait", 1, **QUICK)
+        task = self.api.submit("wait", 2, **QUICK)
         holder, other = self.holder_of(task, workers)
         holder.kill()
         self.assert_moved(task, holder, other)
 
     def test_late_result_of_a_stopped_worker(self):
         workers = self.two_workers()
-        task = self.api.submit("wait", 1.5, **QUICK)
+        task = self.api.submit("wait", 3, **QUICK)
         holder, other = self.holder_of(task, workers)
         os.kill(holder.pid, signal.SIGSTOP)
         harness.wait_until(lambda: self.api.task(task)["crashes"] == 1, "its lease runs out")
@@ -66,7 +66,7 @@ class WorkerCrash(harness.SystemTest):
     def test_same_worker_started_again(self):
         worker = self.system.worker("wait", self.system.ns.url).start()
         self.system.wait_workers(1)
-        task = self.api.submit("wait", 0.5, **QUICK)
+        task = self.api.submit("wait", 2, **QUICK)
         harness.wait_until(lambda: self.api.task(task)["state"] == "running", "it runs")
         worker.kill()
         worker.port = 0  # on its old port it might still get the datagram it never had
@@ -91,7 +91,7 @@ class WorkerCrash(harness.SystemTest):
     def test_long_task_is_renewed(self):
         self.system.worker("wait", self.system.ns.url).start()
         self.system.wait_workers(1)
-        task = self.api.submit("wait", 2.5)
+        task = self.api.submit("wait", 5)
         self.assertEqual(self.api.result(task)["state"], "succeeded")
         whole = self.api.task(task)
         self.assertEqual((whole["attempts_made"], whole["crashes"]), (1, 0))
