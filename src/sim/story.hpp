@@ -116,7 +116,8 @@ class Story {
   private:
     void deliver(const engine::Output& output);
     void check();
-    void check_recovered();
+    void check_durable();
+    void check_same(const engine::Engine& engine, bool steps);
     void check_whole();
     void gather_rows();
     void work_all();

@@ -186,6 +186,8 @@ void WorkflowJudge::take(const SignalReceived& record) {
 }
 
 void WorkflowJudge::take(const WorkflowDeleted& record) {
+    // Asked for twice before the view had told of it: both may find it there.
+    if (deleted_.contains(record.id) && !seen_.contains(record.id)) return;
     Seen* seen = find(record.id, "workflow_deleted");
     if (seen == nullptr) return;
     if (!has_ended(seen->state)) blame_("what has not ended is not deleted");
