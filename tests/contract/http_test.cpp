@@ -21,6 +21,8 @@ struct Handler final : port::HttpHandler {
         if (request.target == "/drop") return;
         if (request.target == "/teapot")
             return respond({.status = 418, .headers = {}, .body = "short and stout"});
+        if (request.target == "/moved")
+            return respond({.status = 307, .headers = {{"Location", moved_to}}, .body = {}});
         if (request.target == "/none") return respond({.status = 204, .headers = {}, .body = {}});
         const std::string echoed{port::find_header(request.headers, "x-ECHO")};
         respond({.status = 200,
@@ -28,19 +30,23 @@ struct Handler final : port::HttpHandler {
                  .body = request.method + ' ' + request.target + ' ' + request.body});
     }
     int asked = 0;
+    std::string moved_to;
     std::vector<port::HttpResponder> held;
 };
 
 struct RealHttp : RealWorld {
     MemoryLog log;
-    Handler handler;
+    Handler handler, elsewhere;
     io::HttpServer server{loop, {}, handler, log};
+    io::HttpServer second{loop, {}, elsewhere, log};
     io::HttpExchange client{loop};
     std::string url;
 
     RealHttp() {
         REQUIRE(server.listen());
+        REQUIRE(second.listen());
         url = "http://127.0.0.1:" + std::to_string(server.port());
+        handler.moved_to = "http://127.0.0.1:" + std::to_string(second.port()) + "/x";
     }
     port::HttpExchange& http() { return client; }
     // A port nobody listens on: one that has just been given back.
@@ -53,11 +59,15 @@ struct RealHttp : RealWorld {
 };
 
 struct TwinHttp : TwinWorld {
-    Handler handler;
+    Handler handler, elsewhere;
     SimHost& other = world.host("b");
     std::string url = "http://b:80";
 
-    TwinHttp() { REQUIRE(other.serve(80, handler)); }
+    TwinHttp() {
+        REQUIRE(other.serve(80, handler));
+        REQUIRE(world.host("c").serve(80, elsewhere));
+        handler.moved_to = "http://c:80/x";
+    }
     port::HttpExchange& http() { return host.http(); }
     std::string nobody() { return "http://b:81"; }
     void end_server() { world.crash(other); }
@@ -114,6 +124,19 @@ TEMPLATE_TEST_CASE("any status is an answer", "[http]", RealHttp, TwinHttp) {
     REQUIRE(head);
     CHECK(head->status == 200);
     CHECK(head->body.empty());
+}
+
+TEMPLATE_TEST_CASE("a redirect is an answer and nobody else is asked", "[http]", RealHttp,
+                   TwinHttp) {
+    TestType world;
+    for (const char* method : {"GET", "POST"}) {
+        const auto answer = ask(world, world.url, request(method, "/moved", "{}"));
+        REQUIRE(answer);
+        CHECK(answer->status == 307);
+        CHECK(port::find_header(answer->headers, "location") == world.handler.moved_to);
+    }
+    CHECK(world.handler.asked == 2);
+    CHECK(world.elsewhere.asked == 0);
 }
 
 TEMPLATE_TEST_CASE("large bodies go both ways", "[http]", RealHttp, TwinHttp) {
