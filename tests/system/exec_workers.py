@@ -67,7 +67,7 @@ class ExecWorkers(Workers):
         harness.wait_until(lambda: not self.work_folders(), "the runs' folders are gone")
 
     def test_progress(self):
-        self.start(lease="1s")
+        self.start(lease="3s")
         go_on = self.system.folder / "go-on"
         script = ('echo "10" >&$TASKD_PROGRESS_FD; echo "40 half of it" >&$TASKD_PROGRESS_FD; '
                   'echo nonsense >&$TASKD_PROGRESS_FD; '
@@ -89,6 +89,15 @@ class ExecWorkers(Workers):
         self.assertEqual(self.api.result(task["id"])["state"], "succeeded")
         self.assertNotIn("progress", self.api.task(task["id"]))
         self.assertIn("taskd: no line of progress", self.log(task))
+
+    def test_limits_of_a_run(self):
+        self.start()
+        self.worker("exec", "--cpu-max", 17, "--memory-max", "1GiB", "--file-size-max", "2MiB",
+                    "--files-max", 33, "--processes-max", 20_001, "--", "bash", "-c",
+                    'for what in t v f n u; do ulimit -$what; done | paste -sd" "')
+        done = self.run_job()
+        # Seconds, KiB, KiB, files, processes.
+        self.assertEqual(done["result"], f"17 {1 << 20} {2 << 10} 33 20001", done)
 
     def test_payload_beyond_a_datagram(self):
         self.start()
