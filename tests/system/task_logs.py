@@ -100,7 +100,7 @@ class TaskLogs(harness.SystemTest):
         self.addCleanup(follower.kill)
         self.assertEqual(follower.stdout.readline(), b"one\n")
         follower.stdout.close()
-        self.assertEqual(follower.wait(2), 0)
+        self.assertEqual(follower.wait(10), 0)
 
     def test_a_log_that_is_lost_is_no_success(self):
         self.start()
