@@ -1,8 +1,12 @@
 """A sync that fails: the process ends by name, for nobody knows what the disk kept, and a
 restart has everything that was acknowledged. Needs strace."""
 
+import math
+import os
 import shutil
+import signal
 import subprocess
+import time
 import unittest
 
 import harness
@@ -27,12 +31,13 @@ class FsyncFailure(harness.SystemTest):
                              "-e", f"inject={call}:error={error}:when={number}+"]
         dispatcher.spawn()
 
-    def submit_until_it_ends(self):
-        """Ids of what it acknowledged before it ended."""
+    def submit_until_it_ends(self, most=math.inf):
+        """Ids of what it acknowledged before it ended, or until they are so many."""
         dispatcher, acknowledged = self.system.dp, []
-        while dispatcher.code is None:
-            if not dispatcher.port_file.exists():
-                dispatcher.process.poll()
+        end = time.monotonic() + harness.PATIENCE
+        while dispatcher.code is None and len(acknowledged) < most:
+            self.assertLess(time.monotonic(), end, "it does not end")
+            if not dispatcher.listens():
                 continue
             try:
                 answer = dispatcher.api.post("/v1/tasks", {"type": "later", "payload": 1})
@@ -51,6 +56,24 @@ class FsyncFailure(harness.SystemTest):
             self.assertEqual(there.get(task), "queued", task)
         dispatcher.terminate()
         self.assertEqual(dispatcher.wait_end(), 0)
+
+    def test_every_sync_of_a_folder(self):
+        """While a store is made: what is in folders is kept by syncs of their own."""
+        system, ended = self.system, 0
+        while True:
+            system.dp = system.dispatcher("http://127.0.0.1:1", name=f"store-{ended + 1}")
+            self.start_failing("fsync", "EIO", ended + 1)
+            acknowledged = self.submit_until_it_ends(most=50)
+            if system.dp.code is None:  # it makes no more of them
+                (traced,) = harness.children_of(system.dp.pid)
+                os.kill(traced, signal.SIGTERM)
+                self.assertEqual(system.dp.wait_end(), 0)
+                break
+            self.assertEqual(system.dp.code, 1, f"the sync {ended + 1}")
+            self.assertIn("io_failed", system.dp.last_log())
+            self.check_restart(acknowledged)
+            ended += 1
+        self.assertGreater(ended, 5)
 
     def test_every_early_sync(self):
         system = self.system
