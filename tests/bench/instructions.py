@@ -4,6 +4,7 @@ load on the machine can move. `--update` writes what is now into instructions.tx
     python3 tests/bench/instructions.py build/release/tests/fixed_run [--update]
 """
 
+import os
 import pathlib
 import re
 import shutil
@@ -30,7 +31,7 @@ def main():
     program, *options = sys.argv[1:]
     if not shutil.which("valgrind"):
         print("skipped: there is no valgrind here")
-        return SKIPPED
+        return 1 if "TASKD_SKIPS" in os.environ else SKIPPED
     now = count(program)
     if options == ["--update"]:
         KNOWN.write_text(f"{now}\n", encoding="utf-8")

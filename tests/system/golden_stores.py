@@ -127,7 +127,7 @@ class GoldenStores(harness.SystemTest):
 
     def test_make(self):
         if not os.environ.get("TASKD_MAKE_GOLDEN"):
-            self.skipTest("only when asked to")
+            self.skipTest(harness.ONLY_WHEN_ASKED)
         system = self.system
         data = system.folder / "dispatcher"
         role = system.dispatcher("http://127.0.0.1:1").start().wait_ready()

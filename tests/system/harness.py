@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -23,6 +24,7 @@ from client import Api, Broken, submit_patiently, uuid7
 EXECUTABLE = os.path.abspath(os.environ.get("TASKD_EXECUTABLE", "build/release/taskd"))
 PATIENCE = 30.0  # seconds; for what should take a moment
 LOG_LINES_SHOWN = 40
+ONLY_WHEN_ASKED = "only when asked to"  # what is no test at other times
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
@@ -417,8 +419,22 @@ class SystemTest(unittest.TestCase):
         self.assertFalse([each for each in task["attempts"] if each["outcome"] == "running"])
 
 
+def may_skip(why):
+    """Anything, unless TASKD_SKIPS says which programs may be missing: `none`, or some with
+    commas."""
+    missing = os.environ.get("TASKD_SKIPS")
+    return missing is None or why == ONLY_WHEN_ASKED or any(
+        word in why.split() for word in missing.split(","))
+
+
 def main():
     """Runs the tests of the calling file. Orphans of killed roles become ours, so that none is
     missed."""
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    unittest.main(verbosity=2)
+    result = unittest.main(verbosity=2, exit=False).result
+    for test, why in result.skipped:
+        print(f"skipped: {test.id().removeprefix('__main__.')}: {why}")
+    unwanted = [why for _, why in result.skipped if not may_skip(why)]
+    if unwanted:
+        print("TASKD_SKIPS lets none of these be skipped:", *unwanted, sep="\n  ")
+    sys.exit(not result.wasSuccessful() or bool(unwanted))
