@@ -173,7 +173,7 @@ class Backup(harness.SystemTest):
         system.dp = system.dispatcher("http://127.0.0.1:1").start().wait_ready()
         ids = [system.dp.api.submit("nobody", "x" * 5000) for _ in range(100)]
         self.stop()
-        unfinished = 0
+        cut = unfinished = 0
         for number in range(1, 20):
             to, new = self.to / f"b{number}", self.folder / f"new{number}"
             killed = ["strace", "-f", "-qq", "-o", "/dev/null", "-e",
@@ -183,6 +183,7 @@ class Backup(harness.SystemTest):
             subprocess.run([*killed, "backup", "--data", self.data, "--to", to],
                            capture_output=True, env=system.environment, check=False)
             if not to.exists():
+                cut += 1
                 self.backup("--to", to)
             self.assertEqual(system.run("store", "check", to).returncode, 0)
             done = subprocess.run([*killed, "restore", "--from", to, "--data", new],
@@ -197,6 +198,7 @@ class Backup(harness.SystemTest):
                 done = system.run("restore", "--from", to, "--data", new)
                 self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(system.run("store", "check", new).returncode, 0)
+        self.assertGreater(cut, 2)
         self.assertGreater(unfinished, 2)
         api = system.dispatcher("http://127.0.0.1:1", name="new1").start().wait_ready().api
         self.assertEqual(set(self.states(api)), set(ids))
@@ -208,6 +210,7 @@ class Backup(harness.SystemTest):
             answer = system.dp.api.post_patiently(
                 "/v1/tasks", [{"type": "nobody", "payload": "x" * 10_000}] * 100)
             self.assertEqual(answer.status, 202, answer.text)
+        cut = whole = 0
         for attempt in range(3):
             asked = harness.in_thread(
                 lambda: system.run("backup", "--data", self.data, "--to", self.to, "--url",
@@ -215,13 +218,17 @@ class Backup(harness.SystemTest):
             harness.wait_until(lambda: list((self.data / "backups").glob("*.part")) or
                                asked.done(), "it is being made")
             system.dp.kill()
+            cut += bool(list((self.data / "backups").glob("*.part")))
             system.dp.start().wait_ready()
-            done = asked.result(harness.PATIENCE)
+            done = asked.result(harness.PATIENCE)  # it may have asked again
             harness.wait_until(lambda: not list((self.data / "backups").glob("*.part*")),
                                "what was not whole is gone")
             for path in [*(self.data / "backups").iterdir(), *self.to.iterdir()]:
                 self.assertEqual(system.run("store", "check", path).returncode, 0, attempt)
             self.assertEqual(done.returncode == 0, bool(done.stdout), done.stderr)
+            whole += done.returncode == 0
+        self.assertGreater(cut, 0, "none was being made")
+        self.assertGreater(whole, 0)
 
 
 if __name__ == "__main__":
