@@ -146,12 +146,12 @@ TEST_CASE("alarms ring in their order, once, unless they are cleared") {
         };
     };
     Alarms alarms;
-    alarms.set(30ms, ring(3));
-    alarms.set(10ms, ring(1));
-    const auto cleared = alarms.set(20ms, ring(2));
+    alarms.set(450ms, ring(3));
+    alarms.set(150ms, ring(1));
+    const auto cleared = alarms.set(300ms, ring(2));
     CHECK(alarms.clear(cleared));
     CHECK_FALSE(alarms.clear(cleared));
-    alarms.set(40ms, ring(4));
+    alarms.set(600ms, ring(4));
     CHECK(gate.wait_for(3));
     const std::lock_guard lock{mutex};
     CHECK(rung == std::vector{1, 3, 4});

@@ -1,5 +1,6 @@
 // The C++ client and worker as far as no dispatcher is needed, and one lease of a worker against
 // answers that are made up.
+#include <atomic>
 #include <thread>
 
 #include "catch.hpp"
@@ -140,21 +141,25 @@ TEST_CASE("a worker pauses where something else than a dispatcher answers") {
     test::MemoryLog log;
     io::HttpServer server{loop, {}, page, log};
     REQUIRE(server.listen());
-    int told = 0;
+    std::atomic<int> told = 0;
+    std::atomic<bool> ended = false;
     Worker worker{{.url = "http://127.0.0.1:" + std::to_string(server.port()),
                    .trying_again = [&](const Error& error) {
                        CHECK(name_of(error) == "bad_answer");
                        ++told;
                    }}};
     worker.on("a", done);
-    std::jthread works{[&] { std::ignore = worker.run(); }};
+    std::jthread works{[&] {
+        std::ignore = worker.run();
+        ended = true;
+    }};
     loop.run_until([] { return false; }, 500ms);
+    CHECK(page.asked < 20);
+    CHECK(loop.run_until([&] { return told > 0 && page.asked > 0; }, 10s));
     worker.stop();
-    loop.run_until([] { return false; }, 100ms);
+    CHECK(loop.run_until([&] { return ended.load(); }, 10s));
     works.join();
     CHECK(told == 1);
-    CHECK(page.asked >= 1);
-    CHECK(page.asked < 20);
 }
 
 TEST_CASE("a worker gives back tasks of types that it has no handler for") {
