@@ -35,6 +35,7 @@ TEST_CASE("an id that may be forgotten is asked for together with its key") {
 
     SECTION("whose holder is forgotten too") {
         engine.restore(KeyUse{"order-7", holder.id, now.wall + 1h});
+        CHECK(engine.find(holder.id) == nullptr);
     }
     SECTION("whose holder is there with another content") {
         Task task;
@@ -44,6 +45,7 @@ TEST_CASE("an id that may be forgotten is asked for together with its key") {
         task.queued_as = task.changed_as = Sequence{1};
         engine.restore(KeyUse{"order-7", holder.id, now.wall + 1h});
         engine.restore(std::make_shared<Task>(task));
+        CHECK(engine.find(holder.id) != nullptr);
     }
     engine.restore(Totals{}, holder.id);
 
