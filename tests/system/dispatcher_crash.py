@@ -11,6 +11,7 @@ ROUNDS = 12
 SUBMITTERS = 4
 ACKS_A_ROUND_MAX = 40
 SEED = 11
+LARGE = 500_000
 DATAGRAM_KIND_AT = 5   # magic of four bytes, version, kind
 DATAGRAM_RESULT = 5
 
@@ -122,12 +123,43 @@ class DispatcherCrash(harness.SystemTest):
 
     def test_large_result_over_a_restart(self):
         dispatcher = self.system.start_all("upper")
-        text = "x" * 500_000
+        text = "x" * LARGE
         ids = [dispatcher.api.submit("upper", text) for _ in range(4)]
         dispatcher.restart()
         for task in ids:
             self.assertEqual(dispatcher.api.result(task)["result"], text.upper())
             self.assert_succeeded_once(dispatcher.api.task(task))
+
+    def test_large_result_that_was_on_its_way(self):
+        system, go_on = self.system, self.system.folder / "go-on"
+        dispatcher = system.start_all()
+        worker = system.role("exec", "worker", "exec", "--type", "job", "--nameservice",
+                             system.ns.url, "--work-dir", system.folder / "work")
+        worker.last = ["--", "sh", "-c", f"while [ ! -e {go_on} ]; do sleep 0.05; done; "
+                       f"head -c {LARGE} /dev/zero | tr '\\0' x"]
+        worker.start()
+        system.wait_workers(1)
+        task = dispatcher.api.submit("job")
+        harness.wait_until(lambda: dispatcher.api.task(task)["state"] == "running", "it runs")
+        dispatcher.kill()
+        # Takes the dispatcher's place until the result comes, and is gone in the middle of it.
+        with socket.create_server(("127.0.0.1", dispatcher.port)) as listener:
+            listener.settimeout(harness.PATIENCE)
+            go_on.touch()
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(harness.PATIENCE)
+                got = b""
+                while len(got) < LARGE // 4:
+                    part = connection.recv(65536)
+                    self.assertTrue(part, got[:100])
+                    got += part
+        self.assertTrue(got.startswith(b"POST "), got[:100])
+        dispatcher.start()
+        self.assertEqual(dispatcher.api.result(task)["result"], "x" * LARGE)
+        whole = dispatcher.api.task(task)
+        self.assert_succeeded_once(whole)
+        self.assertEqual((whole["attempts_made"], whole["crashes"]), (1, 0))
 
     def test_cancel_outlives_a_crash(self):
         dispatcher = self.system.start_all("wait")
