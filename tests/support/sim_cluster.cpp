@@ -458,14 +458,16 @@ void SimCluster::look(const TaskId& id) {
     client().http().send(
         "http://dispatcher:4000",
         {"GET", "/v1/tasks/" + id.to_string() + "/result", key_header(), ""}, 2s,
-        [this, id](Result<port::HttpResponse> answer) {
+        // Asked before it was acknowledged, the answer may be older than that.
+        [this, id,
+         acknowledged = promises_.at(id).acknowledged](Result<port::HttpResponse> answer) {
             if (!answer) return;
             Promise& promise = promises_.at(id);
             if (answer->status == 404 && gone_.contains(id)) {
                 promise.deleted = true;
                 return;
             }
-            if (answer->status == 404 && promise.acknowledged)
+            if (answer->status == 404 && acknowledged)
                 faults_seen_.push_back("acknowledged, then unknown: " + id.to_string());
             if (answer->status == 200) seen(id, answer->body);
         });
