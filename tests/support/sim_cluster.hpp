@@ -103,6 +103,7 @@ class SimCluster {
     bool lets_go() const {
         return options_.forgetful || operated_.contains(OperationAction::remove);
     }
+    bool operated() const { return !operated_.empty(); }
     std::uint64_t gone() const { return gone_.size(); }
     std::uint64_t bodies_read() const { return bodies_read_; }  // by the lives that are over
 
