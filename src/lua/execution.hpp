@@ -27,6 +27,7 @@ class Execution final : public Job, public std::enable_shared_from_this<Executio
     // The machine's call is prepared. `number` stands in the calls of its commands.
     Execution(Scheduler& scheduler, const runtime::Commands& commands, std::uint64_t number,
               std::unique_ptr<Machine> machine);
+    std::uint64_t number() const { return number_; }
 
     // Once. `done` runs once, on a thread of the scheduler. Until then somebody else holds the
     // execution: who answers its commands does not, so that what was stopped is not kept.

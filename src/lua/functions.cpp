@@ -34,6 +34,15 @@ struct Call {
     std::vector<Value> arguments;
     CallDone done;
     std::function<void(const std::string&)> print;
+    std::vector<std::string> within;  // functions that wait for it, the outermost first
+};
+
+struct Running {
+    std::shared_ptr<Execution> execution;
+    std::string name;
+    std::vector<std::string> within;
+    std::uint64_t number = 0;      // of its execution
+    Functions::CallId callee = 0;  // what it called last; ends with it
 };
 
 struct Pool {
@@ -74,8 +83,10 @@ struct Functions::Impl : std::enable_shared_from_this<Functions::Impl> {
     explicit Impl(const FunctionPorts& its_ports) : ports{its_ports} {}
 
     Result<Pooled> make(const ProgramSpec& spec) const;
+    // `caller` is the number of the execution that asks, 0: none here.
     CallId call(const std::string& name, std::vector<Value> arguments, CallDone done,
-                std::function<void(const std::string&)> print);
+                std::function<void(const std::string&)> print, std::uint64_t caller = 0);
+    void stop(CallId id, const Error& why);
     void give(const std::string& name, Call call);
     void begin(const std::string& name, Pool& pool, Call call, std::unique_lock<std::mutex>& lock);
     void run(const std::string& name, std::uint64_t version, std::string method, Pooled pooled,
@@ -96,7 +107,8 @@ struct Functions::Impl : std::enable_shared_from_this<Functions::Impl> {
     std::mutex mutex;  // guards what follows
     std::condition_variable all_done;
     std::map<std::string, Pool> pools;
-    std::unordered_map<CallId, std::shared_ptr<Execution>> running;
+    std::unordered_map<CallId, Running> running;
+    std::unordered_map<std::uint64_t, CallId> by_number;  // those of them
     // Neither waiting nor running, while a machine is made; with why they were stopped.
     std::unordered_map<CallId, std::optional<Error>> starting;
     CallId newest = 0;
@@ -121,13 +133,21 @@ Result<Pooled> Functions::Impl::make(const ProgramSpec& spec) const {
 
 Functions::CallId Functions::Impl::call(const std::string& name, std::vector<Value> arguments,
                                         CallDone done,
-                                        std::function<void(const std::string&)> print) {
+                                        std::function<void(const std::string&)> print,
+                                        std::uint64_t caller) {
     CallId id = 0;
+    std::vector<std::string> within;
     std::shared_ptr<const CallChecks> checks;
     {
         const std::lock_guard lock{mutex};
         id = ++newest;
         if (const auto pool = pools.find(name); pool != pools.end()) checks = pool->second.checks;
+        if (const auto asks = by_number.find(caller); asks != by_number.end()) {
+            Running& outer = running.at(asks->second);
+            outer.callee = id;
+            within = outer.within;
+            within.push_back(outer.name);
+        }
     }
     if (checks && checks->arguments)
         if (auto taken = checks->arguments(arguments); !taken) {
@@ -138,7 +158,8 @@ Functions::CallId Functions::Impl::call(const std::string& name, std::vector<Val
     give(name, {.id = id,
                 .arguments = std::move(arguments),
                 .done = std::move(done),
-                .print = std::move(print)});
+                .print = std::move(print),
+                .within = std::move(within)});
     return id;
 }
 
@@ -156,6 +177,12 @@ void Functions::Impl::begin(const std::string& name, Pool& pool, Call call,
                             std::unique_lock<std::mutex>& lock) {
     if (!pool.has_room()) {
         const std::size_t waiting = pool.waiting.size();
+        // It would wait for a machine that waits for it.
+        if (std::ranges::find(call.within, name) != call.within.end()) {
+            lock.unlock();
+            call.done(fail(ErrorCode::pool_full, name + ": called within itself"));
+            return;
+        }
         if (waiting < pool.settings.waiting_max) {
             pool.waiting.push_back(std::move(call));
             return;
@@ -211,7 +238,9 @@ void Functions::Impl::run(const std::string& name, std::uint64_t version, std::s
         if (auto started = starting.extract(call.id)) stopped = std::move(started.mapped());
         if (ending && !stopped) stopped = shutting_down();
         if (!prepared && !stopped) stopped = prepared.error();
-        running.emplace(call.id, execution);
+        running.emplace(call.id,
+                        Running{execution, name, std::move(call.within), execution->number()});
+        by_number.emplace(execution->number(), call.id);
     }
     if (stopped) execution->stop(std::move(*stopped));
     execution->start([self = shared_from_this(), name, version, id = call.id, printer,
@@ -236,9 +265,15 @@ void Functions::Impl::ended(const std::string& name, std::uint64_t version, Call
     // The machine is there again before the caller knows: its next call finds it.
     give_back(name, version, printer, std::move(outcome.machine));
     done(std::move(value));
-    const std::lock_guard lock{mutex};
-    running.erase(id);
-    tell_when_done();
+    CallId callee = 0;
+    {
+        const std::lock_guard lock{mutex};
+        const auto over = running.extract(id);
+        by_number.erase(over.mapped().number);
+        callee = over.mapped().callee;
+        tell_when_done();
+    }
+    if (callee != 0) stop(callee, Error{ErrorCode::process_ended, name});
 }
 
 // With the lock held.
@@ -315,8 +350,8 @@ Functions::~Functions() {
     {
         const std::lock_guard lock{impl_->mutex};
         impl_->ending = true;
-        for (const auto& [id, execution] : impl_->running)
-            running.push_back(execution);
+        for (const auto& [id, each] : impl_->running)
+            running.push_back(each.execution);
         for (auto& [name, pool] : impl_->pools)
             while (!pool.waiting.empty()) {
                 waiting.push_back(std::move(pool.waiting.front()));
@@ -340,15 +375,17 @@ Module Functions::module() {
 Result<void> Functions::add_commands(runtime::Commands& commands) {
     // Weak: processes ask on while the node shuts down, and the table of commands may outlive what
     // the machines of the pools stand on.
-    return commands.add(
-        call_command, "functions.call", [weak = std::weak_ptr{impl_}](runtime::CommandCall call) {
-            auto name = Arguments{call.arguments}.text(0, "name");
-            if (!name) return call.answer(fail(std::move(name)));
-            const auto functions = weak.lock();
-            if (!functions) return call.answer(fail(ErrorCode::function_not_found, *name));
-            call.arguments.erase(call.arguments.begin());
-            functions->call(*name, std::move(call.arguments), std::move(call.answer), {});
-        });
+    return commands.add(call_command, "functions.call",
+                        [weak = std::weak_ptr{impl_}](runtime::CommandCall call) {
+                            auto name = Arguments{call.arguments}.text(0, "name");
+                            if (!name) return call.answer(fail(std::move(name)));
+                            const auto functions = weak.lock();
+                            if (!functions)
+                                return call.answer(fail(ErrorCode::function_not_found, *name));
+                            call.arguments.erase(call.arguments.begin());
+                            functions->call(*name, std::move(call.arguments),
+                                            std::move(call.answer), {}, call.process);
+                        });
 }
 
 void Functions::set_modules(const std::vector<Module>* modules) {
@@ -403,17 +440,21 @@ Functions::CallId Functions::call(const std::string& name, std::vector<Value> ar
 }
 
 void Functions::stop(CallId id, const Error& why) {
+    impl_->stop(id, why);
+}
+
+void Functions::Impl::stop(CallId id, const Error& why) {
     std::shared_ptr<Execution> execution;
     std::optional<Call> waited;
     {
-        const std::lock_guard lock{impl_->mutex};
-        const auto found = impl_->running.find(id);
-        if (found != impl_->running.end()) {
-            execution = found->second;
-        } else if (const auto soon = impl_->starting.find(id); soon != impl_->starting.end()) {
+        const std::lock_guard lock{mutex};
+        const auto found = running.find(id);
+        if (found != running.end()) {
+            execution = found->second.execution;
+        } else if (const auto soon = starting.find(id); soon != starting.end()) {
             if (!soon->second) soon->second = why;
         } else {
-            for (auto& [name, pool] : impl_->pools) {
+            for (auto& [name, pool] : pools) {
                 const auto call = std::ranges::find(pool.waiting, id, &Call::id);
                 if (call == pool.waiting.end()) continue;
                 waited = std::move(*call);

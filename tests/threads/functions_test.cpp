@@ -242,6 +242,42 @@ TEST_CASE("functions call each other") {
     CHECK(bench.call("outer", {Value::of_number("21")}) == "42function_not_found");
 }
 
+TEST_CASE("a function that calls itself does not wait for a machine that waits for it") {
+    FunctionBench bench;
+    const std::string tree =
+        "local functions = require('functions')\n"
+        "return function(depth)\n"
+        "  if depth == 0 then return 'leaf' end\n"
+        "  local below, e = functions.call('tree', depth - 1)\n"
+        "  return below or e.kind end";
+    REQUIRE(bench.set("tree", tree, {.machines_max = 3}));
+    CHECK(bench.call("tree", {Value::of_number("2")}) == "leaf");
+    CHECK(bench.call("tree", {Value::of_number("3")}) == "pool_full");
+    CHECK(bench.functions().counts("tree").busy == 0);
+}
+
+TEST_CASE("what a stopped call has called ends with it, also while it waits its turn") {
+    FunctionBench bench;
+    REQUIRE(bench.set("inner", "local test = require('test') return function() test.hold() end",
+                      {.machines_max = 1}));
+    REQUIRE(bench.set("outer",
+                      "local functions = require('functions')\n"
+                      "return function() return functions.call('inner') end"));
+    const auto first = bench.begin("outer");
+    bench.wait_for_held(1);
+    const auto second = bench.begin("outer");
+    while (bench.functions().counts("inner").waiting == 0)
+        std::this_thread::yield();
+    bench.functions().stop(second, Error{ErrorCode::timed_out, "outer"});
+    CHECK(bench.ends(1).back() == "timed_out");
+    while (bench.functions().counts("inner").waiting != 0)
+        std::this_thread::yield();
+    bench.functions().stop(first, Error{ErrorCode::timed_out, "outer"});
+    CHECK(bench.ends(2).back() == "timed_out");
+    while (bench.functions().counts("inner").busy != 0)
+        std::this_thread::yield();
+}
+
 TEST_CASE("what a call is given and what it answers is held against what was said of both") {
     FunctionBench bench;
     const auto at_most = [](const std::string& text, ErrorCode code) -> Result<void> {
