@@ -25,7 +25,24 @@ Result<void> Topology::change(ProcessNumber a, ProcessNumber b, Change make) {
     One* second = find(b);
     if (first == nullptr) return missing(id_of(a));
     if (second == nullptr) return missing(id_of(b));
-    make(*first, *second);
+    return make(*first, *second);
+}
+
+// Whether there is room for what two processes would have of each other.
+Result<void> Topology::tie(std::set<ProcessNumber>& of_first, ProcessNumber second,
+                           std::set<ProcessNumber>& of_second, ProcessNumber first) {
+    if (of_first.contains(second)) return {};
+    if (ties_ == ties_max_) return fail(ErrorCode::too_many_watches, node_);
+    ++ties_;
+    of_first.insert(second);
+    of_second.insert(first);
+    return {};
+}
+
+Result<void> Topology::untie(std::set<ProcessNumber>& of_first, ProcessNumber second,
+                             std::set<ProcessNumber>& of_second, ProcessNumber first) {
+    ties_ -= of_first.erase(second);
+    of_second.erase(first);
     return {};
 }
 
@@ -55,6 +72,8 @@ ProcessEnd Topology::end(ProcessNumber number, const std::string& how) {
     if (found == processes_.end()) return {};
     const One one = std::move(found->second);
     processes_.erase(found);
+    ties_ -= one.links.size() + one.watchers.size() + one.watches.size();
+    if (one.watches.contains(number)) ++ties_;  // itself: one tie, and twice in the sums
     if (!one.name.empty()) names_.erase(one.name);
     if (One* parent = find(one.parent)) parent->children.erase(number);
     for (const ProcessNumber each : one.links)
@@ -73,30 +92,24 @@ ProcessEnd Topology::end(ProcessNumber number, const std::string& how) {
 
 Result<void> Topology::link(ProcessNumber a, ProcessNumber b) {
     if (a == b) return fail(ErrorCode::invalid_field, "a process is not linked to itself");
-    return change(a, b, [&](One& first, One& second) {
-        first.links.insert(b);
-        second.links.insert(a);
-    });
+    return change(a, b,
+                  [&](One& first, One& second) { return tie(first.links, b, second.links, a); });
 }
 
 Result<void> Topology::unlink(ProcessNumber a, ProcessNumber b) {
-    return change(a, b, [&](One& first, One& second) {
-        first.links.erase(b);
-        second.links.erase(a);
-    });
+    return change(a, b,
+                  [&](One& first, One& second) { return untie(first.links, b, second.links, a); });
 }
 
 Result<void> Topology::monitor(ProcessNumber watcher, ProcessNumber watched) {
     return change(watcher, watched, [&](One& first, One& second) {
-        first.watches.insert(watched);
-        second.watchers.insert(watcher);
+        return tie(first.watches, watched, second.watchers, watcher);
     });
 }
 
 Result<void> Topology::demonitor(ProcessNumber watcher, ProcessNumber watched) {
     return change(watcher, watched, [&](One& first, One& second) {
-        first.watches.erase(watched);
-        second.watchers.erase(watcher);
+        return untie(first.watches, watched, second.watchers, watcher);
     });
 }
 

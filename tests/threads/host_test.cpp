@@ -341,6 +341,28 @@ TEST_CASE("a sleeper that is stopped leaves no alarm behind") {
     CHECK(alarms.count() == 0);
 }
 
+TEST_CASE("links and monitors of a node have a bound, and those that end make room") {
+    runtime::Topology topology{"here", "lua", nullptr, 3};
+    for (runtime::ProcessNumber number = 1; number <= 4; ++number)
+        REQUIRE(topology.begin(number, 0, "p"));
+    REQUIRE(topology.link(1, 2));
+    REQUIRE(topology.link(2, 1));  // the same one
+    REQUIRE(topology.monitor(3, 1));
+    REQUIRE(topology.monitor(3, 3));
+    CHECK(topology.monitor(4, 1).error().code == ErrorCode::too_many_watches);
+    CHECK(topology.link(4, 1).error().code == ErrorCode::too_many_watches);
+    REQUIRE(topology.demonitor(3, 1));
+    REQUIRE(topology.demonitor(3, 1));
+    REQUIRE(topology.monitor(4, 1));
+    CHECK_FALSE(topology.link(4, 2));
+    topology.end(1, "");  // its link and who watches it
+    topology.end(3, "");  // what it watches: itself
+    REQUIRE(topology.monitor(4, 2));
+    REQUIRE(topology.link(4, 2));
+    REQUIRE(topology.monitor(2, 4));
+    CHECK_FALSE(topology.monitor(2, 2));
+}
+
 TEST_CASE("the end of a process is told to whoever looks after it, with its result") {
     LuaNode node;
     node.program("sums", "return function(a, b) time.sleep(0.01) return a + b end");

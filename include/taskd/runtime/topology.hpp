@@ -38,15 +38,18 @@ struct ProcessEnd {
 class Topology {
   public:
     static constexpr bool loads_beside = true;
+    // Links and monitors of all processes together; about 100 MB.
+    static constexpr std::size_t ties_max_default = 1'000'000;
 
-    Topology(std::string node, std::string host, bus::Publisher* bus)
-        : node_{std::move(node)}, host_{std::move(host)}, bus_{bus} {}
+    Topology(std::string node, std::string host, bus::Publisher* bus,
+             std::size_t ties_max = ties_max_default)
+        : node_{std::move(node)}, host_{std::move(host)}, bus_{bus}, ties_max_{ties_max} {}
 
     // process_ended when the parent has ended meanwhile.
     Result<void> begin(ProcessNumber number, ProcessNumber parent, std::string runs);
     ProcessEnd end(ProcessNumber number, const std::string& how);
 
-    // process_not_found for one that is not there (any more).
+    // process_not_found for one that is not there (any more); too_many_watches.
     Result<void> link(ProcessNumber a, ProcessNumber b);
     Result<void> unlink(ProcessNumber a, ProcessNumber b);
     Result<void> monitor(ProcessNumber watcher, ProcessNumber watched);
@@ -73,6 +76,10 @@ class Topology {
         std::set<ProcessNumber> watches;
     };
     One* find(ProcessNumber number);
+    Result<void> tie(std::set<ProcessNumber>& of_first, ProcessNumber second,
+                     std::set<ProcessNumber>& of_second, ProcessNumber first);
+    Result<void> untie(std::set<ProcessNumber>& of_first, ProcessNumber second,
+                       std::set<ProcessNumber>& of_second, ProcessNumber first);
     template <class Change>  // of what two processes know of each other
     Result<void> change(ProcessNumber a, ProcessNumber b, Change make);
     void tell(std::string_view topic, ProcessNumber number, const std::string& runs,
@@ -81,8 +88,10 @@ class Topology {
     const std::string node_;
     const std::string host_;
     bus::Publisher* const bus_;
+    const std::size_t ties_max_;
     mutable std::mutex mutex_;  // guards what follows
     std::map<ProcessNumber, One> processes_;
+    std::size_t ties_ = 0;
     std::map<std::string, ProcessNumber, std::less<>> names_;
 };
 
