@@ -1,14 +1,19 @@
 // The functions of Lua's `string` that search, on a matcher that can be stopped.
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "pattern.hpp"
 #include "run_state.hpp"
+#include "taskd/base/limits.hpp"
 
 namespace taskd::lua {
 namespace {
 
 constexpr std::string_view specials = "^$*+?.([%-";
+// What took that long lets others have their turn.
+constexpr std::size_t long_text = 16 * limits::kibibyte;
+constexpr std::uint64_t many_steps = 100'000;
 
 std::string_view text_argument(lua_State* lua, int index) {
     std::size_t size = 0;
@@ -29,9 +34,10 @@ class Search {
     // After each match: counts it, and throws what went wrong.
     void settle(const Pattern& pattern) {
         if (pattern.out_of_steps()) exceed(lua_, ErrorCode::instruction_limit);
+        const std::uint64_t taken = before_ - std::exchange(before_, steps_);
+        charge(lua_, taken);
+        if (taken > many_steps) look_soon(lua_);
         if (!pattern.error().empty()) throw_text(pattern.error());
-        charge(lua_, before_ - steps_);
-        before_ = steps_;
     }
 
   private:
@@ -87,7 +93,10 @@ int push_captures(lua_State* lua, const Pattern& pattern, bool whole_if_none, st
 int find_plain(lua_State* lua, std::string_view text, std::string_view wanted, std::size_t begin) {
     const std::size_t found = find_text(text, wanted, begin);
     const std::size_t looked = (found == std::string_view::npos ? text.size() : found) - begin;
-    charge(lua, looked / 16);
+    // The search is linear in both, with a factor for words of middling length.
+    const bool middling = wanted.size() > 16 && wanted.size() <= 256;
+    charge(lua, (middling ? looked : looked / 16) + wanted.size() / 16);
+    if (looked + wanted.size() > long_text) look_soon(lua);
     if (found == std::string_view::npos) {
         lua_pushnil(lua);
         return 1;
@@ -105,6 +114,8 @@ int find_or_match(lua_State* lua, bool find) {
         lua_pushnil(lua);
         return 1;
     }
+    charge(lua, wanted.size() / 8);
+    if (wanted.size() > long_text) look_soon(lua);
     if (find &&
         (lua_toboolean(lua, 4) != 0 || wanted.find_first_of(specials) == std::string_view::npos))
         return find_plain(lua, text, wanted, *begin);

@@ -156,6 +156,8 @@ class Programs(harness.SystemTest):
         self.assertEqual(fetch(X_Own="1"), {"status": 200})
         for name in ("Content_Length", "transfer_encoding", "Connection", "Expect", "Upgrade"):
             self.assertEqual(fetch(**{name: "0"}), {"error": "invalid_field"}, name)
+        for name in ("Content-Length ", "Connection:close,x", " X", ""):
+            self.assertEqual(fetch(**{name: "0"}), {"error": "invalid_field"}, name)
 
     def test_processes_are_seen_told_and_ended(self):
         host = self.host()

@@ -212,7 +212,10 @@ TEST_CASE("slow instructions count, and others have their turn between them") {
         "local t = {} for i = 1, 100000 do t[i] = i end\n"
         "while true do table.insert(t, 1, table.remove(t, 1)) end",
         "local t = {} for i = 1, 100000 do t[i] = i end while true do table.sort(t) end",
-        "local t, s = require('text'), ('x'):rep(1000000) while true do t.upper(s) end"};
+        "local t, s = require('text'), ('x'):rep(1000000) while true do t.upper(s) end",
+        "local s = ('a'):rep(3000000) while true do string.find('x', s) end",
+        "local s = ('a'):rep(500) .. 'xy'\n"
+        "while true do pcall(string.find, s, '.-[^x]-[^x]-y%') end"};
     for (const std::string& body : bodies) {
         INFO(body);
         trial.begin("return function() " + body + " end", {.time = 2s});

@@ -162,8 +162,7 @@ class RequestWriter {
         if (*wait) question_.timeout += std::min<Duration>(**wait, limits::wait_max);
         if (!given_.is_map(at_)) return {};
         if (in_body_) {
-            if (const Value* value = given_.option(at_, "wait"))
-                question_.request.target += "?wait=" + protocol::percent_encode(value->text);
+            if (*wait) question_.request.target += "?wait=" + seconds_value(**wait).text;
             return {};
         }
         auto query = query_of(values_[at_], {});
@@ -194,15 +193,24 @@ Result<std::pair<std::string, std::string>> split_url(const std::string& url) {
     return std::pair{url.substr(0, slash), std::move(target)};
 }
 
-bool is_header(std::string_view text) {
+// A token of RFC 9110, 5.6.2.
+bool is_header_name(std::string_view name) {
+    return !name.empty() && std::ranges::all_of(name, [](unsigned char c) {
+        return std::isalnum(c) != 0 || std::string_view{"!#$%&'*+-.^_`|~"}.contains(c);
+    });
+}
+
+bool is_header_value(std::string_view text) {
     return std::ranges::none_of(text, [](char c) { return c == '\r' || c == '\n' || c == '\0'; });
 }
 
 // What tells where a request ends belongs to who writes it, on a connection that others use too.
 bool is_of_connection(const std::string& name) {
-    constexpr std::string_view names[] = {
-        "content-length", "transfer-encoding", "connection", "keep-alive", "te",
-        "trailer",        "upgrade",           "expect"};
+    constexpr std::string_view names[] = {"content-length", "transfer-encoding",
+                                          "connection",     "proxy-connection",
+                                          "keep-alive",     "te",
+                                          "trailer",        "upgrade",
+                                          "expect",         "host"};
     return std::ranges::any_of(names, [&](std::string_view each) {
         return std::ranges::equal(name, each, {}, [](unsigned char c) { return std::tolower(c); });
     });
@@ -226,8 +234,9 @@ Result<Question> write_http(const std::vector<Value>& arguments, const ApiPorts&
         .timeout = std::min<Duration>(timeout->value_or(timeout_default), limits::wait_max)};
     if (const Value* headers = given.option(1, "headers"))
         for (const ValueField& field : headers->fields) {
-            if (!is_header(field.name) || !is_header(field.value.text) || field.name.empty())
-                return fail(ErrorCode::invalid_field, "a header of more than one line");
+            if (!is_header_name(field.name) || !is_header_value(field.value.text))
+                return fail(ErrorCode::invalid_field,
+                            "a header that is none: '" + field.name + "'");
             if (is_of_connection(field.name))
                 return fail(ErrorCode::invalid_field, "the header '" + field.name + "'");
             question.request.headers.emplace_back(field.name, field.value.text);
