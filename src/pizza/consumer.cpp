@@ -100,6 +100,7 @@ void Consumer::take(std::string_view body) {
     for (const JsonView& gap : answer["gaps"].items())
         log_.error("events are gone that were not read",
                    {{"topic", gap["topic"].text()}, {"count", gap["count"].text()}});
+    if (answer["deliveries"].items().empty() && !resting_) rest_retry_.reset();
     for (const JsonView& each : answer["deliveries"].items()) {
         const JsonView event = each["event"];
         Delivery delivery{each["id"].text(),
@@ -134,8 +135,10 @@ void Consumer::ended(const std::string& id, DeliveryEnd end, const std::string& 
                       : end == DeliveryEnd::failed ? How::failed
                                                    : How::released,
                       why});
-    if (end == DeliveryEnd::done) rest_retry_.reset();
-    if (end == DeliveryEnd::released) rest(why);
+    if (end == DeliveryEnd::released)
+        rest(why);
+    else
+        rest_retry_.reset();
     if (!say_retry_.failing()) say();
     step();
 }
@@ -208,7 +211,10 @@ void Consumer::rest(const std::string& why) {
 
 void Consumer::learn_timeout(std::string_view body) {
     const auto told = JsonView{body}["ack_timeout_ms"].number();
-    if (told && *told > 0) ack_timeout_ = std::chrono::milliseconds{*told};
+    if (!told || *told == 0) return;
+    const Duration before = std::exchange(ack_timeout_, std::chrono::milliseconds{*told});
+    if (ack_timeout_ < before && !held_.empty())
+        renew_timer_->set(clock_.steady() + ack_timeout_ / 3, [this] { renew(); });
 }
 
 std::vector<std::string> Consumer::reasons() const {

@@ -120,7 +120,7 @@ void OrderService::place(Call call, bool version_2) {
     const bool may_begin = !draining_ && flights_.size() + making_ < open_max;
     auto waiter = std::make_shared<Waiter>(std::move(call), language, version_2);
     if (!may_begin && key.empty()) return turn_away(*waiter);
-    making_ += may_begin ? 1 : 0;
+    ++making_;
     world_.desk.change<Made>(
         [row, may_begin](io::SqliteStore& store) -> Result<Made> {
             if (!row.key.empty()) {
@@ -132,8 +132,8 @@ void OrderService::place(Call call, bool version_2) {
             if (auto put = insert_order(store, row); !put) return fail(std::move(put));
             return Made{row, true};
         },
-        [this, waiter, row, may_begin](Result<Made> result) {
-            making_ -= may_begin ? 1 : 0;
+        [this, waiter, row](Result<Made> result) {
+            --making_;
             made(std::move(*waiter), row, std::move(result));
             look_drained();
         });
@@ -172,6 +172,8 @@ void OrderService::made(Waiter waiter, const OrderRow& asked, Result<Made> resul
             flight->second->waiters.push_back(std::move(waiter));
             return;
         }
+        // The next start asks for its payment again.
+        if (draining_) return turn_away(waiter);
     } else {
         crash_point("stored");
     }

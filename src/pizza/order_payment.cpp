@@ -176,6 +176,7 @@ void OrderService::payment_failed(const FlightPtr& flight, const std::string& wh
 void OrderService::give_up(const FlightPtr& flight) {
     if (!flight->waiters.empty()) return land(flight, OrderEnd::unpaid, {});
     flights_.erase(flight->row.id);
+    given_up_.insert(flight->row.id);
     resume_later();
     look_drained();
 }
@@ -228,7 +229,8 @@ void OrderService::landed(const FlightPtr& flight, OrderEnd end, const Result<bo
     if (!written) return not_stored(flight, end, written.error());
     if (!*written) return answer_as_stored(flight);
     flights_.erase(flight->row.id);
-    resume_retry_.reset();
+    given_up_.erase(flight->row.id);
+    resume_soon();
     crash_point("placed");
     outcomes_.note(note_of(end));
     world_.log.info(end == OrderEnd::paid ? "order placed" : "order not placed",
@@ -289,6 +291,14 @@ void OrderService::look_drained() {
 
 // ---- what is left behind ------------------------------------------------------------------------
 
+// What was put off comes at once, now that one has got through.
+void OrderService::resume_soon() {
+    if (!resume_retry_.failing()) return;
+    resume_retry_.reset();
+    resume_set_ = false;
+    resume_later();
+}
+
 void OrderService::resume_later() {
     if (draining_ || std::exchange(resume_set_, true)) return;
     resume_timer_->set(world_.clock.steady() + resume_retry_.next(), [this] {
@@ -304,12 +314,11 @@ void OrderService::resume() {
         [this](Result<std::vector<OrderRow>> rows) {
             if (draining_) return;
             // Not all of them at once, and what could not be read is read later.
-            const bool first = !resume_retry_.failing();
             if (!rows || std::ssize(*rows) == resume_max) resume_later();
             if (!rows) return;
             for (OrderRow& row : *rows) {
                 if (flights_.contains(row.id)) continue;
-                if (first)
+                if (!given_up_.contains(row.id))
                     world_.log.info("an order is taken up again",
                                     {{"order", row.id}, {"trace_id", row.trace.trace_id}});
                 fly(std::move(row), {}, true);

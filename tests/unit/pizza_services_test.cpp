@@ -108,13 +108,13 @@ struct Ground {
 };
 
 struct Counter : Ground {
-    Counter()
+    explicit Counter(BreakerSettings breaker = {.failures_max = 1, .open_for = 1h})
         : Ground{OrderService::formats()},
           service{{.menu = parse_menu("Salami=9.50").value(),
                    .payment = "http://127.0.0.1:2",
                    .payment_tries = 1,
                    .retry_wait = 1ms,
-                   .breaker = {.failures_max = 1, .open_for = 1h}},
+                   .breaker = breaker},
                   world(),
                   payments},
           front{{.role = "pizza-order"}, *clock, metrics, log, nullptr} {
@@ -135,11 +135,12 @@ struct Counter : Ground {
         REQUIRE(loop.run_until([&] { return status != 0; }, 5s));
         return status;
     }
-    void was_cancelling(char last) {
+    // An order of an earlier life.
+    void was(char last, const std::string& status, const std::string& key = "NULL") {
         REQUIRE(second->run(
             std::string{"INSERT INTO orders VALUES('018bcfe5-687b-7000-8000-00000000000"} + last +
-            "','CANCELLING','Salami',1,'a','n',950,'" + std::string(32, 'a') + "','" +
-            std::string(16, 'b') + "','',NULL,'',1)"));
+            "','" + status + "','Salami',1,'a','n',950,'" + std::string(32, 'a') + "','" +
+            std::string(16, 'b') + "',''," + key + ",'',1)"));
     }
 
     Wire payments{loop};
@@ -226,8 +227,8 @@ TEST_CASE("a payment that cannot be given back holds up no other, and is told of
     counter.payments.answers = [](const port::HttpRequest& request) {
         return port::HttpResponse{request.target.ends_with('1') ? 500 : 200};
     };
-    counter.was_cancelling('1');
-    counter.was_cancelling('2');
+    counter.was('1', "CANCELLING");
+    counter.was('2', "CANCELLING");
     counter.service.start();
     const auto state = [&](char last) {
         return counter.one(std::string{"SELECT status FROM orders WHERE id LIKE '%"} + last + "'");
@@ -263,21 +264,65 @@ TEST_CASE("who cannot take what comes gives it back, rests, and says so", "[pizz
     ground.wire.deliver({{"g:t:1:1", "{}"}});
     CHECK(asks());
     CHECK(consumer.reasons().empty());
+    // Nor does it stay so when nothing comes for a while.
+    end = DeliveryEnd::released;
+    ground.wire.deliver({{"g:t:1:1", "{}"}});
+    CHECK_FALSE(consumer.reasons().empty());
+    REQUIRE(ground.loop.run_until(asks, 5s));
+    ground.wire.deliver({});
+    CHECK(consumer.reasons().empty());
 }
 
 TEST_CASE("what is held is renewed in the group's time, whoever has set it", "[pizza]") {
     Ground ground{KitchenService::formats()};
-    Consumer::Done working;
-    Consumer consumer{{.group = "g", .pattern = "p", .name = "n", .ack_timeout = 1h},
-                      ground.broker,
-                      ground.loop,
-                      *ground.clock,
-                      ground.log,
-                      [&](const Delivery&, Consumer::Done done) { working = std::move(done); }};
+    std::vector<Consumer::Done> working;
+    Consumer consumer{
+        {.group = "g", .pattern = "p", .name = "n", .slots = 2, .ack_timeout = 1h},
+        ground.broker,
+        ground.loop,
+        *ground.clock,
+        ground.log,
+        [&](const Delivery&, Consumer::Done done) { working.push_back(std::move(done)); }};
     consumer.start();
-    REQUIRE(ground.loop.run_until([&] { return ground.wire.questions.size() == 1; }, 5s));
+    const auto asks = [&] { return ground.wire.questions.size() == 1; };
+    REQUIRE(ground.loop.run_until(asks, 5s));
+    ground.wire.deliver({{"g:t:0:1", "{}"}});  // an hour
+    REQUIRE(ground.loop.run_until(asks, 5s));
     ground.wire.deliver({{"g:t:1:1", "{}"}}, R"(,"ack_timeout_ms":300)");
-    REQUIRE(ground.loop.run_until([&] { return ground.wire.count("/renew") == 2; }, 5s));
+    REQUIRE(ground.loop.run_until([&] { return ground.wire.count("/renew") >= 4; }, 5s));
+    CHECK(ground.wire.count("g%3At%3A0%3A1/renew") > 0);
+}
+
+TEST_CASE("orders that were left are asked for ever more rarely, and at once when one gets through",
+          "[pizza]") {
+    Counter counter{{.failures_max = 100, .open_for = 1h}};
+    counter.payments.answers = [](const port::HttpRequest&) { return port::HttpResponse{0}; };
+    counter.was('1', "PAYING");
+    counter.was('2', "PAYING");
+    counter.service.start();
+    REQUIRE(counter.loop.run_until([&] { return counter.payments.count("/pay") == 6; }, 20s));
+    CHECK(counter.log.count("an order is taken up again") == 2);
+    counter.payments.answers = [](const port::HttpRequest&) {
+        return port::HttpResponse{200, {}, R"({"transactionId":"t1"})"};
+    };
+    CHECK(counter.place() == 201);
+    REQUIRE(counter.loop.run_until(
+        [&] {
+            return counter.one(
+                       "SELECT CAST(count(*) AS TEXT) FROM orders WHERE status = 'PLACED'") == "3";
+        },
+        3s));  // the next round of its own would be in four
+}
+
+TEST_CASE("a service that ends begins no payment", "[pizza]") {
+    Counter counter;
+    counter.payments.answers = [](const port::HttpRequest&) { return port::HttpResponse{0}; };
+    counter.was('1', "PAYING", "'k'");
+    bool drained = false;
+    counter.service.drain([&] { drained = true; });
+    CHECK(counter.place() == 503);
+    CHECK(counter.payments.asked.empty());
+    REQUIRE(counter.loop.run_until([&] { return drained; }, 5s));
 }
 
 TEST_CASE("what comes to a member of a group that ends is given back", "[pizza]") {

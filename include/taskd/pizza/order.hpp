@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -110,6 +111,7 @@ class OrderService {
     std::vector<Span> spans_of(const Flight& flight, OrderEnd end, WallTime now) const;
     void answer(Waiter& waiter, const OrderRow& row, OrderEnd end);
     void resume();
+    void resume_soon();
     void resume_later();
     void cancel_next();
     void not_cancelled(const std::string& id, const std::string& why);
@@ -138,6 +140,7 @@ class OrderService {
     std::unique_ptr<port::Timer> cancel_timer_;
     Retry resume_retry_{std::chrono::seconds{1}, std::chrono::minutes{1}};
     bool resume_set_ = false;
+    std::set<std::string> given_up_;  // for now: resumed orders whose payment cannot be asked
     Retry cancel_retry_;
     std::string cancel_tried_;  // the newest id that could not be given back, in this round
     bool cancelling_ = false;
