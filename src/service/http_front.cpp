@@ -259,6 +259,12 @@ std::optional<Error> HttpFront::foreign(const port::HttpRequest& request) const 
     if (!watch_.is_public && !is_name_of_here(name_of(host)))
         return Error{ErrorCode::foreign_origin,
                      "'" + std::string{host} + "' is not a name of this server: use its address"};
+    // Pictures and scripts of a page are asked for without an origin; what a person follows is not
+    // theirs.
+    const std::string_view site = port::find_header(request.headers, "Sec-Fetch-Site");
+    const bool follows = port::find_header(request.headers, "Sec-Fetch-Mode") == "navigate";
+    if ((site == "cross-site" || site == "same-site") && !follows)
+        return Error{ErrorCode::foreign_origin, "a page of another site"};
     const std::string_view origin = port::find_header(request.headers, "Origin");
     const std::size_t scheme = port::http_scheme_bytes(origin);
     const bool own = scheme > 0 && port::same_header(origin.substr(scheme), host);

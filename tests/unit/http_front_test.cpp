@@ -43,6 +43,16 @@ TEST_CASE("without a key a page of another origin is refused", "[front]") {
                                "http://localhost:4000", "http://127.0.0.1:4000.evil.example"})
         CHECK(role.post({{"Host", "127.0.0.1:4000"}, {"Origin", origin}}) == foreign);
     CHECK(role.post({{"Host", "127.0.0.1:4000"}, {"Origin", "null"}}, "/healthz") == "200");
+    // What a page shows is asked for without an origin.
+    const auto site = [&](const char* of, const char* mode) {
+        return role.post(
+            {{"Host", "127.0.0.1:4000"}, {"Sec-Fetch-Site", of}, {"Sec-Fetch-Mode", mode}});
+    };
+    CHECK(site("cross-site", "no-cors") == foreign);
+    CHECK(site("same-site", "no-cors") == foreign);
+    CHECK(site("cross-site", "navigate") == "200");
+    CHECK(site("same-origin", "cors") == "200");
+    CHECK(site("none", "navigate") == "200");
 }
 
 TEST_CASE("without a key a name that others may give away is refused on loopback", "[front]") {
