@@ -33,7 +33,14 @@ std::size_t bytes_of(const Task& task) {
     std::size_t bytes = sizeof(Body) + sizeof(Task) + task.spec.type.capacity() +
                         task.spec.payload.size() + task.result.size() +
                         task.attempts.capacity() * sizeof(Attempt);
-    if (task.error) bytes += task.error->message.capacity();
+    const auto of_error = [](const Boxed<TaskError>& error) {
+        return error ? sizeof *error + error->code.capacity() + error->message.capacity() : 0;
+    };
+    bytes += of_error(task.error);
+    for (const Attempt& attempt : task.attempts)
+        bytes += of_error(attempt.error);
+    if (task.spec.step) bytes += sizeof *task.spec.step;
+    if (task.spec.planned_for) bytes += sizeof *task.spec.planned_for;
     for (const auto& [name, value] : task.spec.labels)
         bytes += sizeof(name) + sizeof(value) + 64 + name.capacity() + value.capacity();
     return bytes;

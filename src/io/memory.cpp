@@ -58,13 +58,34 @@ void trim_memory() {
 std::uint64_t memory_there() {
     std::uint64_t there = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
                           static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-    // As containers see their own; without a bound it is a word, or a number beyond all memory.
-    for (const char* path :
-         {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-        std::uint64_t most = 0;
-        if (std::ifstream{path} >> most) there = std::min(there, most);
+    std::ifstream groups{"/proc/self/cgroup"};
+    return std::min(there, memory_of_groups(groups, "/sys/fs/cgroup"));
+}
+
+// A line is ID:CONTROLLERS:PATH, of version 2 with nothing between. Each group above has its bound
+// too; without one it is a word, or a number beyond all memory.
+std::uint64_t memory_of_groups(std::istream& groups, const std::string& root) {
+    std::uint64_t most = UINT64_MAX;
+    const auto look = [&](const std::string& file) {
+        std::uint64_t bound = 0;
+        if (std::ifstream{file} >> bound) most = std::min(most, bound);
+    };
+    for (std::string line; std::getline(groups, line);) {
+        const auto controllers = line.find(':') + 1;
+        const auto path = line.find(':', controllers) + 1;
+        const bool is_second = path == controllers + 1;
+        const bool is_memory = line.substr(controllers, path - 1 - controllers) == "memory";
+        if (controllers == 0 || path == 0 || (!is_second && !is_memory)) continue;
+        const std::string base = root + (is_second ? "" : "/memory");
+        const std::string file = is_second ? "/memory.max" : "/memory.limit_in_bytes";
+        std::string group = line.substr(path);
+        while (!group.empty() && group != "/") {
+            look(base + group + file);
+            group.resize(group.find_last_of('/'));
+        }
+        look(base + file);
     }
-    return there;
+    return most;
 }
 
 MemoryTrimmer::MemoryTrimmer(Loop& loop) : timer_{loop.make()} {

@@ -3,7 +3,10 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <set>
+#include <sstream>
 #include <thread>
 
 #include "catch.hpp"
@@ -12,6 +15,7 @@
 #include "taskd/io/lane.hpp"
 #include "taskd/io/loop.hpp"
 #include "taskd/io/memory.hpp"
+#include "taskd/io/work_dir.hpp"
 
 using namespace taskd;
 using namespace std::chrono_literals;
@@ -81,6 +85,32 @@ TEST_CASE("the memory there is the machine's or less") {
                          static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
     CHECK(io::memory_there() > 0);
     CHECK(io::memory_there() <= machine);
+}
+
+TEST_CASE("memory is bounded by the control group, and by those above it") {
+    const auto dir = io::WorkDir::make({}, "taskd-groups").value();
+    const auto write = [&](const std::string& folder, const std::string& file,
+                           const std::string& text) {
+        std::filesystem::create_directories(dir->path() + folder);
+        std::ofstream{dir->path() + folder + "/" + file} << text;
+    };
+    const auto found = [&](const std::string& groups) {
+        std::istringstream in{groups};
+        return io::memory_of_groups(in, dir->path());
+    };
+    CHECK(found("0::/\n") == UINT64_MAX);
+    write("/a.slice/b.service", "memory.max", "max\n");
+    CHECK(found("0::/a.slice/b.service\n") == UINT64_MAX);
+    write("/a.slice", "memory.max", "2000\n");
+    CHECK(found("0::/a.slice/b.service\n") == 2000);
+    write("/a.slice/b.service", "memory.max", "1000\n");
+    CHECK(found("0::/a.slice/b.service\n") == 1000);
+    CHECK(found("0::/c\n") == UINT64_MAX);
+    write("/memory/d", "memory.limit_in_bytes", "500\n");
+    CHECK(found("5:cpu,cpuacct:/d\n3:memory:/d\n0::/\n") == 500);
+    write("", "memory.max", "100\n");  // as a container sees its own
+    CHECK(found("0::/\n") == 100);
+    CHECK(found("nonsense\n:\n\n") == UINT64_MAX);
 }
 
 TEST_CASE("sessions are never zero and never the same") {

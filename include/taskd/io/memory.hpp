@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <istream>
 #include <memory>
+#include <string>
 
 #include "taskd/base/time.hpp"
 #include "taskd/io/loop.hpp"
@@ -14,6 +16,9 @@ void trim_memory();
 
 // Bytes of memory that this process may use: the machine's, or what its control group has of it.
 std::uint64_t memory_there();
+// The least bound of its control groups, as /proc/self/cgroup names them, below `root`; all there
+// can be when there is none.
+std::uint64_t memory_of_groups(std::istream& groups, const std::string& root);
 
 // Trims the memory of the loop's thread whenever it has become quiet: what is freed goes back to
 // the system when something near it is freed later, which at rest nothing is.

@@ -209,7 +209,8 @@ class Core {
     bool flush_posted_ = false;
     bool needs_room_ = false;  // the batch is full or the journal's filler behind
     std::deque<Deferred> deferred_;
-    std::size_t deferred_bytes_ = 0;  // of their payloads
+    std::size_t deferred_bytes_ = 0;  // of their payloads, and of those that wait for the view
+    bool forget_due_ = false;         // put off by questions to the view
     std::size_t fetches_ = 0;         // commands waiting for the view
     std::size_t questions_ = 0;       // those of them that rest on what the view alone knows
     std::uint64_t workflows_deleted_ = 0;

@@ -276,10 +276,14 @@ void Core::fetch_and_run(Command command, Wanted wanted, Decided decided) {
     const bool holds_memory = question || is_of_page(command);
     ++fetches_;
     questions_ += holds_memory ? 1 : 0;
+    const std::size_t bytes = bytes_of(command);
+    deferred_bytes_ += bytes;
     auto again = std::make_shared<Command>(std::move(command));
     fetch(std::move(wanted), false,
-          [this, question, holds_memory, again, decided = std::move(decided)](Fetched unknown) {
+          [this, question, holds_memory, bytes, again,
+           decided = std::move(decided)](Fetched unknown) {
               --fetches_;
+              deferred_bytes_ -= bytes;
               questions_ -= holds_memory ? 1 : 0;
               // An ended task comes back to whoever wants to change it.
               if (!question)
@@ -293,6 +297,7 @@ void Core::fetch_and_run(Command command, Wanted wanted, Decided decided) {
                   std::visit(TakeFetched{std::move(unknown.keys), std::move(unknown.events)},
                              *again);
               execute(std::move(*again), decided);
+              if (forget_due_) forget();
           });
 }
 

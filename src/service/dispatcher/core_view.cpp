@@ -58,8 +58,8 @@ void Core::view_stored(ForView stored, Result<void> result) {
     viewed_ = stored.change.mark.sequence;
     view_behind_since_.reset();
     if (viewed_ < durable_) view_behind_since_ = stored.taken_at;
+    serve_view_waiters();  // before the next change, which would hold them up
     store_view();
-    serve_view_waiters();
     forget();
     look_after_journal();
     check_drained();
@@ -124,7 +124,8 @@ void Core::serve_view_waiters() {
 // While a submit asks the view about its ids, or what a page of it led to waits, nothing is
 // forgotten: what the view answered would no longer be all there is.
 void Core::forget() {
-    if (questions_ > 0 || page_waits()) return;
+    forget_due_ = questions_ > 0 || page_waits();
+    if (forget_due_) return;
     engine::Decision decision = engine_.decide(now(), engine::Forget{viewed_}, random_);
     for (const engine::Note& note : decision.notes)
         engine_.apply(note);
