@@ -53,6 +53,8 @@ std::string delivery_json(const io::SqlRow& row) {
     return body;
 }
 
+constexpr const char* time_index = "CREATE INDEX deliveries_by_time ON deliveries(assigned_at);";
+
 constexpr std::string_view old_rows =
     "DELETE FROM deliveries WHERE order_id IN (SELECT order_id FROM deliveries WHERE "
     "assigned_at < ?1 LIMIT ?2)";
@@ -76,8 +78,8 @@ struct DeliveryService::Order {
 
 std::span<const char* const> DeliveryService::formats() {
     static const std::string first = std::string{deliveries_table} + std::string{outbox_table};
-    static const std::array<const char*, 4> all{first.c_str(), parked_table, outbox_index,
-                                                turns_table};
+    static const std::array<const char*, 5> all{first.c_str(), parked_table, outbox_index,
+                                                turns_table, time_index};
     return all;
 }
 

@@ -17,6 +17,8 @@ bool same_form(const OrderForm& a, const OrderForm& b) {
            a.customer_name == b.customer_name;
 }
 
+constexpr const char* time_index = "CREATE INDEX orders_by_time ON orders(ordered_at);";
+
 constexpr std::string_view old_rows =
     "DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE ordered_at < ?1 "
     "AND status NOT IN ('PAYING', 'CANCELLING') LIMIT ?2)";
@@ -25,7 +27,7 @@ constexpr std::string_view old_rows =
 
 std::span<const char* const> OrderService::formats() {
     static const std::string first = std::string{orders_table} + std::string{outbox_table};
-    static const std::array<const char*, 2> all{first.c_str(), parked_table};
+    static const std::array<const char*, 3> all{first.c_str(), parked_table, time_index};
     return all;
 }
 

@@ -15,6 +15,8 @@ constexpr std::string_view payments_table =
     "transaction_id TEXT NOT NULL, cents INTEGER NOT NULL, customer TEXT NOT NULL, "
     "at INTEGER NOT NULL) WITHOUT ROWID;";
 
+constexpr const char* time_index = "CREATE INDEX payments_by_time ON payments(at);";
+
 constexpr std::string_view old_rows =
     "DELETE FROM payments WHERE order_id IN (SELECT order_id FROM payments WHERE at < ?1 "
     "LIMIT ?2)";
@@ -50,7 +52,7 @@ struct PaymentService::Known {
 
 std::span<const char* const> PaymentService::formats() {
     static const std::string first = std::string{payments_table} + std::string{outbox_table};
-    static const std::array<const char*, 2> all{first.c_str(), parked_table};
+    static const std::array<const char*, 3> all{first.c_str(), parked_table, time_index};
     return all;
 }
 

@@ -18,6 +18,7 @@
 #include "taskd/pizza/delivery.hpp"
 #include "taskd/pizza/kitchen.hpp"
 #include "taskd/pizza/order.hpp"
+#include "taskd/pizza/payment.hpp"
 
 using namespace taskd;
 using namespace taskd::pizza;
@@ -396,4 +397,13 @@ TEST_CASE("what is looked for often is found without reading all", "[pizza]") {
         CHECK_THAT(
             plan(OrderService::formats(), "SELECT id FROM orders WHERE " + std::string{where}),
             Contains("open_orders"));
+    CHECK_THAT(plan(PaymentService::formats(), "SELECT order_id FROM payments WHERE at < 1"),
+               Contains("payments_by_time"));
+    CHECK_THAT(plan(OrderService::formats(), "SELECT id FROM orders WHERE ordered_at < 1"),
+               Contains("orders_by_time"));
+    CHECK_THAT(plan(KitchenService::formats(), "SELECT order_id FROM cooking WHERE begun_at < 1"),
+               Contains("cooking_by_time"));
+    CHECK_THAT(
+        plan(DeliveryService::formats(), "SELECT order_id FROM deliveries WHERE assigned_at < 1"),
+        Contains("deliveries_by_time"));
 }
