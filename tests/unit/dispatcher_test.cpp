@@ -140,6 +140,32 @@ TEST_CASE("tasks that the view does not have yet are bounded, those that have en
     CHECK(world.submit()->status == 202);
 }
 
+TEST_CASE("what has ended is forgotten though somebody always asks the view") {
+    service::DispatcherSettings settings;
+    settings.core.engine.keys_in_memory_max = 1;
+    settings.core.engine.ended_in_memory_max = 10;
+    World world{limits::frame_bytes_max, settings};
+    const auto submit_keyed = [&](int number) {
+        const std::string key = "k" + std::to_string(number);
+        return world.ask("POST", "/v1/tasks",
+                         R"({"type":"kept","payload":1,"idempotency_key":")" + key + R"("})");
+    };
+    int key = 0;
+    for (; key < 3; ++key) {  // from now on the view knows keys that memory does not
+        REQUIRE(submit_keyed(key));
+        world.world.run_for(1s);
+    }
+    world.view_lane.hold();
+    for (; key < 103; ++key) {
+        const std::string id{protocol::JsonView{world.submit()->body}["id"].text()};
+        REQUIRE(world.ask("POST", "/v1/tasks/" + id + "/cancel")->status == 200);
+        CHECK_FALSE(submit_keyed(key));  // asks behind the store
+        world.view_lane.release();
+        world.view_lane.hold();
+    }
+    CHECK(world.metrics.values().at("taskd_tasks_in_memory") < 103 + 30);
+}
+
 TEST_CASE("a task that cannot be leased for want of room says so") {
     World world;
     const std::string id{protocol::JsonView{world.submit()->body}["id"].text()};
