@@ -9,7 +9,6 @@ and backlog.svg; gnuplot draws them.
 import pathlib
 import subprocess
 import sys
-import time
 
 import backlog
 import peers
@@ -72,7 +71,7 @@ def by_backlog(rows, folder, longest):
             wanted = SHORTEST * 10 ** len(measured)
             backlog.submit(server.port, (wanted - waiting) // backlog.TASKS_A_REQUEST, [])
             waiting = wanted
-            time.sleep(1)  # what the view still had to do is not this measure's
+            server.settle()  # what the view still had to do is not this measure's
             result = rows.load_on(server, "taskd", "cycle", peers.MANY, peers.CONNECTIONS)
             measured.append([waiting, result["cpu_us"], result["rate"], resident(server.pid)])
             shown.append([f"{waiting:,}", f"{result['cpu_us']:.1f}", f"{result['rate']:,.0f}",
