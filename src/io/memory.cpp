@@ -79,7 +79,7 @@ std::uint64_t memory_of_groups(std::istream& groups, const std::string& root) {
         const std::string base = root + (is_second ? "" : "/memory");
         const std::string file = is_second ? "/memory.max" : "/memory.limit_in_bytes";
         std::string group = line.substr(path);
-        while (!group.empty() && group != "/") {
+        while (group.size() > 1 && group.front() == '/') {
             look(base + group + file);
             group.resize(group.find_last_of('/'));
         }

@@ -274,6 +274,7 @@ void OrderService::answer_as_stored(const FlightPtr& flight) {
         },
         [this, flight](const Result<std::vector<OrderRow>>& rows) {
             flights_.erase(flight->row.id);
+            given_up_.erase(flight->row.id);
             const auto end = rows && !rows->empty() ? end_of(rows->front().status) : std::nullopt;
             for (Waiter& waiter : flight->waiters)
                 if (end)
@@ -291,17 +292,18 @@ void OrderService::look_drained() {
 
 // ---- what is left behind ------------------------------------------------------------------------
 
-// What was put off comes at once, now that one has got through.
+// What was put off comes soon, now that one has got through; the next that does puts off nothing.
 void OrderService::resume_soon() {
-    if (!resume_retry_.failing()) return;
     resume_retry_.reset();
+    if (!resume_set_ || resume_at_ <= world_.clock.steady() + resume_wait) return;
     resume_set_ = false;
     resume_later();
 }
 
 void OrderService::resume_later() {
     if (draining_ || std::exchange(resume_set_, true)) return;
-    resume_timer_->set(world_.clock.steady() + resume_retry_.next(), [this] {
+    resume_at_ = world_.clock.steady() + resume_retry_.next();
+    resume_timer_->set(resume_at_, [this] {
         resume_set_ = false;
         resume();
     });

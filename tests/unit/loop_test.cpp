@@ -111,6 +111,7 @@ TEST_CASE("memory is bounded by the control group, and by those above it") {
     write("", "memory.max", "100\n");  // as a container sees its own
     CHECK(found("0::/\n") == 100);
     CHECK(found("nonsense\n:\n\n") == UINT64_MAX);
+    CHECK(found("0::nowhere\n") == 100);
 }
 
 TEST_CASE("sessions are never zero and never the same") {

@@ -1,4 +1,4 @@
-// How the allocator deals with what has been freed.
+// How much memory there is, and how the allocator deals with what has been freed.
 #pragma once
 
 #include <cstdint>

@@ -138,9 +138,12 @@ class OrderService {
     std::size_t paying_ = 0;
     std::unique_ptr<port::Timer> resume_timer_;
     std::unique_ptr<port::Timer> cancel_timer_;
-    Retry resume_retry_{std::chrono::seconds{1}, std::chrono::minutes{1}};
+    static constexpr Duration resume_wait = std::chrono::seconds{1};  // at first
+    Retry resume_retry_{resume_wait, std::chrono::minutes{1}};
     bool resume_set_ = false;
-    std::set<std::string> given_up_;  // for now: resumed orders whose payment cannot be asked
+    SteadyTime resume_at_{};
+    std::set<std::string>
+        given_up_;  // resumed orders whose payment could not be asked, until they end
     Retry cancel_retry_;
     std::string cancel_tried_;  // the newest id that could not be given back, in this round
     bool cancelling_ = false;
