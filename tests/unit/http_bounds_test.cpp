@@ -7,9 +7,8 @@
 #include <fstream>
 
 #include "catch.hpp"
-#include "memory_log.hpp"
 #include "raw_client.hpp"
-#include "taskd/io/http_server.hpp"
+#include "server_fixture.hpp"
 
 using namespace taskd;
 using namespace taskd::test;
@@ -33,25 +32,7 @@ struct Handler final : port::HttpHandler {
     std::vector<std::shared_ptr<const bool>> gone;  // beside held
 };
 
-struct Fixture {
-    explicit Fixture(io::HttpServerSettings settings = {})
-        : server{loop, std::move(settings), handler, log} {
-        REQUIRE(server.listen());
-    }
-    io::Loop loop;
-    MemoryLog log;
-    Handler handler;
-    io::HttpServer server;
-
-    bool turn(const std::function<bool()>& done) { return loop.run_until(done, 20s); }
-    bool wait_for_held(std::size_t count) {
-        return turn([&] { return handler.held.size() >= count; });
-    }
-};
-
-std::string get(std::string_view target) {
-    return "GET " + std::string{target} + " HTTP/1.1\r\nHost: a\r\n\r\n";
-}
+using Fixture = ServerFixture<Handler>;
 
 }  // namespace
 

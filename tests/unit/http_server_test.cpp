@@ -7,9 +7,8 @@
 
 #include "catch.hpp"
 #include "http_samples.hpp"
-#include "memory_log.hpp"
 #include "raw_client.hpp"
-#include "taskd/io/http_server.hpp"
+#include "server_fixture.hpp"
 
 using namespace taskd;
 using namespace taskd::test;
@@ -41,25 +40,8 @@ struct Handler final : port::HttpHandler {
     std::vector<std::shared_ptr<const bool>> gone;  // beside held
 };
 
-struct Fixture {
-    explicit Fixture(io::HttpServerSettings settings = {})
-        : server{loop, std::move(settings), handler, log} {
-        REQUIRE(server.listen());
-    }
-    io::Loop loop;
-    MemoryLog log;
-    Handler handler;
-    io::HttpServer server;
+using Fixture = ServerFixture<Handler>;
 
-    bool turn(const std::function<bool()>& done) { return loop.run_until(done, 20s); }
-    bool wait_for_held(std::size_t count) {
-        return turn([&] { return handler.held.size() >= count; });
-    }
-};
-
-std::string get(std::string_view target, std::string_view more = {}) {
-    return "GET " + std::string{target} + " HTTP/1.1\r\nHost: a\r\n" + std::string{more} + "\r\n";
-}
 std::string post(std::string_view target, std::string_view body) {
     return "POST " + std::string{target} +
            " HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +

@@ -1,9 +1,8 @@
 // Answers that go on: written bit by bit to real connections on loopback.
 #include "catch.hpp"
-#include "memory_log.hpp"
 #include "raw_client.hpp"
+#include "server_fixture.hpp"
 #include "taskd/io/http_exchange.hpp"
-#include "taskd/io/http_server.hpp"
 
 using namespace taskd;
 using namespace taskd::test;
@@ -25,17 +24,9 @@ struct Handler final : port::HttpHandler {
     std::vector<std::shared_ptr<port::HttpStream>> streams;
 };
 
-struct Fixture {
-    explicit Fixture(io::HttpServerSettings settings = {})
-        : server{loop, std::move(settings), handler, log} {
-        REQUIRE(server.listen());
-    }
-    io::Loop loop;
-    MemoryLog log;
-    Handler handler;
-    io::HttpServer server;
+struct Fixture : ServerFixture<Handler> {
+    using ServerFixture::ServerFixture;
 
-    bool turn(const std::function<bool()>& done) { return loop.run_until(done, 20s); }
     port::HttpStream& stream(std::size_t number = 0) {
         REQUIRE(turn([&] { return handler.streams.size() > number; }));
         return *handler.streams[number];
