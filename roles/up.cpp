@@ -108,6 +108,15 @@ std::vector<std::string> log_flags(const Options& options) {
     return flags;
 }
 
+// As the child reads it: from its flags, its settings file and the environment, which it shares.
+Duration drain_timeout_of(const std::vector<std::string>& argv) {
+    if (argv[1] != "worker") return limits::drain_timeout;
+    const auto options =
+        Options::parse(worker_command().page, std::span{argv}.subspan(2), process_sources());
+    // What it cannot read it says itself.
+    return options ? options->duration("drain-timeout") : limits::drain_timeout;
+}
+
 Result<service::UpSettings> read_settings(const Options& options) {
     service::UpSettings settings;
     auto workers = read_workers(options.text("workers"));
@@ -123,6 +132,7 @@ Result<service::UpSettings> read_settings(const Options& options) {
     settings.host = true;
     settings.config_files = config_files(options.text("config-dir"));
     settings.common_flags = log_flags(options);
+    settings.drain_timeout_of = drain_timeout_of;
     if (options.given("lease")) settings.lease = options.text("lease");
     return settings;
 }
@@ -163,8 +173,9 @@ int run(const Options& options) {
     io::HttpExchange http{loop};
     KeyNotes notes{settings.key_file};
     auto booting = boot_settings(options, std::move(steps));
-    // The drain has three stages, each with the bound of one role.
-    booting.drain_timeout = 3 * settings.drain_max;
+    std::function<Duration()> drain_max;
+    // Each child is killed in its time: this is for one that even that does not end.
+    booting.ask_drain_timeout = [&] { return drain_max(); };
     runtime::Boot boot{loop, *clock, *log, std::move(booting)};
     boot.context().put(runtime::clock_key, *clock);
     boot.context().put<port::Timers>(runtime::timers_key, loop);
@@ -193,6 +204,7 @@ int run(const Options& options) {
         std::function{[&] { tell_ready(boot.get(*up).children(), settings, notes); }},
         std::function{[&](int status) { loop.post([&boot, status] { boot.shutdown(status); }); }});
     boot.on_level(*up, level::supervisor);
+    drain_max = [&] { return boot.get(*up).children().drain_max(); };
     const auto lifecycle =
         boot.add<EntriesPart>("lifecycle", std::ref(boot.context()), std::ref(loop), std::ref(http),
                               settings.key, registry, *up);

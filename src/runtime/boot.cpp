@@ -218,7 +218,9 @@ void Boot::shutdown(int status) {
         for (std::size_t i = 0; i < started_; ++i)
             if (order_[i]->drains_first == first) undrained_.push_back(order_[i]);
     drain_timer_ = loop_.make();
-    drain_timer_->set(clock_.steady() + settings_.drain_timeout, [this] {
+    const Duration patience =
+        settings_.ask_drain_timeout ? settings_.ask_drain_timeout() : settings_.drain_timeout;
+    drain_timer_->set(clock_.steady() + patience, [this] {
         if (draining_ != nullptr)
             log_.warn("not drained in time", {{"component", draining_->info.name}});
         end_drain();

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
+#include "taskd/base/duration_text.hpp"
+#include "taskd/base/limits.hpp"
 #include "taskd/protocol/json.hpp"
 
 namespace taskd::service {
@@ -30,7 +33,7 @@ x-taskd: &taskd
   networks: [tasknet]
   secrets: [cluster_key]
   restart: unless-stopped
-  stop_grace_period: 45s
+  stop_grace_period: {grace}s
   read_only: true
   tmpfs: [/tmp]
   cap_drop: [ALL]
@@ -71,6 +74,25 @@ constexpr std::string_view service = R"(  {name}:
       retries: 6
       start_period: 10s
 )";
+
+// A container that is told to stop is killed so many seconds later: an engine that is busy stops
+// many at a time.
+std::int64_t grace_of(Duration drain_timeout) {
+    constexpr auto margin = std::chrono::seconds{15};
+    return std::chrono::ceil<std::chrono::seconds>(drain_timeout).count() + margin.count();
+}
+
+// Of a worker whose settings say it; the others have what stands at the top.
+Result<std::string> write_grace(const WorkerEntry& worker) {
+    const auto found = std::ranges::find(worker.options, "drain-timeout",
+                                         &std::pair<std::string, std::string>::first);
+    if (found == worker.options.end()) return std::string{};
+    const auto said = parse_duration(found->second);
+    if (!said)
+        return fail(ErrorCode::invalid_field, fmt::format("drain-timeout of {}: '{}' is no time",
+                                                          worker.type, found->second));
+    return fmt::format("    stop_grace_period: {}s\n", grace_of(*said));
+}
 
 struct Service {
     std::string name;
@@ -134,7 +156,8 @@ Result<std::string> write_compose(const ComposeSettings& settings,
     const std::string build =
         settings.build.empty() ? "" : fmt::format("\n  build: {}", quoted(settings.build));
     std::string out = fmt::format(head, fmt::arg("image", quoted(settings.image)),
-                                  fmt::arg("build", build), fmt::arg("key", settings.key_file));
+                                  fmt::arg("build", build), fmt::arg("key", settings.key_file),
+                                  fmt::arg("grace", grace_of(limits::drain_timeout)));
     out += write_service(dispatcher);
     out += write_service({.name = "nameservice",
                           .words = "nameservice",
@@ -157,6 +180,9 @@ Result<std::string> write_compose(const ComposeSettings& settings,
         made.options = {nameservice, fmt::format("--concurrency={}", worker.concurrency)};
         for (const std::string& word : arguments.back)
             made.options.push_back(quoted(word));
+        auto grace = write_grace(worker);
+        if (!grace) return grace;
+        made.rest = std::move(*grace);
         out += write_service(made);
     }
     return out + fmt::format(tail, fmt::arg("key", quoted(settings.key_file)));

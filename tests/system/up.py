@@ -183,6 +183,18 @@ class Up(harness.SystemTest):
         self.assertEqual(up.process.wait(10), 128 + signal.SIGTERM)
         harness.wait_until(lambda: not any(map(harness.is_alive, pids)), "all have ended", 10)
 
+    def test_a_child_is_killed_once_the_time_is_over_that_its_settings_give_it(self):
+        settings = self.system.folder / "config"
+        settings.mkdir()
+        (settings / "worker.yaml").write_text("drain-timeout: 100ms\n", "utf-8")
+        up = self.start("--config-dir", settings)
+        worker = next(each for each in up.endpoints()["workers"] if each["type"] == "sum")
+        os.kill(worker["pid"], signal.SIGSTOP)
+        up.process.terminate()
+        self.assertEqual(up.process.wait(25), 0)  # after 5 s; 35 s were those of other settings
+        self.assertIn("not in time, killed", up.log())
+        self.assertEqual(up.log().count("not in time, killed"), 1)
+
     def test_types_that_are_no_names_have_workers_too(self):
         types = ["img/resize", "img-resize", "img/re/size", "a" * 128, "a" * 127 + "b", "a" * 53]
         listing = self.system.folder / "workers.json"

@@ -260,6 +260,23 @@ TEST_CASE("a drain that hangs is bounded and named", "[boot]") {
     CHECK(fixture.logged("not drained in time", "b"));
 }
 
+TEST_CASE("how long a drain may last is asked for once it begins", "[boot]") {
+    SimWorld world{1};
+    SimMainLoop loop{world};
+    MemoryLog log;
+    Diary diary;
+    Duration patience = 1s;
+    Boot boot{loop, loop.clock(), log, {.ask_drain_timeout = [&] { return patience; }}};
+    boot.add<Part>("a", std::ref(diary), "a");
+    diary.hangs_at = "a";
+    world.at(1s, [&] {
+        patience = 90s;
+        loop.raise(SIGTERM);
+    });
+    CHECK(boot.run() == 0);
+    CHECK(world.now() == 91s);
+}
+
 TEST_CASE("a second signal leaves at once", "[boot]") {
     for (const int number : {SIGINT, SIGTERM}) {
         Fixture fixture;

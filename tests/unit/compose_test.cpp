@@ -53,6 +53,21 @@ TEST_CASE("nothing is published unless asked, and then TCP alone and on loopback
         CHECK(write_compose({.publish = wrong}, workers).error().code == ErrorCode::invalid_field);
 }
 
+TEST_CASE("a container is given as long to stop as its worker takes to drain, and a while more") {
+    const auto text = write_compose({}, {{.type = "sum"},
+                                         {.type = "film",
+                                          .work = WorkerWork::exec,
+                                          .command = {"./film.sh"},
+                                          .options = {{"drain-timeout", "2m0.5s"}}}});
+    REQUIRE(text);
+    CHECK(count(*text, "stop_grace_period:") == 2);
+    CHECK(count(*text, "  restart: unless-stopped\n  stop_grace_period: 45s\n") == 1);
+    const std::string film = text->substr(text->find("  worker-film:\n"));
+    CHECK(count(film, "\n    stop_grace_period: 136s\n") == 1);
+    const WorkerEntry wrong{.type = "sum", .options = {{"drain-timeout", "soon"}}};
+    CHECK(write_compose({}, {wrong}).error().code == ErrorCode::invalid_field);
+}
+
 TEST_CASE("an image from elsewhere is not built") {
     const auto text = write_compose({.image = "registry/taskd:1", .build = ""}, {});
     REQUIRE(text);

@@ -62,6 +62,7 @@ struct Machine {
     std::string dies_at_once;  // a name
     std::string never_ends;    // a name
     std::string slow;          // a name: it is not ready
+    std::string slow_to_end;   // the type of a worker: its settings give it two minutes
     std::unique_ptr<Up> up;
     runtime::AppContext context;
     runtime::ProcessIds ids{"test"};
@@ -81,7 +82,9 @@ struct Machine {
         settings.host = programs;
         settings.config_files = {{"worker", "/etc/worker.yaml"}};
         settings.common_flags = {"--log-level", "warn"};
-        settings.drain_max = 10s;
+        settings.drain_timeout_of = [this](const auto& argv) {
+            return argv[1] == "worker" && argv[2] == slow_to_end ? 120s : 5s;
+        };
         settings.start_max = 20s;
         up = std::make_unique<Up>(
             settings,
@@ -428,6 +431,26 @@ TEST_CASE("a child that does not end in time is killed, and the drain goes on") 
     CHECK(std::ranges::count(machine.ended, "dispatcher") == 0);
     REQUIRE(machine.world.run_until([&] { return done; }, 60s));
     CHECK(machine.world.now() - begin < 15s);
+    CHECK(machine.processes.running().empty());
+}
+
+TEST_CASE("a child has as long to end as its settings say, and the drain of all as long as all") {
+    Machine machine{0};
+    REQUIRE(machine.start());
+    REQUIRE(machine.wait_ready());
+    CHECK(machine.up->drain_max() == 5 * 10s);
+    machine.slow_to_end = "hash";  // of one that comes later, too
+    machine.never_ends = "hash";
+    REQUIRE(machine.supervisor->add(machine.up->add_worker({"hash", "", 3, true})));
+    REQUIRE(machine.world.run_until([&] { return machine.supervisor->all_running(); }, 30s));
+    CHECK(machine.up->drain_max() == 5 * 10s + 125s);
+    bool done = false;
+    const Duration begin = machine.world.now();
+    machine.supervisor->drain([&] { done = true; });
+    machine.world.run_for(124s);
+    CHECK(machine.processes.running().size() == 3);  // those it needs are there
+    REQUIRE(machine.world.run_until([&] { return done; }, 60s));
+    CHECK(machine.world.now() - begin < 130s);
     CHECK(machine.processes.running().empty());
 }
 

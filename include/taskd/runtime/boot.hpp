@@ -57,6 +57,8 @@ class Handle {
 
 struct BootSettings {
     Duration drain_timeout = limits::drain_timeout;
+    // Asked in its place when the drain begins: of what only the components know.
+    std::function<Duration()> ask_drain_timeout;
     // Of components that on_level() does not speak of: the lowest level.
     std::size_t own_level = 0;
     // Ends the process with this status at once; the second signal calls it.

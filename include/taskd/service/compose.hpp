@@ -18,7 +18,7 @@ struct ComposeSettings {
     std::string publish;
 };
 
-// invalid_field when `publish` is no port or address and port.
+// invalid_field when `publish` is no port or address and port, or a worker's drain-timeout no time.
 Result<std::string> write_compose(const ComposeSettings& settings,
                                   const std::vector<WorkerEntry>& workers);
 

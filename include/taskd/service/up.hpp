@@ -39,7 +39,10 @@ struct UpSettings {
     std::map<std::string, std::string, std::less<>> config_files;
     std::string lease;  // of the dispatcher; empty: its default
     Duration poll_interval = std::chrono::milliseconds{25};
-    Duration drain_max = limits::drain_timeout + std::chrono::seconds{5};  // then a child is killed
+    // How long a child started with these words takes to end once told, as its settings say; empty:
+    // as long as roles do.
+    std::function<Duration(const std::vector<std::string>& argv)> drain_timeout_of;
+    Duration drain_margin = std::chrono::seconds{5};  // beyond that, then it is killed
     // One that is not ready then is killed. The dispatcher takes its time: it reads its store
     // first.
     Duration start_max = std::chrono::seconds{60};
@@ -80,9 +83,10 @@ class Up {
 
     Result<void> start();  // bad_usage when there are not ports enough
     bool all_ready() const;
-    void stop();               // looks after nobody any more
-    void pass_on(int signal);  // to every child that listens
-    void tell_endpoints();     // again, if they were told: a child is another process now
+    Duration drain_max() const;  // of all there are, one after the other
+    void stop();                 // looks after nobody any more
+    void pass_on(int signal);    // to every child that listens
+    void tell_endpoints();       // again, if they were told: a child is another process now
 
     std::string url(std::string_view child) const;  // empty while its port is not known
     std::string endpoints() const;                  // the content of endpoints.json
@@ -108,6 +112,7 @@ class Up {
 
     Child& add(Role role, std::string name, std::optional<WorkerEntry> worker);
     static bool is_required(const Child& child);
+    Duration drain_max(const Child& child) const;
     port::ServiceSpec spec_of(const Child& child) const;
     const Child& first(Role role) const;
     void start_child(Child& child);

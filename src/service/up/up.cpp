@@ -14,6 +14,8 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view host = "127.0.0.1";
 constexpr Duration ask_timeout = 2s;
+// Nobody waits longer, and sums of such times have room.
+constexpr Duration drain_longest = 24h * 365;
 // People and tasks wait for a child that died.
 constexpr port::RestartPolicy restart{.initial_delay = 100ms, .max_delay = 5s};
 
@@ -122,9 +124,22 @@ port::ServiceSpec Up::spec_of(const Child& child) const {
         spec.needs.insert(spec.needs.end(), child.worker->needs.begin(), child.worker->needs.end());
     if (!is_required(child)) spec.startup = port::Startup::optional;
     spec.start_timeout = child.role == Role::dispatcher ? Duration{0} : settings_.start_max;
-    spec.stop_timeout = settings_.drain_max;
+    spec.stop_timeout = drain_max(child);
     spec.restart = restart;
     return spec;
+}
+
+Duration Up::drain_max(const Child& child) const {
+    const Duration held = settings_.drain_timeout_of ? settings_.drain_timeout_of(arguments(child))
+                                                     : limits::drain_timeout;
+    return std::min<Duration>(held, drain_longest) + settings_.drain_margin;
+}
+
+Duration Up::drain_max() const {
+    Duration all{0};
+    for (const auto& child : children_)
+        all = std::min<Duration>(all + drain_max(*child), drain_longest);
+    return all;
 }
 
 Result<void> Up::start() {
