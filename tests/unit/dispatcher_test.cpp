@@ -54,6 +54,28 @@ TEST_CASE("a view that falls behind slows the submitters, and nobody else") {
     CHECK(world.submit()->status == 202);
 }
 
+TEST_CASE("a view that falls behind slows those who bring dead tasks back, too") {
+    World world;
+    const auto dead =
+        world.ask("POST", "/v1/tasks", R"({"type":"nobody","queue_timeout_ms":1000})");
+    REQUIRE(dead);
+    const std::string task =
+        "/v1/tasks/" + std::string{protocol::JsonView{dead->body}["id"].text()};
+    world.world.run_for(3s);
+    REQUIRE(world.ask("PUT", task + "/payload", "1")->status == 200);
+    world.view_lane.hold();
+    REQUIRE(world.submit());
+    world.world.run_for(limits::view_lag_max + 1s);
+    const auto refused = world.ask("PUT", task + "/payload", "2");
+    CHECK(problem(refused) == "429 overloaded");
+    CHECK(port::find_header(refused->headers, "Retry-After") == "1");
+    CHECK(problem(world.ask("POST", task + "/redrive")) == "429 overloaded");
+    world.view_lane.release();
+    world.world.run_for(1s);
+    CHECK(world.ask("PUT", task + "/payload", "2")->status == 200);
+    CHECK(world.ask("POST", task + "/redrive")->status == 200);
+}
+
 // Submits until it is told to come later, and cancels each task or not; how many were taken.
 static std::size_t submit_until_refused(World& world, std::size_t most, bool cancel = false) {
     for (std::size_t taken = 0; taken < most; ++taken) {

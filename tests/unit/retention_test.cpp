@@ -285,6 +285,31 @@ TEST_CASE("a disk that is nearly full refuses new tasks alone, until there is ro
 }
 
 TEST_CASE(
+    "a disk that is nearly full lets no dead task begin anew, and an operation waits for it") {
+    auto settings = service::DispatcherSettings{};
+    settings.disk.reserve = 1'000'000;
+    World world{settings};
+    const auto dead =
+        world.ask("POST", "/v1/tasks", R"({"type":"nobody","queue_timeout_ms":1000})");
+    REQUIRE(dead);
+    const std::string task = "/v1/tasks/" + std::string{JsonView{dead->body}["id"].text()};
+    world.run_for(3s);
+    world.disk.faults.capacity_bytes = 999'999;
+    world.run_for(2s);
+    CHECK(problem(world.ask("POST", task + "/redrive")) == "507 disk_full");
+    const auto begun =
+        world.ask("POST", "/v1/operations", R"({"action":"redrive","q":"type:nobody"})");
+    REQUIRE(begun->status == 202);
+    const std::string one = "/v1/operations/" + std::string{JsonView{begun->body}["id"].text()};
+    const auto changed = [&] { return JsonView{world.ask("GET", one)->body}["changed"].number(); };
+    world.run_for(5s);
+    CHECK(changed() == 0u);
+    world.disk.faults.capacity_bytes = 0;
+    world.run_for(4s);
+    CHECK(changed() == 1u);
+}
+
+TEST_CASE(
     "how much of a disk is kept free: a share of it, so much at most, or what was asked for") {
     const auto reserve = [](std::optional<std::uint64_t> asked, std::uint64_t capacity) {
         auto settings = service::DispatcherSettings{};

@@ -85,6 +85,8 @@ void Operations::found(const OperationId& id, const Result<TaskPage>& page) {
         return again(id, retry);
     }
     run.covered = true;
+    // Redriving is new work: it goes on when there is room.
+    if (operation.action == OperationAction::redrive && core_.slow_down()) return again(id, retry);
     const SteadyTime begin = clock_.steady();
     auto step = step_of(operation, run.search, *page);
     Duration wait{0};

@@ -1,4 +1,5 @@
-// Dead tasks over HTTP: begun anew, or with another payload first.
+// Dead tasks over HTTP: begun anew, or with another payload first. Both are new work to journal and
+// view.
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/service/task_api.hpp"
@@ -6,10 +7,12 @@
 namespace taskd::service {
 
 void TaskApi::redrive(Call call) {
+    if (const auto slow = core_.slow_down()) return call.answer(*slow);
     change(std::move(call), [](TaskId id) { return engine::Redrive{id}; });
 }
 
 void TaskApi::edit_payload(Call call) {
+    if (const auto slow = core_.slow_down()) return call.answer(*slow);
     if (auto checked = protocol::check_json(call.request.body); !checked)
         return call.answer(checked.error());
     if (call.request.body.size() > limits::task_bytes_max)
