@@ -83,8 +83,8 @@ void print_line(std::string_view text);
 // Whether some of what was printed could not be written.
 bool is_output_lost();
 bool has_reader_left();
-// For what prints until it is stopped: the exit code once nothing more can be written. That the
-// reader has left, as `head` does, is no failure.
+// The exit code of what printed all it could: io_failed, said on stderr, when some of it was lost.
+// That the reader has left, as `head` does, is no failure: it had what it wanted.
 int end_of_output();
 void say(std::string_view text);  // to stderr
 

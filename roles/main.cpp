@@ -76,6 +76,6 @@ int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
     const std::vector<std::string> arguments(argv + 1, argv + argc);
     const int code = taskd::roles::run(arguments);
-    // A full disk or a closed pipe must not look like success.
-    return taskd::roles::is_output_lost() && code == 0 ? 1 : code;
+    // A full disk must not look like success.
+    return code == 0 ? taskd::roles::end_of_output() : code;
 }

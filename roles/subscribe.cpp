@@ -61,7 +61,7 @@ class Consumer {
                                 gap["to"].text()));
             const auto deliveries = view["deliveries"].items();
             if (auto done = take(deliveries, view["ack_timeout_ms"]); !done)
-                return report(done.error());
+                return is_output_lost() ? end_of_output() : report(done.error());
             if (left_ && *left_ == 0) return 0;
             if (deliveries.empty() && options_.toggle("once")) return 0;
         }

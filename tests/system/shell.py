@@ -280,8 +280,25 @@ class Shell(harness.SystemTest):
                       ["help"], ["version"]):
             with self.subTest(words=words), open("/dev/full", "wb") as full:
                 done = subprocess.run([harness.EXECUTABLE, *words], stdout=full, env=variables,
+                                      stderr=subprocess.PIPE, text=True,
                                       timeout=harness.PATIENCE, check=False)
                 self.assertEqual(done.returncode, 1)
+                self.assertIn("io_failed", done.stderr)
+
+    def test_a_reader_that_leaves_early_is_no_failure(self):
+        self.system.start_all()
+        for _ in range(50):
+            self.system.dp.api.submit("nobodys")
+        variables = self.system.environment | {"TASKD_URL": self.system.dp.url}
+        for words in (["list"], ["list", "-o", "json"], ["man", "list"], ["version"]):
+            with self.subTest(words=words):
+                reader, writer = os.pipe()
+                os.close(reader)
+                with open(writer, "wb") as gone:
+                    done = subprocess.run([harness.EXECUTABLE, *words], stdout=gone, env=variables,
+                                          stderr=subprocess.PIPE, text=True,
+                                          timeout=harness.PATIENCE, check=False)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_an_operation_that_was_stopped_is_no_success(self):
         self.system.start_all()

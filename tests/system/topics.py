@@ -311,6 +311,13 @@ class Topics(harness.SystemTest):
         with open("/dev/full", "wb") as full:
             lost = self.consumer(dispatcher, *group, "--ack-timeout", "1s", stdout=full)
             self.assertEqual(lost.wait(harness.PATIENCE), 1)
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "wb") as gone:
+            left = self.consumer(dispatcher, "-g", "other", *group[2:], stdout=gone,
+                                 stderr=subprocess.PIPE)
+            self.assertEqual((left.communicate(timeout=harness.PATIENCE)[1], left.returncode),
+                             (b"", 0))
         had = []
 
         def all_had():
