@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <utility>
 
 #include "key_file.hpp"
 #include "taskd/io/clock.hpp"
@@ -60,14 +61,24 @@ bool is_one_of(const JsonView& endpoints, const std::string& url) {
                                });
 }
 
-// The key of a data directory is for the servers of that directory alone.
-Result<protocol::ClusterKey> find_key(const Options& options, const std::string& url) {
+// The key of a data directory is for the servers of that directory alone. Whether another name
+// leads to one of them nobody here can know for sure.
+Result<protocol::ClusterKey> find_key(const Options& options, Server& server) {
     if (options.given("key-file")) return read_key_file(options.text("key-file"));
-    if (!options.given("data")) return find_noted_key(url);
-    const auto endpoints = read_endpoints(options.text("data"));
-    if (!endpoints || !is_one_of(JsonView{*endpoints}, url)) return find_noted_key(url);
+    if (!options.given("data")) return find_noted_key(server.url);
+    const std::string& data = options.text("data");
+    const auto endpoints = read_endpoints(data);
+    if (!endpoints || !is_one_of(JsonView{*endpoints}, server.url)) {
+        auto noted = find_noted_key(server.url);
+        if (noted && noted->empty())
+            server.why_keyless = fmt::format(
+                "the key of {} was not sent: {}; --key-file FILE sends one", data,
+                endpoints ? server.url + " is none of the addresses in its endpoints.json"
+                          : "no 'taskd up' runs there");
+        return noted;
+    }
     const std::string path = JsonView{*endpoints}["key_file"].text();
-    return read_key_file(path.empty() ? options.text("data") + "/key" : path);
+    return read_key_file(path.empty() ? data + "/key" : path);
 }
 
 std::string without_controls(std::string text, std::string_view kept) {
@@ -110,21 +121,21 @@ std::vector<OptionRow> with_client_rows(std::vector<OptionRow> own, std::string_
 }
 
 Result<Server> find_server(const Options& options) {
-    Server server{options.text("url"), {}};
+    Server server{options.text("url"), {}, {}};
     if (options.given("data") && options.source("data") >= options.source("url")) {
         const auto endpoints = read_endpoints(options.text("data"));
         if (!endpoints && options.source("url") != OptionSource::environment)
             return std::unexpected{endpoints.error()};
         if (endpoints) server.url = JsonView{*endpoints}["dispatcher"]["url"].text();
     }
-    auto key = find_key(options, server.url);
+    auto key = find_key(options, server);
     if (!key) return fail(std::move(key));
     server.key = std::move(*key);
     return server;
 }
 
 Result<Server> find_host(const Options& options) {
-    Server server{options.given("url") ? options.text("url") : host_url, {}};
+    Server server{options.given("url") ? options.text("url") : host_url, {}, {}};
     if (options.given("data") &&
         (!options.given("url") || options.source("data") >= options.source("url"))) {
         const auto endpoints = read_endpoints(options.text("data"));
@@ -132,14 +143,14 @@ Result<Server> find_host(const Options& options) {
         server.url = JsonView{*endpoints}["host"]["url"].text();
         if (server.url.empty()) return fail(ErrorCode::not_ready, "no host of programs runs there");
     }
-    auto key = find_key(options, server.url);
+    auto key = find_key(options, server);
     if (!key) return fail(std::move(key));
     server.key = std::move(*key);
     return server;
 }
 
 Result<Server> find_server_of(const Options& options, const std::string& dir) {
-    Server server{options.text("url"), {}};
+    Server server{options.text("url"), {}, {}};
     for (const std::string& around : {dir, dir + "/.."}) {
         const auto endpoints = read_endpoints(around);
         if (dir.empty() || options.given("url") || !endpoints) continue;
@@ -153,6 +164,11 @@ Result<Server> find_server_of(const Options& options, const std::string& dir) {
     return server;
 }
 
+void tell_keyless(Server& server, int status) {
+    const bool wanted = status == row_of(ErrorCode::missing_key).http_status;
+    if (wanted && !server.why_keyless.empty()) say(std::exchange(server.why_keyless, {}));
+}
+
 Client::Client(Server server, Duration retry_for)
     : server_{std::move(server)},
       clock_{io::make_system_clock()},
@@ -162,8 +178,10 @@ Client::Client(Server server, Duration retry_for)
 service::TaskClientPorts Client::ports() {
     service::TaskClientPorts made{.call =
                                       [this](port::HttpRequest request, Duration timeout) {
-                                          return io::http_call(server_.url, std::move(request),
-                                                               timeout);
+                                          auto answer = io::http_call(server_.url,
+                                                                      std::move(request), timeout);
+                                          if (answer) tell_keyless(server_, answer->status);
+                                          return answer;
                                       },
                                   .pause = io::pause_for,
                                   .trying_again =

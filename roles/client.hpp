@@ -23,6 +23,7 @@ std::vector<OptionRow> with_client_rows(std::vector<OptionRow> own, std::string_
 struct Server {
     std::string url;
     protocol::ClusterKey key;
+    std::string why_keyless;  // although there is one in a data directory that was named
 };
 // The address: --url, else what `taskd up` left under --data, else the default; a flag goes over
 // the environment. The key: --key-file, else DATA/key when the address is one of that directory's,
@@ -36,6 +37,9 @@ Result<Server> find_host(const Options& options);
 // The same for the dispatcher that uses a data directory: by what `taskd up` left there or around
 // it, unless --url and --key-file say otherwise.
 Result<Server> find_server_of(const Options& options, const std::string& dir);
+
+// To a server that wants a key, by its answer's status: says once why it was shown none.
+void tell_keyless(Server& server, int status);
 
 // The client over the real world.
 class Client {

@@ -231,6 +231,16 @@ class Up(harness.SystemTest):
         for url in (own, own + "/"):
             done = self.system.run("list", "--url", url, environment=of_data)
             self.assertEqual(done.returncode, 0, done.stderr)
+        # Whoever comes by a name that only may be the same is told why no key was shown.
+        alias = own.replace("localhost", "127.1")
+        for command in ("list", "events"):
+            done = self.system.run(command, "--url", alias, environment=of_data)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(f"the key of {up.data} was not sent: {alias} is none of", done.stderr)
+            self.assertIn("missing_key", done.stderr)
+        done = self.system.run("list", "--url", alias, "--key-file", up.data / "key",
+                               environment=of_data)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
 
 if __name__ == "__main__":
