@@ -53,3 +53,31 @@ TEST_CASE("what the view said of a result is kept until the journal has room for
     world.world.run_for(5s);
     CHECK(lease(world, "c").second == "[7]");
 }
+
+TEST_CASE("of two who delete one workflow while the view is asked, the second finds nothing",
+          "[workflow]") {
+    DispatcherWorld world{limits::frame_bytes_max, forgetful()};
+    const auto begun = world.ask("POST", "/v1/workflows",
+                                 R"({"document":{"name":"w","steps":[{"name":"a","type":"a"}]}})");
+    REQUIRE(begun->status == 201);
+    const std::string one = "/v1/workflows/" + std::string{JsonView{begun->body}["id"].text()};
+    REQUIRE(world.ask("POST", one + "/cancel")->status == 200);
+    world.world.run_for(5s);
+    world.view_lane.hold();
+    std::vector<std::string> answers;
+    for (int i = 0; i < 3; ++i)
+        world.world.host("client").http().send(
+            "http://dispatcher:4000", {"DELETE", one, {}, {}}, 10s,
+            [&answers](Result<port::HttpResponse> answer) {
+                REQUIRE(answer);
+                answers.push_back(answer->status == 204 ? "204" : problem(*answer));
+            });
+    world.world.run_for(1s);
+    CHECK(answers.empty());
+    world.view_lane.release();
+    world.world.run_for(2s);
+    std::ranges::sort(answers);
+    CHECK(answers ==
+          std::vector<std::string>{"204", "404 workflow_not_found", "404 workflow_not_found"});
+    CHECK(problem(world.ask("DELETE", one)) == "404 workflow_not_found");
+}

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "taskd/port/background.hpp"
 #include "taskd/protocol/workflow_document.hpp"
@@ -82,6 +83,8 @@ class WorkflowApi {
     Schemas& schemas_;
     std::unique_ptr<port::Timer> sweep_timer_;
     std::uint64_t refused_documents_ = 0;
+    // Being deleted, and those who want the same.
+    std::map<WorkflowId, std::vector<std::shared_ptr<Call>>> removing_;
 };
 
 }  // namespace taskd::service

@@ -55,13 +55,27 @@ void WorkflowApi::retry(Call call) {
 void WorkflowApi::remove(Call call) {
     const std::string name = call.parameters[0];
     auto shared = std::make_shared<Call>(std::move(call));
-    find_head(name, [this, shared](Result<WorkflowId> id) {
-        if (!id) return shared->answer(id.error());
-        core_.execute(engine::DeleteWorkflow{*id},
-                      [shared](const engine::Decision& decision) -> Core::Reply {
-                          if (decision.refused)
-                              return [shared, error = *decision.refused] { shared->answer(error); };
-                          return [shared] { shared->answer(204, {}); };
+    find_head(name, [this, shared](Result<WorkflowId> found) {
+        if (!found) return shared->answer(found.error());
+        const WorkflowId id = *found;
+        // The view may be asked first. Who wants the same meanwhile comes behind: one of them has
+        // deleted it, and the others find nothing.
+        const auto [at, first] = removing_.try_emplace(id);
+        if (!first) return at->second.push_back(shared);
+        core_.execute(engine::DeleteWorkflow{id},
+                      [this, shared, id](const engine::Decision& decision) -> Core::Reply {
+                          const auto refused = decision.refused;
+                          const Error behind = refused.value_or(
+                              Error{ErrorCode::workflow_not_found, id.to_string()});
+                          auto others = std::move(removing_.extract(id).mapped());
+                          return [shared, refused, behind, others = std::move(others)] {
+                              if (refused)
+                                  shared->answer(*refused);
+                              else
+                                  shared->answer(204, {});
+                              for (const auto& other : others)
+                                  other->answer(behind);
+                          };
                       });
     });
 }
