@@ -134,6 +134,8 @@ void NameService::put(Call call) {
     if (const auto old = replaced_.find(instance);
         old != replaced_.end() && old->second == given->session)
         return call.answer(Error{ErrorCode::registration_conflict, instance});
+    if (has_left(instance, given->session))
+        return call.answer(Error{ErrorCode::registration_conflict, instance + " has left"});
     Registration* there = find(instance);
     if (there == nullptr && registry_.registrations.size() >= limits::registrations_max)
         return call.answer(Error{ErrorCode::overloaded, "as many registrations as there may be"});
@@ -182,6 +184,7 @@ void NameService::remove(Call call) {
     if (!wanted) return call.answer(wanted.error());
     if (there != nullptr && there->session != *wanted)
         return call.answer(Error{ErrorCode::registration_conflict, instance});
+    note_left(instance, *wanted);
     if (there == nullptr) return call.answer(Error{ErrorCode::registration_not_found, instance});
     erase(instance);
     log_.info("deregistered", {{"worker", instance}});
@@ -189,6 +192,19 @@ void NameService::remove(Call call) {
     changed([shared = std::make_shared<Call>(std::move(call))] {
         shared->respond(port::HttpResponse{204, {}, {}});
     });
+}
+
+// A heartbeat on another connection may come behind the end of its own session.
+void NameService::note_left(const std::string& instance, SessionId session) {
+    const SteadyTime now = clock_.steady();
+    std::erase_if(left_, [&](const auto& each) { return each.second <= now; });
+    if (left_.size() < limits::registrations_max)
+        left_[{instance, session}] = now + settings_.expiry;
+}
+
+bool NameService::has_left(const std::string& instance, SessionId session) const {
+    const auto found = left_.find({instance, session});
+    return found != left_.end() && found->second > clock_.steady();
 }
 
 void NameService::erase(const std::string& instance) {

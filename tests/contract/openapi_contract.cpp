@@ -418,6 +418,7 @@ void try_registrations(Judge& judge) {
     judge.ask("DELETE", one, me + "?session=0000000000000001", "", 409, "registration_conflict");
     judge.ask("DELETE", one, me + "?session=0000000000000002", "", 204);
     judge.ask("DELETE", one, me + "?session=0000000000000002", "", 404, "registration_not_found");
+    judge.ask("PUT", one, me, body + "02\"}", 409, "registration_conflict");
 }
 
 void try_a_full_disk(Judge& judge, const std::string& slow) {

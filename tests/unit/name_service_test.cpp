@@ -89,6 +89,43 @@ TEST_CASE("those who watched the registry and have left make room for others") {
     CHECK(*waits == 200);
 }
 
+TEST_CASE("a heartbeat that comes behind the end of its session brings nothing back") {
+    SimWorld world{1};
+    support::SimFiles disk{1};
+    Life life{world, disk};
+    REQUIRE(life.service.load());
+    service::HttpFront front{{}, "nameservice", [] { return std::nullopt; }};
+    life.service.add_routes(front);
+    const auto ask = [&](const std::string& method, const std::string& more,
+                         const std::string& body = {}) {
+        auto status = std::make_shared<int>(0);
+        front.handle({method,
+                      "/v1/registrations/sum-1" + more,
+                      {{"Content-Type", "application/json"}},
+                      body},
+                     [status](const port::HttpResponse& got) { *status = got.status; });
+        world.run_for(1s);
+        return *status;
+    };
+    const auto put = [&](const std::string& session) {
+        return ask("PUT", "",
+                   R"({"type":"sum","host":"10.0.0.1","port":6000,"session":")" + session +
+                       R"(","concurrency":1})");
+    };
+    const std::string old = "0000000000000001", fresh = "0000000000000002";
+    CHECK(put(old) == 201);
+    CHECK(ask("DELETE", "?session=" + old) == 204);
+    CHECK(put(old) == 409);
+    CHECK(life.service.registry().registrations.empty());
+    CHECK(put(fresh) == 201);  // the name is free
+    CHECK(put(old) == 409);
+    CHECK(ask("DELETE", "?session=" + fresh) == 204);
+    CHECK(ask("DELETE", "?session=0000000000000003") == 404);  // its first is still on the way
+    CHECK(put("0000000000000003") == 409);
+    world.run_for(limits::registration_expiry);
+    CHECK(put(old) == 201);  // by now nothing of then can be on the way
+}
+
 TEST_CASE("what a name service could not write it writes later") {
     SimWorld world{1};
     support::SimFiles disk{1};

@@ -8,6 +8,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "taskd/base/limits.hpp"
 #include "taskd/model/registration.hpp"
@@ -64,6 +66,8 @@ class NameService {
 
     Registration* find(const std::string& instance);
     void erase(const std::string& instance);
+    void note_left(const std::string& instance, SessionId session);
+    bool has_left(const std::string& instance, SessionId session) const;
 
     NameServiceSettings settings_;
     port::Files& files_;
@@ -73,6 +77,7 @@ class NameService {
     RegistrySnapshot registry_;
     std::map<std::string, SteadyTime> expires_;
     std::map<std::string, SessionId> replaced_;  // the session that a newer one took the name from
+    std::map<std::pair<std::string, SessionId>, SteadyTime> left_;  // until when it is remembered
     std::multimap<SteadyTime, Watcher> watchers_;
     bool saving_ = false;
     bool unwritten_ = false;                       // and told so
