@@ -10,7 +10,8 @@ import unittest
 
 import harness
 
-DEPLOY = pathlib.Path(__file__).resolve().parents[2] / "deploy" / "pizza"
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+DEPLOY = SOURCE / "deploy" / "pizza"
 PODS = {"broker": "dispatcher", "identity": "pizza identity", "payment": "pizza payment",
         "order": "pizza order", "kitchen": "pizza kitchen", "delivery": "pizza delivery"}
 
@@ -49,6 +50,23 @@ class PizzaDeploy(unittest.TestCase):
                                     "order": {"payment", "identity", "broker"}}.get(
                                         name, {"broker"}), name)
 
+    def test_the_volume_of_the_broker_holds_what_its_topics_keep(self):
+        limits = (SOURCE / "include" / "taskd" / "base" / "limits.hpp").read_text("utf-8")
+        topic = int(re.search(r" topic_bytes_default = (\d+) \* mebibyte;", limits)[1]) << 20
+        channels = (SOURCE / "config" / "pizza" / "events.asyncapi.yaml").read_text("utf-8")
+        topics = re.findall(r"^  [a-z]+\.[a-z]+:$", channels, re.M)
+        self.assertEqual(len(topics), 5)
+        text = (self.folder / "pizza" / "kubernetes" / "broker.yaml").read_text("utf-8")
+        volume = int(re.search(r"storage: (\d+)Gi", text)[1]) << 30
+        # A row has indexes beside it, the journal is there too, and a share is kept free.
+        self.assertGreaterEqual(volume, 1.5 * len(topics) * topic)
+
+    def test_who_shows_what_it_holds_without_a_key_is_asked_by_the_platform_alone(self):
+        text = (self.folder / "pizza" / "kubernetes" / "network.yaml").read_text("utf-8")
+        guarded = set(re.findall(r"^metadata: \{name: (\w+),", text, re.M))
+        # Those customers speak to are not among them.
+        self.assertEqual(guarded, set(PODS) - {"order", "delivery"})
+
     def test_every_container_is_told_what_it_understands(self):
         text = (self.folder / "pizza" / "compose.yaml").read_text("utf-8")
         services = re.split(r"^  (?=\w+:\n    <<: \*taskd)", text, flags=re.M)[1:]
@@ -71,7 +89,7 @@ class PizzaDeploy(unittest.TestCase):
         run(self.folder / "pizza" / "make_secrets.sh", kubernetes / "secrets")
         whole = run("kubectl", "kustomize", str(kubernetes))
         self.assertEqual(len(re.findall(r"^kind: StatefulSet$", whole, re.M)), len(PODS))
-        self.assertEqual(len(re.findall(r"^kind: NetworkPolicy$", whole, re.M)), 3)
+        self.assertEqual(len(re.findall(r"^kind: NetworkPolicy$", whole, re.M)), 4)
 
     def test_secrets_are_made_once(self):
         script, secrets = self.folder / "pizza" / "make_secrets.sh", self.folder / "secrets"
