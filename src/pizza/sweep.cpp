@@ -11,6 +11,26 @@ constexpr Duration often = 100ms;
 constexpr Duration seldom = 1h;
 constexpr Duration leap = 24h;
 
+// What the broker would not take is for people to look at, and no longer than all else.
+constexpr std::string_view old_parked =
+    "DELETE FROM parked WHERE number IN (SELECT number FROM parked WHERE time < ?1 LIMIT ?2)";
+
+struct Gone {
+    std::int64_t rows = 0;
+    bool more = false;
+};
+
+Result<Gone> let_go(io::SqliteStore& store, std::string_view sql, std::int64_t before) {
+    Gone gone;
+    for (const std::string_view each : {sql, old_parked}) {
+        const auto rows = store.run(each, {before, Sweep::rows_max});
+        if (!rows) return std::unexpected{rows.error()};
+        gone.rows += *rows;
+        gone.more = gone.more || *rows == Sweep::rows_max;
+    }
+    return gone;
+}
+
 }  // namespace
 
 Sweep::Sweep(std::string_view sql, Duration keep, const World& world)
@@ -36,14 +56,14 @@ WallTime Sweep::believed_now() {
 
 void Sweep::turn() {
     const auto before = (believed_now() - keep_).time_since_epoch().count();
-    desk_.ask<std::int64_t>(
-        [sql = sql_, before](io::SqliteStore& store) { return store.run(sql, {before, rows_max}); },
-        [this](Result<std::int64_t> gone) {
+    desk_.ask<Gone>(
+        [sql = sql_, before](io::SqliteStore& store) { return let_go(store, sql, before); },
+        [this](const Result<Gone>& gone) {
             if (!gone)
                 log_.warn("old rows stay for now", {{"error", gone.error().to_string()}});
-            else if (*gone > 0)
-                log_.info("old rows are let go of", {{"rows", std::to_string(*gone)}});
-            const bool more = gone && *gone == rows_max;
+            else if (gone->rows > 0)
+                log_.info("old rows are let go of", {{"rows", std::to_string(gone->rows)}});
+            const bool more = gone && gone->more;
             const Duration pause = more ? often : std::clamp<Duration>(keep_ / 4, often, seldom);
             timer_->set(clock_.steady() + pause, [this] { turn(); });
         });

@@ -241,6 +241,20 @@ TEST_CASE("a payment that cannot be given back holds up no other, and is told of
     REQUIRE(counter.loop.run_until([&] { return state('1') == "ERROR"; }, 5s));
 }
 
+TEST_CASE("events that were put aside go with what else is old", "[pizza]") {
+    Ground ground{KitchenService::formats()};
+    KitchenService service{{.keep = 24h}, ground.world()};
+    const auto park = [&](std::int64_t number, WallTime at) {
+        REQUIRE(ground.second->run("INSERT INTO parked VALUES(?,'t','i','k',?,'{}','refused')",
+                                   {number, at.time_since_epoch().count()}));
+    };
+    park(1, ground.clock->wall() - 25h);
+    park(2, ground.clock->wall() - 23h);
+    service.start();
+    const auto left = [&] { return ground.one("SELECT group_concat(number) FROM parked"); };
+    REQUIRE(ground.loop.run_until([&] { return left() == "2"; }, 5s));
+}
+
 TEST_CASE("who cannot take what comes gives it back, rests, and says so", "[pizza]") {
     Ground ground{KitchenService::formats()};
     DeliveryEnd end = DeliveryEnd::released;

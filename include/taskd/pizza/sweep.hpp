@@ -14,7 +14,8 @@ class Sweep {
   public:
     static constexpr std::int64_t rows_max = 1000;
 
-    // `sql` deletes up to ?2 of the rows older than ?1.
+    // `sql` deletes up to ?2 of the rows older than ?1. With them go events that were put aside as
+    // long ago: the store has parked_table.
     Sweep(std::string_view sql, Duration keep, const World& world);
     void start() { turn(); }
 
