@@ -47,6 +47,25 @@ OutEvent placed_event(const OrderRow& row, WallTime now) {
             std::move(data)};
 }
 
+// One to be given back, and how many there are when that is asked.
+struct ToCancel {
+    std::vector<OrderRow> rows;
+    std::optional<std::int64_t> open;
+};
+
+Result<ToCancel> find_to_cancel(io::SqliteStore& store, const std::string& tried, bool counts) {
+    ToCancel found;
+    if (counts) {
+        auto count = store.rows(count_cancelling);
+        if (!count) return fail(std::move(count));
+        found.open = count->front().number(0);
+    }
+    auto rows = find_orders(store, where_cancelling, {tried, std::int64_t{1}});
+    if (!rows) return fail(std::move(rows));
+    found.rows = std::move(*rows);
+    return found;
+}
+
 std::string_view note_of(OrderEnd end) {
     return end == OrderEnd::paid ? "paid" : end == OrderEnd::declined ? "declined" : "unpaid";
 }
@@ -233,6 +252,7 @@ void OrderService::landed(const FlightPtr& flight, OrderEnd end, const Result<bo
     resume_soon();
     crash_point("placed");
     outcomes_.note(note_of(end));
+    if (flight->row.status == "CANCELLING") ++refunds_open_;
     world_.log.info(end == OrderEnd::paid ? "order placed" : "order not placed",
                     {{"order", flight->row.id},
                      {"pizza", flight->row.form.pizza},
@@ -332,19 +352,24 @@ void OrderService::resume() {
 void OrderService::cancel_next() {
     if (cancelling_ || draining_) return;
     cancelling_ = true;
-    world_.desk.ask<std::vector<OrderRow>>(
-        [tried = cancel_tried_](io::SqliteStore& store) {
-            return find_orders(store, where_cancelling, {tried, std::int64_t{1}});
+    world_.desk.ask<ToCancel>(
+        [tried = cancel_tried_, counts = !refunds_counted_](io::SqliteStore& store) {
+            return find_to_cancel(store, tried, counts);
         },
-        [this](Result<std::vector<OrderRow>> rows) {
-            if (!rows) return not_cancelled({}, rows.error().to_string());
-            if (rows->empty()) {
+        [this](const Result<ToCancel>& found) {
+            if (!found) return not_cancelled({}, found.error().to_string());
+            if (found->open) {
+                refunds_open_ = *found->open;
+                refunds_counted_ = true;
+            }
+            if (found->rows.empty()) {
                 cancelling_ = false;
                 // Those that failed come again, from the first on.
-                if (!std::exchange(cancel_tried_, {}).empty()) cancel_later();
-                return;
+                if (std::exchange(cancel_tried_, {}).empty()) return;
+                refunds_counted_ = false;
+                return cancel_later();
             }
-            const OrderRow row = rows->front();
+            const OrderRow row = found->rows.front();
             tokens_.get([this, row](const Result<std::string>& header) {
                 if (!header) return not_cancelled({}, header.error().to_string());
                 cancel(row, *header);
@@ -355,6 +380,7 @@ void OrderService::cancel_next() {
 // One that cannot be given back holds up no other.
 void OrderService::not_cancelled(const std::string& id, const std::string& why) {
     cancelling_ = false;
+    outcomes_.note("refund_failed");
     if (!cancel_retry_.failing())
         world_.log.warn("a payment cannot be given back", {{"order", id}, {"error", why}});
     if (!id.empty()) cancel_tried_ = id;
@@ -388,6 +414,8 @@ void OrderService::cancel(const OrderRow& row, const std::string& authorization)
                     if (!written) return not_cancelled({}, written.error().to_string());
                     cancelling_ = false;
                     cancel_retry_.reset();
+                    outcomes_.note("refunded");
+                    refunds_open_ -= std::min(refunds_open_, *written);
                     world_.log.info("the payment is given back", {{"order", row.id}});
                     cancel_next();
                 });

@@ -21,6 +21,9 @@ inline constexpr std::string_view where_paying =
     "status IN ('PAYING', 'CANCELLING') AND status = 'PAYING' ORDER BY id LIMIT ?";
 inline constexpr std::string_view where_cancelling =
     "status IN ('PAYING', 'CANCELLING') AND status = 'CANCELLING' AND id > ? ORDER BY id LIMIT ?";
+inline constexpr std::string_view count_cancelling =
+    "SELECT count(*) FROM orders WHERE status IN ('PAYING', 'CANCELLING') "
+    "AND status = 'CANCELLING'";
 
 // Of an order whose fate is known; none while it is paid for.
 std::optional<OrderEnd> end_of(std::string_view status);

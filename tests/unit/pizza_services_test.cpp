@@ -7,6 +7,7 @@
 
 #include "catch.hpp"
 #include "memory_log.hpp"
+#include "memory_metrics.hpp"
 #include "pizza/order_rows.hpp"
 #include "taskd/io/clock.hpp"
 #include "taskd/io/lane.hpp"
@@ -230,6 +231,8 @@ TEST_CASE("a payment that cannot be given back holds up no other, and is told of
     };
     counter.was('1', "CANCELLING");
     counter.was('2', "CANCELLING");
+    test::MemoryMetrics figures;
+    figures.add([&](port::MetricSink& sink) { counter.service.report(sink); });
     counter.service.start();
     const auto state = [&](char last) {
         return counter.one(std::string{"SELECT status FROM orders WHERE id LIKE '%"} + last + "'");
@@ -237,8 +240,24 @@ TEST_CASE("a payment that cannot be given back holds up no other, and is told of
     REQUIRE(counter.loop.run_until([&] { return state('2') == "ERROR"; }, 5s));
     CHECK(counter.log.count("a payment cannot be given back") == 1);
     CHECK(state('1') == "CANCELLING");
+    const auto open = [&] { return figures.values()["taskd_pizza_refunds_open"]; };
+    REQUIRE(counter.loop.run_until([&] { return open() == 1; }, 5s));
+    CHECK(figures.values()["taskd_pizza_outcomes_total{order,refund_failed}"] >= 1);
     counter.payments.answers = [](const port::HttpRequest&) { return port::HttpResponse{200}; };
     REQUIRE(counter.loop.run_until([&] { return state('1') == "ERROR"; }, 5s));
+    REQUIRE(counter.loop.run_until([&] { return open() == 0; }, 5s));
+    CHECK(figures.values()["taskd_pizza_outcomes_total{order,refunded}"] == 2);
+}
+
+TEST_CASE("a payment that is to be given back is counted from the moment it is", "[pizza]") {
+    Counter counter;
+    test::MemoryMetrics figures;
+    figures.add([&](port::MetricSink& sink) { counter.service.report(sink); });
+    counter.payments.answers = [](const port::HttpRequest&) { return port::HttpResponse{500}; };
+    counter.service.start();
+    CHECK(figures.values()["taskd_pizza_refunds_open"] == 0);
+    CHECK(counter.place() == 503);
+    CHECK(figures.values()["taskd_pizza_refunds_open"] == 1);
 }
 
 TEST_CASE("events that were put aside go with what else is old", "[pizza]") {
