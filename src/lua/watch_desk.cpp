@@ -2,6 +2,7 @@
 #include <atomic>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "taskd/lua/node_watches.hpp"
 
@@ -71,13 +72,14 @@ void WatchDesk::Impl::note(Asker& asker, WatchQuestion& question) {
     }
     asker.number = question.number;
     asker.links = std::move(question.links);
-    asker.watch = std::move(question.watch);
+    const std::set<ProcessNumber> before = std::exchange(asker.watch, std::move(question.watch));
     for (const NodeLinkPair& each : asker.links)
         asker.watch.insert(each.here);
     std::erase_if(asker.ended, [&](const auto& each) { return !asker.watch.contains(each.first); });
     count();  // from here on what ends is told
+    // How one ended that was watched before is told, and may be on its way yet.
     for (const ProcessNumber each : asker.watch)
-        if (!asker.ended.contains(each) && !ports.topology.has(each))
+        if (!before.contains(each) && !ports.topology.has(each))
             asker.ended[each] = {.number = each,
                                  .ok = false,
                                  .program = {},

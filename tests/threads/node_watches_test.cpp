@@ -3,6 +3,8 @@
 #include "taskd/lua/node_watches.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
 
 #include "catch.hpp"
 #include "lua_node.hpp"
@@ -32,9 +34,9 @@ class Wire final : public port::HttpExchange {
         timers_.post([this, base_url, body = std::move(request.body), then] {
             ++asked;
             lua::WatchDesk* desk = desks[base_url];
-            if (desk == nullptr || cut) return then(fail(ErrorCode::unreachable, base_url));
             auto question = lua::read_watch_question(body);
             if (!question) return then(fail(std::move(question)));
+            if (desk == nullptr || cut) return then(fail(ErrorCode::unreachable, base_url));
             questions.push_back(*question);
             desk->take(
                 std::move(*question), [] { return false; },
@@ -243,6 +245,51 @@ TEST_CASE("a link is taken back, and who has let go or ended leaves nothing behi
     CHECK(pair.until([&] { return pair.b.node.host().counts().alive == 0; }));
     CHECK(pair.a.node.topology().has(fickle.number));
     (void)pair.a.node.host().terminate(fickle.number, "");
+}
+
+TEST_CASE("who asks while an end is on its way is told how it ended") {
+    test::ThreadLoop loop;
+    test::RealClock clock;
+    test::MemoryLog log;
+    Wire wire{loop};
+    LuaNode node;
+    std::atomic<bool> ends = false;
+    std::atomic<bool> goes_on = false;
+    // Told before the desk is: the process is not there any more, and its end is not yet known.
+    node.host().watch_ends([&](runtime::ProcessNumber, const std::string&, const Error*) {
+        ends = true;
+        while (!goes_on)
+            std::this_thread::yield();
+    });
+    lua::WatchDesk desk{{.session = SessionId{1}, .bearer = {}},
+                        {node.host(), node.relay(), node.topology(), wire, loop, clock, log,
+                         [&loop](std::function<void()> job) { loop.post(std::move(job)); }}};
+    node.program("waits", waiting);
+    const auto process = node.spawn("waits");
+    std::vector<lua::WatchAnswer> answers;
+    const auto ask = [&](std::uint64_t number, Duration wait) {
+        desk.take(
+            {.node = "a",
+             .session = SessionId{2},
+             .number = number,
+             .wait = wait,
+             .watch = {process.number}},
+            [] { return false; },
+            [&](const Result<lua::WatchAnswer>& answer) { answers.push_back(*answer); });
+    };
+    ask(1, 0s);
+    REQUIRE(answers.size() == 1);
+    CHECK(answers[0].ended.empty());
+    tell(node, process, "end");
+    while (!ends)
+        std::this_thread::yield();
+    REQUIRE_FALSE(node.topology().has(process.number));
+    ask(2, 20s);
+    goes_on = true;
+    CHECK(loop.run_until([&] { return answers.size() == 2; }, 20s));
+    REQUIRE(answers.back().ended.size() == 1);
+    CHECK(answers.back().ended[0].ok);
+    CHECK(answers.back().ended[0].program == "waits");
 }
 
 TEST_CASE("a node that cannot be reached is lost to both sides after a while") {
