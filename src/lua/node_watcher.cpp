@@ -3,6 +3,7 @@
 #include <atomic>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "taskd/lua/node_watches.hpp"
 #include "taskd/protocol/json.hpp"
@@ -96,7 +97,8 @@ void NodeWatcher::Impl::tie(Tie kind, ProcessNumber here, const runtime::Process
         return done(fail(ErrorCode::too_many_watches, "nodes"));
     Node& node = found == nodes.end() ? nodes[there.node] : found->second;
     if (!node.timer) node.timer = ports.timers.make();
-    if (node.ties.size() >= limits::node_watches_max)
+    // Each may come to be one that has failed.
+    if (node.ties.size() + node.failed.size() >= limits::node_watches_max)
         return done(fail(ErrorCode::too_many_watches, there.node));
     const auto [at, fresh] = node.ties.try_emplace(Key{here, kind, there.number});
     if (!fresh) return done({});
@@ -119,8 +121,7 @@ void NodeWatcher::Impl::ended(ProcessNumber number, const std::optional<Error>& 
         auto at = node.ties.lower_bound(Key{number, Tie::monitor, 0});
         bool changed = false;
         while (at != node.ties.end() && at->first.here == number) {
-            if (error && at->first.kind == Tie::link && at->second.asked != 0 &&
-                node.failed.size() < limits::node_watches_max)
+            if (error && at->first.kind == Tie::link && at->second.asked != 0)
                 node.failed.push_back(
                     {{at->first.there, number}, std::string{error->name()}, error->detail});
             at = node.ties.erase(at);
@@ -286,9 +287,8 @@ void NodeWatcher::Impl::failed(const std::string& name, Node& node, std::uint64_
     count();
     const SteadyTime now = ports.clock.steady();
     if (!node.failing_since) node.failing_since = now;
-    if (node.ties.empty())
-        nodes.erase(name);
-    else if (now - *node.failing_since >= settings.lost_after)
+    // Also when nothing is watched any more: that node has yet to hear what failed or was let go.
+    if (now - *node.failing_since >= settings.lost_after)
         lose(name, why.to_string(), true);
     else
         node.timer->set(now + retry, [this, name] { ask(name); });
@@ -312,13 +312,16 @@ void NodeWatcher::Impl::lose(const std::string& name, const std::string& why, bo
             outcomes.push_back(std::move(at->second.done));
         at = node.ties.erase(at);
     }
-    node.failed.clear();
+    const std::size_t untold = std::exchange(node.failed, {}).size();
     node.told_failed = 0;
     if (all) nodes.erase(name);
     count();
     const Error error{ErrorCode::node_lost, name + ": " + why};
-    ports.log.warn("a node is lost",
-                   {{"node", name}, {"watches", std::to_string(told.size())}, {"why", why}});
+    if (!told.empty() || untold > 0)
+        ports.log.warn("a node is lost", {{"node", name},
+                                          {"watches", std::to_string(told.size())},
+                                          {"failed_links", std::to_string(untold)},
+                                          {"why", why}});
     for (const Delivered& done : outcomes)
         if (done) done(std::unexpected{error});
     for (const Key& key : told)

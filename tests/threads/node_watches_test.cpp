@@ -36,6 +36,7 @@ class Wire final : public port::HttpExchange {
             lua::WatchDesk* desk = desks[base_url];
             auto question = lua::read_watch_question(body);
             if (!question) return then(fail(std::move(question)));
+            if (cut) lost.push_back(*question);
             if (desk == nullptr || cut) return then(fail(ErrorCode::unreachable, base_url));
             questions.push_back(*question);
             desk->take(
@@ -49,7 +50,8 @@ class Wire final : public port::HttpExchange {
     }
 
     std::map<std::string, lua::WatchDesk*> desks;
-    std::vector<lua::WatchQuestion> questions;
+    std::vector<lua::WatchQuestion> questions;  // that arrived
+    std::vector<lua::WatchQuestion> lost;
     int asked = 0;
     bool cut = false;
 
@@ -92,6 +94,8 @@ class Side {
   public:
     lua::NodeWatcher watcher;
     lua::WatchDesk desk;
+
+    std::size_t lost() const { return log_.count("a node is lost"); }
 };
 
 struct Pair {
@@ -104,6 +108,10 @@ struct Pair {
     std::vector<std::string> reports(std::size_t count) {
         loop.run_until([&] { return a.node.reports(0).size() >= count; }, 20s);
         return a.node.reports(0);
+    }
+    // That says that `a` has no links any more.
+    void wait_for_a_lost_question() {
+        CHECK(until([&] { return !wire.lost.empty() && wire.lost.back().links.empty(); }));
     }
     bool until(const std::function<bool()>& done) { return loop.run_until(done, 20s); }
 
@@ -247,14 +255,55 @@ TEST_CASE("a link is taken back, and who has let go or ended leaves nothing behi
     (void)pair.a.node.host().terminate(fickle.number, "");
 }
 
+TEST_CASE("a link that fails while the network is away is told of when it is back") {
+    Pair pair;
+    pair.b.node.program("traps",
+                        "return function() process.trap_links(true)\n"
+                        "  local m = process.receive()\n"
+                        "  test.report(m.topic .. ' ' .. m.payload.kind) end");
+    const auto other = pair.b.node.spawn("traps");
+    pair.a.node.program("linked",
+                        "return function(other) test.report(process.link(other))\n"
+                        "process.receive() error('mine') end");
+    const auto linked = pair.a.node.spawn("linked", {pid(other)});
+    CHECK(pair.reports(1).size() == 1);
+    pair.wire.cut = true;
+    tell(pair.a.node, linked, "go");
+    pair.wait_for_a_lost_question();
+    pair.wire.cut = false;
+    pair.until([&] { return !pair.b.node.reports(0).empty(); });
+    CHECK(pair.b.node.reports(0) == std::vector<std::string>{"@link_down program_failed"});
+    CHECK(pair.until([&] { return pair.b.desk.askers() == 0; }));
+}
+
+TEST_CASE("a link that is let go while the network is away takes nobody down") {
+    Pair pair;
+    pair.b.node.program("waits", waiting);
+    const auto other = pair.b.node.spawn("waits");
+    pair.a.node.program("fickle",
+                        "return function(other) test.report(process.link(other))\n"
+                        "process.receive() process.unlink(other) test.report('let go') end");
+    const auto fickle = pair.a.node.spawn("fickle", {pid(other)});
+    CHECK(pair.reports(1).size() == 1);
+    pair.wire.cut = true;
+    tell(pair.a.node, fickle, "go");
+    CHECK(pair.reports(2).size() == 2);
+    pair.wait_for_a_lost_question();
+    pair.wire.cut = false;
+    CHECK(pair.until([&] { return pair.b.desk.askers() == 0; }));
+    CHECK(pair.b.lost() == 0);
+    CHECK(pair.b.node.topology().has(other.number));
+    (void)pair.b.node.host().terminate(other.number, "");
+}
+
 TEST_CASE("who asks while an end is on its way is told how it ended") {
     test::ThreadLoop loop;
     test::RealClock clock;
     test::MemoryLog log;
     Wire wire{loop};
-    LuaNode node;
     std::atomic<bool> ends = false;
     std::atomic<bool> goes_on = false;
+    LuaNode node;
     // Told before the desk is: the process is not there any more, and its end is not yet known.
     node.host().watch_ends([&](runtime::ProcessNumber, const std::string&, const Error*) {
         ends = true;
@@ -283,7 +332,7 @@ TEST_CASE("who asks while an end is on its way is told how it ended") {
     tell(node, process, "end");
     while (!ends)
         std::this_thread::yield();
-    REQUIRE_FALSE(node.topology().has(process.number));
+    CHECK_FALSE(node.topology().has(process.number));
     ask(2, 20s);
     goes_on = true;
     CHECK(loop.run_until([&] { return answers.size() == 2; }, 20s));
