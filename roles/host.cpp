@@ -67,7 +67,9 @@ class Factory {
 
   private:
     explicit Factory(Ground& ground)
-        : http_{ground.loop, {.threads_max = 64, .answer_bytes_max = 8 * limits::mebibyte}},
+        : http_{ground.loop,
+                {.threads_max = 2 * limits::program_exchanges_max,
+                 .answer_bytes_max = 8 * limits::mebibyte}},
           watch_http_{ground.loop, {.threads_max = 128}} {}
 
     void watch(Ground& ground, SessionId session, runtime::Relay& relay,

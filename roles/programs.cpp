@@ -14,10 +14,14 @@ lua::Post post_to(io::Loop& loop) {
 
 Programs::Programs(const ProgramsSettings& settings, const ProgramsPorts& ports)
     : api_{{.http = ports.http,
+            .timers = ports.ground.loop,
+            .clock = *ports.ground.clock,
+            .topology = ports.topology,
             .post = post_to(ports.ground.loop),
             .formats = transcoder(),
             .dispatcher_url = settings.dispatcher_url,
-            .bearer = ports.ground.key.empty() ? std::string{} : ports.ground.key.secret()}},
+            .bearer = ports.ground.key.empty() ? std::string{} : ports.ground.key.secret(),
+            .exchanges_max = settings.exchanges_max}},
       memory_{settings.memory_max},
       stores_{ports.stores, transcoder()},
       scheduler_{settings.threads},

@@ -21,6 +21,7 @@ struct ProgramsSettings {
     std::string dispatcher_url;
     lua::HostSettings host = {};
     std::uint64_t memory_max = limits::programs_memory_default;  // of all programs together
+    std::size_t exchanges_max = limits::program_exchanges_max;   // of processes, and of functions
 };
 
 // All outlive the programs.

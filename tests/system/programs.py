@@ -6,6 +6,7 @@ import json
 import pathlib
 import shutil
 import signal
+import socket
 import threading
 
 import harness
@@ -80,6 +81,11 @@ entries:
         local answer, err = http.request(a.url, {headers = a.headers})
         return err and {error = err.kind} or {status = answer.status}
       end
+  - name: patient
+    kind: process.lua
+    modules: [http]
+    source: |
+      return function(url) require("http").request(url, {timeout = "60s"}) end
   - name: family
     kind: process.lua
     modules: [process]
@@ -107,6 +113,29 @@ return {
   end,
 }
 """
+
+
+class SilentService:
+    """Takes connections, and never answers."""
+
+    def __init__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/"
+        self.held = []
+        threading.Thread(target=self.take, daemon=True).start()
+
+    def take(self):
+        try:
+            while True:
+                self.held.append(self.socket.accept()[0])
+        except OSError:
+            pass
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        for connection in self.held:
+            connection.close()
 
 
 class Programs(harness.SystemTest):
@@ -158,6 +187,20 @@ class Programs(harness.SystemTest):
             self.assertEqual(fetch(**{name: "0"}), {"error": "invalid_field"}, name)
         for name in ("Content-Length ", "Connection:close,x", " X", ""):
             self.assertEqual(fetch(**{name: "0"}), {"error": "invalid_field"}, name)
+
+    def test_processes_that_wait_for_a_service_do_not_hold_up_functions(self):
+        silent = SilentService()
+        self.addCleanup(silent.close)
+        host = self.host()
+        for _ in range(70):
+            spawned = host.api.post("/v1/processes",
+                                    {"program": "test:patient", "arguments": [silent.url]})
+            self.assertEqual(spawned.status, 201, spawned.text)
+        harness.wait_until(lambda: len(silent.held) >= 64, "all that may wait do")
+        answer = host.api.post("/v1/functions/test:fetch?timeout=5s",
+                               {"url": f"{host.url}/healthz"})
+        self.assertEqual(answer.status, 200, answer.text)
+        self.assertEqual(answer.json, {"status": 200})
 
     def test_processes_are_seen_told_and_ended(self):
         host = self.host()

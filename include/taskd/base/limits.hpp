@@ -437,6 +437,11 @@ static_assert(message_bytes_max < process_inbox_bytes_max && message_bytes_max <
 // Programs that wait for a store: overloaded. Threads that wait for the disk in their place.
 inline constexpr std::size_t store_questions_max = 10'000;
 inline constexpr std::size_t store_threads = 2;
+// Requests of programs under way at a time, those of processes and those of functions each, as each
+// holds a thread. What waits for its turn, and how long: overloaded.
+inline constexpr std::size_t program_exchanges_max = 64;
+inline constexpr std::size_t exchange_waiting_max = 10'000;
+inline constexpr Duration exchange_patience = 5s;
 // Processes of one other node that are watched or linked to (too_many_watches), how long one look
 // at them lasts, and how long a node may be away before it is lost (node_lost).
 inline constexpr std::size_t node_watches_max = 10'000;

@@ -12,6 +12,7 @@
 #include "taskd/port/http.hpp"
 #include "taskd/port/key_store.hpp"
 #include "taskd/port/log.hpp"
+#include "taskd/port/timers.hpp"
 #include "taskd/runtime/event_bus.hpp"
 #include "taskd/runtime/transcoder.hpp"
 
@@ -26,12 +27,17 @@ Module log_module(port::Log& log);
 using Post = std::function<void(std::function<void()>)>;  // to the loop, from any thread
 
 // The dispatcher's API as `tasks`, `workflows`, `topics` and `queue`, and other services as `http`.
+// Processes and functions have room of their own: one kind does not keep the other waiting.
 struct ApiPorts {
     port::HttpExchange& http;
+    port::Timers& timers;
+    const port::Clock& clock;
+    const runtime::Topology& topology;  // says which of them are processes
     Post post;
     const runtime::Transcoder& formats;
     std::string dispatcher_url;
     std::string bearer;  // for the dispatcher alone; empty: none
+    std::size_t exchanges_max = limits::program_exchanges_max;  // of each kind
 };
 class Api {
   public:

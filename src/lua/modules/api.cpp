@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "lua/arguments.hpp"
+#include "lua/modules/exchange_room.hpp"
 #include "taskd/lua/modules.hpp"
 #include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/target.hpp"
@@ -290,30 +292,42 @@ Result<Value> api_answer(const port::HttpResponse& answer, const runtime::Transc
 }  // namespace
 
 struct Api::Impl : std::enable_shared_from_this<Api::Impl> {
-    explicit Impl(ApiPorts its_ports) : ports{std::move(its_ports)} {}
+    explicit Impl(ApiPorts its_ports) : ports{std::move(its_ports)} {
+        const ExchangeRoomPorts its{ports.http, ports.timers, ports.clock};
+        of_processes.emplace(its, ports.exchanges_max, "processes");
+        of_functions.emplace(its, ports.exchanges_max, "functions");
+    }
 
     using Read = Result<Value> (*)(const port::HttpResponse&, const runtime::Transcoder&);
-    void ask(Question question, Read read, std::function<void(Result<Value>)> answer) {
-        ports.post([weak = weak_from_this(), question = std::move(question), read,
-                    answer = std::move(answer)]() mutable {
+    // Of who has asked by the call.
+    void ask(const CommandCall& call, Question question, Read read) {
+        const bool is_process = ports.topology.has(call.process);
+        ports.post([weak = weak_from_this(), is_process, question = std::move(question), read,
+                    answer = call.answer]() mutable {
             const auto self = weak.lock();
             if (!self) return;
-            self->ports.http.send(
-                question.base_url, std::move(question.request), question.timeout,
-                [weak, read, answer = std::move(answer)](const Result<port::HttpResponse>& got) {
-                    const auto alive = weak.lock();
-                    if (!alive) return;
-                    answer(got ? read(*got, alive->ports.formats)
-                               : Result<Value>{std::unexpected{got.error()}});
-                });
+            auto& room = is_process ? self->of_processes : self->of_functions;
+            if (!room) return;
+            room->send(std::move(question.base_url), std::move(question.request), question.timeout,
+                       [self = self.get(), read,
+                        answer = std::move(answer)](const Result<port::HttpResponse>& got) {
+                           answer(got ? read(*got, self->ports.formats)
+                                      : Result<Value>{std::unexpected{got.error()}});
+                       });
         });
     }
 
     const ApiPorts ports;
+    // None once the node lets go of them; who asks by the table of commands may come later.
+    std::optional<ExchangeRoom> of_processes;
+    std::optional<ExchangeRoom> of_functions;
 };
 
 Api::Api(ApiPorts ports) : impl_{std::make_shared<Impl>(std::move(ports))} {}
-Api::~Api() = default;
+Api::~Api() {
+    impl_->of_processes.reset();
+    impl_->of_functions.reset();
+}
 
 std::vector<Module> Api::modules() const {
     std::vector<Module> modules;
@@ -328,19 +342,20 @@ std::vector<Module> Api::modules() const {
 
 Result<void> Api::add_commands(runtime::Commands& commands) {
     for (const Row& row : rows) {
-        auto added = commands.add(
-            row.id, fmt::format("{}.{}", row.module, row.function),
-            [impl = impl_, &row](CommandCall call) {
-                auto question = RequestWriter{row, call.arguments, impl->ports}.write();
-                if (!question) return call.answer(std::unexpected{question.error()});
-                impl->ask(std::move(*question), api_answer, std::move(call.answer));
-            });
+        auto added = commands.add(row.id, fmt::format("{}.{}", row.module, row.function),
+                                  [impl = impl_, &row](const CommandCall& call) {
+                                      auto question =
+                                          RequestWriter{row, call.arguments, impl->ports}.write();
+                                      if (!question)
+                                          return call.answer(std::unexpected{question.error()});
+                                      impl->ask(call, std::move(*question), api_answer);
+                                  });
         if (!added) return added;
     }
-    return commands.add(http_request, "http.request", [impl = impl_](CommandCall call) {
+    return commands.add(http_request, "http.request", [impl = impl_](const CommandCall& call) {
         auto question = write_http(call.arguments, impl->ports);
         if (!question) return call.answer(std::unexpected{question.error()});
-        impl->ask(std::move(*question), http_answer, std::move(call.answer));
+        impl->ask(call, std::move(*question), http_answer);
     });
 }
 

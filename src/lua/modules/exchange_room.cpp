@@ -1,0 +1,56 @@
+#include "lua/modules/exchange_room.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "taskd/base/limits.hpp"
+
+namespace taskd::lua {
+
+ExchangeRoom::ExchangeRoom(const ExchangeRoomPorts& ports, std::size_t max, std::string whose)
+    : ports_{ports}, max_{max}, whose_{std::move(whose)} {}
+
+Error ExchangeRoom::overloaded() const {
+    return {ErrorCode::overloaded, fmt::format("{} requests of {} are under way", max_, whose_)};
+}
+
+void ExchangeRoom::send(std::string base_url, port::HttpRequest request, Duration timeout,
+                        Then then) {
+    const SteadyTime now = ports_.clock.steady();
+    One one{std::move(base_url), std::move(request), now + timeout, std::move(then)};
+    if (under_way_ < max_) return begin(std::move(one));
+    if (waiting_.size() >= limits::exchange_waiting_max)
+        return one.then(std::unexpected{overloaded()});
+    const auto at = waiting_.insert(waiting_.end(), std::move(one));
+    at->timer = ports_.timers.make();
+    at->timer->set(now + std::min(timeout, limits::exchange_patience), [this, at] {
+        const One late = std::move(*at);
+        waiting_.erase(at);
+        late.then(std::unexpected{overloaded()});
+    });
+}
+
+void ExchangeRoom::begin(One one) {
+    ++under_way_;
+    ports_.http.send(one.base_url, std::move(one.request), one.deadline - ports_.clock.steady(),
+                     [this, alive = std::weak_ptr{alive_},
+                      then = std::move(one.then)](Result<port::HttpResponse> answer) {
+                         if (alive.expired()) return;
+                         --under_way_;
+                         begin_waiting();
+                         then(std::move(answer));
+                     });
+}
+
+void ExchangeRoom::begin_waiting() {
+    while (under_way_ < max_ && !waiting_.empty()) {
+        One one = std::move(waiting_.front());
+        waiting_.pop_front();
+        one.timer.reset();
+        begin(std::move(one));
+    }
+}
+
+}  // namespace taskd::lua

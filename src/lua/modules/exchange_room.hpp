@@ -1,0 +1,53 @@
+// So many requests at a time, of one kind of caller: what others wait for does not hold these up.
+// Who waits too long for a turn is told so by name, before anything was sent. On the loop.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <string>
+
+#include "taskd/port/clock.hpp"
+#include "taskd/port/http.hpp"
+#include "taskd/port/timers.hpp"
+
+namespace taskd::lua {
+
+// All outlive the room.
+struct ExchangeRoomPorts {
+    port::HttpExchange& http;
+    port::Timers& timers;
+    const port::Clock& clock;
+};
+
+class ExchangeRoom {
+  public:
+    using Then = std::function<void(Result<port::HttpResponse>)>;
+
+    // `whose` stands in errors.
+    ExchangeRoom(const ExchangeRoomPorts& ports, std::size_t max, std::string whose);
+
+    // As the exchange's own: `then` runs once, unless the room is gone before. Also: overloaded.
+    void send(std::string base_url, port::HttpRequest request, Duration timeout, Then then);
+
+  private:
+    struct One {
+        std::string base_url;
+        port::HttpRequest request;
+        SteadyTime deadline;
+        Then then;
+        std::unique_ptr<port::Timer> timer = {};  // while it waits for its turn
+    };
+
+    void begin(One one);
+    void begin_waiting();
+    Error overloaded() const;
+
+    const ExchangeRoomPorts ports_;
+    const std::size_t max_;
+    const std::string whose_;
+    std::size_t under_way_ = 0;
+    std::list<One> waiting_;
+    const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace taskd::lua
