@@ -25,6 +25,7 @@ constexpr std::uint32_t builtin_concurrency = 64;
 constexpr std::uint32_t exec_concurrency = 4;
 constexpr std::uint32_t http_concurrency = 16;
 constexpr std::uint32_t lua_concurrency = 8;
+constexpr std::size_t log_threads = 16;  // of a lua worker, for what tasks print
 
 // The runner, and what it stands on.
 class ExecPart final : public service::TaskRunner {
@@ -181,9 +182,14 @@ Result<WorkerKind> lua_kind(const Options& options) {
     settings.pool.waiting_max = 10'000;  // leases bound them
     settings.programs.threads = static_cast<unsigned>(options.number("threads"));
     settings.programs.dispatcher_url = options.text("dispatcher");
+    // Of a task that was taken back the request goes on for a while.
+    settings.programs.exchanges_max =
+        std::clamp<std::size_t>(2 * settings.pool.machines_max, limits::program_exchanges_max,
+                                2 * service::call_concurrency_max);
     return WorkerKind{.type = std::move(*type),
                       .name = "lua",
                       .concurrency = lua_concurrency,
+                      .calls = {.threads_max = settings.programs.exchanges_max + log_threads},
                       .make_runner = [settings = std::move(settings)](
                                          const RunnerPorts& ports,
                                          const std::string& instance) mutable -> Result<Runner> {

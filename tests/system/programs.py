@@ -107,6 +107,9 @@ return {
     if payload == "refuse" then error{kind = "invalid_field", message = "not like this"} end
     if payload == "endless" then while true do end end
     if payload == "sleep" then require("time").sleep("1h") end
+    if type(payload) == "table" and payload.url then
+      require("http").request(payload.url, {timeout = "5m"})
+    end
     local ended, err = tasks.submit("sum", payload, {wait = "20s"})
     if not ended then error(err) end
     return {sum = ended.result, type = about.type}
@@ -394,6 +397,24 @@ class Programs(harness.SystemTest):
         self.assertEqual(ended("endless")["error"]["code"], "instruction_limit")
         late = ended("sleep", timeout_ms=300, attempts_max=1)
         self.assertEqual(late["error"]["code"], "attempt_timeout", late)
+
+    def test_as_many_tasks_of_a_worker_wait_for_services_as_run(self):
+        dispatcher = self.system.start_all("sum")
+        silent = SilentService()
+        self.addCleanup(silent.close)
+        source = self.folder / "worker.lua"
+        source.write_text(WORKER)
+        worker = self.system.role("lua", "worker", "lua", "--type", "addup", "--source",
+                                  str(source), "--method", "run", "--concurrency", "30",
+                                  "--nameservice", self.system.ns.url, "--dispatcher",
+                                  dispatcher.url).start()
+        self.system.wait_workers(2, dispatcher)
+        for _ in range(29):
+            dispatcher.api.submit("addup", {"url": silent.url}, attempts_max=1)
+        harness.wait_until(lambda: len(silent.held) >= 29, "all wait for it")
+        ended = dispatcher.api.post("/v1/tasks?wait=10s", {"type": "addup", "payload": [1, 2]})
+        self.assertEqual(ended.json.get("state"), "succeeded", ended.text)
+        worker.kill()
 
     def test_what_is_wrong_with_entries_is_said_with_its_place(self):
         cases = (("kind: function.lua\n    source: 'return +'", "bad_program", "2:1"),
