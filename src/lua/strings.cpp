@@ -34,7 +34,7 @@ class Search {
     // After each match: counts it, and throws what went wrong.
     void settle(const Pattern& pattern) {
         if (pattern.out_of_steps()) exceed(lua_, ErrorCode::instruction_limit);
-        const std::uint64_t taken = before_ - std::exchange(before_, steps_);
+        const std::uint64_t taken = std::exchange(before_, steps_) - steps_;
         charge(lua_, taken);
         if (taken > many_steps) look_soon(lua_);
         if (!pattern.error().empty()) throw_text(pattern.error());

@@ -202,6 +202,23 @@ TEST_CASE("what a module makes of a text is bounded") {
     CHECK(trial.ends_as(head + "return #text.split((','):rep(1000), ',') end") == "1001");
 }
 
+TEST_CASE("searches count by what they look at, whatever comes of them") {
+    LuaNode node;
+    Trial trial{node};
+    const std::string calls[] = {"s:find(p)", "s:match(p)", "s:gsub(p, '')", "s:gmatch(p)()",
+                                 "pcall(string.find, s, '^.-[^x]-[^x]-[^x]-y%')"};
+    for (const std::string& call : calls) {
+        INFO(call);
+        const std::string body =
+            "return function()\n"
+            "  local s, p = ('a'):rep(40) .. 'xy', '.-[^x]-[^x]-z'\n"
+            "  for round = 1, 20 do " +
+            call + " end return 'through' end";
+        CHECK(trial.ends_as(body) == "through");
+        CHECK(trial.ends_as(body, {.instructions = 1'000'000}) == "instruction_limit");
+    }
+}
+
 TEST_CASE("slow instructions count, and others have their turn between them") {
     LuaNode node{1};
     Trial trial{node};
