@@ -35,6 +35,7 @@ void Execution::replace(std::unique_ptr<Machine> machine) {
         const std::lock_guard lock{mutex_};
         TASKD_ASSERT(state_ == State::waiting || state_ == State::dispatching);
         ++question_;
+        let_go_ = nullptr;
         begun_ = false;
         machine_.swap(machine);
         if (state_ == State::dispatching) {
@@ -47,6 +48,7 @@ void Execution::replace(std::unique_ptr<Machine> machine) {
 }
 
 void Execution::answered(std::uint64_t question, Result<Value> answer) {
+    std::function<void()> done_with;  // destroyed outside the lock
     {
         const std::lock_guard lock{mutex_};
         // Late: it was stopped or replaced meanwhile.
@@ -54,13 +56,29 @@ void Execution::answered(std::uint64_t question, Result<Value> answer) {
         if (state_ == State::dispatching) {
             machine_->keep_answer(std::move(answer));
             answered_ = true;
+            done_with.swap(let_go_);
             return;
         }
         if (state_ != State::waiting) return;
         machine_->keep_answer(std::move(answer));
+        done_with.swap(let_go_);
         state_ = State::queued;
     }
     scheduler_.submit(shared_from_this());
+}
+
+// What is to be let go of when it ends before the answer is there; at once when it has ended.
+void Execution::keep(std::uint64_t question, std::function<void()> let_go) {
+    {
+        const std::lock_guard lock{mutex_};
+        const bool waits =
+            question == question_ && (state_ == State::waiting || state_ == State::dispatching);
+        if (waits && !answered_) {
+            let_go_.swap(let_go);
+            return;
+        }
+    }
+    let_go();
 }
 
 void Execution::dispatch(Turn& turn) {
@@ -74,10 +92,18 @@ void Execution::dispatch(Turn& turn) {
     commands_.dispatch(turn.command,
                        {.process = number_,
                         .arguments = std::move(turn.values),
-                        .answer = [weak = weak_from_this(), question](Result<Value> answer) {
-                            if (const auto self = weak.lock())
-                                self->answered(question, std::move(answer));
-                        }});
+                        .answer =
+                            [weak = weak_from_this(), question](Result<Value> answer) {
+                                if (const auto self = weak.lock())
+                                    self->answered(question, std::move(answer));
+                            },
+                        .when_gone =
+                            [weak = weak_from_this(), question](std::function<void()> let_go) {
+                                if (const auto self = weak.lock())
+                                    self->keep(question, std::move(let_go));
+                                else
+                                    let_go();
+                            }});
 }
 
 // Whether the thread runs it further at once.
@@ -132,10 +158,13 @@ void Execution::run() {
 }
 
 void Execution::finish(Outcome outcome) {
+    std::function<void()> let_go;
     {
         const std::lock_guard lock{mutex_};
         state_ = State::ended;
+        let_go.swap(let_go_);
     }
+    if (let_go) let_go();
     machine_.reset();  // unless the outcome has it: what it held is free when the end is told
     const Done done = std::exchange(done_, nullptr);
     done(std::move(outcome));

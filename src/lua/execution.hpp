@@ -53,6 +53,7 @@ class Execution final : public Job, public std::enable_shared_from_this<Executio
     bool go_on_after(Turn& turn);
     void dispatch(Turn& turn);
     void answered(std::uint64_t question, Result<Value> answer);
+    void keep(std::uint64_t question, std::function<void()> let_go);
     void finish(Outcome outcome);
 
     Scheduler& scheduler_;
@@ -62,8 +63,9 @@ class Execution final : public Job, public std::enable_shared_from_this<Executio
     mutable std::mutex mutex_;  // guards what follows, but for what the running thread alone has
     State state_ = State::queued;
     std::optional<Error> stopped_;
-    std::uint64_t question_ = 0;  // the newest command
-    bool answered_ = false;       // within its handler
+    std::uint64_t question_ = 0;    // the newest command
+    bool answered_ = false;         // within its handler
+    std::function<void()> let_go_;  // of what waits to answer it
     std::size_t memory_ = 0;
 
     // Of the thread that runs it, or of whoever made it runnable before.

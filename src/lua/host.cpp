@@ -132,7 +132,6 @@ void Host::Impl::ended(const ProcessPtr& process, Outcome outcome) {
     std::map<std::uint64_t, Process::Timer> timers;
     Alarms::Id alarm = 0;
     Alarms::Id cancel_alarm = 0;
-    Alarms::Id sleep_alarm = 0;
     {
         const std::lock_guard lock{process->mutex};
         process->ended = true;
@@ -142,10 +141,9 @@ void Host::Impl::ended(const ProcessPtr& process, Outcome outcome) {
         give_memory_back(std::exchange(process->inbox_bytes, 0));
         if (process->receiving) alarm = process->receiving->alarm;
         cancel_alarm = process->cancel_alarm;
-        sleep_alarm = process->sleep_alarm;
         process->receiving.reset();
     }
-    for (const Alarms::Id each : {alarm, cancel_alarm, sleep_alarm})
+    for (const Alarms::Id each : {alarm, cancel_alarm})
         if (each != 0) ports.alarms.clear(each);
     for (const auto& [number, timer] : timers) {
         ports.alarms.clear(timer.alarm);

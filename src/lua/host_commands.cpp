@@ -131,14 +131,10 @@ class Desk {
         Arguments given{call.arguments};
         const auto time = given.duration(0, "time");
         if (!time) return call.answer(std::unexpected{time.error()});
-        auto ring = [answer = std::move(call.answer)] { answer(Value::of_boolean(true)); };
-        const ProcessPtr process = host_.find(call.process);
-        if (!process) {  // a function
-            host_.ports.alarms.set(*time, std::move(ring));
-            return;
-        }
-        const std::lock_guard lock{process->mutex};  // before it can sleep again
-        if (!process->ended) process->sleep_alarm = host_.ports.alarms.set(*time, std::move(ring));
+        Alarms& alarms = host_.ports.alarms;
+        const Alarms::Id alarm = alarms.set(
+            *time, [answer = std::move(call.answer)] { answer(Value::of_boolean(true)); });
+        if (call.when_gone) call.when_gone([&alarms, alarm] { alarms.clear(alarm); });
     }
 
     using Pair = Result<void> (runtime::Topology::*)(runtime::ProcessNumber,

@@ -53,7 +53,6 @@ struct Process {
     };
     std::map<std::uint64_t, Timer> timers;  // messages of its own that go later; not after its end
     Alarms::Id cancel_alarm = 0;            // once it was asked to end
-    Alarms::Id sleep_alarm = 0;             // the newest
     std::optional<Receiving> receiving;
     std::uint64_t waits = 0;  // numbers of those who wait: for a message, or for room
     bool traps = false;

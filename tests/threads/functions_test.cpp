@@ -2,6 +2,7 @@
 #include "taskd/lua/functions.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 #include "catch.hpp"
 #include "lua_node.hpp"
@@ -321,6 +322,46 @@ TEST_CASE("who calls a function when the node has let go of them is told that th
                                  told = value ? value->text : std::string{value.error().name()};
                              }});
     CHECK(told == "function_not_found");
+}
+
+TEST_CASE("a function that is stopped while it sleeps leaves no alarm behind") {
+    SteadyNow clock;
+    support::SilentLog log;
+    lua::Alarms alarms;
+    runtime::Commands commands;
+    runtime::Relay relay{{.node = "here"}, nullptr};
+    runtime::ProcessIds ids{"here"};
+    runtime::Topology topology{"here", "lua", nullptr};
+    lua::Scheduler scheduler{1};
+    lua::Host host{{}, {scheduler, alarms, commands, relay, topology, ids, clock, log}};
+    lua::Functions functions{{scheduler, alarms, commands, ids, clock, log}};
+    REQUIRE(host.add_commands(commands));
+    commands.freeze();
+    const std::vector<lua::Module> modules = host.modules();
+    functions.set_modules(&modules);
+    const auto sleeper = lua::Program::compile(
+        "sleeper", "return function(time) require('time').sleep(time) return 'woke' end",
+        {.modules = {"time"}});
+    REQUIRE(functions.set("sleeper", {.program = *sleeper}));
+    std::atomic<int> ended = 0;
+    const auto sleep = [&](const char* time) {
+        return functions.call("sleeper", {Value::of_text(time)},
+                              [&ended](const Result<Value>&) { ++ended; });
+    };
+    const auto wait_for = [](const auto& done) {
+        for (int tries = 0; !done() && tries < 6'000; ++tries)
+            std::this_thread::sleep_for(10ms);
+    };
+    for (const char* time : {"1h", "100d"}) {
+        const auto call = sleep(time);
+        wait_for([&] { return alarms.count() == 1; });
+        functions.stop(call, {ErrorCode::timed_out, {}});
+    }
+    wait_for([&] { return ended == 2; });
+    CHECK(alarms.count() == 0);
+    sleep("1ms");
+    wait_for([&] { return ended == 3; });
+    CHECK(alarms.count() == 0);
 }
 
 TEST_CASE("a node ends while its processes call functions without end") {
