@@ -9,8 +9,9 @@
 namespace taskd::roles {
 namespace {
 
-constexpr Duration look_interval = std::chrono::seconds{1};  // at the registry
-constexpr std::size_t page = 1'000;                          // of processes
+constexpr Duration look_interval = std::chrono::seconds{1};   // at the registry
+constexpr Duration retry_interval = std::chrono::seconds{2};  // of functions without memory
+constexpr std::size_t page = 1'000;                           // of processes
 
 template <class Each>
 const Each* find(const std::vector<Each>& all, const std::string& id) {
@@ -27,7 +28,8 @@ ProgramLifecycle::ProgramLifecycle(Ground& ground, ProgramSource& source,
       supervisor_{supervisor},
       topology_{topology},
       services_{deeds(), {}},
-      timer_{ground.loop.make()} {}
+      timer_{ground.loop.make()},
+      unmade_timer_{ground.loop.make()} {}
 
 ServiceFollower<ProcessEntry>::Deeds ProgramLifecycle::deeds() {
     return {.needs = [](const ProcessEntry& entry) { return entry.service.needs; },
@@ -70,6 +72,7 @@ Result<void> ProgramLifecycle::start_entries() {
 
 void ProgramLifecycle::stop() {
     timer_->clear();
+    unmade_timer_->clear();
     running_ = false;
 }
 
@@ -144,17 +147,35 @@ void ProgramLifecycle::take(ProgramEntries entries) {
 
 void ProgramLifecycle::take_functions(const ProgramEntries& entries) {
     for (const FunctionEntry& function : held_.functions)
-        if (find(entries.functions, function.id) == nullptr)
+        if (find(entries.functions, function.id) == nullptr) {
             programs_->functions().remove(function.id);
+            unmade_.erase(function.id);
+        }
     for (const FunctionEntry& function : entries.functions) {
         const FunctionEntry* held = find(held_.functions, function.id);
-        if (held != nullptr && same(*held, function)) continue;
-        auto set =
-            programs_->functions().set(function.id, function.spec, function.pool, function.checks);
-        if (!set)
-            ground_.log->error("a function cannot be made",
-                               {{"function", function.id}, {"error", set.error().to_string()}});
+        if (held == nullptr || !same(*held, function) || unmade_.contains(function.id))
+            set(function);
     }
+}
+
+void ProgramLifecycle::set(const FunctionEntry& function) {
+    const auto made =
+        programs_->functions().set(function.id, function.spec, function.pool, function.checks);
+    if (made) {
+        if (unmade_.erase(function.id) > 0)
+            ground_.log->info("a function is made at last", {{"function", function.id}});
+        return;
+    }
+    if (unmade_.insert(function.id).second)
+        ground_.log->error("a function cannot be made",
+                           {{"function", function.id}, {"error", made.error().to_string()}});
+    unmade_timer_->set(ground_.clock->steady() + retry_interval, [this] { try_unmade(); });
+}
+
+// Others may have given memory back.
+void ProgramLifecycle::try_unmade() {
+    for (const FunctionEntry& function : held_.functions)
+        if (unmade_.contains(function.id)) set(function);
 }
 
 // A store's file stays when its entry goes.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,8 @@ class ProgramLifecycle {
     Result<void> can_run(const ProgramEntries& entries) const;
     void take(ProgramEntries entries);
     void take_functions(const ProgramEntries& entries);
+    void set(const FunctionEntry& function);
+    void try_unmade();
     void take_processes(const ProgramEntries& entries);
     void take_stores(const ProgramEntries& entries);
     void follow();
@@ -67,9 +70,11 @@ class ProgramLifecycle {
     Programs* programs_ = nullptr;
     io::KeyStoreFolder* stores_ = nullptr;
     ProgramEntries held_;
+    std::set<std::string> unmade_;  // functions of it that there was no memory for
     ServiceFollower<ProcessEntry> services_;
     bool running_ = false;  // processes begin
     std::unique_ptr<port::Timer> timer_;
+    std::unique_ptr<port::Timer> unmade_timer_;
 };
 
 }  // namespace taskd::roles

@@ -293,6 +293,29 @@ class Programs(harness.SystemTest):
         self.assert_problem(refused, 503, "host_memory_full")
         self.assertTrue(host.answers("/healthz"))
 
+    def test_a_function_that_there_was_no_memory_for_is_made_when_there_is(self):
+        host = self.host("--memory-max", "16MiB")
+        alive = []
+        one = {"program": "test:family", "arguments": [0]}
+        while (answer := host.api.post("/v1/processes", one)).status == 201:
+            alive.append(answer.json["number"])
+        self.assert_problem(answer, 503, "host_memory_full")
+        for _ in range(3):  # for one machine, but not for sixteen
+            host.api.post(f"/v1/processes/{alive.pop()}/end", {})
+        self.entries.write_text(ENTRIES + """  - name: many
+    kind: function.lua
+    pool: {kind: static, size: 16}
+    source: return function() return "made" end
+""")
+        harness.wait_until(lambda: host.api.post("/v1/entries/reload").status == 200, "it is taken")
+        host.wait_log("a function cannot be made", "test:many")
+        self.assert_problem(host.api.post("/v1/functions/test:many", None), 404,
+                            "function_not_found")
+        for number in alive:
+            host.api.post(f"/v1/processes/{number}/end", {})
+        harness.wait_until(lambda: host.api.post("/v1/functions/test:many", None).json == "made",
+                           "there is memory for it")
+
     def test_nodes_talk_by_name_and_by_address_and_say_when_they_cannot(self):
         dispatcher = self.system.start_all()
         port = harness.free_ports(1)
