@@ -67,16 +67,14 @@ void Execution::answered(std::uint64_t question, Result<Value> answer) {
     scheduler_.submit(shared_from_this());
 }
 
-// What is to be let go of when it ends before the answer is there; at once when it has ended.
+// What is to be let go of when it is stopped before the answer is there; at once when it was.
 void Execution::keep(std::uint64_t question, std::function<void()> let_go) {
     {
         const std::lock_guard lock{mutex_};
-        const bool waits =
-            question == question_ && (state_ == State::waiting || state_ == State::dispatching);
-        if (waits && !answered_) {
-            let_go_.swap(let_go);
-            return;
-        }
+        if (question != question_) return;
+        const bool waits = state_ == State::waiting || state_ == State::dispatching;
+        if (waits && !answered_) return let_go_.swap(let_go);
+        if (!stopped_) return;
     }
     let_go();
 }

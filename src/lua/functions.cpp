@@ -41,8 +41,7 @@ struct Running {
     std::shared_ptr<Execution> execution;
     std::string name;
     std::vector<std::string> within;
-    std::uint64_t number = 0;      // of its execution
-    Functions::CallId callee = 0;  // what it called last; ends with it
+    std::uint64_t number = 0;  // of its execution
 };
 
 struct Pool {
@@ -143,8 +142,7 @@ Functions::CallId Functions::Impl::call(const std::string& name, std::vector<Val
         id = ++newest;
         if (const auto pool = pools.find(name); pool != pools.end()) checks = pool->second.checks;
         if (const auto asks = by_number.find(caller); asks != by_number.end()) {
-            Running& outer = running.at(asks->second);
-            outer.callee = id;
+            const Running& outer = running.at(asks->second);
             within = outer.within;
             within.push_back(outer.name);
         }
@@ -265,15 +263,10 @@ void Functions::Impl::ended(const std::string& name, std::uint64_t version, Call
     // The machine is there again before the caller knows: its next call finds it.
     give_back(name, version, printer, std::move(outcome.machine));
     done(std::move(value));
-    CallId callee = 0;
-    {
-        const std::lock_guard lock{mutex};
-        const auto over = running.extract(id);
-        by_number.erase(over.mapped().number);
-        callee = over.mapped().callee;
-        tell_when_done();
-    }
-    if (callee != 0) stop(callee, Error{ErrorCode::process_ended, name});
+    const std::lock_guard lock{mutex};
+    const auto over = running.extract(id);
+    by_number.erase(over.mapped().number);
+    tell_when_done();
 }
 
 // With the lock held.
@@ -375,17 +368,21 @@ Module Functions::module() {
 Result<void> Functions::add_commands(runtime::Commands& commands) {
     // Weak: processes ask on while the node shuts down, and the table of commands may outlive what
     // the machines of the pools stand on.
-    return commands.add(call_command, "functions.call",
-                        [weak = std::weak_ptr{impl_}](runtime::CommandCall call) {
-                            auto name = Arguments{call.arguments}.text(0, "name");
-                            if (!name) return call.answer(fail(std::move(name)));
-                            const auto functions = weak.lock();
-                            if (!functions)
-                                return call.answer(fail(ErrorCode::function_not_found, *name));
-                            call.arguments.erase(call.arguments.begin());
-                            functions->call(*name, std::move(call.arguments),
-                                            std::move(call.answer), {}, call.process);
-                        });
+    return commands.add(
+        call_command, "functions.call", [weak = std::weak_ptr{impl_}](runtime::CommandCall call) {
+            auto name = Arguments{call.arguments}.text(0, "name");
+            if (!name) return call.answer(fail(std::move(name)));
+            const auto functions = weak.lock();
+            if (!functions) return call.answer(fail(ErrorCode::function_not_found, *name));
+            call.arguments.erase(call.arguments.begin());
+            const CallId id = functions->call(*name, std::move(call.arguments),
+                                              std::move(call.answer), {}, call.process);
+            if (!call.when_gone) return;
+            call.when_gone([weak, id, name = std::move(*name)] {
+                if (const auto its = weak.lock())
+                    its->stop(id, {ErrorCode::process_ended, "who called " + name});
+            });
+        });
 }
 
 void Functions::set_modules(const std::vector<Module>* modules) {

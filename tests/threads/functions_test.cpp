@@ -82,6 +82,52 @@ class FunctionBench {
     lua::Functions functions_;
 };
 
+// Processes, and a function that sleeps as long as it is told.
+struct SleepingNode {
+    SleepingNode() {
+        REQUIRE(host.add_commands(commands));
+        REQUIRE(functions.add_commands(commands));
+        commands.freeze();
+        modules = host.modules();
+        modules.push_back(lua::Functions::module());
+        host.set_modules(&modules);
+        functions.set_modules(&modules);
+        const auto sleeper = lua::Program::compile(
+            "sleeper", "return function(time) require('time').sleep(time) end",
+            {.modules = {"time"}});
+        REQUIRE(functions.set("sleeper", {.program = *sleeper}));
+    }
+    lua::Functions::CallId sleep(const char* time) {
+        return functions.call("sleeper", {Value::of_text(time)},
+                              [this](const Result<Value>&) { ++ended; });
+    }
+    static void wait_for(const std::function<bool()>& done) {
+        for (int tries = 0; !done() && tries < 6'000; ++tries)
+            std::this_thread::sleep_for(10ms);
+    }
+    void wait_for_alarms(std::size_t count) {
+        wait_for([&] { return alarms.count() == count; });
+        CHECK(alarms.count() == count);
+    }
+    void wait_for_ends(int count) {
+        wait_for([&] { return ended == count; });
+        CHECK(ended == count);
+    }
+
+    std::atomic<int> ended = 0;
+    SteadyNow clock;
+    support::SilentLog log;
+    lua::Alarms alarms;
+    runtime::Commands commands;
+    runtime::Relay relay{{.node = "here"}, nullptr};
+    runtime::ProcessIds ids{"here"};
+    runtime::Topology topology{"here", "lua", nullptr};
+    std::vector<lua::Module> modules;
+    lua::Scheduler scheduler{1};
+    lua::Host host{{}, {scheduler, alarms, commands, relay, topology, ids, clock, log}};
+    lua::Functions functions{{scheduler, alarms, commands, ids, clock, log}};
+};
+
 const std::string counting = "local n = 0 return function() n = n + 1 return n end";
 const std::string holding = "local test = require('test') return function() return test.hold() end";
 
@@ -325,43 +371,32 @@ TEST_CASE("who calls a function when the node has let go of them is told that th
 }
 
 TEST_CASE("a function that is stopped while it sleeps leaves no alarm behind") {
-    SteadyNow clock;
-    support::SilentLog log;
-    lua::Alarms alarms;
-    runtime::Commands commands;
-    runtime::Relay relay{{.node = "here"}, nullptr};
-    runtime::ProcessIds ids{"here"};
-    runtime::Topology topology{"here", "lua", nullptr};
-    lua::Scheduler scheduler{1};
-    lua::Host host{{}, {scheduler, alarms, commands, relay, topology, ids, clock, log}};
-    lua::Functions functions{{scheduler, alarms, commands, ids, clock, log}};
-    REQUIRE(host.add_commands(commands));
-    commands.freeze();
-    const std::vector<lua::Module> modules = host.modules();
-    functions.set_modules(&modules);
-    const auto sleeper = lua::Program::compile(
-        "sleeper", "return function(time) require('time').sleep(time) return 'woke' end",
-        {.modules = {"time"}});
-    REQUIRE(functions.set("sleeper", {.program = *sleeper}));
-    std::atomic<int> ended = 0;
-    const auto sleep = [&](const char* time) {
-        return functions.call("sleeper", {Value::of_text(time)},
-                              [&ended](const Result<Value>&) { ++ended; });
-    };
-    const auto wait_for = [](const auto& done) {
-        for (int tries = 0; !done() && tries < 6'000; ++tries)
-            std::this_thread::sleep_for(10ms);
-    };
+    SleepingNode node;
     for (const char* time : {"1h", "100d"}) {
-        const auto call = sleep(time);
-        wait_for([&] { return alarms.count() == 1; });
-        functions.stop(call, {ErrorCode::timed_out, {}});
+        const auto call = node.sleep(time);
+        node.wait_for_alarms(1);
+        node.functions.stop(call, {ErrorCode::timed_out, {}});
     }
-    wait_for([&] { return ended == 2; });
-    CHECK(alarms.count() == 0);
-    sleep("1ms");
-    wait_for([&] { return ended == 3; });
-    CHECK(alarms.count() == 0);
+    node.wait_for_ends(2);
+    CHECK(node.alarms.count() == 0);
+    node.sleep("1ms");
+    node.wait_for_ends(3);
+    CHECK(node.alarms.count() == 0);
+}
+
+TEST_CASE("what a process has called ends with it") {
+    SleepingNode node;
+    const auto asks = lua::Program::compile(
+        "asks", "return function() require('functions').call('sleeper', '1h') end",
+        {.modules = {"functions"}});
+    node.host.set_program("asks", {.program = *asks});
+    const auto id = node.host.spawn({.program = "asks"});
+    REQUIRE(id);
+    node.wait_for_alarms(1);
+    REQUIRE(node.host.terminate(id->number, ""));
+    node.wait_for_alarms(0);
+    SleepingNode::wait_for([&] { return node.functions.counts("sleeper").busy == 0; });
+    CHECK(node.functions.counts("sleeper").busy == 0);
 }
 
 TEST_CASE("a node ends while its processes call functions without end") {

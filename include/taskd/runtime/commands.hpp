@@ -25,8 +25,8 @@ struct CommandCall {
     std::uint64_t process = 0;  // the number of the asking process on its host
     std::vector<Value> arguments;
     std::function<void(Result<Value>)> answer;  // once, from any thread, also within the call
-    // Takes what lets go of all that waits to answer. It runs when the asking one has ended before
-    // that, on any thread; harmless after the answer. Once; may be empty.
+    // Takes what lets go of all that waits to answer. It runs when the asking one is stopped before
+    // that, on any thread, also within the call; harmless after the answer. Once; may be empty.
     std::function<void(std::function<void()> let_go)> when_gone = {};
 };
 
