@@ -68,9 +68,14 @@ class ApiBench {
         options.fields.push_back({"timeout", Value::of_text(timeout)});
         commands_.dispatch(100, {.process = who,
                                  .arguments = {Value::of_text("http://slow" + path), options},
-                                 .answer = [this, path](const Result<Value>& value) {
-                                     told[path] = value ? "ok" : value.error().to_string();
-                                 }});
+                                 .answer =
+                                     [this, path](const Result<Value>& value) {
+                                         told[path] = value ? "ok" : value.error().to_string();
+                                     },
+                                 .when_gone =
+                                     [this, path](std::function<void()> let_go) {
+                                         stop[path] = std::move(let_go);
+                                     }});
     }
     void ask_for_a_task(runtime::ProcessNumber who) {
         commands_.dispatch(61, {.process = who,
@@ -87,6 +92,7 @@ class ApiBench {
 
     SlowServices services;
     std::map<std::string, std::string> told;
+    std::map<std::string, std::function<void()>> stop;  // who asked
 
   private:
     test::ThreadLoop loop_;
@@ -133,6 +139,22 @@ TEST_CASE("who waits too long for its turn to ask is told what holds it up") {
     CHECK(bench.told.at("/late").find("2 requests of processes") != std::string::npos);
     bench.services.answer(0);
     CHECK(bench.services.targets() == Texts{"/1", "/2", "/next"});
+}
+
+TEST_CASE("what was asked by who is stopped meanwhile is not sent") {
+    ApiBench bench;
+    for (const char* path : {"/1", "/2", "/3", "/4"})
+        bench.ask(1, path);
+    bench.turn();
+    for (const char* path : {"/1", "/3"})
+        bench.stop.at(path)();
+    bench.turn();
+    bench.services.answer(1);
+    CHECK(bench.services.targets() == Texts{"/1", "/2", "/4"});
+    bench.services.answer(0);
+    bench.services.answer(2);
+    bench.turn();
+    CHECK(bench.services.targets() == Texts{"/1", "/2", "/4"});
 }
 
 TEST_CASE("no more wait for their turn to ask than there is room for") {

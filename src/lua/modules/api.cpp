@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
 #include <set>
 
@@ -302,22 +303,35 @@ struct Api::Impl : std::enable_shared_from_this<Api::Impl> {
     // Of who has asked by the call.
     void ask(const CommandCall& call, Question question, Read read) {
         const bool is_process = ports.topology.has(call.process);
-        ports.post([weak = weak_from_this(), is_process, question = std::move(question), read,
-                    answer = call.answer]() mutable {
+        const std::uint64_t number = ++asked;
+        ports.post([weak = weak_from_this(), number, is_process, question = std::move(question),
+                    read, answer = call.answer]() mutable {
             const auto self = weak.lock();
             if (!self) return;
             auto& room = is_process ? self->of_processes : self->of_functions;
             if (!room) return;
-            room->send(std::move(question.base_url), std::move(question.request), question.timeout,
+            room->send({number, std::move(question.base_url), std::move(question.request),
+                        question.timeout},
                        [self = self.get(), read,
                         answer = std::move(answer)](const Result<port::HttpResponse>& got) {
                            answer(got ? read(*got, self->ports.formats)
                                       : Result<Value>{std::unexpected{got.error()}});
                        });
         });
+        if (!call.when_gone) return;
+        call.when_gone([weak = weak_from_this(), number, is_process] {
+            if (const auto self = weak.lock())
+                self->ports.post([weak, number, is_process] {
+                    const auto alive = weak.lock();
+                    if (!alive) return;
+                    auto& room = is_process ? alive->of_processes : alive->of_functions;
+                    if (room) room->let_go(number);
+                });
+        });
     }
 
     const ApiPorts ports;
+    std::atomic<std::uint64_t> asked = 0;
     // None once the node lets go of them; who asks by the table of commands may come later.
     std::optional<ExchangeRoom> of_processes;
     std::optional<ExchangeRoom> of_functions;

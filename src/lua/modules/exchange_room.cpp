@@ -16,10 +16,10 @@ Error ExchangeRoom::overloaded() const {
     return {ErrorCode::overloaded, fmt::format("{} requests of {} are under way", max_, whose_)};
 }
 
-void ExchangeRoom::send(std::string base_url, port::HttpRequest request, Duration timeout,
-                        Then then) {
+void ExchangeRoom::send(Asked asked, Then then) {
     const SteadyTime now = ports_.clock.steady();
-    One one{std::move(base_url), std::move(request), now + timeout, std::move(then)};
+    const Duration timeout = asked.timeout;
+    One one{std::move(asked), now + timeout, std::move(then)};
     if (under_way_ < max_) return begin(std::move(one));
     if (waiting_.size() >= limits::exchange_waiting_max)
         return one.then(std::unexpected{overloaded()});
@@ -32,9 +32,14 @@ void ExchangeRoom::send(std::string base_url, port::HttpRequest request, Duratio
     });
 }
 
+void ExchangeRoom::let_go(std::uint64_t number) {
+    std::erase_if(waiting_, [number](const One& one) { return one.asked.number == number; });
+}
+
 void ExchangeRoom::begin(One one) {
     ++under_way_;
-    ports_.http.send(one.base_url, std::move(one.request), one.deadline - ports_.clock.steady(),
+    ports_.http.send(one.asked.base_url, std::move(one.asked.request),
+                     one.deadline - ports_.clock.steady(),
                      [this, alive = std::weak_ptr{alive_},
                       then = std::move(one.then)](Result<port::HttpResponse> answer) {
                          if (alive.expired()) return;

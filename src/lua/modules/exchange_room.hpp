@@ -2,6 +2,7 @@
 // Who waits too long for a turn is told so by name, before anything was sent. On the loop.
 #pragma once
 
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <string>
@@ -21,18 +22,26 @@ struct ExchangeRoomPorts {
 
 class ExchangeRoom {
   public:
+    struct Asked {
+        std::uint64_t number = 0;  // of it alone
+        std::string base_url;
+        port::HttpRequest request;
+        Duration timeout;
+    };
     using Then = std::function<void(Result<port::HttpResponse>)>;
 
     // `whose` stands in errors.
     ExchangeRoom(const ExchangeRoomPorts& ports, std::size_t max, std::string whose);
 
-    // As the exchange's own: `then` runs once, unless the room is gone before. Also: overloaded.
-    void send(std::string base_url, port::HttpRequest request, Duration timeout, Then then);
+    // As the exchange's own: `then` runs once, unless the room is gone before, or it was let go.
+    // Also: overloaded.
+    void send(Asked asked, Then then);
+    // Nobody waits for that one any more: unless it is under way it is not sent.
+    void let_go(std::uint64_t number);
 
   private:
     struct One {
-        std::string base_url;
-        port::HttpRequest request;
+        Asked asked;
         SteadyTime deadline;
         Then then;
         std::unique_ptr<port::Timer> timer = {};  // while it waits for its turn
