@@ -369,7 +369,7 @@ Result<void> Host::Impl::send_later_for_function(Duration after, runtime::Packag
 void Host::Impl::receive(const ProcessPtr& process, const std::string& topic,
                          std::optional<Duration> timeout, Answer answer) {
     std::optional<Message> message;
-    std::optional<Process::Parked> admitted;
+    std::vector<Process::Parked> admitted;
     {
         const std::lock_guard lock{process->mutex};
         auto& inbox = process->inbox;
@@ -385,17 +385,18 @@ void Host::Impl::receive(const ProcessPtr& process, const std::string& topic,
                        [&](const auto& each) { return each.message.topic == topic; });
                    waits != process->parked.end()) {
             // Whoever sent it waits for room, and this one for it.
-            admitted = std::move(*waits);
+            admitted.push_back(std::move(*waits));
             process->parked.erase(waits);
-            message = std::move(admitted->message);
+            message = std::move(admitted.back().message);
             give_memory_back(message->bytes);
         }
-        if (message && !admitted && !process->parked.empty() &&
-            has_room(*process, process->parked.front().message)) {
-            admitted = std::move(process->parked.front());
+        // A large message makes room for many.
+        while (message && !process->parked.empty() &&
+               has_room(*process, process->parked.front().message)) {
+            admitted.push_back(std::move(process->parked.front()));
             process->parked.pop_front();
-            process->inbox_bytes += admitted->message.bytes;
-            inbox.push_back(std::move(admitted->message));
+            process->inbox_bytes += admitted.back().message.bytes;
+            inbox.push_back(std::move(admitted.back().message));
         }
         if (!message && timeout != Duration{0}) {
             const std::uint64_t number = ++process->waits;
@@ -417,10 +418,10 @@ void Host::Impl::receive(const ProcessPtr& process, const std::string& topic,
             return;
         }
     }
-    if (admitted) {
-        ports.alarms.clear(admitted->alarm);
+    for (const Process::Parked& each : admitted) {
+        ports.alarms.clear(each.alarm);
         received.fetch_add(1, std::memory_order_relaxed);
-        admitted->delivered({});
+        each.delivered({});
     }
     if (!message) return answer(fail(ErrorCode::timed_out, "no message is there"));
     answer(to_value(std::move(*message)));

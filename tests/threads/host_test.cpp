@@ -1,5 +1,6 @@
 // Processes: messages, back-pressure, families, links, monitors, timers, upgrades, and their ends.
 #include <algorithm>
+#include <atomic>
 #include <thread>
 
 #include "catch.hpp"
@@ -311,6 +312,37 @@ TEST_CASE("no more processes than are allowed, and a node that ends leaves none"
     LuaNode bombs{2, {.processes_max = 200}};
     bombs.program("fork", "return function() for i = 1, 20 do process.spawn('fork') end end");
     bombs.spawn("fork");
+}
+
+TEST_CASE("a large message that is taken makes room for all who wait and fit") {
+    LuaNode node{2, {.inbox_bytes_max = 100'000}};
+    node.program("takes",
+                 "return function() process.receive{topic = 'go'}\n"
+                 "  test.report(#process.receive{topic = 'large'}.payload)\n"
+                 "  process.receive{topic = 'end'}\n"
+                 "  for _ = 1, 3 do test.report(process.receive().payload:sub(1, 1)) end end");
+    const auto to = node.spawn("takes");
+    std::atomic<int> arrived = 0;
+    const auto send = [&](const char* topic, const std::string& text) {
+        node.host().deliver({.from = {},
+                             .to = to,
+                             .name = {},
+                             .topic = topic,
+                             .payload = Value::of_text(text),
+                             .wait = 50s},
+                            [&arrived](const Result<void>& sent) { arrived += sent ? 1 : 0; });
+    };
+    send("large", std::string(90'000, 'x'));
+    for (const char* text : {"1", "2", "3"})
+        send("small", text + std::string(15'000, 'x'));
+    CHECK(arrived == 1);
+    send("go", "");
+    CHECK(node.reports(1) == std::vector<std::string>{"90000"});
+    for (int tries = 0; arrived < 5 && tries < 500; ++tries)
+        std::this_thread::sleep_for(10ms);
+    CHECK(arrived == 5);
+    send("end", "");
+    CHECK(node.reports(4) == std::vector<std::string>{"90000", "1", "2", "3"});
 }
 
 TEST_CASE("a sleeper that is stopped leaves no alarm behind") {
