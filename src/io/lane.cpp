@@ -49,13 +49,27 @@ struct Lane::Shared {
             if (!gone && then) then();
     }
 
+    // False when another thread is at it, or work has come.
+    bool trim(std::unique_lock<std::mutex>& lock) {
+        MemoryTrim memory;
+        lock.unlock();
+        const bool begun = memory.begin();
+        lock.lock();
+        bool done = false;
+        while (begun && !done && !ending && waiting.empty()) {
+            lock.unlock();
+            done = memory.step();
+            lock.lock();
+        }
+        return done;
+    }
+
     // Waits for work; once there has been none for a while what the last has left is given back.
     void wait(std::unique_lock<std::mutex>& lock) {
         const auto awaited = [this] { return ending || !waiting.empty(); };
-        if (wake.wait_for(lock, quiet_after, awaited)) return;
-        lock.unlock();
-        trim_memory();
-        lock.lock();
+        do {
+            if (wake.wait_for(lock, quiet_after, awaited)) return;
+        } while (!trim(lock));
         wake.wait(lock, awaited);
     }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <ctime>
 #include <fstream>
@@ -14,18 +15,27 @@
 // What is built with sanitizers is linked without it.
 #pragma weak mi_option_set
 #pragma weak mi_collect
+#pragma weak mi_free
+#pragma weak mi_malloc
+#pragma weak mi_process_info
+#pragma weak mi_stats_merge
 
 namespace taskd::io {
 namespace {
 
-// How long freed memory stays at hand. At once would cost a process at work a twentieth of its time
-// in page faults; what is large is kept small instead: a backlog of a million takes 140 MiB at
-// rest, 149 with 100 ms.
-constexpr long delay_ms = 100;
-constexpr long delay_of_large_ms = 1;
-constexpr std::size_t large = 112 * limits::mebibyte;
+// How long freed memory stays at hand while a process works: given back sooner it is asked for
+// again, and a rush spends a tenth of its time in page faults.
+constexpr long delay_ms = 1000;
+// Of what is taken to be given back: few of the small pages' kind fill the smallest hole.
+constexpr std::size_t piece_bytes = 16 * limits::kibibyte;
+constexpr std::size_t pieces_a_step = 256;  // a millisecond or two
+constexpr std::size_t step_bytes = pieces_a_step * piece_bytes;
 constexpr Duration look_interval = std::chrono::seconds{1};
-constexpr Duration quiet_most = look_interval / 50;  // of the processor, in that time
+constexpr Duration step_interval = std::chrono::milliseconds{10};
+constexpr Duration quiet_most = look_interval / 10;
+// Other threads go on freeing what this one has asked for.
+constexpr Duration pause_longest = std::chrono::seconds{60};
+// of the processor, in that time
 
 Duration used_by_thread() {
     timespec used{};
@@ -34,25 +44,69 @@ Duration used_by_thread() {
                                                 std::chrono::nanoseconds{used.tv_nsec});
 }
 
-std::size_t resident_bytes() {
-    std::size_t whole = 0, resident = 0;
-    std::ifstream{"/proc/self/statm"} >> whole >> resident;
-    return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-}
-
 void set_delay(long milliseconds) {
-    if (mi_option_set != nullptr) mi_option_set(mi_option_decommit_delay, milliseconds);
+    mi_option_set(mi_option_decommit_delay, milliseconds);
 }
 
-SteadyTime next_look() {
-    const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    return SteadyTime{std::chrono::floor<Duration>(now)} + look_interval;
+// What the allocator holds of the system, used or not.
+std::size_t held_bytes() {
+    mi_stats_merge();
+    std::size_t held = 0, other = 0;
+    mi_process_info(&other, &other, &other, &other, &other, &held, &other, &other);
+    return held;
 }
+
+SteadyTime in(Duration interval) {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return SteadyTime{std::chrono::floor<Duration>(now)} + interval;
+}
+
+// What the allocator holds is one figure for all threads: they trim one after the other.
+std::atomic<bool> trimming = false;
 
 }  // namespace
 
-void trim_memory() {
-    if (mi_collect != nullptr) mi_collect(true);
+// Begun and not done: work has come.
+MemoryTrim::~MemoryTrim() {
+    if (!begun_) return;
+    for (void* piece : pieces_)
+        mi_free(piece);
+    trimming = false;
+}
+
+bool MemoryTrim::begin() {
+    if (mi_collect == nullptr) return true;
+    if (trimming.exchange(true)) return false;
+    begun_ = true;
+    mi_collect(true);
+    held_ = held_bytes();
+    return true;
+}
+
+bool MemoryTrim::step() {
+    if (!begun_) return true;
+    if (taken_) return give();
+    for (std::size_t i = 0; i < pieces_a_step; ++i)
+        pieces_.push_back(mi_malloc(piece_bytes));
+    // Until half of it had to be asked of the system.
+    const std::size_t taken = pieces_.size() * piece_bytes;
+    taken_ = held_bytes() > held_ + taken / 2 + step_bytes || taken > held_;
+    return false;
+}
+
+bool MemoryTrim::give() {
+    set_delay(0);
+    for (std::size_t i = 0; i < pieces_a_step && !pieces_.empty(); ++i) {
+        mi_free(pieces_.back());
+        pieces_.pop_back();
+    }
+    const bool done = pieces_.empty();
+    if (done) mi_collect(true);
+    set_delay(delay_ms);
+    if (!done) return false;
+    begun_ = false;
+    trimming = false;
+    return true;
 }
 
 std::uint64_t memory_there() {
@@ -89,17 +143,28 @@ std::uint64_t memory_of_groups(std::istream& groups, const std::string& root) {
 }
 
 MemoryTrimmer::MemoryTrimmer(Loop& loop) : timer_{loop.make()} {
-    set_delay(delay_ms);
-    timer_->set(next_look(), [this] { look(); });
+    if (mi_option_set != nullptr) set_delay(delay_ms);
+    timer_->set(in(look_interval), [this] { look(); });
 }
 
 void MemoryTrimmer::look() {
-    set_delay(resident_bytes() < large ? delay_ms : delay_of_large_ms);
     const Duration used = used_by_thread();
     const bool quiet = used - std::exchange(used_, used) < quiet_most;
-    if (quiet && std::exchange(worked_, false)) trim_memory();
-    worked_ = worked_ || !quiet;
-    timer_->set(next_look(), [this] { look(); });
+    if (!quiet) pause_ = look_interval;
+    if (quiet && pause_ != Duration{0} && in(Duration{0}) >= trim_at_) {
+        trim_ = std::make_unique<MemoryTrim>();
+        if (trim_->begin()) return step();
+    }
+    timer_->set(in(look_interval), [this] { look(); });
+}
+
+void MemoryTrimmer::step() {
+    if (!trim_->step()) return timer_->set(in(step_interval), [this] { step(); });
+    trim_.reset();
+    used_ = used_by_thread();
+    trim_at_ = in(pause_);
+    pause_ = pause_ < pause_longest ? pause_ * 2 : Duration{0};
+    timer_->set(in(look_interval), [this] { look(); });
 }
 
 }  // namespace taskd::io
