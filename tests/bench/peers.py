@@ -151,15 +151,25 @@ class Rows:
         print(f"One task on an idle taskd, to its result: median {alone['p50_us']:.0f} µs, "
               f"{alone['p50_us'] / least:.2f} of its floor of {least:.0f} µs.")
         for connections in (16, 64):
-            put = self.measure("taskd", Taskd, "put", 1, connections)
-            most = 1e6 * connections / (2 * sync)
-            print(f"Put over {connections} connections: {put['rate']:,.0f}/s, "
-                  f"{put['rate'] / most:.2f} of {most:,.0f}.")
-        for submitters in (16, 64, 256):
-            cycle = self.measure("taskd", Taskd, "cycle", 1, submitters)
-            most = 1e6 * submitters / (3 * sync + http + udp)
-            print(f"Cycle with {submitters} submitters, one at a time: {cycle['rate']:,.0f}/s, "
-                  f"{cycle['rate'] / most:.2f} of {most:,.0f}.")
+            self.beside_least("Put", "connections", "put", connections, 2 * sync)
+        for submitters in (1, 16, 64, 256):
+            self.beside_least("Cycle", "submitters, one at a time", "cycle", submitters,
+                              3 * sync + http + udp)
+
+    def beside_least(self, what, who, kind, connections, round_us):
+        """taskd, what the machine's syncs and round trips alone allow, and the least server."""
+        ours = self.measure("taskd", Taskd, kind, 1, connections)
+        least = self.measure("taskd", self.least_server, kind, 1, connections)
+        most = 1e6 * connections / round_us
+        print(f"{what} over {connections} {who}: {ours['rate']:,.0f}/s, median "
+              f"{ours['p50_us']:.0f} µs, {ours['cpu_us']:.0f} µs of CPU; "
+              f"{ours['rate'] / most:.2f} of {most:,.0f}. The least server: {least['rate']:,.0f}/s, "
+              f"median {least['p50_us']:.0f} µs, {least['cpu_us']:.0f} µs of CPU; taskd is "
+              f"{ours['rate'] / least['rate']:.2f} of it.")
+
+    def least_server(self, cycle):
+        del cycle
+        return Peer(str(pathlib.Path(self.load).with_name("least")), "{port}", "{folder}/journal")
 
     def burst(self):
         """A rush that is faster than the view writes, and what it leaves to be done."""
