@@ -9,9 +9,11 @@
 namespace taskd::roles {
 namespace {
 
-constexpr Duration look_interval = std::chrono::seconds{1};   // at the registry
-constexpr Duration retry_interval = std::chrono::seconds{2};  // of functions without memory
-constexpr std::size_t page = 1'000;                           // of processes
+constexpr Duration look_interval = std::chrono::seconds{1};  // at the registry
+// Of functions without memory; each try takes all there is for a moment, and so they become rare.
+constexpr Duration retry_interval = std::chrono::seconds{2};
+constexpr Duration retry_longest = std::chrono::minutes{1};
+constexpr std::size_t page = 1'000;  // of processes
 
 template <class Each>
 const Each* find(const std::vector<Each>& all, const std::string& id) {
@@ -146,6 +148,7 @@ void ProgramLifecycle::take(ProgramEntries entries) {
 }
 
 void ProgramLifecycle::take_functions(const ProgramEntries& entries) {
+    unmade_pause_ = retry_interval;
     for (const FunctionEntry& function : held_.functions)
         if (find(entries.functions, function.id) == nullptr) {
             programs_->functions().remove(function.id);
@@ -169,11 +172,12 @@ void ProgramLifecycle::set(const FunctionEntry& function) {
     if (unmade_.insert(function.id).second)
         ground_.log->error("a function cannot be made",
                            {{"function", function.id}, {"error", made.error().to_string()}});
-    unmade_timer_->set(ground_.clock->steady() + retry_interval, [this] { try_unmade(); });
+    unmade_timer_->set(ground_.clock->steady() + unmade_pause_, [this] { try_unmade(); });
 }
 
 // Others may have given memory back.
 void ProgramLifecycle::try_unmade() {
+    unmade_pause_ = std::min<Duration>(2 * unmade_pause_, retry_longest);
     for (const FunctionEntry& function : held_.functions)
         if (unmade_.contains(function.id)) set(function);
 }

@@ -75,6 +75,7 @@ class ProgramLifecycle {
     bool running_ = false;  // processes begin
     std::unique_ptr<port::Timer> timer_;
     std::unique_ptr<port::Timer> unmade_timer_;
+    Duration unmade_pause_{};  // until they are tried again
 };
 
 }  // namespace taskd::roles

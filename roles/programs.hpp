@@ -22,6 +22,7 @@ struct ProgramsSettings {
     lua::HostSettings host = {};
     std::uint64_t memory_max = limits::programs_memory_default;  // of all programs together
     std::size_t exchanges_max = limits::program_exchanges_max;   // of processes, and of functions
+    Duration exchange_patience = limits::exchange_patience;
 };
 
 // All outlive the programs.

@@ -186,6 +186,8 @@ Result<WorkerKind> lua_kind(const Options& options) {
     settings.programs.exchanges_max =
         std::clamp<std::size_t>(2 * settings.pool.machines_max, limits::program_exchanges_max,
                                 2 * service::call_concurrency_max);
+    // More tasks than that wait as long as their requests may take: nobody else is held up.
+    settings.programs.exchange_patience = Duration::max();
     return WorkerKind{.type = std::move(*type),
                       .name = "lua",
                       .concurrency = lua_concurrency,

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -51,16 +52,19 @@ struct Lane::Shared {
 
     // False when another thread is at it, or work has come.
     bool trim(std::unique_lock<std::mutex>& lock) {
-        MemoryTrim memory;
+        std::optional<MemoryTrim> memory{std::in_place};
         lock.unlock();
-        const bool begun = memory.begin();
+        const bool begun = memory->begin();
         lock.lock();
         bool done = false;
         while (begun && !done && !ending && waiting.empty()) {
             lock.unlock();
-            done = memory.step();
+            done = memory->step();
             lock.lock();
         }
+        lock.unlock();  // what it holds goes, and nobody waits for that
+        memory.reset();
+        lock.lock();
         return done;
     }
 

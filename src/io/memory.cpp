@@ -30,6 +30,7 @@ constexpr long delay_ms = 1000;
 constexpr std::size_t piece_bytes = 16 * limits::kibibyte;
 constexpr std::size_t pieces_a_step = 256;  // a millisecond or two
 constexpr std::size_t step_bytes = pieces_a_step * piece_bytes;
+constexpr std::size_t asked_max = 96 * limits::mebibyte;  // a quarter of it is touched
 constexpr Duration look_interval = std::chrono::seconds{1};
 constexpr Duration step_interval = std::chrono::milliseconds{10};
 constexpr Duration quiet_most = look_interval / 10;
@@ -88,9 +89,9 @@ bool MemoryTrim::step() {
     if (taken_) return give();
     for (std::size_t i = 0; i < pieces_a_step; ++i)
         pieces_.push_back(mi_malloc(piece_bytes));
-    // Until half of it had to be asked of the system.
+    // Until half of it had to be asked of the system: little, as it stands at its most now.
     const std::size_t taken = pieces_.size() * piece_bytes;
-    taken_ = held_bytes() > held_ + taken / 2 + step_bytes || taken > held_;
+    taken_ = taken > held_ || held_bytes() > held_ + step_bytes + std::min(taken / 2, asked_max);
     return false;
 }
 
@@ -150,21 +151,38 @@ MemoryTrimmer::MemoryTrimmer(Loop& loop) : timer_{loop.make()} {
 void MemoryTrimmer::look() {
     const Duration used = used_by_thread();
     const bool quiet = used - std::exchange(used_, used) < quiet_most;
-    if (!quiet) pause_ = look_interval;
+    if (!quiet) work_has_come();
     if (quiet && pause_ != Duration{0} && in(Duration{0}) >= trim_at_) {
         trim_ = std::make_unique<MemoryTrim>();
-        if (trim_->begin()) return step();
+        if (trim_->begin()) {
+            used_ = used_by_thread();
+            return step();
+        }
     }
     timer_->set(in(look_interval), [this] { look(); });
 }
 
 void MemoryTrimmer::step() {
-    if (!trim_->step()) return timer_->set(in(step_interval), [this] { step(); });
-    trim_.reset();
+    const Duration between = used_by_thread() - used_;
+    const bool worked = between > step_interval / 2;
+    if (worked) work_has_come();
+    if (worked || trim_->step()) {
+        trim_.reset();
+        if (!worked) {
+            trim_at_ = in(pause_);
+            pause_ = pause_ < pause_longest ? pause_ * 2 : Duration{0};
+        }
+        timer_->set(in(look_interval), [this] { look(); });
+    } else {
+        timer_->set(in(step_interval), [this] { step(); });
+    }
     used_ = used_by_thread();
-    trim_at_ = in(pause_);
-    pause_ = pause_ < pause_longest ? pause_ * 2 : Duration{0};
-    timer_->set(in(look_interval), [this] { look(); });
+}
+
+// What is free is for that; a trim is due when it is over.
+void MemoryTrimmer::work_has_come() {
+    pause_ = look_interval;
+    trim_at_ = {};
 }
 
 }  // namespace taskd::io

@@ -163,8 +163,8 @@ class Rows:
         most = 1e6 * connections / round_us
         print(f"{what} over {connections} {who}: {ours['rate']:,.0f}/s, median "
               f"{ours['p50_us']:.0f} µs, {ours['cpu_us']:.0f} µs of CPU; "
-              f"{ours['rate'] / most:.2f} of {most:,.0f}. The least server: {least['rate']:,.0f}/s, "
-              f"median {least['p50_us']:.0f} µs, {least['cpu_us']:.0f} µs of CPU; taskd is "
+              f"{ours['rate'] / most:.2f} of {most:,.0f}. The least server: "
+              f"{least['rate']:,.0f}/s, median {least['p50_us']:.0f} µs, {least['cpu_us']:.0f} µs of CPU; taskd is "
               f"{ours['rate'] / least['rate']:.2f} of it.")
 
     def least_server(self, cycle):

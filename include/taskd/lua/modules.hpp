@@ -38,6 +38,7 @@ struct ApiPorts {
     std::string dispatcher_url;
     std::string bearer;  // for the dispatcher alone; empty: none
     std::size_t exchanges_max = limits::program_exchanges_max;  // of each kind
+    Duration exchange_patience = limits::exchange_patience;     // for a turn
 };
 class Api {
   public:

@@ -27,6 +27,7 @@ class Operations {
         Search search;         // with what the action can reach
         bool covered = false;  // the view has been as new as the beginning
         bool asking = false;
+        bool waits = false;  // for room, and told so
         std::unique_ptr<port::Timer> timer;
     };
 

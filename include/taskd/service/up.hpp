@@ -107,13 +107,14 @@ class Up {
         bool ended_once = false;
         std::uint64_t life = 0;
         std::string instance;  // a worker's, as it was last ready
+        Duration drain_max{};  // as its settings were when it was added
     };
     class ChildService;
 
     Child& add(Role role, std::string name, std::optional<WorkerEntry> worker);
     static bool is_required(const Child& child);
-    Duration drain_max(const Child& child) const;
-    port::ServiceSpec spec_of(const Child& child) const;
+    Duration drain_max_of(const Child& child) const;
+    port::ServiceSpec spec_of(Child& child) const;
     const Child& first(Role role) const;
     void start_child(Child& child);
     std::string program_file(const Child& child) const;   // of a worker whose program is a text

@@ -295,8 +295,8 @@ Result<Value> api_answer(const port::HttpResponse& answer, const runtime::Transc
 struct Api::Impl : std::enable_shared_from_this<Api::Impl> {
     explicit Impl(ApiPorts its_ports) : ports{std::move(its_ports)} {
         const ExchangeRoomPorts its{ports.http, ports.timers, ports.clock};
-        of_processes.emplace(its, ports.exchanges_max, "processes");
-        of_functions.emplace(its, ports.exchanges_max, "functions");
+        of_processes.emplace(its, ports.exchanges_max, ports.exchange_patience, "processes");
+        of_functions.emplace(its, ports.exchanges_max, ports.exchange_patience, "functions");
     }
 
     using Read = Result<Value> (*)(const port::HttpResponse&, const runtime::Transcoder&);

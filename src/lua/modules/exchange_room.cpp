@@ -9,8 +9,9 @@
 
 namespace taskd::lua {
 
-ExchangeRoom::ExchangeRoom(const ExchangeRoomPorts& ports, std::size_t max, std::string whose)
-    : ports_{ports}, max_{max}, whose_{std::move(whose)} {}
+ExchangeRoom::ExchangeRoom(const ExchangeRoomPorts& ports, std::size_t max, Duration patience,
+                           std::string whose)
+    : ports_{ports}, max_{max}, patience_{patience}, whose_{std::move(whose)} {}
 
 Error ExchangeRoom::overloaded() const {
     return {ErrorCode::overloaded, fmt::format("{} requests of {} are under way", max_, whose_)};
@@ -25,7 +26,7 @@ void ExchangeRoom::send(Asked asked, Then then) {
         return one.then(std::unexpected{overloaded()});
     const auto at = waiting_.insert(waiting_.end(), std::move(one));
     at->timer = ports_.timers.make();
-    at->timer->set(now + std::min(timeout, limits::exchange_patience), [this, at] {
+    at->timer->set(now + std::min(timeout, patience_), [this, at] {
         const One late = std::move(*at);
         waiting_.erase(at);
         late.then(std::unexpected{overloaded()});

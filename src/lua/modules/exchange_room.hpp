@@ -30,8 +30,9 @@ class ExchangeRoom {
     };
     using Then = std::function<void(Result<port::HttpResponse>)>;
 
-    // `whose` stands in errors.
-    ExchangeRoom(const ExchangeRoomPorts& ports, std::size_t max, std::string whose);
+    // `patience` is for a turn; `whose` stands in errors.
+    ExchangeRoom(const ExchangeRoomPorts& ports, std::size_t max, Duration patience,
+                 std::string whose);
 
     // As the exchange's own: `then` runs once, unless the room is gone before, or it was let go.
     // Also: overloaded.
@@ -53,6 +54,7 @@ class ExchangeRoom {
 
     const ExchangeRoomPorts ports_;
     const std::size_t max_;
+    const Duration patience_;
     const std::string whose_;
     std::size_t under_way_ = 0;
     std::list<One> waiting_;

@@ -49,7 +49,15 @@ void Operations::go_on(const OperationId& id) {
         run.timer = timers_.make();
         run.search = whole_search(found->second);
     }
-    if (!run.asking) ask(id, run);
+    if (run.asking) return;
+    // Redriving is new work: it goes on when there is room.
+    const bool redrives = found->second.action == OperationAction::redrive;
+    const auto slow = redrives ? core_.slow_down() : std::nullopt;
+    if (slow && !std::exchange(run.waits, true))
+        log_.warn("operation waits", {{"operation", id.to_string()}, {"error", slow->to_string()}});
+    run.waits = slow.has_value();
+    if (slow) return again(id, retry);
+    ask(id, run);
 }
 
 void Operations::ask(const OperationId& id, Run& run) {
@@ -85,8 +93,6 @@ void Operations::found(const OperationId& id, const Result<TaskPage>& page) {
         return again(id, retry);
     }
     run.covered = true;
-    // Redriving is new work: it goes on when there is room.
-    if (operation.action == OperationAction::redrive && core_.slow_down()) return again(id, retry);
     const SteadyTime begin = clock_.steady();
     auto step = step_of(operation, run.search, *page);
     Duration wait{0};

@@ -113,7 +113,7 @@ std::vector<port::SupervisedService> Up::services() {
     return services;
 }
 
-port::ServiceSpec Up::spec_of(const Child& child) const {
+port::ServiceSpec Up::spec_of(Child& child) const {
     port::ServiceSpec spec;
     spec.name = child.name;
     if (child.role == Role::dispatcher)
@@ -124,12 +124,13 @@ port::ServiceSpec Up::spec_of(const Child& child) const {
         spec.needs.insert(spec.needs.end(), child.worker->needs.begin(), child.worker->needs.end());
     if (!is_required(child)) spec.startup = port::Startup::optional;
     spec.start_timeout = child.role == Role::dispatcher ? Duration{0} : settings_.start_max;
-    spec.stop_timeout = drain_max(child);
+    child.drain_max = drain_max_of(child);
+    spec.stop_timeout = child.drain_max;
     spec.restart = restart;
     return spec;
 }
 
-Duration Up::drain_max(const Child& child) const {
+Duration Up::drain_max_of(const Child& child) const {
     const Duration held = settings_.drain_timeout_of ? settings_.drain_timeout_of(arguments(child))
                                                      : limits::drain_timeout;
     return std::min<Duration>(held, drain_longest) + settings_.drain_margin;
@@ -138,7 +139,7 @@ Duration Up::drain_max(const Child& child) const {
 Duration Up::drain_max() const {
     Duration all{0};
     for (const auto& child : children_)
-        all = std::min<Duration>(all + drain_max(*child), drain_longest);
+        all = std::min<Duration>(all + child->drain_max, drain_longest);
     return all;
 }
 
