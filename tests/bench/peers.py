@@ -161,10 +161,13 @@ class Rows:
         ours = self.measure("taskd", Taskd, kind, 1, connections)
         least = self.measure("taskd", self.least_server, kind, 1, connections)
         most = 1e6 * connections / round_us
-        print(f"{what} over {connections} {who}: {ours['rate']:,.0f}/s, median "
-              f"{ours['p50_us']:.0f} µs, {ours['cpu_us']:.0f} µs of CPU; "
-              f"{ours['rate'] / most:.2f} of {most:,.0f}. The least server: "
-              f"{least['rate']:,.0f}/s, median {least['p50_us']:.0f} µs, {least['cpu_us']:.0f} µs of CPU; taskd is "
+
+        def told(result):
+            return (f"{result['rate']:,.0f}/s, median {result['p50_us']:.0f} µs, "
+                    f"{result['cpu_us']:.0f} µs of CPU")
+
+        print(f"{what} over {connections} {who}: {told(ours)}; {ours['rate'] / most:.2f} of "
+              f"{most:,.0f}. The least server: {told(least)}; taskd is "
               f"{ours['rate'] / least['rate']:.2f} of it.")
 
     def least_server(self, cycle):
