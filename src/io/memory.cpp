@@ -33,10 +33,9 @@ constexpr std::size_t step_bytes = pieces_a_step * piece_bytes;
 constexpr std::size_t asked_max = 96 * limits::mebibyte;  // a quarter of it is touched
 constexpr Duration look_interval = std::chrono::seconds{1};
 constexpr Duration step_interval = std::chrono::milliseconds{10};
-constexpr Duration quiet_most = look_interval / 10;
+constexpr Duration quiet_most = look_interval / 10;  // of the processor, in that time
 // Other threads go on freeing what this one has asked for.
 constexpr Duration pause_longest = std::chrono::seconds{60};
-// of the processor, in that time
 
 Duration used_by_thread() {
     timespec used{};
