@@ -87,7 +87,8 @@ void OrderService::drain(std::function<void()> done) {
 void OrderService::report(port::MetricSink& sink) const {
     outcomes_.report(sink);
     outbox_.report(sink, "order");
-    sink.put(port::Metric::pizza_refunds_open, static_cast<double>(refunds_open_));
+    if (refunds_open_)
+        sink.put(port::Metric::pizza_refunds_open, static_cast<double>(*refunds_open_));
     sink.put(port::Metric::pizza_breaker_open, breaker_.state() == BreakerState::closed ? 0.0 : 1.0,
              {});
 }

@@ -252,7 +252,7 @@ void OrderService::landed(const FlightPtr& flight, OrderEnd end, const Result<bo
     resume_soon();
     crash_point("placed");
     outcomes_.note(note_of(end));
-    if (flight->row.status == "CANCELLING") ++refunds_open_;
+    if (refunds_open_ && flight->row.status == "CANCELLING") ++*refunds_open_;
     world_.log.info(end == OrderEnd::paid ? "order placed" : "order not placed",
                     {{"order", flight->row.id},
                      {"pizza", flight->row.form.pizza},
@@ -415,7 +415,7 @@ void OrderService::cancel(const OrderRow& row, const std::string& authorization)
                     cancelling_ = false;
                     cancel_retry_.reset();
                     outcomes_.note("refunded");
-                    refunds_open_ -= std::min(refunds_open_, *written);
+                    if (refunds_open_) *refunds_open_ -= std::min(*refunds_open_, *written);
                     world_.log.info("the payment is given back", {{"order", row.id}});
                     cancel_next();
                 });

@@ -147,8 +147,9 @@ class OrderService {
     Retry cancel_retry_;
     std::string cancel_tried_;  // the newest id that could not be given back, in this round
     bool cancelling_ = false;
-    std::int64_t refunds_open_ = 0;  // as last counted, and what has come and gone since
-    bool refunds_counted_ = false;   // in this round
+    // As last counted, and what has come and gone since; none before the first count.
+    std::optional<std::int64_t> refunds_open_;
+    bool refunds_counted_ = false;  // in this round
     bool draining_ = false;
     std::function<void()> drained_;
 };
