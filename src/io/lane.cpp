@@ -56,16 +56,16 @@ struct Lane::Shared {
         lock.unlock();
         const bool begun = memory->begin();
         lock.lock();
-        bool done = false;
-        while (begun && !done && !ending && waiting.empty()) {
+        bool whole = false;
+        while (begun && !whole && !ending && waiting.empty()) {
             lock.unlock();
-            done = memory->step();
+            whole = memory->step();
             lock.lock();
         }
         lock.unlock();  // what it holds goes, and nobody waits for that
         memory.reset();
         lock.lock();
-        return done;
+        return whole;
     }
 
     // Waits for work; once there has been none for a while what the last has left is given back.

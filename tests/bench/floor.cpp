@@ -2,9 +2,7 @@
 // already, a round trip over HTTP to a server that does nothing, and one over UDP.
 //   floor FOLDER PORT
 // PORT is that of a taskd role, asked for /healthz. Prints one line of JSON: medians in µs.
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,19 +16,18 @@
 #include <thread>
 #include <vector>
 
+#include "loopback.hpp"
+
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using taskd::bench::loopback;
+using taskd::bench::must;
+using taskd::bench::udp_socket;
 
 constexpr int syncs = 2'000;
 constexpr int round_trips = 5'000;
 constexpr std::size_t block = 4'096;
-
-void must(bool good, const char* what) {
-    if (good) return;
-    std::perror(what);
-    std::exit(1);
-}
 
 // The median of so many, in microseconds.
 template <class Once>
@@ -48,55 +45,40 @@ double median(int count, Once once) {
 double of_sync(const std::string& folder) {
     const std::string path = folder + "/floor";
     const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    must(file >= 0, "open");
+    must(file, "open");
     const std::vector<char> zeros(block), bytes(block, 'x');
     for (int i = 0; i < syncs; ++i)
-        must(pwrite(file, zeros.data(), block, i * static_cast<off_t>(block)) > 0, "pwrite");
-    must(fsync(file) == 0, "fsync");
+        must(pwrite(file, zeros.data(), block, i * static_cast<off_t>(block)), "pwrite");
+    must(fsync(file), "fsync");
     const double took = median(syncs, [&](int i) {
-        must(pwrite(file, bytes.data(), block, i * static_cast<off_t>(block)) > 0, "pwrite");
-        must(fdatasync(file) == 0, "fdatasync");
+        must(pwrite(file, bytes.data(), block, i * static_cast<off_t>(block)), "pwrite");
+        must(fdatasync(file), "fdatasync");
     });
     close(file);
     unlink(path.c_str());
     return took;
 }
 
-sockaddr_in loopback(std::uint16_t port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return address;
-}
-
 double of_http(std::uint16_t port) {
     const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const sockaddr_in to = loopback(port);
-    must(connect(socket, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0, "connect");
+    must(connect(socket, reinterpret_cast<const sockaddr*>(&to), sizeof to), "connect");
     const int on = 1;
     setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     constexpr std::string_view request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     char answer[4'096];
     const double took = median(round_trips, [&](int) {
-        must(send(socket, request.data(), request.size(), MSG_NOSIGNAL) > 0, "send");
-        must(recv(socket, answer, sizeof answer, 0) > 0, "recv");  // it comes as one piece
+        must(send(socket, request.data(), request.size(), MSG_NOSIGNAL), "send");
+        // It comes as one piece.
+        must(recv(socket, answer, sizeof answer, 0) > 0 ? 0 : -1, "recv");
     });
     close(socket);
     return took;
 }
 
 double of_udp() {
-    const auto bound = [](sockaddr_in& address) {
-        const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        address = loopback(0);
-        socklen_t size = sizeof address;
-        must(bind(socket, reinterpret_cast<sockaddr*>(&address), size) == 0, "bind");
-        getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size);
-        return socket;
-    };
     sockaddr_in here{}, there{};
-    const int asking = bound(here), answering = bound(there);
+    const int asking = udp_socket(here), answering = udp_socket(there);
     std::thread echo{[answering, here] {
         char bytes[256];
         for (ssize_t size = 1; size > 0;) {
@@ -109,9 +91,9 @@ double of_udp() {
     char pong[256];
     const auto say = [&](std::size_t size) {
         must(sendto(asking, ping.data(), size, 0, reinterpret_cast<const sockaddr*>(&there),
-                    sizeof there) >= 0,
+                    sizeof there),
              "sendto");
-        must(recv(asking, pong, sizeof pong, 0) >= 0, "recv");
+        must(recv(asking, pong, sizeof pong, 0), "recv");
     };
     const double took = median(round_trips, [&](int) { say(ping.size()); });
     say(0);  // ends the echo

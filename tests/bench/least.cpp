@@ -5,9 +5,7 @@
 //   least PORT FILE
 // Speaks as much HTTP as peer_load does. One thread waits for all, the disk too: the fewest
 // wake-ups there can be.
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -26,34 +24,17 @@
 #include <utility>
 #include <vector>
 
+#include "loopback.hpp"
+
 namespace {
+
+using taskd::bench::loopback;
+using taskd::bench::must;
+using taskd::bench::udp_socket;
 
 constexpr std::size_t block = 4'096;
 constexpr std::size_t file_blocks = 16'384;  // filled before, then written again and again
 constexpr std::size_t workers = 4;
-
-int must(int result, const char* what) {
-    if (result >= 0) return result;
-    std::perror(what);
-    std::exit(1);
-}
-
-sockaddr_in loopback(std::uint16_t port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return address;
-}
-
-int udp_socket(sockaddr_in& address) {
-    const int socket = must(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket");
-    address = loopback(0);
-    socklen_t size = sizeof address;
-    must(bind(socket, reinterpret_cast<sockaddr*>(&address), size), "bind");
-    must(getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
-    return socket;
-}
 
 // A process of its own, as workers are: turns each payload round.
 void start_worker(int socket) {
@@ -78,7 +59,7 @@ class Journal {
         : file_{must(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), "open")} {
         const std::string zeros(block, '\0');
         for (std::size_t i = 0; i < file_blocks; ++i)
-            must(static_cast<int>(pwrite(file_, zeros.data(), block, offset(i))), "pwrite");
+            must(pwrite(file_, zeros.data(), block, offset(i)), "pwrite");
         must(fsync(file_), "fsync");
     }
     void add(std::string_view bytes) { waiting_ += bytes; }
@@ -86,8 +67,7 @@ class Journal {
         waiting_.resize((waiting_.size() + block - 1) / block * block);
         const std::size_t blocks = waiting_.size() / block;
         if (next_ + blocks > file_blocks) next_ = 0;
-        must(static_cast<int>(pwrite(file_, waiting_.data(), waiting_.size(), offset(next_))),
-             "pwrite");
+        must(pwrite(file_, waiting_.data(), waiting_.size(), offset(next_)), "pwrite");
         must(fdatasync(file_), "fdatasync");
         next_ += blocks;
         waiting_.clear();

@@ -13,9 +13,9 @@
 namespace taskd::io {
 
 // Gives what this thread has freed back to the system, in steps of a millisecond or two; the first
-// and the last take as long for each 100 MiB. What was
-// freed a while ago goes by itself only when something is freed beside it, which at rest nothing
-// is: all that is free is taken, until the allocator asks for more, and goes back at once.
+// and the last take as long for each 100 MiB. By itself what was freed goes only when something is
+// freed beside it later, which at rest nothing is: so all that is free is taken, until the
+// allocator asks for more, and goes back at once.
 class MemoryTrim {
   public:
     MemoryTrim() = default;

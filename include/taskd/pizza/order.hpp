@@ -142,8 +142,8 @@ class OrderService {
     Retry resume_retry_{resume_wait, std::chrono::minutes{1}};
     bool resume_set_ = false;
     SteadyTime resume_at_{};
-    std::set<std::string>
-        given_up_;  // resumed orders whose payment could not be asked, until they end
+    // Resumed orders whose payment could not be asked, until they end.
+    std::set<std::string> given_up_;
     Retry cancel_retry_;
     std::string cancel_tried_;  // the newest id that could not be given back, in this round
     bool cancelling_ = false;

@@ -53,11 +53,13 @@ void Operations::go_on(const OperationId& id) {
     // Redriving is new work: it goes on when there is room.
     const bool redrives = found->second.action == OperationAction::redrive;
     const auto slow = redrives ? core_.slow_down() : std::nullopt;
-    if (slow && !std::exchange(run.waits, true))
+    if (!slow) {
+        run.waits = false;
+        return ask(id, run);
+    }
+    if (!std::exchange(run.waits, true))
         log_.warn("operation waits", {{"operation", id.to_string()}, {"error", slow->to_string()}});
-    run.waits = slow.has_value();
-    if (slow) return again(id, retry);
-    ask(id, run);
+    again(id, retry);
 }
 
 void Operations::ask(const OperationId& id, Run& run) {
