@@ -18,12 +18,6 @@ bool same_header(std::string_view a, std::string_view b) {
     return true;
 }
 
-std::size_t http_scheme_bytes(std::string_view url) {
-    for (const std::string_view scheme : {"http://", "https://"})
-        if (url.starts_with(scheme)) return scheme.size();
-    return 0;
-}
-
 std::string base_url(std::string_view address, std::uint16_t port) {
     const bool v6 = address.find(':') != std::string_view::npos;
     std::string url = v6 ? "http://[" : "http://";

@@ -7,6 +7,7 @@
 #include "protocol/json_parts.hpp"
 #include "taskd/base/limits.hpp"
 #include "taskd/model/pattern.hpp"
+#include "taskd/protocol/http_url.hpp"
 #include "taskd/protocol/lease_json.hpp"
 
 namespace taskd::protocol {
@@ -77,13 +78,7 @@ Result<Webhook> parse_webhook(std::string_view raw) {
         if (!text) return fail(std::move(text));
         (key == "url" ? webhook.url : webhook.secret) = std::move(*text);
     }
-    const std::string_view url = webhook.url;
-    const std::string_view host = url.substr(std::min(url.find("://"), url.size()));
-    const bool http =
-        (url.starts_with("http://") || url.starts_with("https://")) && host.size() > 3;
-    const bool clean = std::ranges::all_of(
-        webhook.url, [](char c) { return static_cast<unsigned char>(c) > 0x20 && c != 0x7f; });
-    if (!http || !clean || webhook.url.size() > limits::webhook_url_bytes_max)
+    if (webhook.url.size() > limits::webhook_url_bytes_max || !parse_http_url(webhook.url))
         return fail(ErrorCode::invalid_field, "webhook.url is an http:// or https:// address");
     if (webhook.secret.size() > limits::webhook_secret_bytes_max)
         return fail(ErrorCode::invalid_field, "webhook.secret has up to 256 bytes");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "taskd/protocol/http_url.hpp"
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/openapi.hpp"
 #include "taskd/protocol/problem.hpp"
@@ -266,7 +267,7 @@ std::optional<Error> HttpFront::foreign(const port::HttpRequest& request) const 
     if ((site == "cross-site" || site == "same-site") && !follows)
         return Error{ErrorCode::foreign_origin, "a page of another site"};
     const std::string_view origin = port::find_header(request.headers, "Origin");
-    const std::size_t scheme = port::http_scheme_bytes(origin);
+    const std::size_t scheme = protocol::http_scheme_bytes(origin);
     const bool own = scheme > 0 && port::same_header(origin.substr(scheme), host);
     if (origin.empty() || own) return std::nullopt;
     return Error{ErrorCode::foreign_origin, "a page of " + std::string{origin}};

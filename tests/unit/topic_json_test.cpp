@@ -139,6 +139,19 @@ TEST_CASE("a group is read with all it says") {
     CHECK(out.find("\"z\"") == std::string::npos);
 }
 
+TEST_CASE("the address of a webhook is one that can be called") {
+    const auto taken = [](const std::string& url) {
+        return parse_subscription(R"({"pattern":"a","webhook":{"url":")" + url + R"("}})", "g")
+            .has_value();
+    };
+    for (const char* url : {"http://x", "https://x:8443/a?b=1", "http://[::1]:80/", "http://ü/ä"})
+        CHECK(taken(url));
+    for (const char* url :
+         {"", "x", "ftp://x/", "http://", "http:///x", "http://x/a#b", "http://x/a b",
+          "http://me@x/", "http://x:0/", "http://x:99999/", "http://x:/", "http://[::1/"})
+        CHECK_FALSE(taken(url));
+}
+
 TEST_CASE("an event in binary mode reads back as it was") {
     Random random{3};
     TopicEvent event;

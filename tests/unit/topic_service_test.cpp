@@ -305,6 +305,46 @@ TEST_CASE("a webhook gets what is published, signed, and again when it failed") 
     CHECK(JsonView{dead->body}["dead"].items()[0]["error"]["code"].text() == "webhook_failed");
 }
 
+TEST_CASE(
+    "a webhook whose address is none, or that is taken away, leases nothing again and again") {
+    DispatcherWorld world;
+    const auto records = [&] { return world.service->core().applied().value; };
+    // Of an earlier version: the contract takes none such any more.
+    Subscription group;
+    group.spec.group = "old";
+    group.spec.pattern = "t";
+    group.spec.attempts_max = 2;
+    group.spec.webhook = Webhook{"http://shop/in#x", {}};
+    world.service->core().execute(engine::SetSubscription{group.spec},
+                                  [](const engine::Decision&) { return service::Core::Reply{}; });
+    publish(world, "t", R"({"data":1})");
+    world.world.run_for(60s);
+    const auto dead = world.ask("GET", "/v1/subscriptions/old/dead");
+    REQUIRE(JsonView{dead->body}["dead"].items().size() == 1);
+    CHECK(JsonView{dead->body}["dead"].items()[0]["error"]["code"].text() == "bad_address");
+    CHECK(records() < 20);
+
+    struct Hook final : port::HttpHandler {
+        void handle(port::HttpRequest&&, port::HttpResponder respond) override {
+            waiting.push_back(std::move(respond));
+        }
+        std::vector<port::HttpResponder> waiting;
+    } hook;
+    REQUIRE(world.world.host("shop").serve(8000, hook));
+    make_group(world, "g", R"({"pattern":"t","webhook":{"url":"http://shop:8000/"}})");
+    for (int i = 0; i < 20; ++i)  // more than are posted at once
+        publish(world, "t", R"({"data":2})");
+    world.world.run_for(1s);
+    REQUIRE(hook.waiting.size() > 1);
+    make_group(world, "g", R"({"pattern":"t"})");
+    const std::uint64_t before = records();
+    for (auto& respond : hook.waiting)
+        respond({500, {}, {}});
+    world.world.run_for(30s);
+    CHECK(records() < before + 50);
+    CHECK_FALSE(lease(world, "g").empty());
+}
+
 TEST_CASE("a webhook's events and their ends wait for room in the journal, and nobody wakes them") {
     DispatcherWorld world;
     struct Hook final : port::HttpHandler {

@@ -17,9 +17,6 @@ namespace taskd::port {
 // "http://127.0.0.1:4000", "http://[::1]:4000".
 std::string base_url(std::string_view address, std::uint16_t port);
 
-// How long "http://" or "https://" in front of an address is; 0 when there is neither.
-std::size_t http_scheme_bytes(std::string_view url);
-
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
 bool same_header(std::string_view a, std::string_view b);  // without case

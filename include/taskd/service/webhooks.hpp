@@ -40,6 +40,7 @@ class Webhooks {
     void pump(const std::string& name);
     void pump_soon();
     std::size_t room_of(const Group& group) const;
+    const Webhook* hook_of(const std::string& group) const;
     void call(const std::string& group, const engine::TopicAnswer::Leased& leased);
     void answered(const std::string& group, engine::EndDeliveries::Item item);
     void say(const std::string& group, engine::EndDeliveries::Item item,

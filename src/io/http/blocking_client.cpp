@@ -8,12 +8,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <mutex>
 
 #include "io/http/tcp_received.hpp"
+#include "taskd/protocol/http_url.hpp"
 
 namespace taskd::io {
 namespace {
@@ -84,23 +84,10 @@ Result<BaseUrl> parse_base_url(std::string_view url) {
             base.prefix.pop_back();
         authority = authority.substr(0, slash);
     }
-    std::string_view port;
-    if (authority.starts_with('[')) {
-        const auto end = authority.find(']');
-        if (end == authority.npos) return bad();
-        base.host = authority.substr(1, end - 1);
-        port = authority.substr(end + 1);
-    } else {
-        const auto colon = std::min(authority.find(':'), authority.size());
-        base.host = authority.substr(0, colon);
-        port = authority.substr(colon);
-    }
-    if (base.host.empty() || base.host.find_first_of(" @?#%") != std::string::npos) return bad();
-    if (base.prefix.find_first_of(" ?#") != std::string::npos) return bad();
-    if (port.empty()) return base;
-    const char* end = port.data() + port.size();
-    const auto [stop, error] = std::from_chars(port.data() + 1, end, base.port);
-    if (port[0] != ':' || error != std::errc{} || stop != end || base.port == 0) return bad();
+    auto where = protocol::parse_http_authority(authority);
+    if (!where || base.prefix.find_first_of(" ?#") != std::string::npos) return bad();
+    base.host = std::move(where->host);
+    base.port = where->port.value_or(base.port);
     return base;
 }
 

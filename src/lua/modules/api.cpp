@@ -10,6 +10,7 @@
 #include "lua/arguments.hpp"
 #include "lua/modules/exchange_room.hpp"
 #include "taskd/lua/modules.hpp"
+#include "taskd/protocol/http_url.hpp"
 #include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/target.hpp"
 
@@ -185,17 +186,6 @@ class RequestWriter {
 
 // ---- http ---------------------------------------------------------------------------------------
 
-// "http://host:port", or with https, and the rest. Unix sockets are the node's own affair.
-Result<std::pair<std::string, std::string>> split_url(const std::string& url) {
-    const std::size_t scheme = port::http_scheme_bytes(url);
-    if (scheme == 0 || url.size() == scheme || url.find_first_of(" \r\n#") != std::string::npos)
-        return fail(ErrorCode::bad_address, "'" + url + "' is no http:// or https:// URL");
-    const std::size_t slash = std::min(url.find('/', scheme), url.find('?', scheme));
-    std::string target = slash == std::string::npos ? "/" : url.substr(slash);
-    if (target.front() == '?') target.insert(0, "/");
-    return std::pair{url.substr(0, slash), std::move(target)};
-}
-
 // A token of RFC 9110, 5.6.2.
 bool is_header_name(std::string_view name) {
     return !name.empty() && std::ranges::all_of(name, [](unsigned char c) {
@@ -225,15 +215,16 @@ Result<Question> write_http(const std::vector<Value>& arguments, const ApiPorts&
     const Arguments given{arguments};
     const auto url = given.text(0, "url");
     if (!url) return std::unexpected{url.error()};
-    auto parts = split_url(*url);
+    // Unix sockets are the node's own affair.
+    auto parts = protocol::parse_http_url(*url);
     const auto method = given.option_text(1, "method");
     const auto timeout = given.option_duration(1, "timeout");
     if (!parts) return fail(std::move(parts));
     if (!method) return std::unexpected{method.error()};
     if (!timeout) return std::unexpected{timeout.error()};
     Question question{
-        .base_url = std::move(parts->first),
-        .request = {method->empty() ? "GET" : *method, std::move(parts->second), {}, {}},
+        .base_url = std::move(parts->base),
+        .request = {method->empty() ? "GET" : *method, std::move(parts->target), {}, {}},
         .timeout = std::min<Duration>(timeout->value_or(timeout_default), limits::wait_max)};
     if (const Value* headers = given.option(1, "headers"))
         for (const ValueField& field : headers->fields) {

@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "taskd/protocol/cloud_event.hpp"
+#include "taskd/protocol/http_url.hpp"
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/retry_after.hpp"
 #include "taskd/protocol/webhook_signature.hpp"
-#include "taskd/service/call_runner.hpp"
 
 namespace taskd::service {
 namespace {
@@ -87,10 +87,17 @@ std::size_t Webhooks::room_of(const Group& group) const {
     return std::max<std::size_t>(std::min(own, shared), first ? 1 : 0);
 }
 
+// None when the group is gone, or is read by whoever asks now.
+const Webhook* Webhooks::hook_of(const std::string& name) const {
+    const Subscription* group = core_.engine().subscription(name);
+    return group != nullptr && group->spec.webhook ? &*group->spec.webhook : nullptr;
+}
+
 void Webhooks::pump(const std::string& name) {
     Group& group = groups_[name];
     const std::size_t room = room_of(group);
-    if (let_go_ || group.asking || room == 0 || !core_.engine().may_deliver(core_.now(), name))
+    if (let_go_ || hook_of(name) == nullptr || group.asking || room == 0 ||
+        !core_.engine().may_deliver(core_.now(), name))
         return;
     group.asking = true;
     out_ += room;  // until it is known how many there are
@@ -119,12 +126,15 @@ void Webhooks::pump(const std::string& name) {
 void Webhooks::call(const std::string& name, const engine::TopicAnswer::Leased& leased) {
     const TopicEvent& event = *leased.event;
     engine::EndDeliveries::Item item{{event.topic, event.sequence}, leased.epoch};
-    const Subscription* group = core_.engine().subscription(name);
-    const auto place = group != nullptr && group->spec.webhook
-                           ? parse_call_url(group->spec.webhook->url)
-                           : fail(ErrorCode::subscription_not_found, name);
-    if (!place || let_go_) {
+    const Webhook* hook = hook_of(name);
+    if (hook == nullptr || let_go_) {
         item.end = DeliveryEnd::released;
+        return answered(name, std::move(item));
+    }
+    const auto place = protocol::parse_http_url(hook->url);
+    if (!place) {
+        item.end = DeliveryEnd::failed;  // given back it would come again at once
+        item.error = {std::string{place.error().name()}, place.error().to_string(), false};
         return answered(name, std::move(item));
     }
     ++called_;
@@ -134,11 +144,12 @@ void Webhooks::call(const std::string& name, const engine::TopicAnswer::Leased& 
     request.headers.emplace_back("Taskd-Topic", event.topic);
     request.headers.emplace_back("Taskd-Sequence", std::to_string(event.sequence.value));
     request.headers.emplace_back("Taskd-Attempt", std::to_string(leased.attempt));
-    const std::string& secret = group->spec.webhook->secret;
-    if (!secret.empty())
-        request.headers.emplace_back(std::string{protocol::signature_header},
-                                     protocol::sign_webhook(secret, clock_.wall(), request.body));
-    http_.send(place->base_url, std::move(request), call_timeout(group->spec),
+    if (!hook->secret.empty())
+        request.headers.emplace_back(
+            std::string{protocol::signature_header},
+            protocol::sign_webhook(hook->secret, clock_.wall(), request.body));
+    http_.send(place->base, std::move(request),
+               call_timeout(core_.engine().subscription(name)->spec),
                [this, name, item,
                 alive = std::weak_ptr{alive_}](const Result<port::HttpResponse>& answer) mutable {
                    if (alive.expired()) return;
@@ -158,7 +169,7 @@ void Webhooks::answered(const std::string& name, engine::EndDeliveries::Item ite
         if (group.calls > 0) --group.calls;
         const bool was_full = out_-- >= shared_calls;
         if (was_full) pump_soon();
-        if (core_.engine().subscription(name) == nullptr && group.calls == 0)
+        if (hook_of(name) == nullptr && group.calls == 0)
             groups_.erase(name);
         else
             pump(name);

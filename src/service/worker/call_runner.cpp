@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "taskd/protocol/http_url.hpp"
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/retry_after.hpp"
 #include "taskd/protocol/task_json.hpp"
@@ -50,18 +51,9 @@ RunEnd result_of(const port::HttpResponse& answer) {
 }  // namespace
 
 Result<CallSettings> parse_call_url(const std::string& url) {
-    const std::size_t scheme = port::http_scheme_bytes(url);
-    if (scheme == 0 || url.size() == scheme)
-        return fail(ErrorCode::bad_address, "'" + url + "' is no http:// or https:// URL");
-    const std::size_t slash = std::min(url.find('/', scheme), url.find('?', scheme));
-    CallSettings settings;
-    settings.base_url = url.substr(0, slash);
-    settings.target = slash == std::string::npos ? "/" : url.substr(slash);
-    if (settings.target.front() == '?') settings.target.insert(0, "/");
-    if (settings.base_url.size() == scheme || url.find('#') != std::string::npos ||
-        url.find(' ') != std::string::npos)
-        return fail(ErrorCode::bad_address, "'" + url + "' is no http:// or https:// URL");
-    return settings;
+    auto parts = protocol::parse_http_url(url);
+    if (!parts) return fail(std::move(parts));
+    return CallSettings{.base_url = std::move(parts->base), .target = std::move(parts->target)};
 }
 
 RunEnd end_of_call(const Result<port::HttpResponse>& answer, WallTime now) {
