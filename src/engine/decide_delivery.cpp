@@ -33,7 +33,7 @@ class Picker {
     Decision take() {
         Decision decision;
         // What is missing comes first: else what is in memory would always be before it.
-        if (!missing_.empty() && !command_.fetched) {
+        if (!missing_.empty()) {
             decision.topics.fetch = std::move(missing_);
             return decision;
         }
@@ -43,10 +43,17 @@ class Picker {
     }
 
   private:
-    bool full() const { return leased_.size() + missing_.size() >= command_.max || full_; }
+    bool full() const { return leased_.size() + wanted_ >= command_.max || full_; }
 
     EventPtr find(const DeliveryKey& event) const {
         return find_event(context_, event, command_.known_events);
+    }
+
+    // What the view did not have room to read comes with the next question.
+    void want(EventRange range) {
+        if (command_.fetched) return;
+        wanted_ += range.count;
+        missing_.push_back(std::move(range));
     }
 
     void lease(const DeliveryKey& event, const std::string& key, EventPtr found,
@@ -69,8 +76,8 @@ class Picker {
             if (found)
                 lease(event, {}, std::move(found), delivery.attempts + 1);
             else
-                missing_.push_back({event.topic, event.sequence, 1, limits::deliveries_bytes_max,
-                                    delivery.redriven ? record_.group : std::string{}});
+                want({event.topic, event.sequence, 1, limits::deliveries_bytes_max,
+                      delivery.redriven ? record_.group : std::string{}});
         };
         for (const auto& [due, event] : group_.retries) {
             if (due > now || full()) break;
@@ -106,14 +113,10 @@ class Picker {
             const DeliveryKey event{topic, place};
             auto found = find(event);
             if (!found) {
-                const std::size_t wanted = command_.max - leased_.size();
+                const std::uint64_t room = command_.max - leased_.size() - wanted_;
                 const std::uint64_t there = state->topic.newest.value - place.value + 1;
-                missing_.push_back(
-                    {topic,
-                     place,
-                     static_cast<std::size_t>(std::min<std::uint64_t>(wanted, there)),
-                     limits::deliveries_bytes_max,
-                     {}});
+                const std::size_t count = std::min(room, there);
+                want({topic, place, count, limits::deliveries_bytes_max, {}});
                 return;
             }
             // Known of every delivery: a group may be told to keep the order later.
@@ -137,6 +140,7 @@ class Picker {
     DeliveriesLeased record_;
     std::vector<TopicAnswer::Leased> leased_;
     std::vector<EventRange> missing_;
+    std::size_t wanted_ = 0;                              // events of them
     std::set<std::pair<std::string, std::string>> keys_;  // that came in with this
     std::size_t came_ = 0;
     std::size_t bytes_ = 0;
@@ -284,8 +288,10 @@ Decision decide_dead_letters(const Context& context, const ChangeDeadLetters& co
         if (!command.drop) {
             const auto found = find_event(context, event, command.known_events);
             if (!found && !command.fetched) {
-                decision.topics.fetch.push_back(
-                    {event.topic, event.sequence, 1, limits::deliveries_bytes_max, command.group});
+                decision.topics.fetch.push_back({.topic = event.topic,
+                                                 .from = event.sequence,
+                                                 .group = command.group,
+                                                 .bare = true});
                 continue;
             }
             if (!found) continue;  // it died while the view was asked for others

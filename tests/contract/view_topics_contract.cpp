@@ -135,6 +135,11 @@ TEST_CASE("dead letters keep their events when the topic lets them go") {
     REQUIRE(kept);
     REQUIRE(kept->size() == 1);
     CHECK(kept->front() == third);
+    TopicEvent bare = third;
+    bare.body = {};
+    const EventRange head{
+        .topic = "a", .from = EventSequence{3}, .count = 1, .bytes = 1, .group = "g", .bare = true};
+    CHECK(view.events(head)->front() == bare);
     // What has no copy is the event itself, or nothing.
     CHECK(places(view.events({"a", EventSequence{7}, 1, 1, "g"})) == Places{7});
     CHECK(places(view.events({"a", EventSequence{4}, 1, 1, "g"})).empty());

@@ -270,6 +270,29 @@ TEST_CASE("own events that no topic has room for are told again, and the log say
     CHECK(JsonView{group->body}["lag"].number() == 1);
 }
 
+TEST_CASE("a question for many topics, and a redrive, read little of the view") {
+    DispatcherWorld world;
+    make_group(world, "g", R"({"pattern":"t.*","attempts_max":1})");
+    const std::string body = R"({"data":")" + std::string(limits::mebibyte / 2, 'x') + R"("})";
+    for (int i = 0; i < 60; ++i)
+        publish(world, "t." + std::to_string(i % 20), body);
+    world.world.run_for(5s);
+    world.view.event_bytes_read = 0;
+    CHECK(lease(world, "g").size() == 7);
+    CHECK(world.view.event_bytes_read < 6 * limits::mebibyte);
+
+    world.world.run_for(60s);  // they run out, and are dead
+    const auto dead = world.ask("GET", "/v1/subscriptions/g/dead");
+    REQUIRE(JsonView{dead->body}["dead"].items().size() == 7);
+    world.view.event_bytes_read = 0;
+    const auto redriven = world.ask("POST", "/v1/subscriptions/g/dead/redrive", R"({"all":true})");
+    REQUIRE(redriven);
+    INFO(redriven->body);
+    CHECK(redriven->status == 200);
+    CHECK(world.view.event_bytes_read < limits::kibibyte);
+    CHECK(JsonView{world.ask("GET", "/v1/subscriptions/g")->body}["dead"].number() == 0);
+}
+
 TEST_CASE("a webhook gets what is published, signed, and again when it failed") {
     DispatcherWorld world;
     struct Hook final : port::HttpHandler {

@@ -36,6 +36,9 @@ class World {
     void answer(Any& command, const std::vector<EventRange>& ranges) {
         if constexpr (requires { command.known_events; }) {
             command.fetched = true;
+            wanted = 0;
+            for (const EventRange& range : ranges)
+                wanted += range.count;
             for (const EventRange& range : ranges)
                 for (std::size_t i = 0; i < range.count; ++i)
                     command.known_events.push_back(view.at({range.topic, {range.from.value + i}}));
@@ -93,6 +96,7 @@ class World {
     std::vector<Record> records;
     std::vector<TopicAnswer::Leased> last;
     int fetches = 0;
+    std::size_t wanted = 0;  // of the view, the last time
 };
 
 }  // namespace
@@ -380,6 +384,19 @@ TEST_CASE("events that left memory are asked of the view") {
     CHECK(out[0].event->sequence == EventSequence{1});
     // One answer has its bound of bytes.
     CHECK(world.ask("a", 100).size() == 5);
+}
+
+TEST_CASE("the view is asked for no more events than one answer has, however many the topics") {
+    World world;
+    world.subscribe("a", "t.*");
+    const std::string body(limits::mebibyte / 4, 'x');
+    for (int i = 0; i < 60; ++i)
+        world.publish("t." + std::to_string(i % 20), body);
+    world.run(Forget{world.sequence});
+    CHECK(world.ask("a", 4).size() == 4);
+    CHECK(world.wanted == 4);
+    CHECK(world.ask("a", 100).size() == 15);
+    CHECK(world.wanted <= 100);
 }
 
 TEST_CASE("at the bound of open deliveries nothing new comes in") {

@@ -181,6 +181,7 @@ struct EventRange {
     std::size_t count = 1;
     std::size_t bytes = limits::deliveries_bytes_max;  // the first one whatever it has
     std::string group;                                 // not empty: its dead letter `from`
+    bool bare = false;                                 // without their bodies
 };
 
 }  // namespace taskd

@@ -61,11 +61,16 @@ struct MemoryTopics {
             letters[place] = {*letter.letter, event->second.event};
     }
 
+    static TopicEvent seen(TopicEvent event, const EventRange& range) {
+        if (range.bare) event.body = {};
+        return event;
+    }
+
     std::vector<TopicEvent> find(const EventRange& range) const {
         std::vector<TopicEvent> found;
         const auto copy = letters.find({range.group, {range.topic, range.from}});
         if (!range.group.empty() && copy != letters.end()) {
-            found.push_back(copy->second.event);
+            found.push_back(seen(copy->second.event, range));
             return found;
         }
         std::size_t bytes = 0;
@@ -76,7 +81,7 @@ struct MemoryTopics {
             const bool other = !range.group.empty() && event.sequence != range.from;
             const bool enough = !found.empty() && bytes > range.bytes;
             if (other || enough || found.size() == range.count) break;
-            found.push_back(event);
+            found.push_back(seen(event, range));
         }
         return found;
     }

@@ -173,7 +173,10 @@ class MemoryView final : public port::View {
     }
 
     Result<std::vector<TopicEvent>> events(const EventRange& range) override {
-        return table_.topics.find(range);
+        auto found = table_.topics.find(range);
+        for (const TopicEvent& event : found)
+            event_bytes_read += bytes_of(event);
+        return found;
     }
 
     Result<std::optional<EventSequence>> event_at(const std::string& topic,
@@ -282,6 +285,7 @@ class MemoryView final : public port::View {
     std::optional<ErrorCode> fails_with;  // what the disk says to every store
     std::size_t changes = 0;              // that were stored
     std::size_t change_tasks_max = 0;     // tasks in the largest of them
+    std::size_t event_bytes_read = 0;
 
   private:
     MemoryTable& table_;

@@ -143,8 +143,10 @@ Result<void> ViewTopics::store(const TopicChanges& changes) {
     return {};
 }
 
-Result<TopicEvent> ViewTopics::event_of(const SqliteStatement& row) {
-    return protocol::decode_event_row(row.bytes(0), Blob{std::string{row.bytes(1)}});
+// The body's pages are read when it is asked for.
+Result<TopicEvent> ViewTopics::event_of(const SqliteStatement& row, bool bare) {
+    return protocol::decode_event_row(row.bytes(0),
+                                      bare ? Blob{} : Blob{std::string{row.bytes(1)}});
 }
 
 Result<std::optional<TopicEvent>> ViewTopics::letter_event(const EventRange& range) {
@@ -154,7 +156,7 @@ Result<std::optional<TopicEvent>> ViewTopics::letter_event(const EventRange& ran
                          .step();
     if (!row) return std::unexpected{row.error()};
     if (!*row) return std::nullopt;
-    auto event = event_of(letter_);
+    auto event = event_of(letter_, range.bare);
     letter_.reset();
     if (!event) return std::unexpected{event.error()};
     return std::move(*event);
@@ -174,7 +176,7 @@ Result<std::vector<TopicEvent>> ViewTopics::events(const EventRange& range) {
         const auto row = events_.step();
         if (!row) return std::unexpected{row.error()};
         if (!*row) return found;
-        auto event = event_of(events_);
+        auto event = event_of(events_, range.bare);
         if (event) bytes += bytes_of(*event);
         const bool enough = event && !found.empty() && bytes > range.bytes;
         if (!event || enough) events_.reset();

@@ -32,7 +32,7 @@ class ViewTopics final : public port::TopicRows {
     Result<void> store_events(const TopicChanges& changes);
     Result<void> store_letter(const TopicChanges::Letter& letter);
     Result<std::optional<TopicEvent>> letter_event(const EventRange& range);
-    static Result<TopicEvent> event_of(const SqliteStatement& row);
+    static Result<TopicEvent> event_of(const SqliteStatement& row, bool bare);
 
     SqliteStatement put_event_, events_, bounds_, event_, drop_events_, drop_topic_events_,
         put_topic_, drop_topic_, topics_, put_group_, drop_group_, groups_, set_letter_,

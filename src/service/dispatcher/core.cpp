@@ -262,11 +262,17 @@ Result<Core::Fetched> Core::fetch_from(port::View& view, const Wanted& wanted) {
     auto tasks = view.find(ids);
     if (!tasks) return fail(std::move(tasks));
     fetched.tasks = std::move(*tasks);
-    for (const EventRange& range : wanted.events) {
+    // As much as one answer may have; who wants more asks again.
+    std::size_t room = limits::deliveries_bytes_max;
+    for (EventRange range : wanted.events) {
+        range.bytes = std::min(range.bytes, room);
         auto events = view.events(range);
         if (!events) return fail(std::move(events));
-        for (TopicEvent& event : *events)
+        for (TopicEvent& event : *events) {
+            room -= std::min(room, bytes_of(event));
             fetched.events.push_back(std::make_shared<const TopicEvent>(std::move(event)));
+        }
+        if (room == 0) break;
     }
     return fetched;
 }
