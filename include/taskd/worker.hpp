@@ -63,9 +63,10 @@ class Worker {
 
     // What does tasks of this type; before run().
     void on(std::string type, Handler handler);
-    // Works until stop(); once. Waits for a dispatcher that is not there. An error that waiting
-    // does not heal ends it: wrong_key, missing_key, registration_conflict for a name that is
-    // somebody else's, bad_address, invalid_field for a setting.
+    // Works until stop(); once. Waits for a dispatcher that is not there, also where a proxy or
+    // something else answers. An error that waiting does not heal ends it: wrong_key, missing_key,
+    // registration_conflict for a name that is somebody else's, bad_address, invalid_field for a
+    // setting.
     Result<void> run();
     // From any thread: asks for no more; run() returns when what is held has ended and is handed
     // over, or when the patience is over and the handlers have returned.

@@ -56,10 +56,6 @@ HandlerResult run_handler(const Handler& handler, const std::shared_ptr<LeasedTa
     return made;
 }
 
-bool heals_by_waiting(int status) {
-    return status >= 500 || status == 408 || status == 429;
-}
-
 HeldLease::HeldLease(LeaseHost& host, const TakenTask& task)
     : host_{host},
       path_{"/v1/leases/" + task.path},
@@ -99,7 +95,8 @@ void HeldLease::renew() {
 
 void HeldLease::renewed(const Answer& answer) {
     if (!answer) return;  // the next one may get through
-    if (answer->status == 404 || answer->status == 409) return unwanted();
+    const auto refusal = protocol::parse_refusal(answer->body, answer->status);
+    if (refusal && protocol::ends_lease(*refusal)) return unwanted();
     if (answer->status == 200 && protocol::check_json(answer->body) &&
         protocol::JsonView{answer->body}["cancelled"].is_true())
         unwanted();
@@ -172,20 +169,20 @@ void HeldLease::hand_over() {
 }
 
 void HeldLease::handed_over(const Answer& answer) {
-    if (!answer || heals_by_waiting(answer->status)) {
+    if (answer && answer->status == 200 && protocol::check_json(answer->body))
+        return host_.ended(lease_);
+    const auto refusal =
+        answer ? protocol::parse_refusal(answer->body, answer->status) : std::nullopt;
+    if (!refusal) {
         timer_->set(host_.now() + pause_, [this] { hand_over(); });
         pause_ = host_.longer(pause_);
         return;
     }
-    const int status = answer->status;
-    const Error problem =
-        status == 200 ? Error{} : protocol::parse_problem(answer->body, answer->status);
-    if (status == 401 || status == 403) host_.refused(problem);
-    // Recorded, or not wanted any more.
-    if (status == 200 || status == 404 || status == 409 || std::exchange(replaced_, true) ||
-        status == 401 || status == 403)
+    const bool no_key = answer->status == 401 || answer->status == 403;
+    if (no_key) host_.refused(*refusal);
+    if (no_key || protocol::ends_lease(*refusal) || std::exchange(replaced_, true))
         return host_.ended(lease_);
-    write_failure({std::string{problem.name()}, problem.detail, true}, took_);
+    write_failure({std::string{refusal->name()}, refusal->detail, true}, took_);
     hand_over();
 }
 

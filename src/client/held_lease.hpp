@@ -50,9 +50,6 @@ struct HandlerResult {
 // On the handler's thread. What the handler throws is a failure.
 HandlerResult run_handler(const Handler& handler, const std::shared_ptr<LeasedTask::Shared>& task);
 
-// Whether the same request may get another answer later.
-bool heals_by_waiting(int status);
-
 // What a lease needs of its worker.
 class LeaseHost {
   public:

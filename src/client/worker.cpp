@@ -176,8 +176,9 @@ void Worker::Impl::asked(const Result<port::HttpResponse>& answer) {
         return ask_later(answer.error());
     }
     if (answer->status != 200) {
-        const Error error = protocol::parse_problem(answer->body, answer->status);
-        return client::heals_by_waiting(answer->status) ? ask_later(error) : give_up(error);
+        const auto refusal = protocol::parse_refusal(answer->body, answer->status);
+        return refusal ? give_up(*refusal)
+                       : ask_later(protocol::parse_problem(answer->body, answer->status));
     }
     if (!take(answer->body)) return ask_later({ErrorCode::bad_answer, "not what leases are"});
     pause_ = pause_first;

@@ -162,6 +162,55 @@ TEST_CASE("a worker pauses where something else than a dispatcher answers") {
     CHECK(told == 1);
 }
 
+TEST_CASE("a worker works on past a proxy that has nothing to lead to for a while") {
+    // Each request is met by pages at first, as while a dispatcher is moved.
+    struct Moving final : port::HttpHandler {
+        void handle(port::HttpRequest&& request, port::HttpResponder respond) override {
+            const std::string target = request.target.substr(request.target.rfind('/') + 1);
+            if (pages[target]++ < (target == "renew" ? 1 : 3))
+                return respond({404, {{"Content-Type", "text/html"}}, "<html>404</html>"});
+            ++served[target];
+            if (target == "leases" && served[target] > 2)
+                return waiting.push_back(std::move(respond));
+            if (target == "leases") {
+                pages["complete"] = pages["renew"] = 0;
+                std::string task{Fixture::raw};
+                task[task.find(".3") + 1] = served[target] == 1 ? '3' : '4';
+                return respond({200, {}, R"({"tasks":[)" + task + R"(],"lease_ms":300})"});
+            }
+            if (target == "renew") ++renewed;
+            respond({200, {}, R"({"cancelled":false})"});
+        }
+        std::atomic<int> renewed = 0;
+        std::map<std::string, int> pages;
+        std::map<std::string, int> served;
+        std::vector<port::HttpResponder> waiting;
+    } moving;
+    io::Loop loop;
+    test::MemoryLog log;
+    io::HttpServer server{loop, {}, moving, log};
+    REQUIRE(server.listen());
+    std::atomic<int> told = 0, begun = 0;
+    Worker worker{{.url = "http://127.0.0.1:" + std::to_string(server.port()),
+                   .trying_again = [&](const Error& error) {
+                       CHECK(name_of(error) == "bad_answer");
+                       ++told;
+                   }}};
+    worker.on("sum", [&](LeasedTask& task) -> TaskResult {
+        for (++begun; moving.renewed < begun;)
+            std::this_thread::sleep_for(5ms);
+        CHECK(task.wanted());
+        return "7";
+    });
+    std::jthread works{[&] { CHECK(worker.run().has_value()); }};
+    CHECK(loop.run_until([&] { return !moving.waiting.empty(); }, 20s));
+    worker.stop();
+    works.join();
+    CHECK(begun == 2);
+    CHECK(told == 1);
+    CHECK(moving.served["complete"] == 2);
+}
+
 TEST_CASE("a worker gives back tasks of types that it has no handler for") {
     struct Odd final : port::HttpHandler {
         void handle(port::HttpRequest&& request, port::HttpResponder respond) override {
@@ -226,22 +275,37 @@ TEST_CASE("a result is handed over until it is taken") {
     CHECK(sent.target == "/v1/leases/" + fixture.text + "/complete");
     CHECK(sent.body == R"({"result":7,"took_us":5})");
     Host& host = fixture.host;
-    for (const int status : {503, 429, 507}) {
+    const std::string page = "<html>Something went wrong</html>";
+    for (const auto& [status, body] : {std::pair{503, std::string{"{}"}},
+                                       {429, "{}"},
+                                       {507, "{}"},
+                                       {404, page},
+                                       {409, page},
+                                       {401, page},
+                                       {403, "{}"},
+                                       {302, page},
+                                       {200, page},
+                                       {404, R"({"error":"not_found"})"},
+                                       {404, R"({"error":"of_somebody_else"})"}}) {
+        INFO(status << " " << body);
         const std::size_t before = host.sent.size();
-        host.answer(status);
+        host.answer(status, body);
         REQUIRE(host.turn([&] { return host.sent.size() > before; }));
         CHECK(host.sent.back().body == R"({"result":7,"took_us":5})");
     }
     CHECK(host.ended_leases.empty());
+    CHECK(host.refusals.empty());
     host.answer(200);
     CHECK(host.ended_leases == std::vector{fixture.text});
 }
 
 TEST_CASE("a lease that is somebody else's is let go") {
-    for (const int status : {404, 409}) {
+    for (const auto& [status, body] : {std::pair{404, R"({"error":"task_not_found"})"},
+                                       {409, R"({"error":"stale_lease"})"},
+                                       {409, R"({"error":"task_finished"})"}}) {
         Fixture fixture;
         fixture.finish("7");
-        fixture.host.answer(status);
+        fixture.host.answer(status, body);
         CHECK(fixture.host.ended_leases.size() == 1);
         CHECK(fixture.host.refusals.empty());
     }
@@ -282,11 +346,21 @@ TEST_CASE("what the dispatcher does not take as a result becomes a failure, once
     CHECK(fixture.host.ended_leases.size() == 1);
 }
 
+TEST_CASE("a result that is too large for a proxy becomes a failure") {
+    Fixture fixture;
+    fixture.finish("7");
+    fixture.host.answer(413, "<html>413 Request Entity Too Large</html>");
+    CHECK(fixture.host.sent.back().target.ends_with("/fail"));
+    CHECK_THAT(fixture.host.sent.back().body, Catch::Matchers::Contains("body_too_large"));
+}
+
 TEST_CASE("a handler hears that its work is not wanted any more") {
     for (const auto& [status, body, wanted] : {std::tuple{200, R"({"cancelled":false})", true},
                                                {200, R"({"cancelled":true})", false},
-                                               {409, "{}", false},
-                                               {404, "{}", false},
+                                               {409, R"({"error":"stale_lease"})", false},
+                                               {404, R"({"error":"task_not_found"})", false},
+                                               {409, "<html>", true},
+                                               {404, "{}", true},
                                                {503, "{}", true}}) {
         Fixture fixture;
         fixture.lease.renew();

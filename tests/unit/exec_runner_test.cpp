@@ -210,6 +210,22 @@ TEST_CASE("standard error goes to the task's log before the result is told") {
     CHECK(world.keeper.targets.size() == 1);
 }
 
+TEST_CASE("a log is sent again past what a proxy says of it") {
+    ExecWorld world;
+    world.keeper.status = 404;
+    world.install([&](const Program& self) {
+        self->print(ProcessStream::err, "kept");
+        self->exit(0);
+    });
+    world.begin();
+    world.world.run_for(1s);
+    CHECK(world.keeper.targets.size() > 1);
+    world.keeper.status = 200;
+    world.world.run_for(3s);
+    CHECK(world.told() == "null");
+    CHECK(world.keeper.log == "kept");
+}
+
 TEST_CASE("a log that cannot be sent for a while goes on behind a gap") {
     ExecWorld world;
     world.settings.log_patience = 1min;

@@ -101,6 +101,20 @@ Error parse_problem(std::string_view body, int status) {
     return row == nullptr ? unknown : Error{row->code, std::move(detail)};
 }
 
+std::optional<Error> parse_refusal(std::string_view body, int status) {
+    if (status < 400 || status > 499) return std::nullopt;
+    Error error = parse_problem(body, status);
+    if (status == 413 && error.code == ErrorCode::bad_answer)
+        return Error{ErrorCode::body_too_large, "a proxy on the way takes no more"};
+    if (row_of(error.code).retryable || error.code == ErrorCode::not_found) return std::nullopt;
+    return error;
+}
+
+bool ends_lease(const Error& refusal) {
+    const int status = row_of(refusal.code).http_status;
+    return status == 404 || status == 409;
+}
+
 std::string_view reason_phrase(int status) {
     const auto* row = std::ranges::find(phrases, status, &Phrase::status);
     return row == std::end(phrases) ? "Unknown" : row->text;

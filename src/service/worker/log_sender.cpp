@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "taskd/protocol/problem.hpp"
 #include "taskd/service/http_front.hpp"
 
 namespace taskd::service {
@@ -13,9 +14,10 @@ constexpr Duration retry_first = std::chrono::milliseconds{100};
 constexpr Duration retry_most = std::chrono::seconds{2};
 constexpr std::size_t waiting_bytes_max = limits::log_append_bytes_max;
 
-// Whether saying it again would lead to another answer.
-bool may_pass_later(int status) {
-    return status >= 500 || status == 429 || status == 408 || status == 401 || status == 403;
+// Full, or the lease is not ours any more. A key may be ours again.
+bool is_refused(const port::HttpResponse& answer) {
+    return answer.status != 401 && answer.status != 403 &&
+           protocol::parse_refusal(answer.body, answer.status);
 }
 
 }  // namespace
@@ -57,15 +59,16 @@ void LogSender::send() {
 }
 
 void LogSender::answered(const Result<port::HttpResponse>& answer) {
-    if (!answer || may_pass_later(answer->status)) {
+    const bool refused = answer && is_refused(*answer);
+    if (!answer || (answer->status != 200 && !refused)) {
         retry_timer_->set(ports_.clock.steady() + retry_, [this] { send(); });
         retry_ = std::min<Duration>(2 * retry_, retry_most);
         return;
     }
     retry_ = retry_first;
     flying_.clear();
-    if (answer->status != 200) {
-        over_ = true;  // full, or the lease is not ours any more
+    if (refused) {
+        over_ = true;
         waiting_.clear();
     }
     send();
