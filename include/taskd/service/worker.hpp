@@ -82,6 +82,13 @@ class Worker {
         bool given_back = false;  // and then that is
         bool at_work() const { return began != SteadyTime{}; }
     };
+    // A result that no datagram holds, on its way by HTTP. Its lease is renewed until it is taken.
+    struct Large {
+        std::string dispatcher;
+        protocol::ResultMessage message;
+        std::unique_ptr<port::Timer> timer;
+        Duration wait{};
+    };
     using LeaseKey = protocol::LeaseKey;
 
     void received(const port::Endpoint& from, std::string_view bytes);
@@ -98,8 +105,11 @@ class Worker {
     void run(const LeaseKey& lease);
     void ended(const LeaseKey& lease, RunEnd end);
     void finish(const LeaseKey& lease, protocol::ResultMessage message);
-    void hand_over_large(const LeaseKey& lease, const std::string& store_id,
-                         protocol::ResultMessage message, Duration wait);
+    void say_end(const std::string& store_id, const LeaseKey& lease, std::string item);
+    void hand_over_large(const LeaseKey& lease);
+    void handed_over(const LeaseKey& lease, const Result<port::HttpResponse>& answer);
+    void refused(const LeaseKey& lease, const Error& why);
+    void settled(const LeaseKey& lease);
     // The lease does not count any more; `confirms` when the dispatcher waits for the end of it.
     void forget(const LeaseKey& lease, bool confirms);
     void break_off(const LeaseKey& lease);
@@ -128,7 +138,7 @@ class Worker {
     WorkerPorts ports_;
     std::map<std::string, Dispatcher> dispatchers_;
     std::map<LeaseKey, Running> running_;
-    std::map<LeaseKey, std::unique_ptr<port::Timer>> large_;  // results on their way by HTTP
+    std::map<LeaseKey, Large> large_;
     struct LeaseHash {
         std::size_t operator()(const LeaseKey& lease) const noexcept {
             return std::hash<TaskId>{}(lease.id) ^ lease.epoch.value << 4;

@@ -9,7 +9,8 @@ namespace taskd::service {
 
 using protocol::Kind;
 
-// The loop that runs the tasks renews their leases: when it hangs, they run out.
+// The loop that runs the tasks renews their leases: when it hangs, they run out. A result that is
+// on its way is ours until the dispatcher has it.
 void Worker::renew() {
     std::map<std::string, std::size_t> renewed;
     for (const auto& [lease, running] : running_) {
@@ -26,6 +27,11 @@ void Worker::renew() {
             item =
                 protocol::write_progress_message({lease, Progress{.percent = progress->percent}});
         outbox.say_once(Kind::progress, std::move(item));
+    }
+    for (const auto& [lease, large] : large_) {
+        dispatchers_.at(large.dispatcher)
+            .outbox.say_once(Kind::renew, protocol::write_lease_key(lease));
+        ++renewed[large.dispatcher];
     }
     for (const auto& [store_id, count] : renewed)
         flush_soon(store_id, dispatchers_.at(store_id));

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/service/http_front.hpp"
 
@@ -23,10 +24,15 @@ constexpr Duration retry_most = std::chrono::seconds{5};
 constexpr Duration rest_first = std::chrono::milliseconds{500};
 constexpr Duration rest_most = std::chrono::minutes{1};
 
-// Whether asking again would lead to another answer.
-bool is_final(int status) {
-    return status >= 400 && status < 500 && status != 401 && status != 403 && status != 408 &&
-           status != 429;
+// What asking again does not change. A key does: the dispatcher may be started with ours again.
+std::optional<Error> refusal_of(const Result<port::HttpResponse>& answer) {
+    if (!answer || answer->status == 401 || answer->status == 403) return std::nullopt;
+    return protocol::parse_refusal(answer->body, answer->status);
+}
+
+std::string why_not(const Result<port::HttpResponse>& answer) {
+    return (answer ? protocol::parse_problem(answer->body, answer->status) : answer.error())
+        .to_string();
 }
 
 }  // namespace
@@ -202,7 +208,12 @@ void Worker::fetched(const LeaseKey& lease, Result<port::HttpResponse> answer) {
         running.payload = std::move(answer->body);
         return run(lease);
     }
-    if (answer && is_final(answer->status)) return forget(lease, false);  // it is no more
+    if (const auto refusal = refusal_of(answer)) {
+        if (!protocol::ends_lease(*refusal))
+            ports_.log.warn("a payload is refused",
+                            {{"task_id", lease.id.to_string()}, {"error", refusal->to_string()}});
+        return forget(lease, false);
+    }
     running.timer->set(ports_.clock.steady() + running.fetch_wait, [this, lease] { fetch(lease); });
     running.fetch_wait = std::min<Duration>(running.fetch_wait * 2, retry_most);
 }
@@ -263,21 +274,25 @@ void Worker::finish(const LeaseKey& lease, ResultMessage message) {
     const std::string store_id = running.dispatcher;
     if (running.at_work() && message.end != End::released)
         message.took = ports_.clock.steady() - running.began;
-    Dispatcher& to = dispatchers_.at(store_id);
+    const Dispatcher& to = dispatchers_.at(store_id);
     running_.erase(lease);
     ++done_count_;
     std::string item = protocol::write_result(message);
-    if (!to.outbox.fits(item))
-        return hand_over_large(lease, store_id, std::move(message), retry_first);
+    if (to.outbox.fits(item)) return say_end(store_id, lease, std::move(item));
+    large_[lease] = {store_id, std::move(message), ports_.timers.make(), retry_first};
+    hand_over_large(lease);
+}
+
+void Worker::say_end(const std::string& store_id, const LeaseKey& lease, std::string item) {
+    Dispatcher& to = dispatchers_.at(store_id);
     to.outbox.say(Kind::result, lease, std::move(item), ports_.clock.steady());
     flush_soon(store_id, to);
 }
 
-void Worker::hand_over_large(const LeaseKey& lease, const std::string& store_id,
-                             ResultMessage message, Duration wait) {
-    auto& timer = large_[lease];
-    if (!timer) timer = ports_.timers.make();
-    const Dispatcher& to = dispatchers_.at(store_id);
+void Worker::hand_over_large(const LeaseKey& lease) {
+    const Large& large = large_.at(lease);
+    const ResultMessage& message = large.message;
+    const Dispatcher& to = dispatchers_.at(large.dispatcher);
     const bool completed = message.end == End::completed;
     port::HttpRequest request{
         "POST",
@@ -293,25 +308,43 @@ void Worker::hand_over_large(const LeaseKey& lease, const std::string& store_id,
         body.field("retry_after_ms", *message.retry_after / std::chrono::milliseconds{1});
     body.end_object();
     add_key(request.headers, settings_.key);
-    auto kept = std::make_shared<ResultMessage>(std::move(message));
-    const auto again = [this, lease, store_id, kept, wait] {
-        large_.at(lease)->set(ports_.clock.steady() + wait, [this, lease, store_id, kept, wait] {
-            hand_over_large(lease, store_id, std::move(*kept),
-                            std::min<Duration>(wait * 2, retry_most));
-        });
-    };
     ports_.http.send(
         port::base_url(to.endpoint.address, to.http_port), std::move(request), http_patience,
-        [this, lease, again,
-         alive = std::weak_ptr<bool>{alive_}](Result<port::HttpResponse> answer) {
-            if (alive.expired()) return;
-            // Taken, or refused for good; anything else is tried again.
-            const bool settled = answer && (answer->status == 200 || is_final(answer->status));
-            if (!settled) return again();
-            large_.erase(lease);
-            remember_done(lease);
-            check_drained();
+        [this, lease,
+         alive = std::weak_ptr<bool>{alive_}](const Result<port::HttpResponse>& answer) {
+            if (!alive.expired()) handed_over(lease, answer);
         });
+}
+
+void Worker::handed_over(const LeaseKey& lease, const Result<port::HttpResponse>& answer) {
+    const auto found = large_.find(lease);
+    if (found == large_.end()) return;  // it was not wanted any more
+    if (answer && answer->status == 200 && protocol::check_json(answer->body))
+        return settled(lease);
+    if (const auto refusal = refusal_of(answer)) return refused(lease, *refusal);
+    Large& large = found->second;
+    if (large.wait == retry_first)
+        ports_.log.warn("a result is not taken yet",
+                        {{"task_id", lease.id.to_string()}, {"error", why_not(answer)}});
+    large.timer->set(ports_.clock.steady() + large.wait, [this, lease] { hand_over_large(lease); });
+    large.wait = std::min<Duration>(large.wait * 2, retry_most);
+}
+
+// What is no result for the dispatcher is a failure; that fits into a datagram.
+void Worker::refused(const LeaseKey& lease, const Error& why) {
+    const Large& large = large_.at(lease);
+    if (protocol::ends_lease(why)) return settled(lease);
+    ports_.log.warn("a result is refused",
+                    {{"task_id", lease.id.to_string()}, {"error", why.to_string()}});
+    const TaskError error{std::string{why.name()}, std::string{row_of(why.code).text}, true};
+    say_end(large.dispatcher, lease, protocol::write_result({lease, End::failed, {}, error}));
+    large_.erase(lease);
+}
+
+void Worker::settled(const LeaseKey& lease) {
+    large_.erase(lease);
+    remember_done(lease);
+    check_drained();
 }
 
 void Worker::take_result_ack(Dispatcher& from, const protocol::JsonItem& item) {
@@ -327,6 +360,7 @@ void Worker::take_revoke(const std::string& store_id, Dispatcher& from,
     const auto lease = protocol::read_lease_key(item);
     if (!lease) return;
     if (running_.contains(*lease)) return forget(*lease, true);
+    large_.erase(*lease);
     say_stopped(from, store_id, *lease);
 }
 
@@ -339,7 +373,10 @@ void Worker::say_stopped(Dispatcher& to, const std::string& store_id, const Leas
 
 // The dispatcher says that this lease is not ours any more.
 void Worker::take_lost(const protocol::JsonItem& item) {
-    if (const auto lease = protocol::read_lease_key(item)) forget(*lease, false);
+    const auto lease = protocol::read_lease_key(item);
+    if (!lease) return;
+    if (large_.contains(*lease)) return settled(*lease);
+    forget(*lease, false);
 }
 
 void Worker::forget(const LeaseKey& lease, bool confirms) {
