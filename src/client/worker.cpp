@@ -23,7 +23,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr unsigned concurrency_most = 256;
-constexpr Duration ask_wait = 30s;
+constexpr Duration ask_wait = 25s;         // some proxies cut off after half a minute of silence
 constexpr Duration patience_of_one = 10s;  // of an exchange, beside what it waits for
 constexpr Duration pause_first = 50ms;
 constexpr Duration pause_most = 2s;

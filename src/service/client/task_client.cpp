@@ -17,7 +17,8 @@ using namespace std::chrono_literals;
 
 constexpr Duration pause_initial = 50ms;
 constexpr Duration pause_max = 1s;
-constexpr Duration wait_a_time = 60s;  // longer waits are asked for in parts
+// Longer waits are asked for in parts: many proxies cut off after a minute of silence, some sooner.
+constexpr Duration wait_a_time = 25s;
 constexpr Duration wait_and_tell = 1s;
 
 // The array `name` of an answer.
