@@ -35,9 +35,11 @@ class ExecPart final : public service::TaskRunner {
         : dir_{std::move(dir)},
           processes_{ports.ground.loop},
           told_{processes_, ports.ids, *ports.ground.bus, "exec"},
-          runner_{std::move(settings),
-                  {told_, ports.http, ports.lane, *ports.ground.clock, ports.ground.loop,
-                   *ports.ground.log, io::make_private_dir, io::remove_tree}} {}
+          runner_{
+              std::move(settings),
+              {told_, ports.http, ports.lane, *ports.ground.clock, ports.ground.loop,
+               *ports.ground.log, [this](const std::string& path) { return dir_->make_dir(path); },
+               io::remove_tree}} {}
 
     void run(service::TaskRun run, std::function<void(service::RunEnd)> done) override {
         runner_.run(std::move(run), std::move(done));

@@ -31,15 +31,19 @@ std::string default_base() {
 }
 
 // Others may write where it lies: what is there must be ours.
+Result<void> make_or_find(const std::string& path) {
+    if (make_private_dir(path)) return {};
+    struct stat status{};
+    if (lstat(path.c_str(), &status) != 0) return fail_at(path, errno);
+    if (S_ISDIR(status.st_mode) && status.st_uid == geteuid()) return {};
+    return fail(ErrorCode::io_failed, path + " is not a folder of this user");
+}
+
 Result<void> make_base(const std::string& base) {
     std::error_code error;
     fs::create_directories(fs::path{base}.parent_path(), error);
     if (error) return fail_at(base, error.value());
-    if (auto made = make_private_dir(base); made) return {};
-    struct stat status{};
-    if (lstat(base.c_str(), &status) != 0) return fail_at(base, errno);
-    if (S_ISDIR(status.st_mode) && status.st_uid == geteuid()) return {};
-    return fail(ErrorCode::io_failed, base + " is not a folder of this user");
+    return make_or_find(base);
 }
 
 // The lock goes last: who is killed meanwhile leaves a folder that is known to be left.
@@ -133,6 +137,18 @@ Result<std::unique_ptr<WorkDir>> WorkDir::make(std::string base, const std::stri
     auto lock = files->lock(path + "/lock");
     if (!lock) return std::unexpected{lock.error()};
     return std::unique_ptr<WorkDir>{new WorkDir{std::move(path), std::move(*lock)}};
+}
+
+Result<void> WorkDir::make_dir(const std::string& path) {
+    const std::string lock = path_ + "/lock";
+    if (access(lock.c_str(), F_OK) != 0 && errno == ENOENT) {
+        if (auto made = make_base(fs::path{path_}.parent_path().string()); !made) return made;
+        if (auto made = make_or_find(path_); !made) return made;
+        auto locked = make_posix_files()->lock(lock);
+        if (!locked) return std::unexpected{locked.error()};
+        lock_ = std::move(*locked);
+    }
+    return make_private_dir(path);
 }
 
 WorkDir::~WorkDir() {

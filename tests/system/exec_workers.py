@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import pathlib
+import shutil
 import signal
 import threading
 from datetime import datetime
@@ -213,6 +214,18 @@ class ExecWorkers(Workers):
         (self.system.folder / "aside").rename(folder)
         self.assertEqual(self.run_job(1)["state"], "succeeded")
         harness.wait_until(lambda: broken.answers("/readyz"), "it works again")
+
+    def test_a_worker_whose_folder_was_cleaned_away_makes_it_anew(self):
+        """As systemd does below /tmp with what was not touched for days."""
+        self.start()
+        worker = self.worker("exec", "--", "cat")
+        self.assertEqual(self.run_job(1)["result"], 1)
+        shutil.rmtree(self.system.folder / "work")
+        task = self.run_job(2, attempts_max=1)
+        self.assertEqual((task["state"], task["result"]), ("succeeded", 2), task)
+        harness.wait_until(lambda: not self.work_folders(), "the run's folder is gone")
+        self.assertEqual(len(list((self.system.folder / "work").glob("*/lock"))), 1)
+        self.assertNotIn("tasks cannot be begun", worker.log())
 
     def test_a_worker_tries_again_beside_what_it_works_on(self):
         self.start()

@@ -243,6 +243,33 @@ TEST_CASE("a work folder is this process's own, and takes away what dead ones le
     CHECK(io::remove_tree(base.path() + "/nothing"));
 }
 
+TEST_CASE("a work folder that somebody cleaned away is made anew when it is needed", "[process]") {
+    const support::TempDir base;
+    const std::string work = base.path() + "/work";
+    auto dir = io::WorkDir::make(work, "one");
+    REQUIRE(dir);
+    const std::string run = (*dir)->path() + "/run";
+    for (const std::string& gone : {work, (*dir)->path(), (*dir)->path() + "/lock"}) {
+        INFO(gone);
+        REQUIRE((*dir)->make_dir(run));
+        REQUIRE(io::remove_tree(run));
+        REQUIRE(io::remove_tree(gone));
+        REQUIRE((*dir)->make_dir(run));
+        CHECK(io::WorkDir::make(work, "two"));  // it removes what nobody has locked
+        CHECK(access(run.c_str(), F_OK) == 0);
+        CHECK_FALSE((*dir)->make_dir(run));  // there is one
+        REQUIRE(io::remove_tree(run));
+    }
+    // What is no folder stays what it is.
+    REQUIRE(io::remove_tree(work));
+    std::fclose(std::fopen(work.c_str(), "w"));
+    CHECK_FALSE((*dir)->make_dir(run));
+    CHECK(io::remove_tree(work));
+    CHECK((*dir)->make_dir(run));
+    dir->reset();
+    CHECK(access((work + "/one").c_str(), F_OK) != 0);
+}
+
 TEST_CASE("a work folder whose maker was killed before its lock goes later", "[process]") {
     const support::TempDir base;
     const auto old = std::filesystem::file_time_type::clock::now() - std::chrono::hours{1};

@@ -21,6 +21,9 @@ class WorkDir {
     WorkDir& operator=(const WorkDir&) = delete;
 
     const std::string& path() const { return path_; }
+    // A folder in it, with mode 0700. What lies in $TMPDIR may be cleaned away while nothing runs:
+    // then it is made anew, with its lock. io_failed or disk_full.
+    Result<void> make_dir(const std::string& path);
 
   private:
     WorkDir(std::string path, std::unique_ptr<port::FileLock> lock)
