@@ -1,11 +1,14 @@
 """Workers that pull over HTTP: those in include/taskd/README.md, as they stand there, in each
 language; and what the engine makes of one that dies."""
 
+import http.server
+import json
 import os
 import pathlib
 import re
 import signal
 import subprocess
+import threading
 
 import harness
 
@@ -20,14 +23,62 @@ def worker_of(language):
     return blocks[0]
 
 
+class Troubled(http.server.ThreadingHTTPServer):
+    """Instead of a dispatcher: says what stands in its script, one answer a request, and notes what
+    it was asked. `None` cuts the connection; when the script is over nothing is answered."""
+
+    daemon_threads = True
+
+    def __init__(self, script):
+        self.script = script
+        self.asked = []
+        self.over = threading.Event()
+        super().__init__(("127.0.0.1", 0), Troubled.Handler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.over.set()
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, *_):
+        """A worker that was ended left its connection."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.server.asked.append((self.path, body))
+            if not self.server.script:
+                self.server.over.wait()
+                return
+            answer = self.server.script.pop(0)
+            if answer is None:
+                return
+            status, told = answer
+            is_page = isinstance(told, str)
+            self.send_response(status)
+            self.send_header("Content-Type", "text/html" if is_page else "application/json")
+            self.end_headers()
+            self.wfile.write((told if is_page else json.dumps(told)).encode())
+
+        def log_message(self, *_):
+            pass
+
+
+PAGE = "<html>Something went wrong</html>"
+
+
 class PullWorkers(harness.SystemTest):
 
-    def start_worker(self, language):
+    def start_worker(self, language, url=None):
         system = self.system
         suffix = ".mjs" if language == "js" else ""
         path = system.folder / f"worker-{language}{suffix}"
         path.write_text(worker_of(language), "utf-8")
-        environment = {**system.environment, "TASKD_URL": system.dp.url, "TASKD_KEY": system.key}
+        environment = {**system.environment, "TASKD_URL": url or system.dp.url,
+                       "TASKD_KEY": system.key}
         with open(system.folder / f"{language}.log", "wb") as log:
             process = subprocess.Popen([*PROGRAMS[language], str(path)], env=environment,
                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -61,6 +112,41 @@ class PullWorkers(harness.SystemTest):
         bad = system.dp.api.post("/v1/tasks?wait=30s", {"type": "shout", "payload": 7}).json
         self.assertEqual((bad["state"], bad["error"]["code"]), ("dead", "bad_payload"))
         self.assertEqual(len(bad["attempts"]), 1)
+        system.dp.kill()
+        system.dp.start().wait_ready()
+        task = system.dp.api.post("/v1/tasks?wait=30s", {"type": "shout", "payload": "b"}).json
+        self.assertEqual((task["state"], task["result"]), ("succeeded", "B"), task)
+
+    def check_trouble(self, language):
+        """Whatever passes is waited for; a result that nobody wants is let go."""
+        self.system.use_key()
+        leased = [(200, {"lease_ms": 15000, "tasks": [{"lease": f"{name}.1", "payload": name}]})
+                  for name in ("one", "two", "three")]
+        busy = (503, {"error": "shutting_down"})
+        server = Troubled([busy, (429, {"error": "overloaded"}), None, (404, PAGE), leased[0],
+                           busy, None, (404, PAGE), (200, {}),
+                           leased[1], (409, {"error": "stale_lease"}),
+                           leased[2], (404, {"error": "task_not_found"})])
+        self.addCleanup(server.close)
+        worker = self.start_worker(language, server.url)
+        harness.wait_until(lambda: len(server.asked) == 14, "it goes through all of that")
+        paths = [path for path, _ in server.asked]
+        ends = ["/v1/leases/one.1/complete"] * 4
+        self.assertEqual(paths, ["/v1/leases"] * 5 + ends + [
+            "/v1/leases", "/v1/leases/two.1/complete", "/v1/leases", "/v1/leases/three.1/complete",
+            "/v1/leases"])
+        self.assertEqual([server.asked[at][1]["result"] for at in (5, 8, 10, 12)],
+                         ["ONE", "ONE", "TWO", "THREE"])
+        self.assertIsNone(worker.poll())
+
+    def test_trouble_in_shell(self):
+        self.check_trouble("sh")
+
+    def test_trouble_in_javascript(self):
+        self.check_trouble("js")
+
+    def test_trouble_in_python(self):
+        self.check_trouble("python")
 
     def test_shell(self):
         self.check_language("sh")
