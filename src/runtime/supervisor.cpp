@@ -118,6 +118,8 @@ void Supervisor::begin(std::size_t number) {
                                               {"how", end.how}});
                                 act(policy_->ended(clock_.steady(), number, end));
                             }});
+    if (const auto timeout = one.service->stop_timeout())
+        policy_->set_stop_timeout(number, *timeout);
     bus_.publish("process.started", {{"pid", to_text(one.id)}, {"service", one.spec.name}});
 }
 

@@ -456,6 +456,26 @@ TEST_CASE("a child has as long to end as its settings say, and the drain of all 
     CHECK(machine.processes.running().empty());
 }
 
+TEST_CASE("a child that is started again has as long to end as its settings say by then") {
+    Machine machine{0};
+    REQUIRE(machine.start());
+    REQUIRE(machine.wait_ready());
+    machine.slow_to_end = "sum";
+    machine.never_ends = "sum";
+    const int before = machine.pid_of("sum");
+    REQUIRE(machine.processes.kill(before));
+    REQUIRE(machine.world.run_until(
+        [&] { return machine.pid_of("sum") != before && machine.supervisor->all_running(); }, 30s));
+    CHECK(machine.up->drain_max() == 4 * 10s + 125s);
+    bool done = false;
+    machine.supervisor->drain([&] { done = true; });
+    machine.world.run_for(124s);
+    CHECK_FALSE(done);
+    CHECK(machine.processes.running().size() == 3);
+    REQUIRE(machine.world.run_until([&] { return done; }, 60s));
+    CHECK(machine.log.count("not in time, killed") == 1);
+}
+
 TEST_CASE("a drain before anything is ready, and a stop, leave nobody behind") {
     Machine machine{0};
     machine.ready = false;

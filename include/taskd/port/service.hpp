@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ class Service {
     virtual void start(ServiceHandlers handlers) = 0;
     virtual void stop() = 0;  // asks
     virtual void kill() = 0;  // does not ask
+    // Of this life, where it is not what the spec says; asked for behind each start().
+    virtual std::optional<Duration> stop_timeout() const { return std::nullopt; }
 };
 
 // How one that ended by itself is started again: after initial_delay, each time backoff_factor

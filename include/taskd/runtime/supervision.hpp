@@ -58,6 +58,10 @@ class Supervision {
     Result<ServiceActions> add(SteadyTime now, port::ServiceSpec spec);
     // Stops it for good, and it counts no more; nobody may need it. Its place stays.
     ServiceActions remove(SteadyTime now, std::size_t service);
+    // From now on it may take so long to stop.
+    void set_stop_timeout(std::size_t service, Duration timeout) {
+        services_[service].spec.stop_timeout = timeout;
+    }
     ServiceActions started(SteadyTime now, std::size_t service);
     ServiceActions ended(SteadyTime now, std::size_t service, const port::ServiceEnd& end);
     ServiceActions due(SteadyTime now);  // when next() has come

@@ -107,7 +107,7 @@ class Up {
         bool ended_once = false;
         std::uint64_t life = 0;
         std::string instance;  // a worker's, as it was last ready
-        Duration drain_max{};  // as its settings were when it was added
+        Duration drain_max{};  // as its settings were when it was last started
     };
     class ChildService;
 

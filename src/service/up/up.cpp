@@ -46,6 +46,7 @@ class Up::ChildService final : public port::Service {
     void kill() override {
         if (child_.process) child_.process->kill();
     }
+    std::optional<Duration> stop_timeout() const override { return child_.drain_max; }
 
   private:
     Up& up_;
@@ -226,6 +227,7 @@ void Up::write_files(const Child& child) {
 void Up::start_child(Child& child) {
     ports_.remove(child.port_file);
     write_files(child);
+    child.drain_max = drain_max_of(child);  // its settings may be others than in its last life
     child.port_told = false;
     child.ready = false;
     child.asking = false;
