@@ -62,23 +62,27 @@ bool is_one_of(const JsonView& endpoints, const std::string& url) {
 }
 
 // The key of a data directory is for the servers of that directory alone. Whether another name
-// leads to one of them nobody here can know for sure.
+// leads to one of them nobody here can know for sure. `told` is where its addresses may stand.
+Result<protocol::ClusterKey> find_key_of(const std::string& data, const std::string& told,
+                                         Server& server) {
+    const auto endpoints = read_endpoints(told);
+    if (endpoints && is_one_of(JsonView{*endpoints}, server.url)) {
+        const std::string path = JsonView{*endpoints}["key_file"].text();
+        return read_key_file(path.empty() ? told + "/key" : path);
+    }
+    auto noted = find_noted_key(server.url);
+    if (noted && noted->empty())
+        server.why_keyless =
+            fmt::format("the key of {} was not sent: {}; --key-file FILE sends one", data,
+                        endpoints ? server.url + " is none of the addresses in its endpoints.json"
+                                  : endpoints.error().to_string());
+    return noted;
+}
+
 Result<protocol::ClusterKey> find_key(const Options& options, Server& server) {
     if (options.given("key-file")) return read_key_file(options.text("key-file"));
     if (!options.given("data")) return find_noted_key(server.url);
-    const std::string& data = options.text("data");
-    const auto endpoints = read_endpoints(data);
-    if (!endpoints || !is_one_of(JsonView{*endpoints}, server.url)) {
-        auto noted = find_noted_key(server.url);
-        if (noted && noted->empty())
-            server.why_keyless = fmt::format(
-                "the key of {} was not sent: {}; --key-file FILE sends one", data,
-                endpoints ? server.url + " is none of the addresses in its endpoints.json"
-                          : "no 'taskd up' runs there");
-        return noted;
-    }
-    const std::string path = JsonView{*endpoints}["key_file"].text();
-    return read_key_file(path.empty() ? data + "/key" : path);
+    return find_key_of(options.text("data"), options.text("data"), server);
 }
 
 std::string without_controls(std::string text, std::string_view kept) {
@@ -151,14 +155,17 @@ Result<Server> find_host(const Options& options) {
 
 Result<Server> find_server_of(const Options& options, const std::string& dir) {
     Server server{options.text("url"), {}, {}};
+    std::string told = dir;
     for (const std::string& around : {dir, dir + "/.."}) {
         const auto endpoints = read_endpoints(around);
-        if (dir.empty() || options.given("url") || !endpoints) continue;
-        server.url = JsonView{*endpoints}["dispatcher"]["url"].text();
+        if (dir.empty() || !endpoints) continue;
+        told = around;
+        if (!options.given("url")) server.url = JsonView{*endpoints}["dispatcher"]["url"].text();
         break;
     }
-    auto key = options.given("key-file") ? read_key_file(options.text("key-file"))
-                                         : find_noted_key(server.url);
+    auto key = dir.empty() || options.given("key-file")
+                   ? find_key(options, server)
+                   : find_key_of(options.text("data"), told, server);
     if (!key) return fail(std::move(key));
     server.key = std::move(*key);
     return server;

@@ -233,11 +233,26 @@ class Up(harness.SystemTest):
             self.assertEqual(done.returncode, 0, done.stderr)
         # Whoever comes by a name that only may be the same is told why no key was shown.
         alias = own.replace("localhost", "127.1")
-        for command in ("list", "events"):
-            done = self.system.run(command, "--url", alias, environment=of_data)
+        for command in (["list"], ["events"], ["load", "--for", "1s"],
+                        ["backup", "--data", up.data]):
+            done = self.system.run(*command, "--url", alias, environment=of_data)
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertIn(f"the key of {up.data} was not sent: {alias} is none of", done.stderr)
             self.assertIn("missing_key", done.stderr)
+        # What a directory's own server asks for it gets, whoever started it.
+        done = self.system.run("backup", "--data", up.data, environment=of_data)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        # What cannot be read is told as it is.
+        told = up.data / "endpoints.json"
+        was = told.read_bytes()
+        told.write_text("{", "utf-8")
+        done = self.system.run("list", "--url", alias, environment=of_data)
+        self.assertIn(f"the key of {up.data} was not sent: config_invalid", done.stderr)
+        told.unlink()
+        for command in (["list"], ["backup", "--data", up.data]):
+            done = self.system.run(*command, "--url", alias, environment=of_data)
+            self.assertIn(f"the key of {up.data} was not sent: file_missing", done.stderr)
+        told.write_bytes(was)
         done = self.system.run("list", "--url", alias, "--key-file", up.data / "key",
                                environment=of_data)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
