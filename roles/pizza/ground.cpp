@@ -109,6 +109,7 @@ Result<std::unique_ptr<PizzaGround>> make_pizza_ground(const Options& options,
                                                        const PizzaShape& shape) {
     auto ground = std::make_unique<PizzaGround>();
     ground->service = shape.service;
+    ground->shares_store = shape.shares_store;
     ground->clock = io::make_system_clock();
     ground->instance = std::string{shape.service} + "-" +
                        protocol::write_session(io::make_session_id()).substr(0, 8);
@@ -162,8 +163,16 @@ Result<std::unique_ptr<PizzaDoor>> PizzaDoor::make(PizzaGround& ground) {
 Result<std::unique_ptr<PizzaStore>> PizzaStore::make(PizzaGround& ground, const Options& options,
                                                      std::span<const char* const> formats) {
     std::unique_ptr<PizzaStore> part{new PizzaStore{ground}};
-    auto store = io::SqliteStore::open(
-        options.text("data") + "/" + std::string{ground.service} + ".db", formats);
+    const std::string base = options.text("data") + "/" + ground.service;
+    if (!ground.shares_store) {
+        // Two would tell everything twice, and each would do what the other has begun.
+        const auto files = io::make_posix_files();
+        if (auto made = files->make_dir(options.text("data")); !made) return fail(std::move(made));
+        auto lock = files->lock(base + ".lock");
+        if (!lock) return fail(std::move(lock));
+        part->lock_ = std::move(*lock);
+    }
+    auto store = io::SqliteStore::open(base + ".db", formats);
     if (!store) return fail(std::move(store));
     part->store_ = std::move(*store);
     part->http_ = std::make_unique<io::HttpExchange>(ground.loop);

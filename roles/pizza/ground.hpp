@@ -18,6 +18,7 @@
 #include "taskd/io/log.hpp"
 #include "taskd/io/loop.hpp"
 #include "taskd/io/memory.hpp"
+#include "taskd/io/posix_files.hpp"
 #include "taskd/io/prometheus_metrics.hpp"
 #include "taskd/pizza/broker.hpp"
 #include "taskd/pizza/desk.hpp"
@@ -28,10 +29,11 @@
 namespace taskd::roles {
 
 struct PizzaShape {
-    std::string_view service;  // "order"
-    std::string_view port;     // unless said
-    bool has_store = true;     // and a broker that is told of it
-    bool guarded = false;      // it asks for a credential itself, so it may listen anywhere
+    std::string_view service;   // "order"
+    std::string_view port;      // unless said
+    bool has_store = true;      // and a broker that is told of it
+    bool shares_store = false;  // with others of its kind
+    bool guarded = false;       // it asks for a credential itself, so it may listen anywhere
 };
 
 // The rows of `own`, then those that such a service has.
@@ -59,6 +61,7 @@ class CountingLog final : public port::Log {
 struct PizzaGround {
     std::string service;
     std::string instance;
+    bool shares_store = false;
     io::Loop loop;
     io::MemoryTrimmer trimmer{loop};
     std::unique_ptr<port::Clock> clock;
@@ -116,6 +119,7 @@ class PizzaStore {
 
     PizzaGround& ground_;
     std::unique_ptr<io::HttpExchange> http_;
+    std::unique_ptr<port::FileLock> lock_;
     std::unique_ptr<io::SqliteStore> store_;
     std::unique_ptr<io::Lane> lane_;  // goes before the store
     std::unique_ptr<pizza::Desk> desk_;

@@ -7,7 +7,7 @@
 namespace taskd::roles {
 namespace {
 
-constexpr PizzaShape shape{.service = "kitchen", .port = "8092"};
+constexpr PizzaShape shape{.service = "kitchen", .port = "8092", .shares_store = true};
 
 class KitchenPart {
   public:

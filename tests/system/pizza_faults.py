@@ -256,6 +256,21 @@ class PizzaFaults(harness.SystemTest):
         for name in [f"step-{number}." for number in range(1, 30)] + ["ring-a.", "ring-b."]:
             self.assertEqual(shown.stdout.count(name), 1, name)
 
+    # What one has begun is not another's to do: its folder is its own.
+    def test_a_second_order_service_on_the_same_data(self):
+        p = self.platform
+        p.start_counter()
+        second = self.system.run(
+            "pizza", "order", "--data", self.system.folder / "order", "--port", 0, "--payment",
+            p.payment.url, "--identity", p.identity.url, "--client-secret-file",
+            self.system.folder / "secret", *p.broker(), *self.system.key_options)
+        self.assertEqual(second.returncode, 1)
+        self.assertIn("store_locked", second.stderr)
+        placed = p.place()
+        p.order.kill()
+        p.order.start()  # its lock went with it
+        self.assertEqual(p.order.get(f"/orders/{placed}")["orderId"], placed)
+
     # Keys that cannot be stored are not made again without end.
     def test_keys_that_cannot_be_stored(self):
         p = self.platform
