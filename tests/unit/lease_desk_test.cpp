@@ -23,6 +23,8 @@ struct Asked {
 };
 
 struct World : DispatcherWorld {
+    using DispatcherWorld::DispatcherWorld;
+
     Asked ask_leases(const std::string& body) {
         Asked asked;
         service->front().handle(
@@ -62,6 +64,31 @@ TEST_CASE("who asks gets at once what there is, up to as many as asked for") {
         world.ask("POST", "/v1/leases/" + three.lease() + "/complete", R"({"result":7})");
     CHECK(answer->status == 200);
     CHECK(answer->body.find("succeeded") != std::string::npos);
+}
+
+TEST_CASE("an answer is full at 16 MiB of payloads, and the rest comes with the next questions") {
+    service::DispatcherSettings settings;
+    settings.core.unviewed_bytes_max = 256 * limits::mebibyte;
+    settings.core.engine.waiting_bytes_max = 256 * limits::mebibyte;
+    World world{limits::frame_bytes_max, settings};
+    const std::string task = R"({"type":"a","payload":")" + std::string(1'000'000, 'x') + "\"}";
+    for (int i = 0; i < 100; ++i)
+        REQUIRE(world.ask("POST", "/v1/tasks", task)->status == 202);
+    std::size_t taken = 0;
+    std::size_t questions = 0;
+    for (; taken < 100 && questions < 10; ++questions) {
+        const auto asked = world.ask_leases(R"({"types":["a"],"worker":"w","max":100})");
+        REQUIRE(asked.answer->has_value());
+        CHECK(asked.answer->value().size() < 17 * limits::mebibyte + 64 * limits::kibibyte);
+        taken += asked.tasks();
+        CHECK(world.service->core().engine().held_by("w") == taken);
+    }
+    CHECK(taken == 100);
+    CHECK(questions == 6);
+    // Once it is known how large they are, hardly more are leased than an answer holds.
+    CHECK(world.service->core().engine().totals().leases < 200);
+    CHECK(world.service->core().engine().totals().crashes == 0);
+    CHECK(world.task(world.newest_task())["failures"].text() == "0");
 }
 
 TEST_CASE("who waits is answered as soon as there is a task, or when the time is over") {

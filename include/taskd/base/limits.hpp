@@ -30,6 +30,10 @@ inline constexpr std::size_t segment_bytes = 32 * mebibyte;
 static_assert(task_bytes_max < body_bytes_max && body_bytes_max < frame_bytes_max);
 static_assert(frame_bytes_max < segment_bytes);
 
+// Payloads, or results, of many tasks in one answer, of which the last may go beyond; the rest is
+// asked for again. Clients take four times as much.
+inline constexpr std::size_t answer_payload_bytes_max = 16 * mebibyte;
+
 // JSON nested deeper is bad_json: a parser's stack is finite.
 inline constexpr std::size_t json_depth_max = 128;
 

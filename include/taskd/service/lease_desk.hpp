@@ -32,10 +32,10 @@ class LeaseDesk {
     ~LeaseDesk();
 
     // Runs `answer` once with what was leased: at the end of the first turn that leased something,
-    // or with nothing when the wait is over. shutting_down after let_go(), too_many_waiters at the
-    // bound, registration_conflict
-    // for a name that is somebody else's. `gone` tells that the
-    // client has left: then nothing is leased to it any more and `answer` may not run.
+    // or with nothing when the wait is over; no more of it than one answer holds, however much was
+    // asked for. shutting_down after let_go(), too_many_waiters at the bound, registration_conflict
+    // for a name that is somebody else's. `gone` tells that the client has left: then nothing is
+    // leased to it any more and `answer` may not run.
     using Answer = std::function<void(const std::vector<engine::LeaseRef>&)>;
     Result<void> ask(protocol::LeaseQuestion question, std::shared_ptr<const bool> gone,
                      Answer answer);
@@ -53,21 +53,27 @@ class LeaseDesk {
         std::vector<std::string> types;
         std::size_t max = 1;
         std::vector<engine::LeaseRef> got;
+        std::size_t bytes = 0;  // of their payloads
         std::shared_ptr<const bool> gone;
         Answer answer;
         std::unique_ptr<port::Timer> timer;
         bool answering = false;
+
+        bool full() const;
+        std::size_t room(std::size_t task_bytes) const;
     };
     struct Puller {
         std::list<Question> questions;
         std::vector<std::string> types;       // as asked last
         std::vector<engine::LeaseRef> given;  // in an answer or on the way to one
+        std::size_t task_bytes = 0;           // of a payload, about, as they came lately
         SteadyTime heard{};
         WallTime heard_at;
     };
 
     void finish(const std::string& instance, std::list<Question>::iterator question);
     void give_back(const std::string& instance, const engine::LeaseRef& lease);
+    static void note_size(Puller& puller, std::size_t bytes);
     // Tells the engine how much this worker takes now.
     void update(const std::string& instance);
     void update_soon(const std::string& instance);

@@ -9,12 +9,12 @@ namespace {
 
 std::string write_leases(const engine::Engine& engine, const std::vector<engine::LeaseRef>& leases,
                          Duration duration) {
-    std::string out;
+    std::string out, task;
     protocol::JsonWriter json{out};
     json.begin_object().field("lease_ms", duration / std::chrono::milliseconds{1});
     json.key("tasks").begin_array();
     for (const engine::LeaseRef& lease : leases) {
-        std::string task;
+        task.clear();
         protocol::write_leased_task(task, *engine.find(lease.id));
         json.raw(task);
     }

@@ -81,20 +81,22 @@ bool LeaseDesk::on_output(const engine::Output& output) {
         return true;
     }
     auto& questions = found->second.questions;
-    const std::string& type = core_.engine().find(sent->lease.id)->spec.type;
+    const TaskSpec& spec = core_.engine().find(sent->lease.id)->spec;
+    note_size(found->second, spec.payload.size());
     // The newest: one before may be of a connection that broke, which nobody has noticed yet.
     auto place = questions.end();
     for (auto each = questions.begin(); each != questions.end(); ++each) {
-        const bool asked = std::ranges::find(each->types, type) != each->types.end();
+        const bool asked = std::ranges::find(each->types, spec.type) != each->types.end();
         const bool there = !(each->gone && *each->gone);
-        if (asked && there && each->got.size() < each->max) place = each;
+        if (asked && there && !each->full()) place = each;
     }
     if (place == questions.end()) {
-        update(sent->worker);  // first: it may have room only for one who has left
+        update(sent->worker);  // first: it may have room only for what is full, or has left
         give_back(sent->worker, sent->lease);
         return true;
     }
     place->got.push_back(sent->lease);
+    place->bytes += spec.payload.size();
     found->second.given.push_back(sent->lease);
     if (std::exchange(place->answering, true)) return true;
     place->timer->clear();
@@ -103,6 +105,23 @@ bool LeaseDesk::on_output(const engine::Output& output) {
         if (!alive.expired()) finish(instance, place);
     });
     return true;
+}
+
+// What one answer holds of its tasks is bounded: the last one may go beyond.
+bool LeaseDesk::Question::full() const {
+    return got.size() >= max || bytes >= limits::answer_payload_bytes_max;
+}
+
+// How many more it would take of such tasks as came last; if they are smaller now, so many less are
+// in its answer, and if they are larger, some go back.
+std::size_t LeaseDesk::Question::room(std::size_t task_bytes) const {
+    if (full()) return 0;
+    const std::size_t fit = (limits::answer_payload_bytes_max - bytes) / std::max(task_bytes, 1uz);
+    return std::min(max - got.size(), fit + 1);
+}
+
+void LeaseDesk::note_size(Puller& puller, std::size_t bytes) {
+    puller.task_bytes = puller.task_bytes - puller.task_bytes / 8 + bytes / 8;
 }
 
 // Untouched, so it costs no attempt. The room that was kept for it is free again.
@@ -146,9 +165,8 @@ void LeaseDesk::update(const std::string& instance) {
     std::vector<std::string> types;
     std::size_t room = 0;
     for (const Question& question : puller.questions) {
-        const bool full = question.got.size() >= question.max;
-        if (full || (question.gone && *question.gone)) continue;
-        room += question.max - question.got.size();
+        if (question.full() || (question.gone && *question.gone)) continue;
+        room += question.room(puller.task_bytes);
         for (const std::string& type : question.types)
             if (std::ranges::find(types, type) == types.end()) types.push_back(type);
     }

@@ -9,8 +9,6 @@
 namespace taskd::service {
 namespace {
 
-// As much as the body of a request; the last one may go beyond.
-constexpr std::size_t answer_bytes_max = limits::body_bytes_max;
 // Read from the view together: so many may be in memory beyond the bound.
 constexpr std::size_t rows_at_once = 16;
 
@@ -25,7 +23,7 @@ struct Rows {
     Result<void> done{};
 
     void read(port::View& view) {
-        while (asked < ids.size() && (reads_on || bytes < answer_bytes_max)) {
+        while (asked < ids.size() && (reads_on || bytes < limits::answer_payload_bytes_max)) {
             const std::size_t count = std::min(rows_at_once, ids.size() - asked);
             auto some = view.find(std::span{ids}.subspan(asked, count));
             if (!some) {
@@ -34,7 +32,7 @@ struct Rows {
             }
             asked += count;
             for (Task& task : *some) {
-                is_bare.push_back(bytes >= answer_bytes_max);
+                is_bare.push_back(bytes >= limits::answer_payload_bytes_max);
                 if (is_bare.back()) task.result = {};
                 if (!reads_on) task.spec.payload = {};  // of no use, and not bounded
                 bytes += task.result.size();
@@ -52,7 +50,7 @@ void TaskApi::find_all(const std::vector<TaskId>& ids, Rest rest, FoundTasks the
     rows->reads_on = rest == Rest::states;
     for (const TaskId& id : ids) {
         auto task = core_.engine().hold(id);
-        (*found)->left.push_back(task && rows->bytes >= answer_bytes_max);
+        (*found)->left.push_back(task && rows->bytes >= limits::answer_payload_bytes_max);
         if (!task)
             rows->ids.push_back(id);
         else
