@@ -1,7 +1,7 @@
 // Submits: which tasks are new, which were there before, and what has to be asked of the view
 // first.
+#include <algorithm>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "engine/rules.hpp"
 
@@ -31,6 +31,7 @@ class Submission {
             known_.emplace(task.spec.id, &task);
         for (const KeyUse& use : command.known_keys)
             known_keys_.emplace(use.key, &use);
+        if (command.tasks.size() > 1) seen_.reserve(command.tasks.size());
     }
 
     Decision decide() {
@@ -46,8 +47,13 @@ class Submission {
     // A refusal, or nothing.
     std::optional<Decision> take(std::size_t i) {
         const TaskSpec& spec = command_.tasks[i];
-        if (command_.tasks.size() > 1 && !seen_.insert(spec.id).second)
-            return refuse(ErrorCode::id_conflict, "the id stands twice in this request", i);
+        if (command_.tasks.size() > 1)
+            if (const auto [seen, is_new] = seen_.try_emplace(spec.id, i); !is_new) {
+                if (command_.tasks[seen->second] != spec)
+                    return refuse(ErrorCode::id_conflict, "the id stands twice in this request", i);
+                say_again(i, seen->second);
+                return std::nullopt;
+            }
         const Task* there = nullptr;
         const Place place = look_for(spec.id, there);
         if (place == Place::asked) return std::nullopt;
@@ -119,11 +125,30 @@ class Submission {
         return Place::here;
     }
 
+    // The same task once more: whatever the first one is, this one is too.
+    void say_again(std::size_t i, std::size_t first) {
+        auto& existing = decision_.existing;  // in the order of the request
+        const auto other =
+            std::ranges::lower_bound(existing, first, {}, &std::pair<std::size_t, TaskId>::first);
+        const bool is_other = other != existing.end() && other->first == first;
+        const TaskId id = is_other ? other->second : command_.tasks[first].id;
+        if (id != command_.tasks[i].id) existing.emplace_back(i, id);
+    }
+
     // `done` when the key says that there is nothing more to do, or not yet.
     std::optional<Decision> take_key(std::size_t i, bool& done) {
         const TaskSpec& spec = command_.tasks[i];
-        if (!seen_keys_.insert(spec.idempotency_key).second)
-            return refuse(ErrorCode::key_conflict, "the key stands twice in this request", i);
+        if (const auto [seen, is_new] = seen_keys_.try_emplace(spec.idempotency_key, i); !is_new) {
+            done = true;
+            // What is asked first may need no key: then this one does.
+            if (decision_.asks()) return std::nullopt;
+            TaskSpec same = spec;
+            same.id = command_.tasks[seen->second].id;
+            if (same != command_.tasks[seen->second])
+                return refuse(ErrorCode::key_conflict, "the key stands twice in this request", i);
+            say_again(i, seen->second);
+            return std::nullopt;
+        }
         const auto use = find_key(spec.idempotency_key, done);
         if (!use || done) return std::nullopt;
         const Header* header = context_.state.find(use->id);
@@ -161,8 +186,9 @@ class Submission {
     Decision decision_;
     std::unordered_map<TaskId, const Task*> known_;
     std::unordered_map<std::string, const KeyUse*> known_keys_;
-    std::unordered_set<TaskId> seen_;
-    std::unordered_set<std::string> seen_keys_;
+    // Where in the request they stand first.
+    std::unordered_map<TaskId, std::size_t> seen_;
+    std::unordered_map<std::string_view, std::size_t> seen_keys_;
     std::map<std::pair<std::string_view, std::string_view>, std::size_t> coming_;
 };
 

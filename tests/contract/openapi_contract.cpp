@@ -84,12 +84,14 @@ void try_submits(Judge& judge) {
     once("{\"type\":\"echo\",\"idempotency_key\":\"other\"}", 422, "invalid_field", "key-2");
     once("{\"type\":\"echo\"}", 422, "invalid_field", std::string(300, 'k'));
     refused("{\"type\":\"echo\",\"idempotency_key\":\"\"}", 422, "invalid_field");
-    const std::string keyed = "{\"type\":\"echo\",\"idempotency_key\":\"twice\"}";
-    refused("[" + keyed + "," + keyed + "]", 409, "key_conflict");
+    const std::string keyed = "{\"type\":\"echo\",\"idempotency_key\":\"twice\",\"payload\":";
+    refused("[" + keyed + "1}," + keyed + "2}]", 409, "key_conflict");
+    judge.ask("POST", "/v1/tasks", "/v1/tasks", "[" + keyed + "1}," + keyed + "1}]", 202);
     const std::string mine = "{\"id\":\"" + unknown_id + "\",\"type\":\"echo\",\"payload\":";
     judge.ask("POST", "/v1/tasks", "/v1/tasks", mine + "1}", 202);
     judge.ask("POST", "/v1/tasks", "/v1/tasks", mine + "1}", 202);
     judge.ask("POST", "/v1/tasks", "/v1/tasks", mine + "2}", 409, "id_conflict");
+    judge.ask("POST", "/v1/tasks", "/v1/tasks", "[" + mine + "1}," + mine + "1}]", 202);
 }
 
 void try_labels(Judge& judge) {

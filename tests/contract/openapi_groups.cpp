@@ -30,8 +30,8 @@ void refuse_groups(Judge& judge) {
     for (std::size_t i = 0; i < limits::submit_tasks_max; ++i)
         many += ",{\"type\":\"echo\"}";
     refused(many + "]}", 413, "too_many_tasks");
-    const std::string keyed = "{\"type\":\"echo\",\"idempotency_key\":\"in a group\"}";
-    refused("{\"tasks\":[" + keyed + "," + keyed + "]}", 409, "key_conflict");
+    const std::string keyed = "{\"type\":\"echo\",\"idempotency_key\":\"in a group\",\"payload\":";
+    refused("{\"tasks\":[" + keyed + "1}," + keyed + "2}]}", 409, "key_conflict");
     judge.ask("POST", "/v1/queues/{type}/drain", "/v1/queues/shut/drain", "", 200);
     refused("{\"tasks\":[{\"type\":\"shut\"}]}", 503, "queue_draining");
     judge.ask("PUT", "/v1/queues/{type}", "/v1/queues/narrow", "{\"key_backlog_max\":1}", 200);

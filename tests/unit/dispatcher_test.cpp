@@ -231,6 +231,45 @@ TEST_CASE("the tasks of a group match the schemas of their types, its completion
     CHECK(make("2")->status == 202);
 }
 
+TEST_CASE("a task that is said twice in one array is answered twice, once its one run has ended") {
+    World world;
+    const std::string id = "018bcfe5-687b-7000-8000-000000000001";
+    const std::string one = R"({"type":"sum","payload":1,"id":")" + id + R"("})";
+    const std::string keyed = R"({"type":"sum","payload":2,"idempotency_key":"order-7"})";
+    const std::string array = "[" + one + "," + keyed + "," + one + "," + keyed + "]";
+    auto waited = std::make_shared<std::optional<port::HttpResponse>>();
+    world.service->front().handle(
+        {.method = "POST", .target = "/v1/tasks?wait=60s", .body = array},
+        [waited](port::HttpResponse answer) { *waited = std::move(answer); });
+    world.world.run_for(1s);
+    CHECK_FALSE(waited->has_value());
+    CHECK(world.table.tasks.size() == 2);
+    const auto leased = world.ask("POST", "/v1/leases", R"({"types":["sum"],"max":9})");
+    const std::string result = "\"" + std::string(1'000'000, 'r') + "\"";
+    for (const auto& task : protocol::JsonView{leased->body}["tasks"].items()) {
+        CHECK_FALSE(waited->has_value());
+        const bool first = task["id"].text() == id;
+        const std::string path = "/v1/leases/" + std::string{task["lease"].text()} + "/complete";
+        REQUIRE(world.ask("POST", path, R"({"result":)" + (first ? result : "2") + "}")->status ==
+                200);
+    }
+    world.world.run_for(1s);
+    REQUIRE(waited->has_value());
+    CHECK((*waited)->status == 200);
+    const auto told = protocol::JsonView{(*waited)->body}["tasks"].items();
+    REQUIRE(told.size() == 4);
+    CHECK(told[0]["id"].text() == id);
+    CHECK(told[2]["id"].text() == id);
+    CHECK(told[1]["id"].text() == told[3]["id"].text());
+    // An answer has room for so much, however often it was said.
+    std::string often = "[" + one;
+    for (int i = 0; i < 20; ++i)
+        often += "," + one;
+    const auto brief = world.ask("POST", "/v1/tasks?wait=1s", often + "]");
+    CHECK(brief->status == 202);
+    CHECK(protocol::JsonView{brief->body}["tasks"].items().size() == 21);
+}
+
 TEST_CASE("a dispatcher on its way out refuses new tasks, lets go who waits and tells why") {
     World world;
     bool drained = false;

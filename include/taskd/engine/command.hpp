@@ -534,7 +534,8 @@ struct Decision {
     std::optional<WorkflowId> advanced;
     // The same: tasks whose results are wanted, and nothing else of them.
     std::vector<TaskId> fetch_results;
-    // Of a submit: which of its tasks are another one, submitted before under the same key.
+    // Of a submit: which of its tasks are another one, submitted before under the same key, or
+    // earlier in the same request.
     std::vector<std::pair<std::size_t, TaskId>> existing;
     TopicAnswer topics;
 

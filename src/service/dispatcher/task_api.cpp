@@ -73,6 +73,14 @@ Result<void> take_key_header(const port::HttpHeaders& headers, protocol::SubmitB
     return {};
 }
 
+// Each once, though a request may say one twice.
+std::vector<TaskId> distinct(std::vector<TaskId> ids) {
+    std::ranges::sort(ids);
+    const auto again = std::ranges::unique(ids);
+    ids.erase(again.begin(), again.end());
+    return ids;
+}
+
 std::vector<TaskId> still_open(const std::vector<const Task*>& tasks) {
     std::vector<TaskId> open;
     for (const Task* task : tasks)
@@ -80,16 +88,27 @@ std::vector<TaskId> still_open(const std::vector<const Task*>& tasks) {
     return open;
 }
 
+bool fits_one_answer(const std::vector<const Task*>& tasks) {
+    std::size_t bytes = 0;
+    for (const Task* task : tasks)
+        bytes += task->result.size();
+    return bytes <= limits::answer_payload_bytes_max;
+}
+
 // All of them whole, or each in brief while some have not ended or there is too much to tell.
-void answer_waited(Call& call, const Submitted& submitted,
+void answer_waited(Call& call, const Submitted& submitted, const std::vector<TaskId>& ids,
                    const std::vector<std::shared_ptr<const Task>>& tasks,
                    const std::vector<bool>& left) {
     std::vector<const Task*> now;
-    for (const auto& task : tasks)
+    for (const TaskId& id : submitted.ids) {
+        const auto place = std::ranges::lower_bound(ids, id) - ids.begin();
+        const auto& task = tasks[static_cast<std::size_t>(place)];
         if (task) now.push_back(task.get());  // it may be deleted by now
+    }
     if (now.empty())
         return call.answer(Error{ErrorCode::task_not_found, submitted.ids[0].to_string()});
-    const bool whole = still_open(now).empty() && std::ranges::find(left, true) == left.end();
+    const bool whole = still_open(now).empty() && std::ranges::find(left, true) == left.end() &&
+                       fits_one_answer(now);
     call.answer(whole ? 200 : 202, submit_answer(now, submitted.is_array, whole));
 }
 
@@ -173,7 +192,7 @@ void TaskApi::submit(Call call) {
             const auto tasks = submitted->tasks(core_.engine());
             const auto open = still_open(tasks);
             if (wait == Duration{0} || open.empty()) {
-                const bool whole = wait > Duration{0};
+                const bool whole = wait > Duration{0} && fits_one_answer(tasks);
                 return [durable, shared, whole,
                         body = submit_answer(tasks, submitted->is_array, whole)] {
                     durable();
@@ -182,11 +201,11 @@ void TaskApi::submit(Call call) {
             }
             // What ended early may have left memory by then.
             const auto answer = [this, submitted, shared] {
-                find_all(submitted->ids, Rest::states,
-                         [submitted, shared](const Result<Found>& found) {
-                             if (!found) return shared->answer(found.error());
-                             answer_waited(*shared, *submitted, found->tasks, found->left);
-                         });
+                const auto ids = distinct(submitted->ids);
+                find_all(ids, Rest::states, [submitted, shared, ids](const Result<Found>& found) {
+                    if (!found) return shared->answer(found.error());
+                    answer_waited(*shared, *submitted, ids, found->tasks, found->left);
+                });
             };
             if (!waiters_.wait(open, open.size(), wait, answer, shared->request.client_gone))
                 answer();  // the last place went meanwhile
