@@ -24,6 +24,12 @@ inline constexpr std::size_t body_bytes_max = 16 * mebibyte;
 // Tasks submitted one a line: too_many_tasks. They are taken a thousand a turn.
 inline constexpr std::size_t submit_lines_max = 100'000;
 inline constexpr std::size_t submit_lines_step = 1'000;
+// What all such requests under way hold: overloaded. Their bodies, and for each line what its
+// answer takes unless it is refused.
+inline constexpr std::size_t submit_lines_bytes_max = 256 * mebibyte;
+inline constexpr std::size_t submit_line_answer_bytes = 96;
+static_assert(body_bytes_max + (submit_lines_max + 1) * submit_line_answer_bytes <
+              submit_lines_bytes_max);
 // A frame holds one such submit and the leases it leads to.
 inline constexpr std::size_t frame_bytes_max = 24 * mebibyte;
 inline constexpr std::size_t segment_bytes = 32 * mebibyte;

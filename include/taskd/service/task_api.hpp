@@ -1,6 +1,9 @@
 // The dispatcher's HTTP side: config/openapi.yaml turned into commands and reads of the core.
 #pragma once
 
+#include <deque>
+#include <memory>
+
 #include "taskd/protocol/task_json.hpp"
 #include "taskd/service/core.hpp"
 #include "taskd/service/http_front.hpp"
@@ -20,7 +23,7 @@ struct ResultsWanted {
 class TaskApi {
   public:
     TaskApi(Core& core, Waiters& waiters, WorkerLink& workers, LeaseDesk& desk, Schemas& schemas,
-            port::Clock& clock);
+            port::Clock& clock, port::Timers& timers);
 
     void add_routes(HttpFront& front);
 
@@ -40,9 +43,13 @@ class TaskApi {
     // Many tasks, one a line, each taken or refused for itself.
     struct Lines;
     void submit_lines(Call call);
-    void take_lines(const std::shared_ptr<Lines>& lines);
+    void count_lines(Lines& lines);
+    void await_turn(std::shared_ptr<Lines> lines);
+    void post_turn();
+    void take_turn();
+    std::size_t take_lines(const std::shared_ptr<Lines>& lines, std::size_t most);
     void take_line(const std::shared_ptr<Lines>& lines, std::string_view text);
-    void line_done(const std::shared_ptr<Lines>& lines);
+    void step_done(const std::shared_ptr<Lines>& lines);
     void get_task(Call call);
     void get_result(Call call);
     void get_results(Call call);
@@ -79,7 +86,12 @@ class TaskApi {
     LeaseDesk& desk_;
     Schemas& schemas_;
     port::Clock& clock_;
+    port::Timers& timers_;
     SteadyTime started_at_;
+    std::deque<std::shared_ptr<Lines>> lines_waiting_;  // for the turn of their next step
+    std::size_t lines_bytes_ = 0;  // of all requests of lines, with what is set aside
+    bool turn_posted_ = false;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // posts may come after our end
 };
 
 }  // namespace taskd::service

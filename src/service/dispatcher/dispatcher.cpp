@@ -52,7 +52,8 @@ Result<void> Dispatcher::start() {
         core_, core.clock, core.timers, lease,
         [this](const std::string& instance) { return link_->knows(instance); });
     schemas_ = std::make_unique<Schemas>(core_.engine());
-    api_ = std::make_unique<TaskApi>(core_, waiters_, *link_, *desk_, *schemas_, core.clock);
+    api_ = std::make_unique<TaskApi>(core_, waiters_, *link_, *desk_, *schemas_, core.clock,
+                                     core.timers);
     api_->add_routes(front_);
     lease_api_ = std::make_unique<LeaseApi>(core_, *desk_, lease);
     lease_api_->add_routes(front_);

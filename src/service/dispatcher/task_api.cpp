@@ -115,13 +115,14 @@ void answer_waited(Call& call, const Submitted& submitted, const std::vector<Tas
 }  // namespace
 
 TaskApi::TaskApi(Core& core, Waiters& waiters, WorkerLink& workers, LeaseDesk& desk,
-                 Schemas& schemas, port::Clock& clock)
+                 Schemas& schemas, port::Clock& clock, port::Timers& timers)
     : core_{core},
       waiters_{waiters},
       workers_{workers},
       desk_{desk},
       schemas_{schemas},
       clock_{clock},
+      timers_{timers},
       started_at_{clock.steady()} {}
 
 void TaskApi::add_routes(HttpFront& front) {

@@ -27,6 +27,8 @@ struct TaskApi::Lines {
     Call call;
     std::string body;
     SteadyTime begin;
+    std::size_t set_aside = 0;         // of memory, for the answer
+    std::size_t held = 0;              // as counted
     std::size_t at = 0;                // in the body
     std::size_t line = 0;              // the last one read, from 1
     std::vector<std::string> answers;  // of this step, in order
@@ -36,6 +38,7 @@ struct TaskApi::Lines {
 };
 
 void TaskApi::submit_lines(Call call) {
+    if (const auto slow = core_.slow_down()) return call.answer(*slow);
     if (call.target.find("wait") != nullptr)
         return call.answer(Error{ErrorCode::invalid_field, "wait is not for lines"});
     if (!port::find_header(call.request.headers, "Idempotency-Key").empty())
@@ -46,21 +49,56 @@ void TaskApi::submit_lines(Call call) {
     if (count > limits::submit_lines_max + 1)
         return call.answer(
             Error{ErrorCode::too_many_tasks, std::to_string(limits::submit_lines_max) + " lines"});
+    const std::size_t set_aside = count * limits::submit_line_answer_bytes;
+    if (lines_bytes_ + body.size() + set_aside > limits::submit_lines_bytes_max)
+        return call.answer(Error{ErrorCode::overloaded, "too many lines at once"});
     auto lines = std::make_shared<Lines>();
     lines->call = std::move(call);
     lines->body = std::move(body);
     lines->begin = clock_.steady();
-    take_lines(lines);
+    lines->set_aside = set_aside;
+    lines->out.reserve(set_aside);
+    count_lines(*lines);
+    await_turn(std::move(lines));
 }
 
-// A step: so many lines, whose answers are awaited before the next, so that neither a turn nor what
-// waits for the disk grows with the request.
-void TaskApi::take_lines(const std::shared_ptr<Lines>& lines) {
+// What they hold until they are answered.
+void TaskApi::count_lines(Lines& lines) {
+    const std::size_t held = lines.body.size() + std::max(lines.set_aside, lines.out.size());
+    lines_bytes_ += held - std::exchange(lines.held, held);
+}
+
+void TaskApi::await_turn(std::shared_ptr<Lines> lines) {
+    lines_waiting_.push_back(std::move(lines));
+    if (!std::exchange(turn_posted_, true)) post_turn();
+}
+
+void TaskApi::post_turn() {
+    timers_.post([this, alive = std::weak_ptr{alive_}] {
+        if (!alive.expired()) take_turn();
+    });
+}
+
+// So many lines of all requests, which come one after another, so that no turn grows with them.
+void TaskApi::take_turn() {
+    std::size_t room = limits::submit_lines_step;
+    while (room > 0 && !lines_waiting_.empty()) {
+        const auto lines = std::move(lines_waiting_.front());
+        lines_waiting_.pop_front();
+        room -= take_lines(lines, room);
+    }
+    turn_posted_ = !lines_waiting_.empty();
+    if (turn_posted_) post_turn();
+}
+
+// A step of one request, whose answers are awaited before its next, so that what waits for the disk
+// does not grow with it either; how many lines it was.
+std::size_t TaskApi::take_lines(const std::shared_ptr<Lines>& lines, std::size_t most) {
     const std::string_view body = lines->body;
-    lines->answers.clear();
+    const std::size_t before = lines->line;
     lines->reading = true;
     // Whoever closes only its own side has left as far as can be seen, and waits: all is taken.
-    while (lines->at < body.size() && lines->answers.size() < limits::submit_lines_step) {
+    while (lines->at < body.size() && lines->line - before < most) {
         const std::size_t end = std::min(body.find('\n', lines->at), body.size());
         const std::string_view text = body.substr(lines->at, end - lines->at);
         lines->at = end + 1;
@@ -68,10 +106,8 @@ void TaskApi::take_lines(const std::shared_ptr<Lines>& lines) {
         if (!is_blank(text)) take_line(lines, text);
     }
     lines->reading = false;
-    if (!lines->answers.empty()) return line_done(lines);
-    core_.note_submit(clock_.steady() - lines->begin);
-    lines->call.respond(
-        {200, {{"Content-Type", std::string{protocol::lines_type}}}, std::move(lines->out)});
+    step_done(lines);
+    return lines->line - before;
 }
 
 void TaskApi::take_line(const std::shared_ptr<Lines>& lines, std::string_view text) {
@@ -119,20 +155,26 @@ void TaskApi::take_line(const std::shared_ptr<Lines>& lines, std::string_view te
                       return [this, lines, place, answer = std::move(answer)] {
                           lines->answers[place] = answer;
                           --lines->open;
-                          line_done(lines);
+                          step_done(lines);
                       };
                   });
 }
 
-void TaskApi::line_done(const std::shared_ptr<Lines>& lines) {
+void TaskApi::step_done(const std::shared_ptr<Lines>& lines) {
     if (lines->reading || lines->open > 0) return;
     for (const std::string& answer : lines->answers) {
         lines->out += answer;
         lines->out.push_back('\n');
     }
     lines->answers.clear();
-    // Through the end of a turn: others have theirs in between.
-    core_.when_durable([this, lines] { take_lines(lines); });
+    count_lines(*lines);
+    if (lines->at < lines->body.size()) return await_turn(lines);
+    core_.when_durable([this, lines] {  // what was refused rests on what is not yet durable
+        core_.note_submit(clock_.steady() - lines->begin);
+        lines_bytes_ -= lines->held;
+        lines->call.respond(
+            {200, {{"Content-Type", std::string{protocol::lines_type}}}, std::move(lines->out)});
+    });
 }
 
 }  // namespace taskd::service
