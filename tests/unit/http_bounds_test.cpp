@@ -9,6 +9,7 @@
 #include "catch.hpp"
 #include "raw_client.hpp"
 #include "server_fixture.hpp"
+#include "slow_reader.hpp"
 
 using namespace taskd;
 using namespace taskd::test;
@@ -16,7 +17,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// "/hold" waits to be answered by the test, "/big" gets 4 MiB, all else a word.
+// "/hold" waits to be answered by the test, "/big" gets 4 MiB, "/huge" 64, all else a word.
 struct Handler final : port::HttpHandler {
     void handle(port::HttpRequest&& request, port::HttpResponder respond) override {
         ++seen;
@@ -24,8 +25,10 @@ struct Handler final : port::HttpHandler {
             gone.push_back(request.client_gone);
             return held.push_back(std::move(respond));
         }
-        const bool big = request.target == "/big";
-        respond({.headers = {}, .body = std::string(big ? 4 * limits::mebibyte : 4, 'b')});
+        std::size_t bytes = 4;
+        if (request.target == "/big") bytes = 4 * limits::mebibyte;
+        if (request.target == "/huge") bytes = 64 * limits::mebibyte;
+        respond({.headers = {}, .body = std::string(bytes, 'b')});
     }
     std::size_t seen = 0;
     std::vector<port::HttpResponder> held;
@@ -91,6 +94,44 @@ TEST_CASE("while too many answers wait for their readers new requests are overlo
     other.send(get("/"));
     REQUIRE(other.wait_for_responses(3));
     CHECK(other.responses()[2].status == 200);
+}
+
+TEST_CASE("what workers say of their leases is answered even while others are overloaded",
+          "[http]") {
+    Fixture fixture{{.answers_bytes_max = 100 * limits::kibibyte}};
+    RawClient slow{fixture.loop, fixture.server.port()};
+    slow.send(get("/big"));
+    REQUIRE(fixture.turn([&] { return fixture.handler.seen == 1; }));
+    RawClient worker{fixture.loop, fixture.server.port()};
+    for (const char* target : {"/v1/leases/a.1/renew", "/v1/leases/a.1/logs?offset=0", "/v1/leases",
+                               "/v1/leasesx", "/healthz/x"})
+        worker.send(get(target));
+    REQUIRE(worker.wait_for_responses(5));
+    const auto got = worker.responses();
+    CHECK(got[0].status == 200);
+    CHECK(got[1].status == 200);
+    for (std::size_t i = 2; i < 5; ++i)
+        CHECK(got[i].status == 429);
+}
+
+TEST_CASE("who takes an answer below the least rate is closed, however steadily", "[http]") {
+    // Whoever takes something now and then has the whole time anew without it.
+    const bool slow = GENERATE(true, false);
+    CAPTURE(slow);
+    Fixture fixture{{.write_timeout = 500ms,
+                     .write_rate_least = slow ? 1'024 * limits::mebibyte : limits::kibibyte}};
+    SlowReader reader{fixture.server.port()};
+    reader.ask("/huge");
+    const auto timer = fixture.loop.make();
+    const auto clock = io::make_system_clock();
+    const SteadyTime end = clock->steady() + 2s;
+    CHECK(fixture.turn([&] {
+        timer->set(clock->steady() + 5ms, [] {});
+        reader.take(32 * limits::kibibyte);
+        return reader.at_end() || clock->steady() > end;
+    }));
+    CHECK(reader.at_end() == slow);
+    CHECK(fixture.server.stats().connections == (slow ? 0 : 1));
 }
 
 TEST_CASE("who was answered much is answered one request at a time", "[http]") {

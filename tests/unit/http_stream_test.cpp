@@ -2,6 +2,7 @@
 #include "catch.hpp"
 #include "raw_client.hpp"
 #include "server_fixture.hpp"
+#include "slow_reader.hpp"
 #include "taskd/io/http_exchange.hpp"
 
 using namespace taskd;
@@ -146,6 +147,28 @@ TEST_CASE("what a slow reader does not take waits with the writer, and a deaf on
     }));
     CHECK(pieces > 1);
     CHECK(pieces < 100);  // what the kernel holds, and no more
+}
+
+TEST_CASE("a stream may be taken as slowly as its reader likes, if it is taken at all") {
+    io::HttpServerSettings settings;
+    settings.write_timeout = 500ms;
+    settings.write_rate_least = 1'024 * limits::mebibyte;
+    Fixture fixture{settings};
+    SlowReader reader{fixture.server.port()};
+    reader.ask("/stream");
+    port::HttpStream& stream = fixture.stream();
+    const auto timer = fixture.loop.make();
+    const auto clock = io::make_system_clock();
+    const SteadyTime end = clock->steady() + 2s;
+    const std::string piece(64 * 1024, 'x');
+    CHECK(fixture.turn([&] {
+        timer->set(clock->steady() + 5ms, [] {});
+        if (stream.waiting() == 0) stream.write(piece);
+        reader.take(32 * 1024);
+        return stream.gone() || clock->steady() > end;
+    }));
+    CHECK_FALSE(stream.gone());
+    CHECK(stream.waiting() > 0);
 }
 
 TEST_CASE("a drain waits for streams to end") {

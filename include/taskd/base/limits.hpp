@@ -248,6 +248,8 @@ inline constexpr Duration body_timeout = 60s;
 inline constexpr Duration idle_timeout = 120s;
 // A client that does not read its answer.
 inline constexpr Duration write_timeout = 60s;
+// One that reads it more slowly for long, in bytes a second: nobody waits for 16 MiB at 1 KiB/s.
+inline constexpr std::size_t write_rate_least = 16 * kibibyte;
 // Requests of one connection that wait for their answers; then no more are read from it.
 inline constexpr std::size_t pipelined_max = 32;
 // Bodies that have come in part, of all connections together: overloaded.

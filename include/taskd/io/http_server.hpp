@@ -28,11 +28,15 @@ struct HttpServerSettings {
     std::size_t pipelined_max = limits::pipelined_max;  // beyond: not read until one is answered
     std::size_t bodies_bytes_max = limits::bodies_bytes_max;    // beyond: overloaded
     std::size_t answers_bytes_max = limits::answers_bytes_max;  // unread; beyond: overloaded
-    std::vector<std::string_view> always_answered = {"/healthz", "/readyz"};  // even then
+    // Even then: targets, and what is below one that ends in a slash. A lease whose renewal or
+    // result is turned away is lost, and their answers are small.
+    std::vector<std::string_view> always_answered = {"/healthz", "/readyz", "/v1/leases/"};
     Duration header_timeout = limits::header_timeout;  // first to last byte: request_timeout
     Duration body_timeout = limits::body_timeout;      // the same for the body
     Duration idle_timeout = limits::idle_timeout;      // between requests: closed
     Duration write_timeout = limits::write_timeout;    // no byte of an answer taken: closed
+    // Bytes a second; who takes an answer more slowly for long is closed too, but not a stream.
+    std::size_t write_rate_least = limits::write_rate_least;
 };
 
 struct HttpServerStats {

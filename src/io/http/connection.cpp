@@ -186,10 +186,8 @@ void HttpConnection::dispatch(protocol::HttpMessage message) {
     });
     message.headers.emplace_back(port::sender_header, sender_);
     const std::uint64_t slot = first_slot_ + slots_.size() - 1;
-    const HttpServerSettings& settings = core_.settings();
-    if (core_.answers_bytes > settings.answers_bytes_max &&
-        std::ranges::find(settings.always_answered, message.target) ==
-            settings.always_answered.end())
+    if (core_.answers_bytes > core_.settings().answers_bytes_max &&
+        !is_always_answered(message.target))
         return answer(slot, {ErrorCode::overloaded, "too many answers wait for their readers"});
     core_.handler().handle({.method = std::move(message.method),
                             .target = std::move(message.target),
@@ -197,6 +195,12 @@ void HttpConnection::dispatch(protocol::HttpMessage message) {
                             .body = std::move(message.body),
                             .client_gone = gone_},
                            HttpConnectionResponder{weak_from_this(), slot});
+}
+
+bool HttpConnection::is_always_answered(std::string_view target) const {
+    return std::ranges::any_of(core_.settings().always_answered, [&](std::string_view each) {
+        return each.ends_with('/') ? target.starts_with(each) : target == each;
+    });
 }
 
 void HttpConnection::refuse(const Error& error) {
@@ -349,7 +353,7 @@ void HttpConnection::send() {
             break;
         }
         if (error) return close();
-        timed_phase_ = Phase::idle;  // progress: the time to write begins anew
+        note_progress(sent);
         sent += std::exchange(out_sent_, 0);
         while (!out_.empty() && sent >= out_.front().size()) {
             sent -= out_.front().size();
@@ -358,6 +362,20 @@ void HttpConnection::send() {
         }
         out_sent_ = sent;
     }
+}
+
+// What is taken puts the end off by the time that the least rate gives it, up to all of the time to
+// write: who takes a byte now and then would hold an answer for ever. A stream holds little, and is
+// as slow as what it tells of.
+void HttpConnection::note_progress(std::size_t sent) {
+    if (timed_phase_ != Phase::complete || (streams() && out_bytes_ <= out_bytes_max)) {
+        timed_phase_ = Phase::idle;  // the time to write begins anew
+        return;
+    }
+    const HttpServerSettings& settings = core_.settings();
+    const Duration earned = Duration{std::chrono::seconds{1}} * static_cast<std::int64_t>(sent) /
+                            static_cast<std::int64_t>(settings.write_rate_least);
+    deadline_ = std::min(deadline_ + earned, core_.now() + settings.write_timeout);
 }
 
 void HttpConnection::wait_write() {

@@ -45,6 +45,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     bool may_take() const;
     bool is_refused() const;
     void dispatch(protocol::HttpMessage message);
+    bool is_always_answered(std::string_view target) const;
     void answer(std::uint64_t slot, port::HttpResponse response);
     void answer(std::uint64_t slot, const Error& error) { answer(slot, core_.problem(error)); }
     void write_answers();
@@ -54,6 +55,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     bool stream_waits() const;
     std::string& tail();
     void send();
+    void note_progress(std::size_t sent);
     void wait_write();
     void linger();
     void on_end_of_stream();
