@@ -35,6 +35,28 @@ std::string_view media_of(std::string_view type) {
     return type.substr(0, std::min(type.find(';'), type.find(' ')));
 }
 
+// Takes the next element off a list, without the blanks around it.
+std::string_view next_of(std::string_view& list, char separator) {
+    std::string_view each = list.substr(0, list.find(separator));
+    list.remove_prefix(std::min(list.size(), each.size() + 1));
+    while (each.starts_with(' ') || each.starts_with('\t'))
+        each.remove_prefix(1);
+    while (each.ends_with(' ') || each.ends_with('\t'))
+        each.remove_suffix(1);
+    return each;
+}
+
+// Whether a media type of an Accept is said to be not acceptable: "text/plain;q=0".
+bool is_unwanted(std::string_view range) {
+    while (!range.empty()) {
+        std::string_view each = next_of(range, ';');
+        if (!each.starts_with("q=") && !each.starts_with("Q=")) continue;
+        each.remove_prefix(2);
+        return each.starts_with('0') && each.find_first_not_of("0.") == each.npos;
+    }
+    return false;
+}
+
 // Tells one body from another; nobody gains by a collision but a stale copy of his own.
 std::string tag_of(std::string_view body) {
     std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
@@ -51,12 +73,7 @@ std::string tag_of(std::string_view body) {
 bool names_tag(std::string_view header, std::string_view tag) {
     if (header == "*") return true;
     while (!header.empty()) {
-        std::string_view each = header.substr(0, header.find(','));
-        header.remove_prefix(std::min(header.size(), each.size() + 1));
-        while (each.starts_with(' '))
-            each.remove_prefix(1);
-        while (each.ends_with(' '))
-            each.remove_suffix(1);
+        std::string_view each = next_of(header, ',');
         if (each.starts_with("W/")) each.remove_prefix(2);
         if (each == tag) return true;
     }
@@ -126,11 +143,8 @@ bool Call::sends(std::string_view media) const {
 bool Call::accepts(std::string_view media) const {
     std::string_view asked = port::find_header(request.headers, "Accept");
     while (!asked.empty()) {
-        std::string_view each = asked.substr(0, asked.find(','));
-        asked.remove_prefix(std::min(asked.size(), each.size() + 1));
-        while (each.starts_with(' '))
-            each.remove_prefix(1);
-        if (port::same_header(media_of(each), media)) return true;
+        const std::string_view each = next_of(asked, ',');
+        if (port::same_header(media_of(each), media) && !is_unwanted(each)) return true;
     }
     return false;
 }
@@ -246,7 +260,8 @@ std::optional<Error> HttpFront::refused(const port::HttpRequest& request) const 
     std::string_view given = port::find_header(request.headers, "Authorization");
     if (given.empty()) return Error{ErrorCode::missing_key, {}};
     constexpr std::string_view scheme = "Bearer ";
-    if (!given.starts_with(scheme)) return Error{ErrorCode::missing_key, "not a bearer token"};
+    if (!port::same_header(given.substr(0, scheme.size()), scheme))
+        return Error{ErrorCode::missing_key, "not a bearer token"};
     given.remove_prefix(scheme.size());
     if (!protocol::same_secret(given, key_.secret())) return Error{ErrorCode::wrong_key, {}};
     return std::nullopt;

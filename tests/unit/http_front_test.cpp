@@ -78,6 +78,32 @@ TEST_CASE("who has the key may come from anywhere", "[front]") {
     CHECK(role.post({{"Host", "evil.example"}}) == "401 missing_key");
 }
 
+TEST_CASE("the scheme of the key is told without case", "[front]") {
+    Role role{{}, "a-cluster-key-of-these-tests"};
+    for (const char* scheme : {"Bearer ", "bearer ", "BEARER "})
+        CHECK(role.post({{"Authorization",
+                          scheme + std::string{"a-cluster-key-of-these-tests"}}}) == "200");
+    CHECK(role.post({{"Authorization", "bearer another"}}) == "403 wrong_key");
+    for (const char* given : {"Basic a-cluster-key-of-these-tests", "Bearer", "bear"})
+        CHECK(role.post({{"Authorization", given}}) == "401 missing_key");
+}
+
+TEST_CASE("a media type of no quality is not accepted", "[front]") {
+    const auto accepts = [](std::string asked) {
+        service::Call call;
+        call.request.headers = {{"Accept", std::move(asked)}};
+        return call.accepts("application/x-ndjson");
+    };
+    for (const char* asked :
+         {"application/x-ndjson", "text/html, Application/X-NDJSON;q=0.5",
+          "application/x-ndjson ; charset=utf-8; q=1", "application/x-ndjson;q=0.001"})
+        CHECK(accepts(asked));
+    for (const char* asked :
+         {"", "text/html", "application/x-ndjson;q=0", "application/x-ndjson; q=0.000, text/html",
+          "application/x-ndjson;charset=utf-8;Q=0.0"})
+        CHECK_FALSE(accepts(asked));
+}
+
 TEST_CASE("a body that was read is let go while its call waits", "[front]") {
     service::Call call;
     call.request.body = std::string(limits::mebibyte, 'x');
