@@ -61,6 +61,7 @@ TEST_CASE("a reader is told what happens from now on, once it is synced and not 
     DispatcherWorld world;
     REQUIRE(world.submit()->status == 202);
     Reader reader{world, ""};
+    CHECK(port::find_header(reader.response->headers, "X-Accel-Buffering") == "no");
     CHECK(port::find_header(reader.response->headers, "Content-Type") == "text/event-stream");
     CHECK(reader.take().empty());
     CHECK_FALSE(reader.newest().empty());  // where it would resume

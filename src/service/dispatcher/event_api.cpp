@@ -32,7 +32,8 @@ std::vector<protocol::Event> events_of(
 port::HttpResponse stream_response(std::shared_ptr<port::HttpStream> stream) {
     return {.status = 200,
             .headers = {{"Content-Type", std::string{protocol::event_stream_type}},
-                        {"Cache-Control", "no-store"}},
+                        {"Cache-Control", "no-store"},
+                        {"X-Accel-Buffering", "no"}},  // nginx holds it back otherwise
             .body = {},
             .stream = std::move(stream)};
 }
