@@ -13,7 +13,10 @@ namespace {
 struct World : DispatcherWorld {
     using Answer = std::shared_ptr<std::optional<port::HttpResponse>>;
 
-    World() { world.run_for(1s); }
+    explicit World(const service::DispatcherSettings& settings = {})
+        : DispatcherWorld{limits::frame_bytes_max, settings} {
+        world.run_for(1s);
+    }
 
     Answer submit_lines(std::string body) {
         auto answer = std::make_shared<std::optional<port::HttpResponse>>();
@@ -23,6 +26,11 @@ struct World : DispatcherWorld {
                                  .body = std::move(body)},
                                 [answer](port::HttpResponse got) { *answer = std::move(got); });
         return answer;
+    }
+    // The most tasks of one batch since there were so many batches.
+    std::size_t most_at_once(std::size_t before) const {
+        return *std::max_element(tape.commits.begin() + static_cast<std::ptrdiff_t>(before),
+                                 tape.commits.end());
     }
     std::uint64_t submitted() { return service->core().engine().totals().submitted; }
 };
@@ -61,10 +69,26 @@ TEST_CASE("a turn takes a thousand lines, however many requests have some") {
     for (std::size_t i = 8; i < answers.size(); ++i)
         CHECK(taken_in(answers[i]) == 5);
     CHECK(world.submitted() == 8 * 1'500 + 40 * 5);
-    const std::vector<std::size_t> commits(
-        world.tape.commits.begin() + static_cast<std::ptrdiff_t>(before), world.tape.commits.end());
-    CHECK(std::ranges::max(commits) <= limits::submit_lines_step);
-    CHECK(commits.size() < 20);  // and short requests share a turn
+    CHECK(world.most_at_once(before) <= limits::submit_lines_step);
+    CHECK(world.tape.commits.size() - before < 20);  // and short requests share a turn
+}
+
+TEST_CASE("long lines count for more, so that a turn does not grow with them") {
+    service::DispatcherSettings settings;
+    settings.core.unviewed_bytes_max = 256 * limits::mebibyte;
+    World world{settings};
+    const std::size_t before = world.tape.commits.size();
+    std::string body;
+    for (int i = 0; i < 15; ++i)
+        body += R"({"type":"kept","payload":")" + std::string(1'000'000, 'x') + "\"}\n";
+    std::vector<World::Answer> answers;
+    for (int i = 0; i < 4; ++i)
+        answers.push_back(world.submit_lines(body));
+    world.world.run_for(5s);
+    for (const auto& each : answers)
+        CHECK(taken_in(each) == 15);
+    CHECK(world.submitted() == 60);
+    CHECK(world.most_at_once(before) <= 5);
 }
 
 TEST_CASE("a short request waits for one step of a long one, not for all of it") {

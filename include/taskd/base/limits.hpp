@@ -21,9 +21,11 @@ inline constexpr std::size_t result_bytes_max = 1 * mebibyte;
 // One submit of many tasks: too_many_tasks, body_too_large. It is one frame of the journal.
 inline constexpr std::size_t submit_tasks_max = 10'000;
 inline constexpr std::size_t body_bytes_max = 16 * mebibyte;
-// Tasks submitted one a line: too_many_tasks. They are taken a thousand a turn.
+// Tasks submitted one a line: too_many_tasks. They are taken a thousand a turn; a line that is
+// longer than most counts once more for every so many bytes.
 inline constexpr std::size_t submit_lines_max = 100'000;
 inline constexpr std::size_t submit_lines_step = 1'000;
+inline constexpr std::size_t submit_line_bytes = 4 * kibibyte;
 // What all such requests under way hold: overloaded. Their bodies, and for each line what its
 // answer takes unless it is refused.
 inline constexpr std::size_t submit_lines_bytes_max = 256 * mebibyte;

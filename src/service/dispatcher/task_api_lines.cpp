@@ -85,29 +85,30 @@ void TaskApi::take_turn() {
     while (room > 0 && !lines_waiting_.empty()) {
         const auto lines = std::move(lines_waiting_.front());
         lines_waiting_.pop_front();
-        room -= take_lines(lines, room);
+        room -= std::min(room, take_lines(lines, room));
     }
     turn_posted_ = !lines_waiting_.empty();
     if (turn_posted_) post_turn();
 }
 
 // A step of one request, whose answers are awaited before its next, so that what waits for the disk
-// does not grow with it either; how many lines it was.
+// does not grow with it either; how many lines it was, of a usual length.
 std::size_t TaskApi::take_lines(const std::shared_ptr<Lines>& lines, std::size_t most) {
     const std::string_view body = lines->body;
-    const std::size_t before = lines->line;
+    std::size_t taken = 0;
     lines->reading = true;
     // Whoever closes only its own side has left as far as can be seen, and waits: all is taken.
-    while (lines->at < body.size() && lines->line - before < most) {
+    while (lines->at < body.size() && taken < most) {
         const std::size_t end = std::min(body.find('\n', lines->at), body.size());
         const std::string_view text = body.substr(lines->at, end - lines->at);
         lines->at = end + 1;
         ++lines->line;
+        taken += 1 + text.size() / limits::submit_line_bytes;
         if (!is_blank(text)) take_line(lines, text);
     }
     lines->reading = false;
     step_done(lines);
-    return lines->line - before;
+    return taken;
 }
 
 void TaskApi::take_line(const std::shared_ptr<Lines>& lines, std::string_view text) {
