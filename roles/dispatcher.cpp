@@ -35,6 +35,12 @@ std::size_t burst_memory(const Options& options) {
     return std::max(share, limits::unviewed_bytes_least);
 }
 
+std::size_t backlog_memory(const Options& options) {
+    if (options.text("backlog-memory") != by_share) return options.bytes("backlog-memory");
+    const auto share = static_cast<std::size_t>(io::memory_there() / 8 * limits::backlog_parts);
+    return std::max(share, limits::backlog_bytes_least);
+}
+
 std::map<std::string, std::string> variables(const std::string& names) {
     std::map<std::string, std::string> found;
     for (const std::string& name : split_list(names))
@@ -143,6 +149,7 @@ class DispatcherPart {
         service::DispatcherSettings made;
         made.core.engine.lease_duration = options.duration("lease");
         made.core.unviewed_bytes_max = burst_memory(options);
+        made.core.backlog_bytes_max = backlog_memory(options);
         made.workers.store_id = store.id();
         made.workers.key = ground.key;
         made.workers.session = SessionId{io::random_seed() | 1};
@@ -229,6 +236,13 @@ std::vector<OptionRow> upkeep_rows() {
              .fallback = by_share,
              .help = "for tasks taken faster than the view writes; auto: an eighth of the memory",
              .least = limits::unviewed_bytes_least,
+             .word = by_share},
+            {.name = "backlog-memory",
+             .kind = OptionKind::bytes,
+             .value = "SIZE",
+             .fallback = by_share,
+             .help = "for what is known of waiting tasks, 112 B each; auto: 3/8 of the memory",
+             .least = limits::backlog_bytes_least,
              .word = by_share}};
 }
 

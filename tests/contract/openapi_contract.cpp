@@ -456,6 +456,7 @@ bool tested_elsewhere(const ApiOperation& operation, const std::string& error) {
         {"too_many_schedules", "tests/unit/schedule_desk_test.cpp"},
         {"too_many_waiters", "tests/unit/waiters_test.cpp"},
         {"overloaded", "tests/unit/dispatcher_test.cpp"},
+        {"backlog_full", "tests/unit/dispatcher_test.cpp"},
         {"shutting_down", "tests/unit/dispatcher_test.cpp"},
         {"unreachable", "tests/unit/monitor_test.cpp"},
         {"too_many_operations", "tests/contract/openapi_operations.cpp"},

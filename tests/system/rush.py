@@ -23,9 +23,9 @@ def memory_of(pid, name="VmRSS"):
 
 class Rush(harness.SystemTest):
 
-    def setUp(self):
-        super().setUp()
-        self.system.dp = self.system.dispatcher("http://127.0.0.1:9").start().wait_ready()
+    def start(self, *options):
+        self.system.dp = self.system.dispatcher("http://127.0.0.1:9", *options).start()
+        self.system.dp.wait_ready()
 
     def submit(self):
         api = self.system.dp.api
@@ -34,6 +34,7 @@ class Rush(harness.SystemTest):
             api.post_patiently("/v1/tasks", body)
 
     def test_what_a_rush_took_is_given_back(self):
+        self.start()
         before = memory_of(self.system.dp.pid)
         submitters = [threading.Thread(target=self.submit) for _ in range(SUBMITTERS)]
         for each in submitters:
@@ -47,6 +48,25 @@ class Rush(harness.SystemTest):
             lambda: memory_of(self.system.dp.pid) - before < TASKS * BYTES_A_TASK_MAX,
             "the memory is given back", patience=90)
         self.assertGreater(most - before, TASKS * BYTES_A_TASK_MAX, "it was no rush")
+
+    # A machine may be smaller than what is submitted to it.
+    def test_no_more_is_taken_than_there_is_memory_for(self):
+        self.start("--backlog-memory", "8MiB", "--burst-memory", "24MiB")
+        api = self.system.dp.api
+        before = memory_of(self.system.dp.pid)
+        body = json.dumps([{"type": "kept", "payload": "x" * 98}] * TASKS_A_REQUEST)
+        taken = 0
+        while (answer := api.call("POST", "/v1/tasks", body)).json.get("error") != "backlog_full":
+            taken += answer.status == 202
+            self.assertIn(answer.status, (202, 429), answer.text)
+        self.assertEqual(taken, 8 * 1024 * 1024 // 112 // TASKS_A_REQUEST + 1)
+        self.assertLess(memory_of(self.system.dp.pid, "VmHWM") - before, 200 << 20)
+        self.system.dp.kill()
+        self.system.dp.start().wait_ready()
+        self.assertEqual(self.system.dp.api.get("/v1/stats").json["states"]["queued"],
+                         taken * TASKS_A_REQUEST)
+        again = self.system.dp.api.call("POST", "/v1/tasks", body)
+        self.assertEqual((again.status, again.json["error"]), (429, "backlog_full"))
 
 
 if __name__ == "__main__":

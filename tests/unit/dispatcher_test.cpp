@@ -162,6 +162,35 @@ TEST_CASE("tasks that the view does not have yet are bounded, those that have en
     CHECK(world.submit()->status == 202);
 }
 
+TEST_CASE("no more tasks are taken than there is memory to know of, until some have ended") {
+    service::DispatcherSettings settings;
+    settings.core.engine.ended_in_memory_max = 0;
+    settings.core.backlog_bytes_max =
+        limits::queue_bytes + 2 * limits::lane_bytes + 20 * limits::head_bytes;
+    World world{limits::frame_bytes_max, settings};
+    world.world.run_for(1s);
+    std::vector<std::string> ids;
+    std::optional<port::HttpResponse> answer;
+    while ((answer = world.submit())->status == 202)
+        ids.emplace_back(protocol::JsonView{answer->body}["id"].text());
+    CHECK(problem(answer) == "429 backlog_full");
+    CHECK(ids.size() > 20);
+    CHECK(ids.size() < 26);
+    for (const std::string target :
+         std::vector<std::string>{"/v1/groups", "/v1/workflows", "/v1/schedules/s/run",
+                                  "/v1/tasks/" + ids[0] + "/redrive"})
+        CHECK(problem(world.ask("POST", target, "{}")) == "429 backlog_full");
+    world.world.run_for(5s);
+    CHECK(std::ranges::count(world.log.entries, "as many tasks wait as there is memory for",
+                             &MemoryLog::Entry::message) == 1);
+    // What is there goes on, and events are no tasks.
+    CHECK(world.ask("POST", "/v1/topics/t/events", R"({"data":1})")->status == 201);
+    for (const std::string& id : ids)
+        REQUIRE(world.ask("POST", "/v1/tasks/" + id + "/cancel")->status == 200);
+    world.world.run_for(2s);
+    CHECK(world.submit()->status == 202);
+}
+
 TEST_CASE("what has ended is forgotten though somebody always asks the view") {
     service::DispatcherSettings settings;
     settings.core.engine.keys_in_memory_max = 1;

@@ -79,6 +79,12 @@ TEST_CASE("the kernel looks whether a silent client is still there", "[http]") {
     CHECK(std::stoul(found.substr(timer + 4, 8), nullptr, 16) <= 1'600);
 }
 
+TEST_CASE("what connections hold together follows the memory there is", "[http]") {
+    CHECK(io::http_bytes_of(64 * limits::mebibyte) == 32 * limits::mebibyte);
+    CHECK(io::http_bytes_of(1024 * limits::mebibyte) == 128 * limits::mebibyte);
+    CHECK(io::http_bytes_of(UINT64_MAX) == 512 * limits::mebibyte);
+}
+
 TEST_CASE("while too many answers wait for their readers new requests are overloaded", "[http]") {
     Fixture fixture{{.answers_bytes_max = 100 * limits::kibibyte}};
     RawClient slow{fixture.loop, fixture.server.port()};

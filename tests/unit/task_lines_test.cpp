@@ -104,7 +104,9 @@ TEST_CASE("a short request waits for one step of a long one, not for all of it")
 }
 
 TEST_CASE("requests of lines beyond what may be under way are refused, and nothing else is lost") {
-    World world;
+    service::DispatcherSettings settings;
+    settings.core.unviewed_bytes_max = 256 * limits::mebibyte;
+    World world{settings};
     world.journal_lane.hold();
     std::vector<World::Answer> answers;
     for (int i = 0; i < 40; ++i)

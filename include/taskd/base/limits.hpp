@@ -27,11 +27,12 @@ inline constexpr std::size_t submit_lines_max = 100'000;
 inline constexpr std::size_t submit_lines_step = 1'000;
 inline constexpr std::size_t submit_line_bytes = 4 * kibibyte;
 // What all such requests under way hold: overloaded. Their bodies, and for each line what its
-// answer takes unless it is refused.
+// answer takes unless it is refused. As much as burst-memory, between these.
+inline constexpr std::size_t submit_lines_bytes_least = 32 * mebibyte;
 inline constexpr std::size_t submit_lines_bytes_max = 256 * mebibyte;
 inline constexpr std::size_t submit_line_answer_bytes = 96;
 static_assert(body_bytes_max + (submit_lines_max + 1) * submit_line_answer_bytes <
-              submit_lines_bytes_max);
+              submit_lines_bytes_least);
 // A frame holds one such submit and the leases it leads to.
 inline constexpr std::size_t frame_bytes_max = 24 * mebibyte;
 inline constexpr std::size_t segment_bytes = 32 * mebibyte;
@@ -205,6 +206,13 @@ inline constexpr Duration view_lag_max = 30s;
 inline constexpr std::size_t unviewed_bytes_least = 24 * mebibyte;
 inline constexpr std::size_t unviewed_part = 8;
 static_assert(waiting_bytes_max < unviewed_bytes_least);
+// What tasks that have not ended take of the memory, bodies aside: backlog_full. A setting, like
+// the one before. Measured: of a task, of a key and of a type.
+inline constexpr std::size_t backlog_bytes_least = 8 * mebibyte;
+inline constexpr std::size_t backlog_parts = 3;  // of eight of the memory
+inline constexpr std::size_t head_bytes = 112;
+inline constexpr std::size_t lane_bytes = 320;
+inline constexpr std::size_t queue_bytes = 1'300;
 // Tasks in one change of the view while it is behind, so that the loop never collects many at once,
 // and what may be kept in memory twice because of it.
 inline constexpr std::size_t view_change_tasks = 50'000;
@@ -254,11 +262,12 @@ inline constexpr Duration write_timeout = 60s;
 inline constexpr std::size_t write_rate_least = 16 * kibibyte;
 // Requests of one connection that wait for their answers; then no more are read from it.
 inline constexpr std::size_t pipelined_max = 32;
-// Bodies that have come in part, of all connections together: overloaded.
-inline constexpr std::size_t bodies_bytes_max = 512 * mebibyte;
-static_assert(target_bytes_max < header_bytes_max && body_bytes_max < bodies_bytes_max);
-// Answers that clients have not taken yet, of all connections together: overloaded.
-inline constexpr std::size_t answers_bytes_max = 512 * mebibyte;
+// Of all connections together, bodies that have come in part, and answers that clients have not
+// taken yet, each: overloaded. A part of the memory there is, between these.
+inline constexpr std::size_t http_part = 8;
+inline constexpr std::size_t http_bytes_least = 32 * mebibyte;
+inline constexpr std::size_t http_bytes_most = 512 * mebibyte;
+static_assert(target_bytes_max < header_bytes_max && body_bytes_max < http_bytes_least);
 
 // What a task prints. One lease's stream: log_full, and what comes behind is dropped. One append:
 // body_too_large. One answer; a longer stream is read in parts. Appends that wait for the disk:

@@ -171,6 +171,9 @@ class Engine {
     // Counts that differ from what the leases and tasks in memory say; always empty.
     std::vector<std::string> faults() const;
     std::size_t tasks_in_memory() const;
+    // About what is known of them takes beside their bodies: it stays until they end, so it grows
+    // with the backlog.
+    std::size_t backlog_bytes() const;
     std::size_t waiting_bytes() const;   // of bodies in memory that could leave it
     std::size_t ended_bytes() const;     // of tasks in memory that have ended
     std::size_t changed_tasks() const;   // since the last take_changed

@@ -3,6 +3,7 @@
 // problem+json, and closes. All calls on the loop's thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -12,11 +13,18 @@
 
 #include "taskd/base/limits.hpp"
 #include "taskd/io/loop.hpp"
+#include "taskd/io/memory.hpp"
 #include "taskd/port/http.hpp"
 #include "taskd/port/log.hpp"
 #include "taskd/protocol/http_parser.hpp"
 
 namespace taskd::io {
+
+// What connections may hold together of a kind, of so much memory.
+constexpr std::size_t http_bytes_of(std::uint64_t memory) {
+    return std::clamp<std::uint64_t>(memory / limits::http_part, limits::http_bytes_least,
+                                     limits::http_bytes_most);
+}
 
 struct HttpServerSettings {
     // A numeric address, "localhost", or "unix:/path": a socket that its owner alone may use. One
@@ -26,8 +34,8 @@ struct HttpServerSettings {
     protocol::HttpParserLimits parser;
     std::size_t connections_max = limits::connections_max;  // beyond: too_many_connections
     std::size_t pipelined_max = limits::pipelined_max;  // beyond: not read until one is answered
-    std::size_t bodies_bytes_max = limits::bodies_bytes_max;    // beyond: overloaded
-    std::size_t answers_bytes_max = limits::answers_bytes_max;  // unread; beyond: overloaded
+    std::size_t bodies_bytes_max = http_bytes_of(memory_there());   // beyond: overloaded
+    std::size_t answers_bytes_max = http_bytes_of(memory_there());  // unread; beyond: overloaded
     // Even then: targets, and what is below one that ends in a slash. A lease whose renewal or
     // result is turned away is lost, and their answers are small.
     std::vector<std::string_view> always_answered = {"/healthz", "/readyz", "/v1/leases/"};

@@ -30,6 +30,8 @@ struct CoreSettings {
         4 * limits::mebibyte;  // beyond it commands wait for the next batch
     // Of tasks and events that the view does not have yet; beyond it submits are refused.
     std::size_t unviewed_bytes_max = limits::unviewed_bytes_least;
+    // Of what is known of tasks that have not ended; beyond it nothing may be submitted.
+    std::size_t backlog_bytes_max = SIZE_MAX;
     std::size_t view_change_tasks = limits::view_change_tasks;
     std::size_t view_copies_bytes_max = limits::view_copies_bytes_max;
     // A wall clock that is set ahead makes nothing old before; tests alone have it shorter.
@@ -100,6 +102,10 @@ class Core {
     void hold_new_work(std::optional<Error> why) { held_ = std::move(why); }
     // Why new work is refused at the moment, if it is.
     std::optional<Error> slow_down() const;
+    // The same for what makes tasks.
+    std::optional<Error> no_more_tasks() const;
+    // A bound for what may be held in memory of requests under way.
+    std::size_t burst_bytes() const { return settings_.unviewed_bytes_max; }
     port::JournalStats journal_stats() const { return ports_.journal.stats(); }
     Sequence durable() const { return durable_; }
     Sequence applied() const { return applied_; }
@@ -242,6 +248,7 @@ class Core {
     SteadyTime watched_at_{};
     std::optional<SteadyTime> idle_since_;  // as far as it was looked at
     bool idle_told_ = false;
+    bool backlog_told_ = false;
     std::unique_ptr<port::Timer> tick_timer_;
     bool ticking_ = false;  // a tick waits for bodies or for room
     SteadyTime tick_not_before_{};

@@ -445,6 +445,13 @@ std::optional<Error> Core::slow_down() const {
     return std::nullopt;
 }
 
+std::optional<Error> Core::no_more_tasks() const {
+    if (auto slow = slow_down()) return slow;
+    if (engine_.backlog_bytes() <= settings_.backlog_bytes_max) return std::nullopt;
+    return Error{ErrorCode::backlog_full,
+                 std::to_string(engine_.tasks_in_memory()) + " tasks are there"};
+}
+
 // Whatever the indexes say: nothing that could be done may lie beside a worker that could do it.
 void Core::watch() {
     const SteadyTime now = ports_.clock.steady();
@@ -454,6 +461,11 @@ void Core::watch() {
     const Duration stood_still = now - watched_at_ - watch_interval;
     if (idle_since_ && stood_still > Duration{0}) *idle_since_ += stood_still;
     watched_at_ = now;
+    const bool many = engine_.backlog_bytes() > settings_.backlog_bytes_max;
+    if (many && !backlog_told_)
+        ports_.log.warn(row_of(ErrorCode::backlog_full).text,
+                        {{"tasks", std::to_string(engine_.tasks_in_memory())}});
+    backlog_told_ = many;
     // Without room nothing can be leased, and that is told already; at the end nothing is.
     const bool held_up = ports_.journal.stats().full || journal_fault_ || needs_room_ || closed_;
     const auto types = held_up ? std::vector<std::string>{} : engine_.idle_with_work();

@@ -101,6 +101,8 @@ void Core::report(port::MetricSink& sink) const {
     sink.put(Metric::view_lag_records, applied_.value - viewed_.value);
     sink.put(Metric::view_lag_seconds, seconds(view_lag()));
     sink.put(Metric::tasks_in_memory, engine_.tasks_in_memory());
+    sink.put(Metric::backlog_bytes, engine_.backlog_bytes());
+    sink.put(Metric::backlog_bytes_max, settings_.backlog_bytes_max);
     sink.put(Metric::idle_with_work_seconds, seconds(idle_with_work()));
 }
 

@@ -27,7 +27,7 @@ std::string GroupApi::write(const GroupId& id) const {
 }
 
 void GroupApi::make(Call call) {
-    if (const auto slow = core_.slow_down()) return call.answer(*slow);
+    if (const auto slow = core_.no_more_tasks()) return call.answer(*slow);
     auto asked = protocol::parse_group(call.request.body, [this] { return core_.make_id(); });
     if (!asked) return call.answer(asked.error().error, asked.error().index);
     call.drop_body();

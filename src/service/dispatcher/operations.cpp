@@ -52,7 +52,7 @@ void Operations::go_on(const OperationId& id) {
     if (run.asking) return;
     // Redriving is new work: it goes on when there is room.
     const bool redrives = found->second.action == OperationAction::redrive;
-    const auto slow = redrives ? core_.slow_down() : std::nullopt;
+    const auto slow = redrives ? core_.no_more_tasks() : std::nullopt;
     if (!slow) {
         run.waits = false;
         return ask(id, run);

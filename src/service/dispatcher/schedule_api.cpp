@@ -99,7 +99,7 @@ void ScheduleApi::pause(Call call, bool resume) {
 }
 
 void ScheduleApi::run(Call call) {
-    if (auto slow = core_.slow_down()) return call.answer(*slow);
+    if (auto slow = core_.no_more_tasks()) return call.answer(*slow);
     auto shared = std::make_shared<Call>(std::move(call));
     desk_.run_now(shared->parameters[0], answer_with(shared));
 }
@@ -107,7 +107,7 @@ void ScheduleApi::run(Call call) {
 void ScheduleApi::backfill(Call call) {
     const auto body = protocol::parse_backfill(call.request.body);
     if (!body) return call.answer(body.error());
-    if (auto slow = core_.slow_down()) return call.answer(*slow);
+    if (auto slow = core_.no_more_tasks()) return call.answer(*slow);
     auto shared = std::make_shared<Call>(std::move(call));
     desk_.backfill(shared->parameters[0], body->from, body->to,
                    [shared](const ScheduleDesk::Backfilled& counts) {

@@ -153,7 +153,7 @@ void ScheduleDesk::look_at_clock() {
 
 void ScheduleDesk::wake() {
     look_at_clock();
-    if (core_.slow_down()) {
+    if (core_.no_more_tasks()) {
         timer_->set(clock_.steady() + refused_retry, [this] { wake(); });
         return;
     }

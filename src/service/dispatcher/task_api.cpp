@@ -157,7 +157,7 @@ void TaskApi::add_routes(HttpFront& front) {
 void TaskApi::submit(Call call) {
     if (call.sends(protocol::lines_type)) return submit_lines(std::move(call));
     const SteadyTime begin = clock_.steady();
-    if (const auto slow = core_.slow_down()) return call.answer(*slow);
+    if (const auto slow = core_.no_more_tasks()) return call.answer(*slow);
     const auto wait = protocol::read_wait(call.target, "wait");
     if (!wait) return call.answer(wait.error());
     if (*wait > Duration{0} && waiters_.full())

@@ -7,7 +7,7 @@
 namespace taskd::service {
 
 void TaskApi::redrive(Call call) {
-    if (const auto slow = core_.slow_down()) return call.answer(*slow);
+    if (const auto slow = core_.no_more_tasks()) return call.answer(*slow);
     change(std::move(call), [](TaskId id) { return engine::Redrive{id}; });
 }
 

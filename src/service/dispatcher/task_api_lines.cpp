@@ -38,7 +38,7 @@ struct TaskApi::Lines {
 };
 
 void TaskApi::submit_lines(Call call) {
-    if (const auto slow = core_.slow_down()) return call.answer(*slow);
+    if (const auto slow = core_.no_more_tasks()) return call.answer(*slow);
     if (call.target.find("wait") != nullptr)
         return call.answer(Error{ErrorCode::invalid_field, "wait is not for lines"});
     if (!port::find_header(call.request.headers, "Idempotency-Key").empty())
@@ -50,7 +50,9 @@ void TaskApi::submit_lines(Call call) {
         return call.answer(
             Error{ErrorCode::too_many_tasks, std::to_string(limits::submit_lines_max) + " lines"});
     const std::size_t set_aside = count * limits::submit_line_answer_bytes;
-    if (lines_bytes_ + body.size() + set_aside > limits::submit_lines_bytes_max)
+    const std::size_t most = std::clamp(core_.burst_bytes(), limits::submit_lines_bytes_least,
+                                        limits::submit_lines_bytes_max);
+    if (lines_bytes_ + body.size() + set_aside > most)
         return call.answer(Error{ErrorCode::overloaded, "too many lines at once"});
     auto lines = std::make_shared<Lines>();
     lines->call = std::move(call);
@@ -115,7 +117,7 @@ void TaskApi::take_line(const std::shared_ptr<Lines>& lines, std::string_view te
     const std::size_t place = lines->answers.size();
     const std::size_t line = lines->line;
     lines->answers.emplace_back();
-    if (const auto slow = core_.slow_down()) {
+    if (const auto slow = core_.no_more_tasks()) {
         lines->answers[place] = refusal(line, *slow, lines->call.trace_id());
         return;
     }

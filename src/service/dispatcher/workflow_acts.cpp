@@ -43,7 +43,7 @@ void WorkflowApi::cancel(Call call) {
 }
 
 void WorkflowApi::retry(Call call) {
-    if (const auto slow = core_.slow_down()) return call.answer(*slow);
+    if (const auto slow = core_.no_more_tasks()) return call.answer(*slow);
     const std::string name = call.parameters[0];
     auto shared = std::make_shared<Call>(std::move(call));
     find_head(name, [this, shared](Result<WorkflowId> id) {

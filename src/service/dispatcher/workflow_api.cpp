@@ -78,7 +78,7 @@ void WorkflowApi::add_routes(HttpFront& front) {
 // ---- beginning one
 
 void WorkflowApi::submit(Call call) {
-    if (const auto slow = core_.slow_down()) return call.answer(*slow);
+    if (const auto slow = core_.no_more_tasks()) return call.answer(*slow);
     const auto wait = protocol::read_wait(call.target, "wait");
     if (!wait) return call.answer(wait.error());
     if (*wait > Duration{0} && waiters_.full())
