@@ -278,7 +278,7 @@ std::vector<OptionRow> host_rows() {
          .kind = OptionKind::duration,
          .value = "TIME",
          .fallback = "10s",
-         .help = "how often it renews its registration",
+         .help = "how often it renews its registration; sooner where the name service asks",
          .least = 100'000},
         {.name = "remotes",
          .value = "LIST",

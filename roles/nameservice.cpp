@@ -1,7 +1,10 @@
 // The name service role. Wiring only: what a registration is stands in service/name_service.
 #include "taskd/service/name_service.hpp"
 
+#include <fmt/format.h>
+
 #include "door.hpp"
+#include "taskd/base/duration_text.hpp"
 #include "taskd/io/lane.hpp"
 #include "taskd/io/posix_files.hpp"
 #include "taskd/runtime/boot.hpp"
@@ -52,7 +55,17 @@ class NameServicePart {
     bool draining_ = false;
 };
 
+// Two heartbeats may be lost before somebody who lives is forgotten.
+Result<void> check_times(const Options& options) {
+    const Duration heartbeat = options.duration("heartbeat");
+    const Duration expiry = options.duration("expiry");
+    if (expiry / 3 >= heartbeat) return {};
+    return fail(ErrorCode::bad_usage, fmt::format("--expiry {} is below three times --heartbeat {}",
+                                                  to_text(expiry), to_text(heartbeat)));
+}
+
 int run(const Options& options) {
+    if (auto checked = check_times(options); !checked) return report(checked.error());
     auto made = make_ground(options, {.role = "nameservice"});
     if (!made) return report(made.error());
     Ground& ground = **made;
@@ -73,23 +86,24 @@ const Command& nameservice_command() {
          .arguments = "",
          .summary = "know which workers there are and where",
          .text = {},
-         .options = with_role_rows({{.name = "data",
-                                     .value = "DIR",
-                                     .fallback = "taskd-data/nameservice",
-                                     .help = "where registry.json lies"},
-                                    {.name = "heartbeat",
-                                     .kind = OptionKind::duration,
-                                     .value = "TIME",
-                                     .fallback = "10s",
-                                     .help = "how often instances say they live",
-                                     .least = 100'000},
-                                    {.name = "expiry",
-                                     .kind = OptionKind::duration,
-                                     .value = "TIME",
-                                     .fallback = "30s",
-                                     .help = "after which silence one is forgotten",
-                                     .least = 300'000}},
-                                   "5001"),
+         .options = with_role_rows(
+             {{.name = "data",
+               .value = "DIR",
+               .fallback = "taskd-data/nameservice",
+               .help = "where registry.json lies"},
+              {.name = "heartbeat",
+               .kind = OptionKind::duration,
+               .value = "TIME",
+               .fallback = "10s",
+               .help = "how often instances say they live",
+               .least = 100'000},
+              {.name = "expiry",
+               .kind = OptionKind::duration,
+               .value = "TIME",
+               .fallback = "30s",
+               .help = "after which silence one is forgotten; three heartbeats at least",
+               .least = 300'000}},
+             "5001"),
          .kind = PageKind::role,
          .examples = {{"taskd nameservice --data /var/lib/taskd/nameservice", "on port 5001"},
                       {"taskd nameservice --config /etc/taskd/nameservice.yaml",

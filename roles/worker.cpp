@@ -194,7 +194,8 @@ const Command& worker_command() {
                    .kind = OptionKind::duration,
                    .value = "TIME",
                    .fallback = "10s",
-                   .help = "how often it renews its registration",
+                   .help =
+                       "how often it renews its registration; sooner where the name service asks",
                    .least = 100'000}}),
              "6000"),
          .positional_min = 1,

@@ -1,5 +1,8 @@
 #include "taskd/service/registrar.hpp"
 
+#include <algorithm>
+
+#include "taskd/protocol/json_view.hpp"
 #include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/registration_json.hpp"
 #include "taskd/protocol/task_json.hpp"
@@ -11,6 +14,17 @@ namespace {
 constexpr Duration patience = std::chrono::seconds{5};
 constexpr Duration retry = std::chrono::milliseconds{500};
 constexpr int leave_tries = 3;
+constexpr Duration heartbeat_min = std::chrono::milliseconds{100};  // whatever is answered
+
+// The name service forgets by its own settings: it may want to hear of us more often than ours say.
+Duration heartbeat_of(const std::string& body, Duration own) {
+    if (!protocol::check_json(body)) return own;
+    const auto wanted = protocol::JsonView{body}["heartbeat_ms"].number();
+    if (!wanted || *wanted >= static_cast<std::uint64_t>(own / std::chrono::milliseconds{1}))
+        return own;
+    const Duration asked = std::chrono::milliseconds{*wanted};
+    return std::max(asked, std::min(own, heartbeat_min));
+}
 
 }  // namespace
 
@@ -49,7 +63,8 @@ void Registrar::answered(const Result<port::HttpResponse>& answer) {
                         {{"url", settings_.nameservice_url}, {"why", why}});
     }
     registered_ = taken;
-    timer_->set(ports_.clock.steady() + (taken ? settings_.heartbeat : retry), [this] { ask(); });
+    const Duration pause = taken ? heartbeat_of(answer->body, settings_.heartbeat) : retry;
+    timer_->set(ports_.clock.steady() + pause, [this] { ask(); });
 }
 
 void Registrar::leave(std::function<void()> done) {

@@ -73,6 +73,26 @@ class NameService(harness.SystemTest):
         self.assertIn("config_invalid", system.ns.last_log())
         self.assertEqual(registry.read_text("utf-8"), "{")
 
+    def test_one_that_would_forget_who_lives_is_refused(self):
+        done = self.system.run("nameservice", "--port", "0", "--heartbeat", "2s", "--expiry", "5s")
+        self.assertEqual((done.returncode, done.stderr.count("\n")), (2, 1), done.stderr)
+        self.assertIn("bad_usage", done.stderr)
+        self.assertIn("--expiry 5s is below three times --heartbeat 2s", done.stderr)
+
+    def test_a_worker_says_it_lives_as_often_as_it_is_asked(self):
+        system = self.system
+        system.ns = system.nameservice("--heartbeat", "1s", "--expiry", "3s").start()
+        worker = system.worker("sum", system.ns.url).start()  # of 10 s by itself
+        worker.wait_ready()
+
+        def renewed():
+            registrations = self.registrations()
+            self.assertEqual(len(registrations), 1)
+            return registrations[0]["renewed_at"]
+        for _ in range(5):
+            before = renewed()
+            harness.wait_until(lambda last=before: renewed() != last, "it says so again")
+
     def test_silent_instance_expires(self):
         system = self.system
         system.ns = system.nameservice("--heartbeat", "100ms", "--expiry", "3s").start()

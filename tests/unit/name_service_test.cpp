@@ -6,6 +6,7 @@
 #include "sim_files.hpp"
 #include "sim_world.hpp"
 #include "taskd/protocol/json_view.hpp"
+#include "taskd/service/registrar.hpp"
 
 using namespace taskd;
 using namespace taskd::test;
@@ -15,10 +16,15 @@ namespace {
 
 // One life of it.
 struct Life {
-    Life(SimWorld& world, support::SimFiles& disk)
+    Life(SimWorld& world, support::SimFiles& disk, service::NameServiceSettings settings = {})
         : host{world.host("names")},
           lane{host.make_lane()},
-          service{{"registry"}, disk, *lane, host.clock(), host.timers(), log} {}
+          service{with_dir(std::move(settings)), disk, *lane, host.clock(), host.timers(), log} {}
+
+    static service::NameServiceSettings with_dir(service::NameServiceSettings settings) {
+        settings.dir = "registry";
+        return settings;
+    }
 
     SimHost& host;
     std::unique_ptr<port::Background> lane;
@@ -146,4 +152,60 @@ TEST_CASE("what a name service could not write it writes later") {
     broken.faults.sync_fails_at = 1;
     Life other{world, broken};
     CHECK(other.service.load().error().code == ErrorCode::io_failed);
+}
+
+TEST_CASE("a worker of default settings lives at a name service that forgets sooner") {
+    SimWorld world{1};
+    support::SimFiles disk{1};
+    Life life{world, disk, {.dir = {}, .heartbeat = 1s, .expiry = 3s}};
+    REQUIRE(life.service.load());
+    service::HttpFront front{{}, "nameservice", [] { return std::nullopt; }};
+    life.service.add_routes(front);
+    REQUIRE(world.host("names").serve(5001, front));
+    SimHost& worker = world.host("worker");
+    MemoryLog log;
+    service::Registrar registrar{
+        {{"sum-1", SessionId{7}, "sum", "worker", 6000, 1, "{}", {}, {}}, "http://names:5001", {}},
+        {worker.http(), worker.clock(), worker.timers(), log}};
+    world.run_for(1s);
+    REQUIRE(life.service.registry().registrations.size() == 1);
+    const std::uint64_t version = life.service.registry().version;
+    world.run_for(5min);
+    CHECK(life.service.registry().version == version);  // it never went, and never came again
+    CHECK(life.log.count("registration expired") == 0);
+}
+
+TEST_CASE("a name service that asks for nothing sensible is told as often as the settings say") {
+    struct Asks final : port::HttpHandler {
+        void handle(port::HttpRequest&&, port::HttpResponder respond) override {
+            ++asked;
+            respond({200, {}, body});
+        }
+        std::string body;
+        int asked = 0;
+    };
+    const std::pair<std::string, int> cases[] = {{R"({"heartbeat_ms":0})", 600},
+                                                 {R"({"heartbeat_ms":99999999999999})", 6},
+                                                 {R"({"heartbeat_ms":"1"})", 6},
+                                                 {"{}", 6},
+                                                 {"<html>", 6},
+                                                 {"", 6}};
+    for (const auto& [body, asked_a_minute] : cases) {
+        INFO(body);
+        SimWorld world{1};
+        Asks names;
+        names.body = body;
+        REQUIRE(world.host("names").serve(5001, names));
+        SimHost& worker = world.host("worker");
+        MemoryLog log;
+        service::Registrar registrar{
+            {{"sum-1", SessionId{7}, "sum", "worker", 6000, 1, "{}", {}, {}},
+             "http://names:5001",
+             {}},
+            {worker.http(), worker.clock(), worker.timers(), log}};
+        world.run_for(1min);
+        CHECK(registrar.registered());
+        CHECK(names.asked >= asked_a_minute * 9 / 10);
+        CHECK(names.asked <= asked_a_minute + 1);
+    }
 }

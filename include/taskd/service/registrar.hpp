@@ -20,7 +20,7 @@ struct RegistrarSettings {
     Registration registration;
     std::string nameservice_url;
     protocol::ClusterKey key;
-    Duration heartbeat = limits::heartbeat_interval;
+    Duration heartbeat = limits::heartbeat_interval;  // or sooner, as the name service asks
 };
 
 struct RegistrarPorts {
