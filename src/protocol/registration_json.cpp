@@ -1,5 +1,6 @@
 #include "taskd/protocol/registration_json.hpp"
 
+#include "protocol/json_parts.hpp"
 #include "taskd/base/limits.hpp"
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/task_json.hpp"
@@ -39,7 +40,8 @@ Result<void> take_field(Registration& into, std::string_view key, std::string_vi
         return take(read_integer(raw, key, 1, limits::concurrency_max), into.concurrency);
     if (key == "meta") return take(read_meta(raw), into.meta);
     if (stored && key == "instance") return take(read_string(raw, key), into.instance);
-    if (stored && (key == "registered_at" || key == "renewed_at")) return {};
+    if (stored && key == "registered_at") return take(read_instant(raw, key), into.registered_at);
+    if (stored && key == "renewed_at") return take(read_instant(raw, key), into.renewed_at);
     return fail(ErrorCode::unknown_field, std::string{key});
 }
 

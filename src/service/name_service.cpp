@@ -96,7 +96,9 @@ Result<void> NameService::read_back() {
                     settings_.dir + "/registry.json: " + stored.error().to_string());
     registry_ = std::move(*stored);
     for (Registration& registration : registry_.registrations) {
-        registration.registered_at = registration.renewed_at = clock_.wall();
+        registration.renewed_at = clock_.wall();
+        if (registration.registered_at == WallTime{})  // not in the file
+            registration.registered_at = clock_.wall();
         expires_[registration.instance] = clock_.steady() + settings_.expiry;
     }
     log_.info("registry read back",

@@ -209,3 +209,29 @@ TEST_CASE("a name service that asks for nothing sensible is told as often as the
         CHECK(names.asked <= asked_a_minute + 1);
     }
 }
+
+TEST_CASE("a restart of the name service forgets not since when somebody is there") {
+    SimWorld world{1};
+    support::SimFiles disk{1};
+    const auto now = [&] { return world.host("names").clock().wall(); };
+    const WallTime came = [&] {
+        Life life{world, disk};
+        REQUIRE(life.service.load());
+        service::HttpFront front{{}, "nameservice", [] { return std::nullopt; }};
+        life.service.add_routes(front);
+        front.handle({"PUT",
+                      "/v1/registrations/sum-1",
+                      {{"Content-Type", "application/json"}},
+                      R"({"type":"sum","host":"h","port":6000,"session":"0000000000000001"})"},
+                     [](const port::HttpResponse& got) { CHECK(got.status == 201); });
+        world.run_for(10s);
+        REQUIRE(life.service.registry().registrations.size() == 1);
+        return life.service.registry().registrations[0].registered_at;
+    }();
+    Life life{world, disk};
+    REQUIRE(life.service.load());
+    REQUIRE(life.service.registry().registrations.size() == 1);
+    CHECK(came < now());
+    CHECK(life.service.registry().registrations[0].registered_at == came);
+    CHECK(life.service.registry().registrations[0].renewed_at == now());
+}
