@@ -50,6 +50,15 @@ class PizzaDeploy(unittest.TestCase):
                                     "order": {"payment", "identity", "broker"}}.get(
                                         name, {"broker"}), name)
 
+    def test_a_start_that_reads_a_long_journal_is_not_killed(self):
+        for name in PODS:
+            text = (self.folder / "pizza" / "kubernetes" / f"{name}.yaml").read_text("utf-8")
+            self.assertEqual(text.count("livenessProbe:"), 1, name)
+            probe = re.search(r"^ +startupProbe: \{httpGet: \{path: /healthz, port: http\}, "
+                              r"periodSeconds: (\d+), failureThreshold: (\d+)\}$", text, re.M)
+            self.assertIsNotNone(probe, name)
+            self.assertGreaterEqual(int(probe[1]) * int(probe[2]), 30 * 60, name)
+
     def test_the_volume_of_the_broker_holds_what_its_topics_keep(self):
         limits = (SOURCE / "include" / "taskd" / "base" / "limits.hpp").read_text("utf-8")
         topic = int(re.search(r" topic_bytes_default = (\d+) \* mebibyte;", limits)[1]) << 20
