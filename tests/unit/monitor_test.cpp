@@ -193,3 +193,26 @@ TEST_CASE("a search is passed on to the dispatcher, and its answer back") {
     CHECK(ask(target) == 502);
     CHECK_THAT(seen->body, Catch::Matchers::Contains("\"unreachable\""));
 }
+
+TEST_CASE("a search that takes the dispatcher longer than its figures is waited for") {
+    Setting setting;
+    struct Slow final : port::HttpHandler {
+        explicit Slow(SimWorld& of) : world{of} {}
+        void handle(port::HttpRequest&&, port::HttpResponder respond) override {
+            auto later = std::make_shared<port::HttpResponder>(std::move(respond));
+            world.at(world.now() + 5s, [later] { (*later)({200, {}, R"({"tasks":[]})"}); });
+        }
+        SimWorld& world;
+    } slow{setting.world};
+    setting.world.host("dispatcher").stop_serving(4000);
+    REQUIRE(setting.world.host("dispatcher").serve(4000, slow));
+    port::HttpRequest request{"GET", "/v1/tasks?q=type%3Asum", {}, {}};
+    request.headers.emplace_back("Authorization", "Bearer " + std::string{secret});
+    int status = 0;
+    setting.front->handle(std::move(request),
+                          [&](const port::HttpResponse& answer) { status = answer.status; });
+    setting.world.run_for(4s);
+    CHECK(status == 0);
+    setting.world.run_for(2s);
+    CHECK(status == 200);
+}

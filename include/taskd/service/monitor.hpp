@@ -23,7 +23,8 @@ struct MonitorSettings {
     protocol::ClusterKey key;
     Duration interval = std::chrono::seconds{1};
     Duration timeout = std::chrono::seconds{3};
-    std::string container_socket;  // path; empty: containers are not looked at
+    Duration search_timeout = std::chrono::seconds{9};  // the page waits a second longer
+    std::string container_socket;                       // path; empty: containers are not looked at
 };
 
 class Monitor {

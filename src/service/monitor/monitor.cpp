@@ -77,7 +77,7 @@ void Monitor::pass_on(Call call) {
     add_key(request.headers, settings_.key);
     auto shared = std::make_shared<Call>(std::move(call));
     http_.send(
-        settings_.dispatcher_url, std::move(request), settings_.timeout,
+        settings_.dispatcher_url, std::move(request), settings_.search_timeout,
         [shared](Result<port::HttpResponse> answer) {
             if (!answer) return shared->answer(answer.error());
             std::string type{port::find_header(answer->headers, "Content-Type")};
