@@ -134,7 +134,7 @@ void Monitor::answered(Source& source, const Result<port::HttpResponse>& answer)
 std::string Monitor::overview() const {
     std::string out;
     protocol::JsonWriter json{out};
-    json.begin_object().key("dispatcher").begin_object();
+    json.begin_object().field("now", clock_.wall()).key("dispatcher").begin_object();
     const bool dispatcher = stats_.reachable && workers_.reachable;
     json.field("reachable", dispatcher);
     if (dispatcher)
