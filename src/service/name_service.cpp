@@ -6,6 +6,7 @@
 #include "taskd/protocol/json.hpp"
 #include "taskd/protocol/registration_json.hpp"
 #include "taskd/protocol/task_json.hpp"
+#include "taskd/service/whole_file.hpp"
 
 namespace taskd::service {
 namespace {
@@ -19,39 +20,13 @@ constexpr Duration save_again = std::chrono::seconds{10};
 
 constexpr std::size_t registry_bytes_max = 64 * limits::mebibyte;
 
-// A new file beside the old one, synced, then renamed over it: a reader sees one or the other.
-Result<void> write_atomically(port::Files& files, const std::string& dir, const std::string& text) {
-    const std::string path = dir + "/registry.json";
-    const std::string fresh = path + ".new";
-    auto file = files.open(fresh, port::OpenMode::create);
-    if (!file) return fail(std::move(file));
-    if (auto cut = (*file)->truncate(0); !cut) return cut;
-    if (auto written = (*file)->write(0, text); !written) return written;
-    if (auto synced = (*file)->sync(); !synced) return synced;
-    file->reset();
-    if (auto renamed = files.rename(fresh, path); !renamed) return renamed;
-    return files.sync_dir(dir);
-}
-
-Result<std::string> read_whole(port::Files& files, const std::string& path) {
-    auto file = files.open(path, port::OpenMode::read);
-    if (!file) return fail(std::move(file));
-    const auto size = (*file)->size();
-    if (!size) return fail(size.error().code, size.error().detail);
-    if (*size > registry_bytes_max) return fail(ErrorCode::body_too_large, path);
-    std::string text(*size, '\0');
-    auto read = (*file)->read(0, text);
-    if (!read) return fail(std::move(read));
-    text.resize(*read);
-    return text;
-}
-
 }  // namespace
 
 NameService::NameService(NameServiceSettings settings, port::Files& files,
                          port::Background& disk_lane, port::Clock& clock, port::Timers& timers,
                          port::Log& log)
     : settings_{std::move(settings)},
+      file_{settings_.dir + "/registry.json"},
       files_{files},
       disk_lane_{disk_lane},
       clock_{clock},
@@ -68,7 +43,7 @@ Result<void> NameService::load() {
         if (auto back = read_back(); !back) return back;
     registry_.version += versions_a_life;
     arm();
-    auto written = write_atomically(files_, settings_.dir, protocol::write_registry(registry_));
+    auto written = write_whole(files_, file_, protocol::write_registry(registry_));
     if (written || written.error().code != ErrorCode::disk_full) return written;
     // What this life hands out the file may never know: the time keeps it apart from other lives.
     const auto seconds = clock_.wall().time_since_epoch() / std::chrono::seconds{1};
@@ -88,12 +63,10 @@ void NameService::not_written(const Error& error) {
 }
 
 Result<void> NameService::read_back() {
-    auto text = read_whole(files_, settings_.dir + "/registry.json");
+    auto text = read_whole(files_, file_, registry_bytes_max);
     if (!text) return fail(std::move(text));
     auto stored = protocol::parse_registry(*text);
-    if (!stored)
-        return fail(ErrorCode::config_invalid,
-                    settings_.dir + "/registry.json: " + stored.error().to_string());
+    if (!stored) return fail(ErrorCode::config_invalid, file_ + ": " + stored.error().to_string());
     registry_ = std::move(*stored);
     for (Registration& registration : registry_.registrations) {
         registration.renewed_at = clock_.wall();
@@ -307,8 +280,8 @@ void NameService::save() {
     auto told = std::make_shared<std::vector<std::function<void()>>>(std::exchange(to_write_, {}));
     auto result = std::make_shared<Result<void>>();
     disk_lane_.run(
-        [&files = files_, dir = settings_.dir, result, text = protocol::write_registry(registry_)] {
-            *result = write_atomically(files, dir, text);
+        [&files = files_, path = file_, result, text = protocol::write_registry(registry_)] {
+            *result = write_whole(files, path, text);
         },
         [this, result, told] {
             saving_ = false;

@@ -70,6 +70,7 @@ class NameService {
     bool has_left(const std::string& instance, SessionId session) const;
 
     NameServiceSettings settings_;
+    std::string file_;
     port::Files& files_;
     port::Background& disk_lane_;
     port::Clock& clock_;
