@@ -25,9 +25,12 @@ constexpr std::string_view names[] = {
 // Writes the events of one record.
 class Teller {
   public:
-    Teller(Sequence sequence, const TaskFacts& facts) : sequence_{sequence}, facts_{facts} {}
+    // Without facts it makes none, and is only asked whether it would.
+    Teller(Sequence sequence, const TaskFacts* facts, const EventNames* wanted)
+        : sequence_{sequence}, facts_{facts}, wanted_{wanted} {}
 
     std::vector<Event> take() { return std::move(events_); }
+    bool tells_any() const { return tells_any_; }
 
     // A record that tells nobody anything.
     template <class Other>
@@ -48,10 +51,10 @@ class Teller {
         });
     }
     void operator()(const TaskLeased& record) {
-        task("task.leased", record.id, record.at, [&](JsonWriter& json) {
+        const bool told = task("task.leased", record.id, record.at, [&](JsonWriter& json) {
             json.field("epoch", record.epoch.value).field("worker", record.worker);
         });
-        events_.back().subjects.push_back("worker:" + record.worker);
+        if (told) events_.back().subjects.push_back("worker:" + record.worker);
     }
     void operator()(const TaskCompleted& record) {
         task("task.succeeded", record.id, record.at, [&](JsonWriter& json) {
@@ -204,11 +207,23 @@ class Teller {
     using When = std::optional<WallTime>;
     static constexpr auto nothing = [](JsonWriter&) {};
 
+    // Whether the next event, which this is, is to be made.
+    bool takes(std::string_view name) {
+        ++count_;
+        if (wanted_ != nullptr && !wanted_->contains(name)) return false;
+        tells_any_ = true;
+        return facts_ != nullptr;
+    }
+
     template <class More>
     void tell(std::string_view name, std::vector<std::string> subjects, When at, More more) {
-        const auto index = static_cast<std::uint32_t>(events_.size());
+        if (takes(name)) make(name, std::move(subjects), at, more);
+    }
+
+    template <class More>
+    void make(std::string_view name, std::vector<std::string> subjects, When at, More more) {
         Event& event =
-            events_.emplace_back(Event{{sequence_, index}, name, std::move(subjects), {}});
+            events_.emplace_back(Event{{sequence_, count_ - 1}, name, std::move(subjects), {}});
         JsonWriter json{event.data};
         json.begin_object().field("event", name).field("event_id", to_text(event.id));
         more(json);
@@ -217,34 +232,39 @@ class Teller {
     }
 
     template <class More>
-    void numbered(std::string_view kind, std::string_view name, const TaskId& id, When at,
+    bool numbered(std::string_view kind, std::string_view name, const TaskId& id, When at,
                   More more) {
+        if (!takes(name)) return false;
         const std::string text = id.to_string();
-        tell(name, {std::string{kind} + ":" + text}, at, [&](JsonWriter& json) {
+        make(name, {std::string{kind} + ":" + text}, at, [&](JsonWriter& json) {
             json.field("id", text);
             more(json);
         });
+        return true;
     }
 
     template <class More>
     void named(std::string_view kind, std::string_view name, const std::string& subject, When at,
                More more) {
-        tell(name, {std::string{kind} + ":" + subject}, at, [&](JsonWriter& json) {
+        if (!takes(name)) return;
+        make(name, {std::string{kind} + ":" + subject}, at, [&](JsonWriter& json) {
             json.field("name", subject);
             more(json);
         });
     }
 
     template <class More>
-    void task(std::string_view name, const TaskId& id, When at, More more) {
-        numbered("task", name, id, at, [&](JsonWriter& json) {
-            if (!facts_.type.empty()) json.field("type", facts_.type);
-            if (facts_.group) json.field("group", *facts_.group);
+    bool task(std::string_view name, const TaskId& id, When at, More more) {
+        const bool told = numbered("task", name, id, at, [&](JsonWriter& json) {
+            if (!facts_->type.empty()) json.field("type", facts_->type);
+            if (facts_->group) json.field("group", *facts_->group);
             more(json);
         });
+        if (!told) return false;
         auto& subjects = events_.back().subjects;
-        if (!facts_.type.empty()) subjects.push_back("queue:" + facts_.type);
-        if (facts_.group) subjects.push_back("group:" + facts_.group->to_string());
+        if (!facts_->type.empty()) subjects.push_back("queue:" + facts_->type);
+        if (facts_->group) subjects.push_back("group:" + facts_->group->to_string());
+        return true;
     }
 
     template <class Ended>
@@ -256,14 +276,20 @@ class Teller {
     // What becomes of a task whose attempt did not succeed.
     template <class Ended>
     void after_attempt(const Ended& record) {
-        if (!record.due_at) return task("task.dead", record.id, record.at, nothing);
+        if (!record.due_at) {
+            task("task.dead", record.id, record.at, nothing);
+            return;
+        }
         task("task.scheduled", record.id, record.at, [&](JsonWriter& json) {
             if (record.due_shown) json.field("due_at", *record.due_shown);
         });
     }
 
     Sequence sequence_;
-    const TaskFacts& facts_;
+    const TaskFacts* facts_;
+    const EventNames* wanted_;
+    std::uint32_t count_ = 0;  // of its events so far, made or not
+    bool tells_any_ = false;
     std::vector<Event> events_;
 };
 
@@ -273,10 +299,17 @@ std::span<const std::string_view> event_names() {
     return names;
 }
 
-std::vector<Event> events_of(Sequence sequence, const Record& record, const TaskFacts& facts) {
-    Teller teller{sequence, facts};
+std::vector<Event> events_of(Sequence sequence, const Record& record, const TaskFacts& facts,
+                             const EventNames* wanted) {
+    Teller teller{sequence, &facts, wanted};
     std::visit(teller, record);
     return teller.take();
+}
+
+bool tells_any(const Record& record, const EventNames& wanted) {
+    Teller teller{{}, nullptr, &wanted};
+    std::visit(teller, record);
+    return teller.tells_any();
 }
 
 }  // namespace taskd::protocol

@@ -50,6 +50,7 @@ struct WatchedRecords final : port::JournalReader {
     Result<void> read(Sequence after,
                       const std::function<bool(const RecordBatch&)>& take) override {
         std::size_t batches = 0;
+        ++reads;
         return records.read(after, [&](const RecordBatch& batch) {
             batches_max = std::max(batches_max, ++batches);
             return take(batch);
@@ -59,40 +60,33 @@ struct WatchedRecords final : port::JournalReader {
 
     port::JournalReader& records;
     std::size_t batches_max = 0;
+    std::size_t reads = 0;
 };
 
 struct DispatcherWorld {
     explicit DispatcherWorld(std::size_t frame_bytes_max = limits::frame_bytes_max,
                              service::DispatcherSettings settings = {},
                              bus::Publisher* bus = nullptr, port::ViewCopy* copies = nullptr)
-        : journal{tape, {.frame_bytes_max = frame_bytes_max}} {
-        socket = std::move(*host.bind(4000));
+        : journal{tape, {.frame_bytes_max = frame_bytes_max}},
+          settings_{std::move(settings)},
+          bus_{bus},
+          copies_{copies} {
         REQUIRE(disk.make_dir("data"));
-        settings.disk.dir = "data";
-        settings.workers.store_id = "0000000000000007";
-        settings.workers.session = SessionId{1};
-        settings.nameservice_url = "http://nameservice:5001";
-        service = std::make_unique<service::Dispatcher>(
-            settings,
-            service::DispatcherPorts{{journal, view, journal_lane, space_lane, view_lane,
-                                      host.clock(), host.timers(), log},
-                                     *socket,
-                                     host.resolver(),
-                                     host.http(),
-                                     logs,
-                                     log_lane,
-                                     host.calendar(),
-                                     records,
-                                     log_lane,
-                                     &metrics,
-                                     &disk,
-                                     copies,
-                                     io::read_workflow_text,
-                                     &document_lane,
-                                     bus},
-            [this](const Error& error) { lost = error; });
-        REQUIRE(service->start());
-        REQUIRE(host.serve(4000, service->front()));
+        settings_.disk.dir = "data";
+        settings_.workers.store_id = "0000000000000007";
+        settings_.workers.session = SessionId{1};
+        settings_.nameservice_url = "http://nameservice:5001";
+        begin();
+    }
+
+    // As after a kill, when the store stands still.
+    void restart() {
+        world.crash(host);
+        service.reset();
+        socket.reset();
+        metrics = {};
+        world.boot(host);
+        begin();
     }
 
     // The answer to one request, or none within a second.
@@ -131,6 +125,36 @@ struct DispatcherWorld {
     std::unique_ptr<port::Datagram> socket;
     std::unique_ptr<service::Dispatcher> service;
     std::optional<Error> lost;
+
+  private:
+    void begin() {
+        socket = std::move(*host.bind(4000));
+        service = std::make_unique<service::Dispatcher>(
+            settings_,
+            service::DispatcherPorts{{journal, view, journal_lane, space_lane, view_lane,
+                                      host.clock(), host.timers(), log},
+                                     *socket,
+                                     host.resolver(),
+                                     host.http(),
+                                     logs,
+                                     log_lane,
+                                     host.calendar(),
+                                     records,
+                                     log_lane,
+                                     &metrics,
+                                     &disk,
+                                     copies_,
+                                     io::read_workflow_text,
+                                     &document_lane,
+                                     bus_},
+            [this](const Error& error) { lost = error; });
+        REQUIRE(service->start());
+        REQUIRE(host.serve(4000, service->front()));
+    }
+
+    service::DispatcherSettings settings_;
+    bus::Publisher* bus_;
+    port::ViewCopy* copies_;
 };
 
 // "429 overloaded".

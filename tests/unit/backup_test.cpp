@@ -435,8 +435,10 @@ TEST_CASE("endpoints are in a backup, and in a store made of it, and no others")
     Elsewhere other{world.backup()};
     REQUIRE(other.disk.make_dir("data"));
     other.disk.set_content("data/endpoints.json", stale);
+    other.disk.set_content("data/own_events.json", R"({"told":9})");
     REQUIRE(other.restore().has_value());
     CHECK(other.disk.content("data/endpoints.json") == std::nullopt);
+    CHECK(other.disk.content("data/own_events.json") == std::nullopt);
 }
 
 TEST_CASE("a backup that lacks a body, or has another, is damaged") {

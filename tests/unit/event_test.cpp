@@ -124,6 +124,29 @@ TEST_CASE("whatever a record holds, its events are known names and one line of J
     }
 }
 
+TEST_CASE("of a record's events those that are wanted are made alone, in their places") {
+    Random random{12};
+    for (int round = 0; round < 40; ++round)
+        for (std::size_t kind = 0; kind < support::record_kinds; ++kind) {
+            const Record record = support::random_record(random, kind);
+            const auto all = events_of(Sequence{9}, record, {"t", {}});
+            REQUIRE_FALSE(tells_any(record, {}));
+            for (const std::string_view name : event_names()) {
+                const EventNames wanted{name};
+                auto expected = all;
+                std::erase_if(expected, [&](const Event& each) { return each.name != name; });
+                const auto some = events_of(Sequence{9}, record, {"t", {}}, &wanted);
+                REQUIRE(some.size() == expected.size());
+                for (std::size_t i = 0; i < some.size(); ++i) {
+                    REQUIRE(some[i].id == expected[i].id);
+                    REQUIRE(some[i].subjects == expected[i].subjects);
+                    REQUIRE(some[i].data == expected[i].data);
+                }
+                REQUIRE(tells_any(record, wanted) == !expected.empty());
+            }
+        }
+}
+
 TEST_CASE("the contract names every event") {
     std::ifstream file{TASKD_SOURCE_DIR "/config/openapi.yaml"};
     std::ostringstream contract;

@@ -6,6 +6,7 @@
 //   DIR/blobs/      long payloads and results, by their SHA-256
 //   DIR/logs/       what tasks print
 //   DIR/endpoints.json  routes that people declared
+//   DIR/own_events.json how far groups are told what the dispatcher tells
 //   DIR/backups/    made while it is used
 //   DIR/restoring   stands while it is made of a backup; what is beside it is not whole
 #pragma once
@@ -28,6 +29,7 @@ struct StorePaths {
           bodies{dir + "/blobs"},
           logs{dir + "/logs"},
           endpoints{dir + "/endpoints.json"},
+          own_events{dir + "/own_events.json"},
           backups{dir + "/backups"},
           restoring{dir + "/restoring"} {}
 
@@ -38,6 +40,7 @@ struct StorePaths {
     std::string bodies;
     std::string logs;
     std::string endpoints;
+    std::string own_events;
     std::string backups;
     std::string restoring;
 };

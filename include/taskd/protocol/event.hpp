@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,8 +44,13 @@ struct Event {
 // Every event there is, "task.submitted" and so on, as config/openapi.yaml describes them.
 std::span<const std::string_view> event_names();
 
-// In their order; none for a record that tells nobody anything.
-std::vector<Event> events_of(Sequence sequence, const Record& record, const TaskFacts& facts);
+// In their order; none for a record that tells nobody anything. Of those that are wanted alone,
+// when that is said; their places are the same.
+using EventNames = std::set<std::string_view>;
+std::vector<Event> events_of(Sequence sequence, const Record& record, const TaskFacts& facts,
+                             const EventNames* wanted = nullptr);
+// Whether there is any of them. Needs no facts and makes nothing.
+bool tells_any(const Record& record, const EventNames& wanted);
 
 // Which events a reader wants. Without a word: all.
 class TopicFilter {

@@ -90,6 +90,7 @@ class MemoryView final : public port::View {
     }
 
     Result<std::vector<Task>> find(std::span<const TaskId> ids) override {
+        tasks_asked += ids.size();
         std::vector<Task> found;
         for (const TaskId& id : ids)
             if (const auto at = table_.tasks.find(id); at != table_.tasks.end())
@@ -286,6 +287,7 @@ class MemoryView final : public port::View {
     std::size_t changes = 0;              // that were stored
     std::size_t change_tasks_max = 0;     // tasks in the largest of them
     std::size_t event_bytes_read = 0;
+    std::size_t tasks_asked = 0;  // by their ids
 
   private:
     MemoryTable& table_;

@@ -86,8 +86,9 @@ class Restore {
         const auto file = files_.open(paths_.restoring, port::OpenMode::create);
         if (!file) return std::unexpected{file.error()};
         auto done = (*file)->sync();
-        // No part of what makes a store used, so that it may be a stranger's: it must not be ours.
+        // No part of what makes a store used, so that they may be a stranger's: not to be ours.
         if (done) done = files_.remove(paths_.endpoints);
+        if (done) done = files_.remove(paths_.own_events);
         if (done) done = files_.sync_dir(dir_);
         return done;
     }

@@ -140,8 +140,11 @@ void Dispatcher::start_topics() {
         core_, ports_.webhook_http != nullptr ? *ports_.webhook_http : ports_.http, core.clock,
         core.timers, core.log);
     webhooks_->start();
-    own_events_ = std::make_unique<OwnEvents>(core_, ports_.records, ports_.records_lane,
-                                              core.clock, core.timers, core.log);
+    own_events_ =
+        std::make_unique<OwnEvents>(core_,
+                                    OwnEventsPorts{ports_.records, ports_.records_lane, core.clock,
+                                                   core.timers, core.log, ports_.files},
+                                    settings_.disk.dir + "/own_events.json");
     own_events_->start();
 }
 

@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "taskd/model/pattern.hpp"
+#include "taskd/protocol/json.hpp"
+#include "taskd/protocol/json_view.hpp"
 #include "taskd/protocol/record_codec.hpp"
+#include "taskd/service/whole_file.hpp"
 
 namespace taskd::service {
 namespace {
@@ -14,6 +18,10 @@ constexpr Duration retry = std::chrono::seconds{1};
 // Far below a frame of the journal: of errors of a mebibyte each a page would not fit one.
 constexpr std::size_t page_bytes = 16 * limits::mebibyte;
 constexpr std::size_t publish_bytes = 4 * limits::mebibyte;
+// What a start reads again at most; the journal keeps more.
+constexpr Duration mark_every = std::chrono::seconds{10};
+constexpr std::uint64_t mark_records = 100'000;
+constexpr std::size_t mark_bytes_max = 4 * limits::kibibyte;
 
 }  // namespace
 
@@ -27,23 +35,22 @@ struct OwnEvents::Page {
     std::vector<TaskId> unknown;
 };
 
-OwnEvents::OwnEvents(Core& core, port::JournalReader& records, port::Background& lane,
-                     port::Clock& clock, port::Timers& timers, port::Log& log)
-    : core_{core},
-      records_{records},
-      lane_{lane},
-      clock_{clock},
-      log_{log},
-      retry_{timers.make()} {}
+OwnEvents::OwnEvents(Core& core, const OwnEventsPorts& ports, std::string mark)
+    : core_{core}, ports_{ports}, mark_{std::move(mark)}, retry_{ports.timers.make()} {}
 
 void OwnEvents::start() {
     learn_groups();
     if (wanted_.empty()) {
         cursor_ = core_.durable();
-        ready_ = true;
+        ready_ = sure_ = true;
         return;
     }
     find_cursor();
+}
+
+void OwnEvents::let_go() {
+    let_go_ = true;
+    if (ready_ && !wanted_.empty() && cursor_ > marked_) write_mark();
 }
 
 void OwnEvents::learn_groups() {
@@ -51,18 +58,53 @@ void OwnEvents::learn_groups() {
     first_ = Sequence{UINT64_MAX};
     core_.engine().each_subscription([&](const Subscription& group) {
         if (!group.spec.pattern.starts_with(own_topics)) return;
-        wanted_.push_back(Pattern::parse(group.spec.pattern).value());
+        const Pattern pattern = Pattern::parse(group.spec.pattern).value();
+        bool any = false;
+        for (const std::string_view name : protocol::event_names()) {
+            if (!pattern.matches(std::string{own_topics}.append(name))) continue;
+            wanted_.insert(name);
+            any = true;
+        }
         // Until it has had a delivery, this is the record that made it.
-        first_ = std::min(first_, Sequence{group.epoch.value});
+        if (any) first_ = std::min(first_, Sequence{group.epoch.value});
     });
 }
 
-bool OwnEvents::is_wanted(const std::string& topic) const {
-    return std::ranges::any_of(wanted_, [&](const Pattern& each) { return each.matches(topic); });
+// None when it says nothing that can be.
+std::optional<Sequence> OwnEvents::read_mark() const {
+    if (ports_.files == nullptr) return std::nullopt;
+    const auto text = read_whole(*ports_.files, mark_, mark_bytes_max);
+    if (!text || !protocol::check_json(*text)) return std::nullopt;
+    const auto told = protocol::JsonView{*text}["told"].number();
+    if (!told || *told > core_.durable().value) return std::nullopt;
+    return Sequence{*told};
 }
 
-// Behind the newest of our own events: its id is the place of its record.
+// Where that fails a start reads on from further back: no event is told twice.
+void OwnEvents::write_mark() {
+    if (ports_.files == nullptr || marking_) return;
+    marking_ = true;
+    marked_ = cursor_;
+    mark_at_ = ports_.clock.steady() + mark_every;
+    std::string text;
+    protocol::JsonWriter{text}.begin_object().field("told", cursor_.value).end_object();
+    ports_.lane.run([&files = *ports_.files, path = mark_,
+                     text = std::move(text)] { static_cast<void>(write_whole(files, path, text)); },
+                    [this, alive = std::weak_ptr{alive_}] {
+                        if (!alive.expired()) marking_ = false;
+                    });
+}
+
+void OwnEvents::told_through(Sequence place) {
+    cursor_ = place;
+    const bool due =
+        ports_.clock.steady() >= mark_at_ || cursor_.value >= marked_.value + mark_records;
+    if (due && cursor_ > marked_) write_mark();
+}
+
+// As the mark says, or behind the newest of our own events: its id is the place of its record.
 void OwnEvents::find_cursor() {
+    const auto marked = read_mark();
     std::vector<EventRange> newest;
     core_.engine().each_topic([&](const Topic& topic) {
         if (is_own_topic(topic.name) && topic.count() > 0)
@@ -84,10 +126,13 @@ void OwnEvents::find_cursor() {
                 if (const auto events = view.events(range); events && !events->empty())
                     note(events->front());
         },
-        [this, told, alive = std::weak_ptr{alive_}] {
+        [this, told, marked, alive = std::weak_ptr{alive_}] {
             if (alive.expired()) return;
             // The record itself again: it may have led to more than one.
             cursor_ = told->value > 0 ? Sequence{told->value - 1} : first_;
+            if (marked) cursor_ = told->value > 0 ? std::max(*marked, cursor_) : *marked;
+            marked_ = marked.value_or(Sequence{});
+            sure_ = marked.has_value();
             ready_ = true;
             pump();
         });
@@ -98,13 +143,35 @@ void OwnEvents::on_records(const RecordBatch& batch) {
         return std::holds_alternative<SubscriptionChanged>(record) ||
                std::holds_alternative<SubscriptionRemoved>(record);
     });
-    if (groups) learn_groups();
+    if (groups) {
+        learn_groups();
+        mark_at_ = {};  // of what was before a group it is told nothing
+    }
     if (!ready_ || busy_ || pausing_) return;
     if (wanted_.empty()) {
         cursor_ = batch.last();
         return;
     }
+    const bool concerns = std::ranges::any_of(
+        batch.records, [&](const Record& record) { return protocol::tells_any(record, wanted_); });
+    if (!concerns && cursor_.next() == batch.first) return told_through(batch.last());
     pump();
+}
+
+void OwnEvents::pass_over_gone() {
+    const Sequence oldest = ports_.records.oldest();
+    if (cursor_.next() < oldest) {
+        const std::string from = std::to_string(cursor_.value + 1);
+        const std::string to = std::to_string(oldest.value - 1);
+        if (sure_)
+            ports_.log.warn("what happened is no longer kept for groups",
+                            {{"from", from}, {"to", to}});
+        else
+            ports_.log.info("what groups were told of is not known, and no longer kept",
+                            {{"from", from}, {"to", to}});
+        cursor_ = Sequence{oldest.value - 1};
+    }
+    sure_ = true;
 }
 
 void OwnEvents::pump() {
@@ -113,17 +180,11 @@ void OwnEvents::pump() {
         cursor_ = core_.durable();
         return;
     }
-    const Sequence oldest = records_.oldest();
-    if (cursor_.next() < oldest) {
-        log_.warn("what happened is no longer kept for groups",
-                  {{"from", std::to_string(cursor_.value + 1)},
-                   {"to", std::to_string(oldest.value - 1)}});
-        cursor_ = Sequence{oldest.value - 1};
-    }
+    pass_over_gone();
     busy_ = true;
     auto page = std::make_shared<Page>();
-    lane_.run(
-        [&records = records_, page, after = cursor_] {
+    ports_.lane.run(
+        [&records = ports_.records, page, after = cursor_] {
             page->result = records.read(after, [&](const RecordBatch& batch) {
                 page->batches.push_back(batch);
                 page->records += batch.records.size();
@@ -140,7 +201,7 @@ void OwnEvents::pump() {
 void OwnEvents::pump_later() {
     busy_ = false;
     pausing_ = true;
-    retry_->set(clock_.steady() + retry, [this] {
+    retry_->set(ports_.clock.steady() + retry, [this] {
         pausing_ = false;
         pump();
     });
@@ -154,6 +215,8 @@ void OwnEvents::page_read(const std::shared_ptr<Page>& page) {
             if (!id || page->facts.contains(*id)) continue;
             if (const auto* submitted = std::get_if<TaskSubmitted>(&record)) {
                 page->facts[*id] = {submitted->spec.type, submitted->spec.group};
+            } else if (!protocol::tells_any(record, wanted_)) {
+                continue;
             } else if (const Task* task = core_.engine().find(*id)) {
                 page->facts[*id] = {task->spec.type, task->spec.group};
             } else {
@@ -192,12 +255,10 @@ engine::Publish OwnEvents::told_by(const Page& page, Sequence& through) const {
             const auto id = task_of(record);
             const auto known = id ? page.facts.find(*id) : page.facts.end();
             for (const protocol::Event& each : protocol::events_of(
-                     here, record, known != page.facts.end() ? known->second : nothing)) {
-                std::string topic{own_topics};
-                topic += each.name;
-                if (!is_wanted(topic)) continue;
+                     here, record, known != page.facts.end() ? known->second : nothing, &wanted_)) {
                 TopicEvent event;
-                event.topic = std::move(topic);
+                event.topic = own_topics;
+                event.topic += each.name;
                 event.id = protocol::to_text(each.id);
                 event.id_given = true;  // told once, whatever is read again
                 event.source = source;
@@ -217,7 +278,7 @@ engine::Publish OwnEvents::told_by(const Page& page, Sequence& through) const {
 // Tried again, because what stands in its way may go; told once.
 void OwnEvents::note_refused(const Error& error) {
     if (std::exchange(refused_, error.code) == error.code) return;
-    log_.warn("groups are not told what happened", {{"why", error.to_string()}});
+    ports_.log.warn("groups are not told what happened", {{"why", error.to_string()}});
 }
 
 void OwnEvents::publish(const std::shared_ptr<Page>& page) {
@@ -225,7 +286,7 @@ void OwnEvents::publish(const std::shared_ptr<Page>& page) {
     engine::Publish command = told_by(*page, last);
     if (command.events.empty()) {
         busy_ = false;
-        cursor_ = last;
+        told_through(last);
         return pump();
     }
     // As new work is: it comes again when there is room.
@@ -240,7 +301,7 @@ void OwnEvents::publish(const std::shared_ptr<Page>& page) {
                       refused_.reset();
                       return [this, last] {
                           busy_ = false;
-                          cursor_ = last;
+                          told_through(last);
                           pump();
                       };
                   });
