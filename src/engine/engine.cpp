@@ -371,7 +371,7 @@ std::vector<std::string> Engine::faults() const {
         counts.scheduled += header.state == TaskState::scheduled ? 1 : 0;
         if (header.body && header.body->task->lease) ++counts.leased;
     });
-    std::vector<std::string> found;
+    std::vector<std::string> found = state_->topics.faults();
     for (const auto& [type, queue] : state_->queues) {
         Counts sum;
         for (const auto& [key, lane] : queue.lanes) {

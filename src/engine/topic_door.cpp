@@ -56,11 +56,7 @@ bool Engine::may_deliver(const Now& now, const std::string& name) const {
     if (const auto retry = next_retry(name); retry && *retry <= now.engine) return true;
     for (const DeliveryKey& event : group->ready)
         if (!group->must_wait(event, group->sub.open.at(event).key)) return true;
-    if (!group->has_room()) return false;
-    for (const auto& [topic_name, next] : group->sub.next)
-        if (const Topic* found = topic(topic_name); found != nullptr && found->newest >= next)
-            return true;
-    return false;
+    return group->has_room() && !group->fresh.empty();
 }
 
 std::optional<EngineTime> Engine::next_retry(const std::string& name) const {

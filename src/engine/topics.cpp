@@ -82,9 +82,44 @@ TopicState& Topics::make(const std::string& name, WallTime at) {
     for (auto& [group, state] : groups_) {
         if (!state.pattern.matches(name)) continue;
         state.sub.next.emplace(name, EventSequence{1});
+        compare(state, name);
         changed(state);
     }
     return place->second;
+}
+
+void Topics::compare(SubscriptionState& group, const std::string& topic) {
+    const std::string& name = group.sub.spec.group;
+    const auto state = topics_.find(topic);
+    const auto next = group.sub.next.find(topic);
+    const bool reads = state != topics_.end() && next != group.sub.next.end();
+    const bool fresh = reads && next->second <= state->second.topic.newest;
+    if (fresh)
+        group.fresh.insert(topic);
+    else
+        group.fresh.erase(topic);
+    if (state == topics_.end()) return;
+    if (reads && !fresh)
+        state->second.up_to_date.insert(name);
+    else
+        state->second.up_to_date.erase(name);
+}
+
+std::vector<std::string> Topics::faults() const {
+    std::vector<std::string> found;
+    for (const auto& [name, group] : groups_) {
+        std::size_t fresh = 0;
+        for (const auto& [topic, next] : group.sub.next) {
+            const TopicState* state = find(topic);
+            const bool is_fresh = state != nullptr && next <= state->topic.newest;
+            fresh += is_fresh ? 1 : 0;
+            if (is_fresh != group.fresh.contains(topic) ||
+                (state != nullptr && is_fresh == state->up_to_date.contains(name)))
+                found.push_back("what topic " + topic + " has for group " + name);
+        }
+        if (fresh != group.fresh.size()) found.push_back("fresh topics of group " + name);
+    }
+    return found;
 }
 
 void Topics::apply(Sequence, const TopicChanged& record) {
@@ -97,6 +132,8 @@ void Topics::apply(Sequence sequence, const EventPublished& record) {
     TASKD_ASSERT(event.sequence == state.topic.newest.next());
     state.topic.newest = event.sequence;
     state.topic.total_bytes = event.total_bytes;
+    for (const std::string& group : std::exchange(state.up_to_date, {}))
+        compare(at(group), event.topic);
     auto shared = std::make_shared<const TopicEvent>(event);
     state.events.emplace(event.sequence, shared);
     const DeliveryKey key{event.topic, event.sequence};
@@ -139,6 +176,7 @@ void Topics::apply(Sequence, const TopicRemoved& record) {
 // The group reads the topic no longer.
 void Topics::leave(SubscriptionState& group, const std::string& topic) {
     if (group.sub.next.erase(topic) == 0) return;
+    compare(group, topic);
     const auto first = [&](const auto& map) { return map.lower_bound({topic, EventSequence{0}}); };
     for (auto each = first(group.sub.open);
          each != group.sub.open.end() && each->first.topic == topic; each = first(group.sub.open))
@@ -179,6 +217,7 @@ void Topics::lose(SubscriptionState& group, const TopicTrimmed& record) {
         gap.count += record.through.value - next.value + 1;
         gap.to = record.through;
         next = record.through.next();
+        compare(group, record.topic);
         changed(group);
     }
     if (gap.count == 0) return;
@@ -205,7 +244,8 @@ void Topics::apply(Sequence sequence, const SubscriptionChanged& record) {
     auto found = groups_.find(name);
     if (found == groups_.end()) {
         found =
-            groups_.emplace(name, SubscriptionState{Subscription{}, *pattern, {}, {}, {}, {}, 0})
+            groups_
+                .emplace(name, SubscriptionState{Subscription{}, *pattern, {}, {}, {}, {}, 0, {}})
                 .first;
         found->second.sub.made_at = record.at;
         // Greater than any epoch of a group of this name before: there is one a record at most.
@@ -225,8 +265,10 @@ void Topics::apply(Sequence sequence, const SubscriptionChanged& record) {
     group.sub.spec = record.spec;
     for (const auto& [event, delivery] : open)
         put(group, event, delivery);
-    for (const auto& [topic, start] : record.starts)
+    for (const auto& [topic, start] : record.starts) {
         group.sub.next.emplace(topic, start);
+        compare(group, topic);
+    }
     changed(group);
 }
 
@@ -234,6 +276,9 @@ void Topics::apply(Sequence, const SubscriptionRemoved& record) {
     SubscriptionState& group = at(record.group);
     while (!group.sub.open.empty())
         close(group, DeliveryKey{group.sub.open.begin()->first});
+    for (const auto& [topic, next] : group.sub.next)
+        if (const auto state = topics_.find(topic); state != topics_.end())
+            state->second.up_to_date.erase(record.group);
     dead_letters_ -= group.dead.size();
     std::erase_if(changed_letters_, [&](const auto& each) { return each.first == record.group; });
     changed_groups_.erase(record.group);
@@ -314,6 +359,9 @@ void Topics::apply(Sequence, const DeliveriesLeased& record) {
         }
         put(group, item.event, delivery);
     }
+    for (std::size_t i = 0; i < record.items.size(); ++i)
+        if (i == 0 || record.items[i].event.topic != record.items[i - 1].event.topic)
+            compare(group, record.items[i].event.topic);
     group.sub.epoch = record.epoch;
     changed(group);
 }
@@ -401,10 +449,12 @@ void Topics::restore(const Subscription& subscription) {
     SubscriptionState& group =
         groups_
             .emplace(subscription.spec.group,
-                     SubscriptionState{subscription, *pattern, {}, {}, {}, {}, 0})
+                     SubscriptionState{subscription, *pattern, {}, {}, {}, {}, 0, {}})
             .first->second;
     for (const auto& [event, delivery] : group.sub.open)
         put(group, event, delivery);
+    for (const auto& [topic, next] : group.sub.next)
+        compare(group, topic);
 }
 
 void Topics::restore(const std::string& name, const DeliveryKey& event, const DeadLetter& letter) {

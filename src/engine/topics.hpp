@@ -1,6 +1,7 @@
 // What the engine remembers of topics and groups. A topic's log is in the view; here are its bounds
 // and the events that the view may not have yet. Everything follows from the records applied; the
-// indexes (ready, retries, deadlines, keys) are derived from open deliveries in `put` and `take`.
+// indexes (ready, retries, deadlines, keys) are derived from open deliveries in `put` and `take`,
+// and which topics have something new for which groups in `compare`.
 #pragma once
 
 #include <deque>
@@ -23,6 +24,7 @@ using EventPtr = std::shared_ptr<const TopicEvent>;
 struct TopicState {
     Topic topic;
     std::map<EventSequence, EventPtr> events;  // those in memory
+    std::set<std::string> up_to_date;          // groups that were given all of it
 };
 
 struct SubscriptionState {
@@ -34,6 +36,7 @@ struct SubscriptionState {
     std::map<std::pair<std::string, std::string>, std::set<EventSequence>> lines;
     std::map<DeliveryKey, DeadLetter> dead;
     std::size_t leased = 0;
+    std::set<std::string> fresh;  // topics with something that was not given to it
 
     // Whether an earlier event of its key is open.
     bool must_wait(const DeliveryKey& event, const std::string& key) const;
@@ -79,12 +82,16 @@ class Topics {
     void restore(const std::string& event_id, const DeliveryKey& event);
 
     TopicChanges take_changes();
+    // What the indexes say of topics and groups, held against these; empty when all is well.
+    std::vector<std::string> faults() const;
 
   private:
     TopicState& make(const std::string& topic, WallTime at);
     SubscriptionState& at(const std::string& group);
     // An open delivery into the indexes and out of them.
     void put(SubscriptionState& group, const DeliveryKey& event, const Delivery& delivery);
+    // Where the topic ends, and what of it the group gets next, after either has changed.
+    void compare(SubscriptionState& group, const std::string& topic);
     void take(SubscriptionState& group, const DeliveryKey& event, const Delivery& delivery);
     void close(SubscriptionState& group, const DeliveryKey& event);  // settled, or gone
     void bury(SubscriptionState& group, const DeliveryKey& event, DeadLetter letter);

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "catch.hpp"
+#include "engine/topics.hpp"
 #include "taskd/engine/engine.hpp"
 
 namespace taskd::engine {
@@ -29,6 +30,7 @@ class World {
         }
         for (const Note& note : decision.notes)
             engine.apply(note);
+        REQUIRE(engine.faults() == std::vector<std::string>{});
         return decision;
     }
     // Events that memory lacks, from the view.
@@ -467,6 +469,36 @@ TEST_CASE("at the bound of dead letters what fails is tried on") {
     CHECK_FALSE(world.end("a", world.ask("a").at(0), DeliveryEnd::failed));
     CHECK(world.engine.dead_letters("a").size() == limits::dead_letters_max);
     CHECK(world.engine.next_retry("a") == world.now.engine + limits::backoff_max_default);
+}
+
+TEST_CASE("of many topics a group looks at those alone that have something for it") {
+    World world;
+    world.subscribe("all", "**");
+    world.subscribe("one", "t.7");
+    for (int i = 0; i < 200; ++i)
+        world.publish("t." + std::to_string(i), "1");
+    while (!world.ask("all", 100).empty()) {
+    }
+    world.publish("t.7", "2");
+    world.publish("t.9", "2");
+    Topics topics;  // the same records again
+    Sequence sequence;
+    for (const Record& record : world.records) {
+        sequence = sequence.next();
+        std::visit(
+            [&]<class Any>(const Any& each) {
+                if constexpr (OfTopics<Any>) topics.apply(sequence, each);
+            },
+            record);
+    }
+    using Names = std::set<std::string>;
+    CHECK(topics.group("all")->sub.next.size() == 200);
+    CHECK(topics.group("all")->fresh == Names{"t.7", "t.9"});
+    CHECK(topics.group("one")->fresh == Names{"t.7"});
+    // A topic knows those that have all of it: what is published looks at no others.
+    CHECK(topics.find("t.8")->up_to_date == Names{"all"});
+    CHECK(topics.find("t.9")->up_to_date == Names{});
+    CHECK(topics.faults() == std::vector<std::string>{});
 }
 
 }  // namespace taskd::engine
