@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <utility>
 
 #include "key_file.hpp"
@@ -29,7 +30,20 @@ Result<std::string> read_endpoints(const std::string& data) {
     auto content = io::read_whole_file(path, endpoints_bytes_max);
     if (content && !protocol::check_json(*content))
         return fail(ErrorCode::config_invalid, path + " is not JSON");
+    // A dispatcher keeps its routes under the same name.
+    if (content && JsonView{*content}["dispatcher"]["url"].text().empty())
+        return fail(ErrorCode::file_missing, path + " of a 'taskd up'");
     return content;
+}
+
+// The file is there while `taskd up` runs. What is there and cannot be read is another fault.
+Result<std::string> read_running(const std::string& data) {
+    auto endpoints = read_endpoints(data);
+    std::error_code error;
+    const auto found = std::filesystem::status(data + "/endpoints.json", error).type();
+    if (!endpoints && found == std::filesystem::file_type::not_found)
+        return fail(ErrorCode::unreachable, "no taskd up runs on " + data);
+    return endpoints;
 }
 
 // As `taskd up` noted it for this server.
@@ -127,7 +141,7 @@ std::vector<OptionRow> with_client_rows(std::vector<OptionRow> own, std::string_
 Result<Server> find_server(const Options& options) {
     Server server{options.text("url"), {}, {}};
     if (options.given("data") && options.source("data") >= options.source("url")) {
-        const auto endpoints = read_endpoints(options.text("data"));
+        const auto endpoints = read_running(options.text("data"));
         if (!endpoints && options.source("url") != OptionSource::environment)
             return std::unexpected{endpoints.error()};
         if (endpoints) server.url = JsonView{*endpoints}["dispatcher"]["url"].text();
@@ -142,7 +156,7 @@ Result<Server> find_host(const Options& options) {
     Server server{options.given("url") ? options.text("url") : host_url, {}, {}};
     if (options.given("data") &&
         (!options.given("url") || options.source("data") >= options.source("url"))) {
-        const auto endpoints = read_endpoints(options.text("data"));
+        const auto endpoints = read_running(options.text("data"));
         if (!endpoints) return std::unexpected{endpoints.error()};
         server.url = JsonView{*endpoints}["host"]["url"].text();
         if (server.url.empty()) return fail(ErrorCode::not_ready, "no host of programs runs there");

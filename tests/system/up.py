@@ -56,6 +56,11 @@ class Up(harness.SystemTest):
         self.assertEqual(up.process.wait(harness.PATIENCE), 0, up.log())
         self.assertFalse(any(map(harness.is_alive, pids)))
         self.assertFalse((up.data / "endpoints.json").exists())
+        for command in (["list"], ["process", "list"]):
+            done = self.system.run(*command, "--data", up.data)
+            self.assertEqual(done.returncode, 4, done.stderr)
+            self.assertIn(f"unreachable: the server cannot be reached (no taskd up runs on "
+                          f"{up.data})", done.stderr)
         self.assertIn("dispatcher   | ", up.log())
         self.assertIn("sum-1        | ", up.log())
 
@@ -127,6 +132,26 @@ class Up(harness.SystemTest):
     def ports_of_workers(self, up):
         workers = up.api().get("/v1/workers").json["workers"]
         return {each["types"][0]: each["port"] for each in workers}
+
+    def test_a_dispatcher_with_routes_of_its_own_is_backed_up(self):
+        entries = self.system.folder / "shop.yaml"
+        entries.write_text("""version: "1.0"
+namespace: shop
+entries:
+  - {name: order, kind: http.endpoint, path: /orders, type: sum}
+""", "utf-8")
+        up = self.start()
+        done = self.system.run("registry", "apply", entries, "--data", up.data)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue((up.data / "dispatcher" / "endpoints.json").exists())
+        nobodys = {"XDG_STATE_HOME": str(self.system.folder / "none")}
+        own = up.endpoints()["dispatcher"]["url"]
+        for name, options in (("by-data", []), ("by-url", ["--url", own])):
+            kept = self.system.folder / name
+            done = self.system.run("backup", "--data", up.data, "--to", kept, *options,
+                                   environment=nobodys)
+            self.assertEqual((done.returncode, done.stdout), (0, f"{kept}\n"), done.stderr)
+            self.assertNotIn("not sent", done.stderr)
 
     def test_consecutive_ports(self):
         first = harness.free_ports(9)
