@@ -17,6 +17,7 @@
 #include "taskd/io/http_exchange.hpp"
 #include "taskd/io/private_files.hpp"
 #include "taskd/protocol/json.hpp"
+#include "taskd/protocol/problem.hpp"
 
 namespace taskd::roles {
 namespace {
@@ -185,9 +186,21 @@ Result<Server> find_server_of(const Options& options, const std::string& dir) {
     return server;
 }
 
-void tell_keyless(Server& server, int status) {
-    const bool wanted = status == row_of(ErrorCode::missing_key).http_status;
-    if (wanted && !server.why_keyless.empty()) say(std::exchange(server.why_keyless, {}));
+void tell_of_key(Server& server, const port::HttpResponse& answer) {
+    if (server.told_of_key) return;
+    constexpr std::string_view way =
+        "--key-file FILE (TASKD_KEY_FILE) sends a key, --data DIR (TASKD_DATA) that of a running "
+        "'taskd up'";
+    std::string why;
+    if (answer.status == row_of(ErrorCode::missing_key).http_status)
+        why = server.why_keyless.empty() ? fmt::format("{} asks for its key: {}", server.url, way)
+                                         : server.why_keyless;
+    else if (answer.status == row_of(ErrorCode::wrong_key).http_status &&
+             protocol::parse_problem(answer.body, answer.status).code == ErrorCode::wrong_key)
+        why = fmt::format("{} has another key than the one it was sent: {}", server.url, way);
+    if (why.empty()) return;
+    server.told_of_key = true;
+    say(why);
 }
 
 Client::Client(Server server, Duration retry_for)
@@ -201,7 +214,7 @@ service::TaskClientPorts Client::ports() {
                                       [this](port::HttpRequest request, Duration timeout) {
                                           auto answer = io::http_call(server_.url,
                                                                       std::move(request), timeout);
-                                          if (answer) tell_keyless(server_, answer->status);
+                                          if (answer) tell_of_key(server_, *answer);
                                           return answer;
                                       },
                                   .pause = io::pause_for,

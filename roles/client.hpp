@@ -24,6 +24,7 @@ struct Server {
     std::string url;
     protocol::ClusterKey key;
     std::string why_keyless;  // although there is one in a data directory that was named
+    bool told_of_key = false;
 };
 // The address: --url, else what `taskd up` left under --data, else the default; a flag goes over
 // the environment. The key: --key-file, else DATA/key when the address is one of that directory's,
@@ -38,8 +39,8 @@ Result<Server> find_host(const Options& options);
 // it, unless --url and --key-file say otherwise.
 Result<Server> find_server_of(const Options& options, const std::string& dir);
 
-// To a server that wants a key, by its answer's status: says once why it was shown none.
-void tell_keyless(Server& server, int status);
+// When the answer refuses the key, or that there was none: says once why, and what sends one.
+void tell_of_key(Server& server, const port::HttpResponse& answer);
 
 // The client over the real world.
 class Client {

@@ -69,7 +69,7 @@ class Follower {
             return !is_output_lost();
         });
         if (!answer) return answer.error();
-        tell_keyless(server_, answer->status);
+        tell_of_key(server_, *answer);
         if (answer->status < 200 || answer->status > 299)
             return protocol::parse_problem(answer->body, answer->status);
         if (is_output_lost()) done_ = true;

@@ -75,6 +75,10 @@ class Keys(harness.SystemTest):
             done = system.run("submit", "sum", 1, *options)
             self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
             self.assertIn(name, done.stderr)
+            if code == 1:  # with a way out
+                self.assertIn(f"{system.dp.url} ", done.stderr)
+                self.assertIn("--key-file FILE (TASKD_KEY_FILE)", done.stderr)
+                self.assertIn("--data DIR (TASKD_DATA)", done.stderr)
 
     def test_worker_without_the_key_gets_nothing(self):
         system = self.system
