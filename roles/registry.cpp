@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 
 #include "client.hpp"
 #include "entry_kinds.hpp"
@@ -45,11 +46,19 @@ struct Silence final : bus::Publisher {
 class Opened {
   public:
     static Result<std::unique_ptr<Opened>> make(const Options& options) {
-        const auto files = io::make_posix_files();
         const std::string& dir = options.text("data");
+        const std::string path = dir + "/registry.db";
+        // Whoever only reads, perhaps in a folder that was mistyped, makes nothing there.
+        const bool makes = options.positional().front() == "apply" && !options.toggle("dry-run");
+        std::error_code error;
+        if (!makes &&
+            std::filesystem::status(path, error).type() == std::filesystem::file_type::not_found)
+            return fail(ErrorCode::file_missing,
+                        "there is no registry in " + dir + ": 'taskd registry apply' makes one");
+        const auto files = io::make_posix_files();
         if (auto made = files->make_dir(dir); !made) return fail(std::move(made));
         std::unique_ptr<Opened> opened{new Opened};
-        auto history = io::open_history(dir + "/registry.db");
+        auto history = io::open_history(path);
         if (!history) return fail(std::move(history));
         opened->history = std::move(*history);
         auto registry =
@@ -358,13 +367,8 @@ class Watch {
     SteadyTime heard_{};
 };
 
-int watch(Opened& /*opened*/, const Options& options) {
-    return Watch{options}.run();
-}
-
 int run(const Options& options) {
-    constexpr int (*acts[])(Opened&, const Options&) = {list, show,    apply, history,
-                                                        diff, restore, watch};
+    constexpr int (*acts[])(Opened&, const Options&) = {list, show, apply, history, diff, restore};
     const std::string& verb = options.positional().front();
     const auto found = std::ranges::find(verbs, verb);
     if (found == std::end(verbs))
@@ -372,6 +376,7 @@ int run(const Options& options) {
                        fmt::format("registry takes list, show, apply, history, diff, restore or "
                                    "watch, not '{}'{}",
                                    verb, meant_instead(verb, verbs))});
+    if (verb == "watch") return Watch{options}.run();
     const auto opened = Opened::make(options);
     if (!opened) return report(opened.error());
     return acts[found - std::begin(verbs)](**opened, options);

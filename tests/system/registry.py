@@ -128,6 +128,7 @@ class Registry(harness.SystemTest):
         return done.stdout if code == 0 else done.stderr
 
     def test_every_version_is_kept_and_can_come_back(self):
+        self.registry("apply", self.entries, "--disable", "*")  # makes an empty one
         changes = self.registry("apply", self.entries, "--dry-run")
         self.assertEqual(changes, "+ shop:echo\n+ shop:nightly\n+ shop:sum\n")
         self.assertEqual(self.registry("list", "-o", "id"), "")
@@ -149,6 +150,20 @@ class Registry(harness.SystemTest):
         self.assertEqual(self.registry("diff", 1), "")
         self.assertEqual(self.registry("history", "-o", "id"), "3\n2\n1\n")
         self.assertIn("restored from version 1", self.registry("history"))
+
+    def test_who_only_reads_makes_no_registry(self):
+        for words in (["list"], ["show", "shop:sum"], ["history"], ["diff", 1], ["restore", 1],
+                      ["apply", self.entries, "--dry-run"]):
+            with self.subTest(words=words):
+                told = self.registry(*words, code=3)
+                self.assertIn("file_missing", told)
+                self.assertIn(f"there is no registry in {self.data}", told)
+                self.assertFalse(self.data.exists())
+        self.registry("watch", code=4)
+        self.assertFalse(self.data.exists())
+        self.data.mkdir()
+        self.registry("list", code=3)
+        self.assertEqual(list(self.data.iterdir()), [])
 
     def test_faults_are_told_with_their_place(self):
         self.file.write_text(FILE.replace("concurrency: 3", "concurency: 3"), encoding="utf-8")
