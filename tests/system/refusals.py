@@ -68,7 +68,10 @@ class Refusals(harness.SystemTest):
         for path in (f"/v1/tasks/{NOBODY}", f"/v1/tasks/{NOBODY}/result", "/v1/tasks/0000-0000"):
             self.assert_problem(self.api.get(path), 404, "task_not_found")
         self.assert_problem(self.api.post(f"/v1/tasks/{NOBODY}/cancel"), 404, "task_not_found")
-        self.assert_problem(self.api.get("/v1/tasks/xyz"), 422, "invalid_id")
+        for part in ("xyz", "019"):
+            answer = self.api.get(f"/v1/tasks/{part}")
+            self.assert_problem(answer, 422, "invalid_id")
+            self.assertIn("4 characters", answer.json["detail"])
         self.assert_problem(self.api.get("/v1/nothing"), 404, "not_found")
         self.assert_problem(self.api.call("DELETE", "/v1/tasks"), 405, "method_not_allowed")
         self.assert_problem(self.api.get("/v1/tasks?state=lost"), 422, "invalid_field")

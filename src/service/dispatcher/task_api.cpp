@@ -218,7 +218,9 @@ void TaskApi::find_task(const std::string& name, FoundTask then) {
     if (const auto id = TaskId::parse(name)) return find_by_id(*id, std::move(then));
     const bool part = name.size() >= 4 && name.size() <= 36 &&
                       name.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos;
-    if (!part) return then(fail(ErrorCode::invalid_id, "'" + name + "' is no part of a task's id"));
+    if (!part)
+        return then(fail(ErrorCode::invalid_id,
+                         "'" + name + "' is no part of a task's id, of 4 characters or more"));
     find_by_part(name, std::move(then));
 }
 
