@@ -132,6 +132,8 @@ Result<WorkerKind> http_kind(const Options& options) {
     if (!type) return fail(std::move(type));
     if (options.positional().size() != 1)
         return fail(ErrorCode::bad_usage, "usage: taskd worker http --type TYPE --url URL");
+    if (options.text("url").empty())
+        return fail(ErrorCode::bad_usage, "--url is missing: http://… or https://…");
     auto settings = service::parse_call_url(options.text("url"));
     if (!settings) return fail(std::move(settings));
     if (options.duration("timeout") > Duration{0}) settings->timeout = options.duration("timeout");

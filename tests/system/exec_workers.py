@@ -259,7 +259,7 @@ class ExecWorkers(Workers):
                 (["exec", "--type", "job", "--", "no-such-program"], 3, "no-such-program"),
                 (["exec", "--type", "job", "--permanent", "0", "--", "cat"], 2, "--permanent"),
                 (["exec", "--type", "a b", "--", "cat"], 2, "a b"),
-                (["http", "--type", "job"], 2, "http://"),
+                (["http", "--type", "job"], 2, "--url is missing: http://"),
                 (["http", "--type", "job", "--url", "ftp://a"], 2, "http://"),
                 (["http", "--type", "job", "--url", "http://a", "--concurrency", "257"], 2, "256"),
                 (["sum", "cat"], 2, "cat"),
