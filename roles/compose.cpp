@@ -13,7 +13,9 @@ namespace {
 Result<std::vector<service::WorkerEntry>> read_workers(const std::string& path) {
     auto content = io::read_whole_file(path, limits::mebibyte);
     if (!content) return fail(std::move(content));
-    return service::parse_worker_list(*content);
+    auto workers = service::parse_worker_list(*content);
+    if (!workers) return fail(workers.error().code, path + ": " + workers.error().detail);
+    return workers;
 }
 
 int run(const Options& options) {

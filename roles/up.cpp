@@ -36,6 +36,8 @@ Result<std::vector<service::WorkerEntry>> read_workers(const std::string& path) 
         text = std::move(*content);
     }
     auto workers = service::parse_worker_list(text);
+    if (!workers && !path.empty())
+        return fail(workers.error().code, path + ": " + workers.error().detail);
     if (workers) std::erase_if(*workers, [](const auto& worker) { return !worker.enabled; });
     return workers;
 }

@@ -130,6 +130,15 @@ Result<WorkerEntry> parse_entry(std::string_view raw) {
     return entry;
 }
 
+// "worker 2 (resize): ", as a person counts; its type as far as it can be read.
+std::string place_of(std::size_t index, std::string_view raw) {
+    std::string type;
+    if (const auto fields = protocol::split_object(raw))
+        for (const auto& [name, value] : *fields)
+            if (name == "type") type = protocol::read_string(value, name).value_or("");
+    return fmt::format("worker {}{}: ", index + 1, type.empty() ? "" : " (" + type + ")");
+}
+
 }  // namespace
 
 Result<std::vector<WorkerEntry>> parse_worker_list(std::string_view text) {
@@ -143,10 +152,12 @@ Result<std::vector<WorkerEntry>> parse_worker_list(std::string_view text) {
     std::vector<WorkerEntry> entries;
     for (std::size_t i = 0; i < elements->size(); ++i) {
         auto entry = parse_entry((*elements)[i]);
-        const std::string place = "worker " + std::to_string(i) + ": ";
-        if (!entry) return fail(ErrorCode::config_invalid, place + entry.error().to_string());
+        if (!entry)
+            return fail(ErrorCode::config_invalid,
+                        place_of(i, (*elements)[i]) + entry.error().to_string());
         if (std::ranges::find(entries, entry->type, &WorkerEntry::type) != entries.end())
-            return fail(ErrorCode::config_invalid, place + entry->type + " stands twice");
+            return fail(ErrorCode::config_invalid,
+                        place_of(i, (*elements)[i]) + entry->type + " stands twice");
         entries.push_back(std::move(*entry));
     }
     return entries;

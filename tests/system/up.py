@@ -181,6 +181,14 @@ entries:
             {"type": "hash", "description": "off", "concurrency": 2, "enabled": False}]}), "utf-8")
         up = self.start("--workers", listing)
         self.assertEqual([each["type"] for each in up.endpoints()["workers"]], ["sum"])
+        for text, fault in (('{"workers": [', "bad_json"),
+                            ('{"workers": [{"type": "sum", "speed": 1}]}',
+                             "worker 1 (sum): unknown_field")):
+            listing.write_text(text, "utf-8")
+            for command in ("up", "compose"):
+                done = self.system.run(command, "--workers", listing)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(f"({listing}: {fault}", done.stderr)
 
     def test_what_keeps_it_from_starting(self):
         up = self.start()

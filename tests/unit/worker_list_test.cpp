@@ -85,8 +85,8 @@ TEST_CASE("each slip names the entry and what is wrong") {
     CHECK_THAT(fault("[]"), Contains("workers alone"));
     CHECK_THAT(fault(R"({"workers": [], "more": 1})"), Contains("workers alone"));
     CHECK_THAT(fault(R"({"workers": {}})"), Contains("no array"));
-    CHECK_THAT(fault(R"({"workers": [{"type": "sum"}, 5]})"), Contains("worker 1"));
-    CHECK_THAT(fault(R"({"workers": [{}]})"), Contains("worker 0") && Contains("type"));
+    CHECK_THAT(fault(R"({"workers": [{"type": "sum"}, 5]})"), Contains("worker 2: "));
+    CHECK_THAT(fault(R"({"workers": [{}]})"), Contains("worker 1: ") && Contains("type"));
     CHECK_THAT(fault(R"({"workers": [{"type": "fly"}]})"), Contains("unknown_type"));
     CHECK_THAT(fault(R"({"workers": [{"type": "sum", "speed": 1}]})"), Contains("speed"));
     CHECK_THAT(fault(R"({"workers": [{"type": "sum", "concurrency": 0}]})"),
@@ -96,7 +96,9 @@ TEST_CASE("each slip names the entry and what is wrong") {
     CHECK_THAT(fault(R"({"workers": [{"type": "sum", "enabled": "yes"}]})"), Contains("enabled"));
     CHECK_THAT(fault(R"({"workers": [{"type": "sum", "startup": "no"}]})"), Contains("startup"));
     CHECK_THAT(fault(R"({"workers": [{"type": "sum"}, {"type": "sum"}]})"),
-               Contains("worker 1") && Contains("twice"));
+               Contains("worker 2 (sum): ") && Contains("twice"));
+    CHECK_THAT(fault(R"({"workers": [{"type": "sum"}, {"speed": 1, "type": "hash"}]})"),
+               Contains("worker 2 (hash): ") && Contains("speed"));
 }
 
 TEST_CASE("a type that is no name is told apart from those that read the same") {
