@@ -226,8 +226,9 @@ std::vector<std::string> Consumer::reasons() const {
 
 void Consumer::failed(const Error& error) {
     if (stopping_) return look_drained();
+    const bool silent = error.code == ErrorCode::unreachable || error.code == ErrorCode::timed_out;
     if (!retry_.failing())
-        log_.warn("the broker does not answer",
+        log_.warn(silent ? "the broker does not answer" : "the broker refuses",
                   {{"broker", broker_.url()}, {"error", error.to_string()}});
     timer_->set(clock_.steady() + retry_.next(), [this] { step(); });
 }

@@ -20,6 +20,7 @@
 #include "taskd/pizza/kitchen.hpp"
 #include "taskd/pizza/order.hpp"
 #include "taskd/pizza/payment.hpp"
+#include "taskd/protocol/problem.hpp"
 
 using namespace taskd;
 using namespace taskd::pizza;
@@ -276,6 +277,30 @@ TEST_CASE("events that were put aside go with what else is old", "[pizza]") {
     service.start();
     const auto left = [&] { return ground.one("SELECT group_concat(number) FROM parked"); };
     REQUIRE(ground.loop.run_until([&] { return left() == "2"; }, 5s));
+}
+
+TEST_CASE("a broker that refuses is told apart from one that does not answer", "[pizza]") {
+    const auto told = [](const Result<port::HttpResponse>& answer) {
+        Ground ground{KitchenService::formats()};
+        Consumer consumer{{.group = "g", .pattern = "p", .name = "n"},
+                          ground.broker,
+                          ground.loop,
+                          *ground.clock,
+                          ground.log,
+                          [](const Delivery&, const Consumer::Done&) {}};
+        consumer.start();
+        REQUIRE(ground.loop.run_until([&] { return !ground.wire.questions.empty(); }, 5s));
+        const Wire::Then then = std::move(ground.wire.questions.front());
+        ground.wire.questions.clear();
+        then(answer);
+        const auto& last = ground.log.entries.back();
+        return last.message + ": " + last.fields.back().second;
+    };
+    const std::string refusal = protocol::write_problem({ErrorCode::missing_key, {}});
+    CHECK(
+        told(port::HttpResponse{401, {}, refusal}).starts_with("the broker refuses: missing_key"));
+    CHECK(told(fail(ErrorCode::unreachable, "no connection"))
+              .starts_with("the broker does not answer: unreachable"));
 }
 
 TEST_CASE("who cannot take what comes gives it back, rests, and says so", "[pizza]") {
