@@ -56,7 +56,8 @@ Result<std::string> new_group(const Options& options) {
         json.key("completion").begin_object().field("type", options.text("then"));
         if (options.given("payload")) {
             if (auto valid = protocol::check_json(options.text("payload")); !valid)
-                return fail(std::move(valid));
+                return fail(ErrorCode::bad_usage,
+                            "--payload takes one JSON value: " + valid.error().detail);
             json.key("payload").raw(options.text("payload"));
         }
         json.end_object();

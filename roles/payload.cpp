@@ -20,7 +20,8 @@ Result<std::string> read_payload(const Options& options, std::span<const std::st
         if (!arguments.empty())
             return fail(ErrorCode::bad_usage, "--json and arguments exclude each other");
         if (auto valid = protocol::check_json(options.text("json")); !valid)
-            return fail(std::move(valid));
+            return fail(ErrorCode::bad_usage,
+                        "--json takes one JSON value: " + valid.error().detail);
         return options.text("json");
     }
     if (arguments.size() == 1) {

@@ -267,7 +267,9 @@ int run_signal(const Options& options) {
         value = words[3] == "-" ? io::read_whole_file("-", limits::task_bytes_max)
                                 : Result<std::string>{words[3]};
     if (!value) return report(value.error());
-    if (auto valid = protocol::check_json(*value); !valid) return report(valid.error());
+    if (auto valid = protocol::check_json(*value); !valid)
+        return report(
+            {ErrorCode::bad_usage, "signal takes one JSON value: " + valid.error().detail});
     return with_client(options, [&](service::TaskClient& client) {
         const std::string target =
             target_of(words[1], "/signals/" + protocol::percent_encode(words[2]));

@@ -127,7 +127,10 @@ class WholePath(harness.SystemTest):
             self.run_error(2, "bad_usage", "submit", "wait", 600, "--detach", *wrong)
 
     def test_exit_codes(self):
-        self.run_error(1, "bad_json", "submit", "sum", "--json", "[1,")
+        self.run_error(2, "--json takes one JSON value", "submit", "sum", "--json", "[1,")
+        self.run_error(2, "--payload takes one JSON value", "group", "open", "--then", "sum",
+                       "--payload", "[1,")
+        self.run_error(2, "signal takes one JSON value", "workflow", "signal", "x", "y", "[1,")
         self.run_error(1, "task_not_found", "task", "0190a2b4-0000-7000-8000-000000000000")
         self.run_error(2, "bad_usage", "submit")
         self.run_error(2, "bad_usage", "no-such-command")
