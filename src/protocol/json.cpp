@@ -161,6 +161,23 @@ std::unexpected<Error> bad(error_code error) {
     return fail(ErrorCode::bad_json, error_message(error));
 }
 
+// With line and column, from 1, where the reader stopped. Some faults it sees before it begins:
+// they have no place.
+std::unexpected<Error> bad_at(error_code error, ondemand::document& document, const Source& source,
+                              std::string_view text, std::string_view body) {
+    const char* stopped = nullptr;
+    if (document.current_location().get(stopped) || stopped <= source.data() ||
+        stopped >= source.data() + body.size())
+        return bad(error);
+    const auto offset =
+        static_cast<std::size_t>((body.data() - text.data()) + (stopped - source.data()));
+    const std::string_view before = text.substr(0, offset);
+    const std::size_t begin = before.rfind('\n') + 1;  // 0 when there is none
+    return fail(ErrorCode::bad_json,
+                fmt::format("line {}, column {}: {}", 1 + std::ranges::count(before, '\n'),
+                            offset - begin + 1, error_message(error)));
+}
+
 std::string_view name_of(JsonKind kind) {
     switch (kind) {
         case JsonKind::object:
@@ -222,7 +239,7 @@ Result<void> check_json(std::string_view text) {
     } else {
         error = walk(document, 1);
     }
-    if (error) return bad(error);
+    if (error) return bad_at(error, document, source, text, body);
     const char* behind = nullptr;
     if (!document.current_location().get(behind))
         return fail(ErrorCode::bad_json, "something follows the value");

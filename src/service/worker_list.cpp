@@ -143,7 +143,7 @@ std::string place_of(std::size_t index, std::string_view raw) {
 
 Result<std::vector<WorkerEntry>> parse_worker_list(std::string_view text) {
     if (auto valid = protocol::check_json(text); !valid)
-        return fail(ErrorCode::config_invalid, valid.error().to_string());
+        return fail(ErrorCode::config_invalid, "bad_json: " + valid.error().detail);
     const auto fields = protocol::split_object(text);
     if (!fields || fields->size() != 1 || fields->front().first != "workers")
         return fail(ErrorCode::config_invalid, "expected an object with the field workers alone");

@@ -82,6 +82,16 @@ TEST_CASE("what is not JSON is refused") {
     }
 }
 
+TEST_CASE("a fault of a text is told with its line and column") {
+    const auto told = [](std::string_view text) { return check_json(text).error().detail; };
+    CHECK(told(R"([1,])").starts_with("line 1, column 4: "));
+    CHECK(told(" \n {\"a\": 1,\n  \"b\": 0x1}\n").starts_with("line 3, column 8: "));
+    CHECK(told("{\n  \"a\": 1\n  \"b\": 2}").starts_with("line 3, column 3: "));
+    // Seen before the reading begins, or only at the end.
+    for (const char* text : {"{", "[", "[1", "\"a\nb\"", "[\"\xff\"]"})
+        CHECK_FALSE(told(text).starts_with("line"));
+}
+
 TEST_CASE("what is not JSON is refused inside of others too") {
     for (const std::string text :
          {"", "{", "]", "[1,]", "{\"a\"}", "{\"a\":1,}", "tru", "nulll", "01", "1.", "+1",

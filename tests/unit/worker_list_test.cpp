@@ -82,6 +82,7 @@ TEST_CASE("what does not suit an entry's kind is a slip") {
 TEST_CASE("each slip names the entry and what is wrong") {
     using Catch::Matchers::Contains;
     CHECK_THAT(fault("{"), Contains("bad_json"));
+    CHECK(fault(R"({"workers": [{"type": "sum"},]})").starts_with("bad_json: line 1, column 30: "));
     CHECK_THAT(fault("[]"), Contains("workers alone"));
     CHECK_THAT(fault(R"({"workers": [], "more": 1})"), Contains("workers alone"));
     CHECK_THAT(fault(R"({"workers": {}})"), Contains("no array"));
