@@ -260,7 +260,7 @@ std::size_t Engine::tasks_in_memory() const {
 std::size_t Engine::backlog_bytes() const {
     return state_->headers.size() * limits::head_bytes +
            (state_->lanes.size() - state_->lane_gaps.size()) * limits::lane_bytes +
-           state_->queues.size() * limits::queue_bytes;
+           state_->lane_keys_bytes + state_->queues.size() * limits::queue_bytes;
 }
 
 std::size_t Engine::waiting_bytes() const {

@@ -91,12 +91,19 @@ void State::drop_queue_if_idle(Queue& queue) {
     queues.erase(queues.find(queue.type));
 }
 
+// Of a lane's key, which stands in it and beside it.
+static std::size_t bytes_beside(const std::string& key) {
+    constexpr std::size_t own_bytes = 15, overhead = 16;
+    return key.size() > own_bytes ? 2 * (key.size() + overhead) : 0;
+}
+
 Lane& State::lane_of(Queue& queue, const std::string& key) {
     const auto [place, added] = queue.lanes.try_emplace(key);
     Lane& lane = place->second;
     if (!added) return lane;
     lane.queue = &queue;
     lane.key = key;
+    lane_keys_bytes += bytes_beside(key);
     lane.order = ++lanes_made;
     if (lane_gaps.empty()) {
         lane.index = static_cast<std::uint32_t>(lanes.size());
@@ -128,6 +135,7 @@ void State::drop_lane_if_idle(Lane& lane) {
     }
     lanes[lane.index] = nullptr;
     lane_gaps.push_back(lane.index);
+    lane_keys_bytes -= bytes_beside(lane.key);
     queue.lanes.erase(queue.lanes.find(lane.key));
 }
 

@@ -129,6 +129,7 @@ struct State {
     std::map<std::string, Queue, std::less<>> queues;
     std::vector<Lane*> lanes{nullptr};  // by index; gaps are used again
     std::vector<std::uint32_t> lane_gaps;
+    std::size_t lane_keys_bytes = 0;  // of keys that are no part of their strings
     std::uint64_t lanes_made = 0;
     // When closed buckets open, and lanes that only wait for theirs may go. A queue's has no key.
     std::set<std::tuple<EngineTime, std::string, std::optional<std::string>>> wakes;

@@ -57,17 +57,19 @@ class Troubled(http.server.ThreadingHTTPServer):
             if answer is None:
                 return
             status, told = answer
-            is_page = isinstance(told, str)
+            is_page = isinstance(told, (str, bytes))
             self.send_response(status)
             self.send_header("Content-Type", "text/html" if is_page else "application/json")
             self.end_headers()
-            self.wfile.write((told if is_page else json.dumps(told)).encode())
+            told = told if is_page else json.dumps(told, separators=(",", ":"))
+            self.wfile.write(told if isinstance(told, bytes) else told.encode())
 
         def log_message(self, *_):
             pass
 
 
 PAGE = "<html>Something went wrong</html>"
+ODD = "<html>Schöne Grüße</html>".encode("latin-1")
 
 
 class PullWorkers(harness.SystemTest):
@@ -112,6 +114,14 @@ class PullWorkers(harness.SystemTest):
         bad = system.dp.api.post("/v1/tasks?wait=30s", {"type": "shout", "payload": 7}).json
         self.assertEqual((bad["state"], bad["error"]["code"]), ("dead", "bad_payload"))
         self.assertEqual(len(bad["attempts"]), 1)
+        # Two bytes each, and in capitals six, or more as escapes; jq leaves them as they are.
+        large = system.dp.api.post("/v1/tasks?wait=30s", json.dumps(
+            {"type": "shout", "payload": "\u0390" * 400_000}, ensure_ascii=False)).json
+        if language == "sh":
+            self.assertEqual(large["state"], "succeeded")
+        else:
+            self.assertEqual((large["state"], large["error"]["code"]), ("dead", "task_too_large"))
+        self.assertEqual(len(large["attempts"]), 1)
         system.dp.kill()
         system.dp.start().wait_ready()
         task = system.dp.api.post("/v1/tasks?wait=30s", {"type": "shout", "payload": "b"}).json
@@ -121,22 +131,28 @@ class PullWorkers(harness.SystemTest):
         """Whatever passes is waited for; a result that nobody wants is let go."""
         self.system.use_key()
         leased = [(200, {"lease_ms": 15000, "tasks": [{"lease": f"{name}.1", "payload": name}]})
-                  for name in ("one", "two", "three")]
-        busy = (503, {"error": "shutting_down"})
+                  for name in ("one", "two", "three", "four")]
+        busy = (503, {"error": "shutting_down", "retryable": True})
+        stale = (409, {"error": "stale_lease", "retryable": False})
+        gone = (404, {"error": "task_not_found", "retryable": False})
+        large = (413, PAGE)
         server = Troubled([busy, (429, {"error": "overloaded"}), None, (404, PAGE), leased[0],
-                           busy, None, (404, PAGE), (200, {}),
-                           leased[1], (409, {"error": "stale_lease"}),
-                           leased[2], (404, {"error": "task_not_found"})])
+                           busy, None, (502, ODD), (200, {}),
+                           leased[1], stale, stale, leased[2], gone, gone,
+                           leased[3], large, (200, {})])
         self.addCleanup(server.close)
         worker = self.start_worker(language, server.url)
-        harness.wait_until(lambda: len(server.asked) == 14, "it goes through all of that")
+        harness.wait_until(lambda: len(server.asked) == 19, "it goes through all of that")
         paths = [path for path, _ in server.asked]
         ends = ["/v1/leases/one.1/complete"] * 4
         self.assertEqual(paths, ["/v1/leases"] * 5 + ends + [
-            "/v1/leases", "/v1/leases/two.1/complete", "/v1/leases", "/v1/leases/three.1/complete",
-            "/v1/leases"])
-        self.assertEqual([server.asked[at][1]["result"] for at in (5, 8, 10, 12)],
-                         ["ONE", "ONE", "TWO", "THREE"])
+            path for name in ("two", "three", "four")
+            for path in ("/v1/leases", f"/v1/leases/{name}.1/complete", f"/v1/leases/{name}.1/fail")
+        ] + ["/v1/leases"])
+        self.assertEqual([server.asked[at][1]["result"] for at in (5, 8, 10, 13, 16)],
+                         ["ONE", "ONE", "TWO", "THREE", "FOUR"])
+        self.assertEqual(server.asked[17][1]["error"],
+                         {"code": "task_too_large", "permanent": True})
         self.assertIsNone(worker.poll())
 
     def test_trouble_in_shell(self):

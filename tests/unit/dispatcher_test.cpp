@@ -191,6 +191,24 @@ TEST_CASE("no more tasks are taken than there is memory to know of, until some h
     CHECK(world.submit()->status == 202);
 }
 
+TEST_CASE("keys take of the memory that there is for waiting tasks, long ones more") {
+    const auto taken = [](std::size_t key_bytes) {
+        service::DispatcherSettings settings;
+        settings.core.backlog_bytes_max = 50'000;
+        World world{limits::frame_bytes_max, settings};
+        world.world.run_for(1s);
+        for (std::size_t i = 0; i < 500; ++i) {
+            const std::string key = std::to_string(1'000 + i) + std::string(key_bytes - 4, 'k');
+            const auto answer = world.ask("POST", "/v1/tasks",
+                                          R"({"type":"sum","payload":1,"key":")" + key + R"("})");
+            if (answer->status != 202) return i;
+        }
+        return 500uz;
+    };
+    CHECK(taken(4) == 112);
+    CHECK(taken(200) == 56);
+}
+
 TEST_CASE("what has ended is forgotten though somebody always asks the view") {
     service::DispatcherSettings settings;
     settings.core.engine.keys_in_memory_max = 1;

@@ -109,15 +109,41 @@ TEST_CASE("what workers say of their leases is answered even while others are ov
     slow.send(get("/big"));
     REQUIRE(fixture.turn([&] { return fixture.handler.seen == 1; }));
     RawClient worker{fixture.loop, fixture.server.port()};
-    for (const char* target : {"/v1/leases/a.1/renew", "/v1/leases/a.1/logs?offset=0", "/v1/leases",
-                               "/v1/leasesx", "/healthz/x"})
-        worker.send(get(target));
-    REQUIRE(worker.wait_for_responses(5));
+    const auto post = [](const std::string& target) {
+        return "POST " + target + " HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}";
+    };
+    worker.send(post("/v1/leases/a.1/renew"));
+    worker.send(post("/v1/leases/a.1/logs?offset=0"));
+    // Payloads are large, and are asked for again.
+    worker.send(get("/v1/leases/a.1/payload"));
+    for (const char* target : {"/v1/leases", "/v1/leasesx", "/healthz/x"})
+        worker.send(post(target));
+    REQUIRE(worker.wait_for_responses(6));
     const auto got = worker.responses();
     CHECK(got[0].status == 200);
     CHECK(got[1].status == 200);
-    for (std::size_t i = 2; i < 5; ++i)
+    for (std::size_t i = 2; i < 6; ++i)
         CHECK(got[i].status == 429);
+}
+
+TEST_CASE("a result comes in although the bodies of others have no room", "[http]") {
+    Fixture fixture{{.bodies_bytes_max = 100'000}};
+    const auto head = [](const std::string& target) {
+        return "POST " + target + " HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n";
+    };
+    RawClient loader{fixture.loop, fixture.server.port()};
+    loader.send(head("/v1/tasks") + std::string(90'000, 'x'));
+    fixture.loop.run_until([] { return false; }, 20ms);
+    const bool is_result = GENERATE(true, false);
+    CAPTURE(is_result);
+    RawClient worker{fixture.loop, fixture.server.port()};
+    const std::string target = is_result ? "/v1/leases/a.1/complete" : "/v1/leases";
+    worker.send("POST " + target + " HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n");
+    worker.send(std::string(30'000, 'x'));
+    fixture.loop.run_until([] { return false; }, 20ms);
+    worker.send(std::string(20'000, 'x'));
+    REQUIRE(worker.wait_for_responses(1));
+    CHECK(worker.responses()[0].status == (is_result ? 200 : 429));
 }
 
 TEST_CASE("who takes an answer below the least rate is closed, however steadily", "[http]") {

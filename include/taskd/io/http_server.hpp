@@ -36,8 +36,8 @@ struct HttpServerSettings {
     std::size_t pipelined_max = limits::pipelined_max;  // beyond: not read until one is answered
     std::size_t bodies_bytes_max = http_bytes_of(memory_there());   // beyond: overloaded
     std::size_t answers_bytes_max = http_bytes_of(memory_there());  // unread; beyond: overloaded
-    // Even then: targets, and what is below one that ends in a slash. A lease whose renewal or
-    // result is turned away is lost, and their answers are small.
+    // Even then: targets, and what is posted below one that ends in a slash. A lease whose renewal
+    // or result is turned away is lost, and both are small.
     std::vector<std::string_view> always_answered = {"/healthz", "/readyz", "/v1/leases/"};
     Duration header_timeout = limits::header_timeout;  // first to last byte: request_timeout
     Duration body_timeout = limits::body_timeout;      // the same for the body

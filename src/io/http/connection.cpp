@@ -155,11 +155,18 @@ void HttpConnection::take(std::string_view bytes) {
         }
         if (parser_.phase() == Phase::body && !std::exchange(judged_, true) && is_refused())
             return dispatch(parser_.take_head());
-        if (core_.bodies_bytes > core_.settings().bodies_bytes_max)
+        if (has_too_many_bodies())
             return refuse({ErrorCode::overloaded, "too many bodies at once"});
     }
     if (parser_.take_continue()) continue_due_ = true;
     if (!closed_ && !last_taken_) leftover_ = bytes;
+}
+
+// What is answered always has as much room again: loaders leave some to workers.
+bool HttpConnection::has_too_many_bodies() const {
+    const std::size_t most = core_.settings().bodies_bytes_max;
+    if (core_.bodies_bytes <= most) return false;
+    return core_.bodies_bytes > 2 * most || !is_always_answered(parser_.message());
 }
 
 // Nobody fills the memory with bodies that are turned away anyway.
@@ -186,8 +193,7 @@ void HttpConnection::dispatch(protocol::HttpMessage message) {
     });
     message.headers.emplace_back(port::sender_header, sender_);
     const std::uint64_t slot = first_slot_ + slots_.size() - 1;
-    if (core_.answers_bytes > core_.settings().answers_bytes_max &&
-        !is_always_answered(message.target))
+    if (core_.answers_bytes > core_.settings().answers_bytes_max && !is_always_answered(message))
         return answer(slot, {ErrorCode::overloaded, "too many answers wait for their readers"});
     core_.handler().handle({.method = std::move(message.method),
                             .target = std::move(message.target),
@@ -197,9 +203,10 @@ void HttpConnection::dispatch(protocol::HttpMessage message) {
                            HttpConnectionResponder{weak_from_this(), slot});
 }
 
-bool HttpConnection::is_always_answered(std::string_view target) const {
+bool HttpConnection::is_always_answered(const protocol::HttpMessage& message) const {
     return std::ranges::any_of(core_.settings().always_answered, [&](std::string_view each) {
-        return each.ends_with('/') ? target.starts_with(each) : target == each;
+        return each.ends_with('/') ? message.target.starts_with(each) && message.method == "POST"
+                                   : message.target == each;
     });
 }
 

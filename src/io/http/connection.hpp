@@ -45,7 +45,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     bool may_take() const;
     bool is_refused() const;
     void dispatch(protocol::HttpMessage message);
-    bool is_always_answered(std::string_view target) const;
+    bool has_too_many_bodies() const;
+    bool is_always_answered(const protocol::HttpMessage& message) const;
     void answer(std::uint64_t slot, port::HttpResponse response);
     void answer(std::uint64_t slot, const Error& error) { answer(slot, core_.problem(error)); }
     void write_answers();

@@ -53,6 +53,7 @@ bool is_worth_retrying(ErrorCode code) {
         case ErrorCode::shutting_down:
         case ErrorCode::not_ready:
         case ErrorCode::overloaded:
+        case ErrorCode::backlog_full:
         case ErrorCode::too_many_connections:
         case ErrorCode::too_many_waiters:
             return true;
