@@ -25,6 +25,12 @@ void set_deadline(Header& header, std::optional<EngineTime> deadline, std::optio
     header.deadline = due ? as_deadline(*due) : deadline.value_or(Header::never);
 }
 
+// Of a lane's key, which stands in it and beside it.
+std::size_t bytes_beside(const std::string& key) {
+    constexpr std::size_t own_bytes = 15, overhead = 16;
+    return key.size() > own_bytes ? 2 * (key.size() + overhead) : 0;
+}
+
 bool waits(TaskState state) {
     return state == TaskState::queued || state == TaskState::scheduled;
 }
@@ -89,12 +95,6 @@ void State::drop_queue_if_idle(Queue& queue) {
     if (queue.ruled || !queue.lanes.empty() || !queue.workers.empty()) return;
     TASKD_ASSERT(!queue.matchable && !queue.hungry && queue.free_workers.empty());
     queues.erase(queues.find(queue.type));
-}
-
-// Of a lane's key, which stands in it and beside it.
-static std::size_t bytes_beside(const std::string& key) {
-    constexpr std::size_t own_bytes = 15, overhead = 16;
-    return key.size() > own_bytes ? 2 * (key.size() + overhead) : 0;
 }
 
 Lane& State::lane_of(Queue& queue, const std::string& key) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+
 namespace taskd::protocol {
 namespace {
 

@@ -9,6 +9,7 @@
 #include "taskd/protocol/json_view.hpp"
 #include "taskd/protocol/problem.hpp"
 #include "taskd/protocol/target.hpp"
+#include "taskd/service/whole_file.hpp"
 
 namespace taskd::service {
 namespace {
@@ -19,29 +20,9 @@ using protocol::JsonView;
 constexpr std::size_t file_bytes_max = limits::body_bytes_max;  // body_too_large
 constexpr Duration host_patience = std::chrono::seconds{2};     // beyond what a call may take
 
-// As a whole or not at all.
-Result<void> write_file(port::Files& files, const std::string& path, const std::string& content) {
-    const std::string fresh = path + ".tmp";
-    auto file = files.open(fresh, port::OpenMode::create);
-    if (!file) return std::unexpected{file.error()};
-    auto done = (*file)->truncate(0);
-    if (done) done = (*file)->write(0, content);
-    if (done) done = (*file)->sync();
-    if (done) done = files.rename(fresh, path);
-    if (done) done = files.sync_dir(path.substr(0, path.rfind('/')));
-    return done;
-}
-
-Result<std::string> read_file(port::Files& files, const std::string& path) {
-    const auto file = files.open(path, port::OpenMode::read);
-    if (!file && file.error().code == ErrorCode::file_missing) return "[]";
-    if (!file) return std::unexpected{file.error()};
-    const auto size = (*file)->size();
-    if (!size) return std::unexpected{size.error()};
-    std::string text(std::min<std::uint64_t>(*size, file_bytes_max), '\0');
-    const auto count = (*file)->read(0, text);
-    if (!count) return std::unexpected{count.error()};
-    text.resize(*count);
+Result<std::string> read_stored(port::Files& files, const std::string& path) {
+    auto text = read_whole(files, path, file_bytes_max);
+    if (!text && text.error().code == ErrorCode::file_missing) return "[]";
     return text;
 }
 
@@ -173,7 +154,7 @@ EndpointApi::EndpointApi(std::string path, EndpointPorts ports, HttpFront& front
 
 Result<void> EndpointApi::start() {
     if (ports_.files != nullptr) {
-        const auto text = read_file(*ports_.files, path_);
+        const auto text = read_stored(*ports_.files, path_);
         if (!text) return std::unexpected{text.error()};
         const auto valid = protocol::check_json(*text);
         const auto all = valid ? protocol::split_array(*text)
@@ -274,7 +255,7 @@ void EndpointApi::write(const std::shared_ptr<Change>& change) {
     writing_ = true;
     auto written = std::make_shared<Result<void>>();
     ports_.lane.run([&files = *ports_.files, path = path_, text = std::move(text),
-                     written] { *written = write_file(files, path, text); },
+                     written] { *written = write_whole(files, path, text); },
                     [this, change, before = std::move(before), written, answer] {
                         writing_ = false;
                         if (*written) {
